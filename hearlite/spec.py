@@ -1,0 +1,259 @@
+"""Every audio, frontend, network, training and quantization constant of hearlite, with its source. Nothing here imports TensorFlow.
+
+Sources: [hear] Google-Health/hear `audio_utils.py` and the model card; [fig] docs of the student family, measured by `benchmarks/ablate`
+when it exists, judgement before; [PCEN] Wang et al. 2017, arXiv:1607.05666.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hearlite.errors import InputError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover - Python 3.10
+    import tomli as tomllib
+
+Spec = TypeVar("Spec")
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """What one clip is. HeAR's own values [hear]."""
+
+    sample_rate_hz: int = 16_000
+    clip_s: float = 2.0
+    pcm_full_scale: int = 32_768  # int16 -> float is x / 32768, so the range is [-1, 1)
+
+    @property
+    def clip_samples(self) -> int:
+        return round(self.sample_rate_hz * self.clip_s)
+
+
+@dataclass(frozen=True)
+class FrontendSpec:
+    """mel-PCEN: per-clip min-max to [-1, 1], power STFT, mel, PCEN, then optionally a resize in time and log1p.
+
+    The defaults are HeAR's [hear]; the image is float32 `[n, frames, mels]`.
+    """
+
+    sample_rate_hz: int = 16_000
+    window_samples: int = 400  # 25 ms, periodic Hann
+    hop_samples: int = 160  # 10 ms; the last frames are zero-padded at the end, there is no centring
+    fft_length: int = 400  # 40 Hz a bin; HeAR's is not a power of two
+    mels: int = 128
+    low_hz: float = 0.0
+    high_hz: float = 8_000.0
+    range_floor: float = 1e-8  # added to max - min before the division, so silence is defined
+    pcen_smoothing: float = 0.04  # first-order IIR, initial state = first frame
+    pcen_alpha: float = 0.8
+    pcen_delta: float = 2.0
+    pcen_root: float = 2.0
+    pcen_floor: float = 1e-8
+    resize_frames: int = 0  # bilinear, half-pixel centres, time only; 0 keeps the frames
+    log1p: bool = False  # the student's: evens the distribution before int8
+
+    def __post_init__(self) -> None:
+        if self.fft_length < self.window_samples:
+            raise UsageError(f"fft_length is {self.fft_length}, shorter than the window of {self.window_samples} samples", "use fft_length >= window_samples")
+        if self.window_samples % 2 or self.hop_samples < 1:
+            raise UsageError(f"window_samples is {self.window_samples} and hop_samples {self.hop_samples}", "the window must be even and the hop positive")
+        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
+            raise UsageError(f"mel range {self.low_hz} - {self.high_hz} Hz", f"use 0 <= low_hz < high_hz <= {self.sample_rate_hz / 2:g}")
+
+    def stft_frames(self, samples: int) -> int:
+        """Number of STFT frames of a clip: every hop starts one, the last ones are zero-padded."""
+        return math.ceil(samples / self.hop_samples)
+
+    def frames(self, samples: int) -> int:
+        """Number of image rows of a clip of `samples` samples."""
+        return self.resize_frames or self.stft_frames(samples)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One inverted residual block (expand > 0) or depthwise-separable one (expand == 0). Kernel and stride are (time, frequency)."""
+
+    expand: int
+    out: int
+    kernel: tuple[int, int] = (3, 3)
+    stride: tuple[int, int] = (1, 1)
+    tap: bool = False  # its pooled output also feeds the embedding
+
+
+@dataclass(frozen=True)
+class StudentSpec:
+    """The student network: a MobileNetV2-like stack of plain ReLU6 convolutions (no squeeze-excite: it breaks int8 fusion), time stride 16."""
+
+    size: str
+    frontend: FrontendSpec
+    stem_channels: int
+    blocks: tuple[Block, ...]
+    head_channels: int
+    embedding_dim: int = 512  # the teacher's; HeAR's is 512 [hear]
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """Weights of the distillation losses, distill/losses.py."""
+
+    huber: float = 1.0
+    centred_cosine: float = 1.0
+    relational: float = 0.5
+    whitened: float = 0.25
+    whitened_shrink: float = 0.1  # of the mean eigenvalue
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How a student is trained. `steps` is the length that a user changes first."""
+
+    steps: int = 2_000
+    batch_size: int = 64
+    peak_lr: float = 2e-3
+    warmup_fraction: float = 0.05
+    weight_decay: float = 0.03
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    batchnorm_momentum: float = 0.9  # Keras' 0.99 leaves the statistics behind in runs of a few hundred steps (measured)
+    checkpoint_every: int = 100  # steps: what a kill may lose
+    ridge: float = 1e-3  # of the mean feature variance, closed-form refit of the head
+    seed: int = 0
+    loss: LossSpec = field(default_factory=LossSpec)
+
+
+@dataclass(frozen=True)
+class QuantSpec:
+    """A quantization recipe (quantize/recipes/*.json) and its gate."""
+
+    recipe: str = "static_wi8_ai8"
+    weights: str = "int8_per_channel"
+    activations: str = "int8"
+    calibration_clips: int = 512
+    calibration_seed: int = 0
+    min_centred_cosine: float = 0.99
+
+
+AUDIO = AudioSpec()
+HEAR_FRONTEND = FrontendSpec(resize_frames=192)
+HEAR_EMBEDDING_DIM = 512  # [hear]
+
+# 12.5 ms hop: 160 frames, 10 output steps of 200 ms; window = two hops, so framing is two slices.
+STUDENT_FRONTEND = FrontendSpec(hop_samples=200, mels=64, low_hz=60.0, high_hz=7_800.0, log1p=True)
+
+
+def _stage(first: Block, *rest: Block, tap: bool = False) -> tuple[Block, ...]:
+    blocks = (first, *rest)
+    return (*blocks[:-1], dataclasses.replace(blocks[-1], tap=tap))
+
+
+def _blocks(dws: int, early: tuple[Block, ...], *stages: tuple[Block, ...]) -> tuple[Block, ...]:
+    return (Block(0, dws, stride=(2, 2)), *early, *(block for stage in stages for block in stage))
+
+
+STUDENTS: dict[str, StudentSpec] = {
+    "tiny": StudentSpec(
+        size="tiny",
+        frontend=STUDENT_FRONTEND,
+        stem_channels=16,
+        blocks=_blocks(
+            32,
+            (Block(48, 32),),
+            _stage(Block(64, 48, (3, 5), (2, 2)), Block(96, 48, (3, 5)), tap=True),
+            _stage(Block(112, 64, (3, 5), (2, 2)), Block(160, 64), Block(160, 64), tap=True),
+            _stage(Block(192, 96, (3, 3), (1, 2)), Block(256, 96)),
+        ),
+        head_channels=256,
+    ),
+    "small": StudentSpec(
+        size="small",
+        frontend=STUDENT_FRONTEND,
+        stem_channels=16,
+        blocks=_blocks(
+            32,
+            (Block(80, 32), Block(80, 32)),
+            _stage(Block(112, 64, (3, 5), (2, 2)), Block(160, 64, (3, 5)), Block(160, 64, (3, 5)), tap=True),
+            _stage(Block(224, 96, (3, 5), (2, 2)), Block(320, 96), Block(320, 96), Block(320, 96), tap=True),
+            _stage(Block(400, 144, (3, 3), (1, 2)), Block(576, 144), Block(576, 144)),
+        ),
+        head_channels=480,
+    ),
+    "base": StudentSpec(
+        size="base",
+        frontend=dataclasses.replace(STUDENT_FRONTEND, mels=128),
+        stem_channels=32,
+        blocks=_blocks(
+            32,
+            (Block(80, 32), Block(80, 32)),
+            _stage(Block(144, 64, (3, 5), (2, 2)), Block(192, 64, (3, 5)), Block(192, 64, (3, 5)), tap=True),
+            _stage(Block(256, 112, (3, 5), (2, 2)), Block(384, 112, (3, 5)), Block(384, 112, (3, 5)), Block(384, 112, (3, 5)), tap=True),
+            _stage(Block(480, 176, (3, 5), (1, 2)), Block(704, 176), Block(704, 176)),
+        ),
+        head_channels=512,
+    ),
+}
+
+
+def student_spec(size: str, *, embedding_dim: int) -> StudentSpec:
+    """The student of a size, for a teacher of `embedding_dim` dimensions. Raises UsageError for an unknown size."""
+    if size not in STUDENTS:
+        raise UsageError(f"student size is {size!r}", f"use one of {', '.join(STUDENTS)}")
+    return dataclasses.replace(STUDENTS[size], embedding_dim=embedding_dim)
+
+
+def to_dict(spec: Any) -> dict[str, Any]:
+    """A spec as plain JSON-able data."""
+    data: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(spec)))
+    return data
+
+
+def from_dict(kind: type[Spec], data: Any, *, where: str) -> Spec:
+    """A spec of `kind` from plain data; every key must be known and every value of its type. `where` names the source in errors."""
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: expected a table for {kind.__name__}, got {type(data).__name__}")
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(data) - set(hints))
+    if unknown:
+        raise InputError(f"{where}: unknown key {unknown[0]!r}", f"allowed: {', '.join(sorted(hints))}")
+    try:
+        return kind(**{key: _value(hints[key], value, where=f"{where}: {key}") for key, value in data.items()})
+    except TypeError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _value(hint: Any, value: Any, *, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, where=where)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where} is {value!r}", "expected a list")
+        items = typing.get_args(hint)
+        kinds = [items[0]] * len(value) if items[-1] is Ellipsis else list(items)
+        if len(kinds) != len(value):
+            raise InputError(f"{where} has {len(value)} items", f"expected {len(kinds)}")
+        return tuple(_value(kind, item, where=where) for kind, item in zip(kinds, value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, (type, types.UnionType)) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise InputError(f"{where} is {value!r}", f"expected {getattr(hint, '__name__', hint)}")
+    return value
+
+
+def load_toml(kind: type[Spec], path: Path) -> Spec:
+    """A spec of `kind` from a TOML file. Raises InputError that names file and key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from error
+    return from_dict(kind, data, where=str(path))
