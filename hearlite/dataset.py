@@ -1,0 +1,331 @@
+"""A folder, a manifest CSV or one recording -> the clips in it, split by subject; nothing is dropped without being listed.
+
+Manifest columns: `file` (below the manifest's folder), and optionally `start_s`/`start` and `end_s`/`end` (an annotated event, else the whole
+recording), `label`, `subject`, `split` (train, val, test) and more label columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite import audio
+from hearlite.errors import InputError, UsageError
+from hearlite.spec import AUDIO
+
+SPLITS = ("train", "val", "test")
+SPLIT_SHARES = (0.7, 0.1, 0.2)  # of the subjects, in the order of SPLITS; judgement
+FRAMINGS = ("context", "zero-pad")
+MANIFESTS = ("manifest.csv", "labels.csv")
+DEFAULT_LABELS = ("label",)
+
+
+@dataclass(frozen=True)
+class ClipRef:
+    """Where one clip is: 2 s of `file` from `start_s` on, or, zero-padded, the event alone. A reference, not an identity: see `clip_id`."""
+
+    file: Path
+    name: str  # of the recording: posix path relative to the dataset's folder
+    row: int | None  # line of the manifest, the header is line 1; None without a manifest. (name, row) is the event that clips share
+    start_s: float
+    event_start_s: float | None  # None for a whole recording
+    event_end_s: float | None
+    zero_padded: bool  # the event alone and zeros after it, instead of real context
+    subject: str
+    split: str  # one of SPLITS
+    labels: tuple[tuple[str, str], ...]  # (column, value), "" where the manifest has none
+
+    def label(self, column: str) -> str:
+        """The value of a label column, "" when there is none."""
+        return dict(self.labels).get(column, "")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row or recording that is not used, and why."""
+
+    file: str
+    row: int | None
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A decoded clip: int16 `[clip_samples]`."""
+
+    ref: ClipRef
+    pcm: NDArray[np.int16]
+    silent: bool  # embed it all the same, and warn
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clips in the manifest's order. `sha256` covers names, sizes, events, subjects, splits and labels, but not hop and framing."""
+
+    name: str
+    clips: tuple[ClipRef, ...]
+    skipped: tuple[Skipped, ...]
+    sha256: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One recording or event before it is cut into clips."""
+
+    row: int | None
+    name: str
+    start: str = ""
+    end: str = ""
+    subject: str = ""
+    split: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+def load_dataset(
+    path: Path,
+    *,
+    hop_s: float = AUDIO.clip_s,
+    label_columns: Sequence[str] = DEFAULT_LABELS,
+    framing: str = "context",
+    seed: int = 0,
+) -> Dataset:
+    """The clips of a folder (its manifest.csv or labels.csv, or all audio below it), of a manifest CSV, or of one recording.
+
+    Only headers are read. `framing` is for annotated events: "context" cuts real sound around short ones, "zero-pad" takes the event alone (its
+    first clip), which leaks its duration. `seed` matters where there is no split column. Rows whose times or file can't be used are listed in
+    `skipped`. Raises InputError for a manifest that can't be trusted: a path that leaves its folder, an unknown split, a subject or recording on
+    two sides of the split, an unknown label column; or when no clip is left. UsageError for an unknown framing or a bad hop.
+    """
+    if framing not in FRAMINGS:
+        raise UsageError(f"framing is {framing!r}", f"use one of {', '.join(FRAMINGS)}")
+    root, rows, notes = _find_rows(path, label_columns=tuple(label_columns))
+    rows, split_notes = _with_subjects_and_splits(rows, seed=seed)
+    clips: list[ClipRef] = []
+    skipped: list[Skipped] = []
+    digest = hashlib.sha256()
+    durations: dict[str, float | InputError] = {}
+    clamped = 0
+    for row in rows:
+        try:
+            found = _clips_of(row, root=root, hop_s=hop_s, framing=framing, durations=durations)
+        except InputError as error:
+            skipped.append(Skipped(row.name, row.row, str(error)))
+            continue
+        clips += found
+        event = (found[0].event_start_s, found[0].event_end_s)
+        clamped += event[1] is not None and float(row.end or 0) > event[1]
+        line = (row.name, found[0].file.stat().st_size, *event, row.subject, row.split, row.labels)
+        digest.update(json.dumps(line, ensure_ascii=True).encode() + b"\n")
+    if not clips:
+        reasons = "; ".join(f"{item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}" for item in skipped[:3])
+        raise InputError(f"{path}: no usable clip", reasons or "the manifest has no rows")
+    if clamped:
+        notes.append(f"{clamped} events end after their recording and were cut at its end")
+    return Dataset(
+        (root if path.name in MANIFESTS else path).resolve().name, tuple(clips), tuple(skipped), digest.hexdigest(), (*notes, *split_notes)
+    )
+
+
+def split_of(subject: str, *, seed: int = 0) -> str:
+    """The split of a subject from a hash of seed and name alone: 70 % train, 10 % val, 20 % test, however the rest of the data grows."""
+    share = int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode(errors="surrogatepass")).digest()[:8], "big") / 2**64
+    for split, limit in zip(SPLITS, np.cumsum(SPLIT_SHARES), strict=True):
+        if share < limit:
+            return split
+    return SPLITS[-1]
+
+
+def clip_id(pcm: NDArray[np.int16]) -> str:
+    """A clip's identity: 32 hex digits of the sha256 of its little-endian int16 samples. Never a file name or a position."""
+    if pcm.dtype != np.int16:
+        raise InputError(f"PCM has dtype {pcm.dtype}", "expected int16; use hearlite.audio.to_int16")
+    return hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()[:32]
+
+
+def read_clips(clips: Iterable[ClipRef]) -> Iterator[Clip | Skipped]:
+    """Every clip decoded, or a Skipped in its place when its recording can't be read; the run goes on. Silent clips are yielded and say so.
+
+    Recordings are decoded once, in the order of their first clip, and one is in memory at a time.
+    """
+    by_file: dict[Path, list[ClipRef]] = {}
+    for ref in clips:
+        by_file.setdefault(ref.file, []).append(ref)
+    for file, refs in by_file.items():
+        try:
+            samples = audio.read_recording(file)
+        except InputError as error:
+            yield from (Skipped(ref.name, ref.row, str(error)) for ref in refs)
+            continue
+        for ref in refs:
+            try:
+                clip = _cut(samples, ref)
+            except InputError as error:  # the header promised more sound than there is
+                yield Skipped(ref.name, ref.row, str(error))
+            else:
+                yield Clip(ref, audio.to_int16(clip), silent=audio.is_silent(clip))
+
+
+def _cut(samples: audio.Samples, ref: ClipRef) -> audio.Samples:
+    if ref.zero_padded and ref.event_end_s is not None:
+        return audio.cut_event_zero_padded(samples, start_s=ref.start_s, end_s=ref.event_end_s)
+    return audio.cut(samples, start_s=ref.start_s)
+
+
+def _find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[_Row], list[str]]:
+    """(folder that names are relative to, rows, notes) of what the user named."""
+    if path.is_dir():
+        manifests = [path / name for name in MANIFESTS if (path / name).is_file()]
+        if len(manifests) > 1:
+            raise InputError(f"{path}: holds both {' and '.join(MANIFESTS)}", "name the one to use")
+        if manifests:
+            return _read_manifest(manifests[0], label_columns=label_columns)
+        names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.suffix.lower() in audio.SUFFIXES and file.is_file())
+        if not names:
+            raise InputError(f"{path}: no audio in it", f"expected {', '.join(MANIFESTS)} or files ending in {', '.join(audio.SUFFIXES)}")
+    elif path.suffix.lower() == ".csv":
+        return _read_manifest(path, label_columns=label_columns)
+    else:
+        audio.duration_s(path)  # says what is wrong with the one recording that was named
+        path, names = path.parent, [path.name]
+    _check_label_columns(path, wanted=label_columns, present=())
+    return path, [_Row(None, name) for name in names], ["no manifest: no labels"]
+
+
+def _read_manifest(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[_Row], list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="", strict=True)
+            columns = [column.strip() for column in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            _check_columns(path, columns, label_columns=label_columns)
+            labels = tuple(column for column in label_columns if column in columns)
+            rows = [_manifest_row(path, row, number=reader.line_num, labels=labels) for row in reader]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}", "name a manifest CSV, a folder or a recording") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a UTF-8 CSV: {error}", "save it as comma-separated UTF-8") from error
+    return path.parent, rows, [] if labels else ["the manifest has no label column: no labels"]
+
+
+def _check_columns(path: Path, columns: list[str], *, label_columns: tuple[str, ...]) -> None:
+    if "file" not in columns:
+        raise InputError(f"{path}: no column 'file' in its first line: {', '.join(columns) or '(empty)'}", "name the column of audio paths 'file'")
+    for column in columns:
+        if columns.count(column) > 1 or {column, f"{column}_s"} <= set(columns) & {"start", "start_s", "end", "end_s"}:
+            raise InputError(f"{path}: column {column!r} is there twice", "keep one of start and start_s, of end and end_s, and of any other name")
+    _check_label_columns(path, wanted=label_columns, present=columns)
+
+
+def _check_label_columns(path: Path, *, wanted: tuple[str, ...], present: Sequence[str]) -> None:
+    unknown = [column for column in wanted if column not in present]
+    if unknown and wanted != DEFAULT_LABELS:  # nobody asked for the default by name
+        raise InputError(f"{path}: no label column {unknown[0]!r}", f"its columns: {', '.join(present) or 'none'}")
+
+
+def _manifest_row(path: Path, cells: dict[str, str], *, number: int, labels: tuple[str, ...]) -> _Row:
+    where = f"{path}, row {number}"
+    if None in cells:  # DictReader's key for what is beyond the header
+        raise InputError(f"{where}: more cells than columns", "quote values that hold commas")
+    cells = {column: value.strip() for column, value in cells.items()}
+    split = cells.get("split", "")
+    if split and split not in SPLITS:
+        raise InputError(f"{where}: split is {split!r}", f"use one of {', '.join(SPLITS)}")
+    name = _checked_name(cells["file"], root=path.parent, where=where)
+    start, end = (cells.get(f"{column}_s", cells.get(column, "")) for column in ("start", "end"))
+    return _Row(number, name, start, end, cells.get("subject", ""), split, tuple((column, cells[column]) for column in labels))
+
+
+def _checked_name(name: str, *, root: Path, where: str) -> str:
+    """A manifest's path in posix form. Raises InputError when it is empty or leaves the manifest's folder, be it by a link."""
+    posix = PurePosixPath(name.replace("\\", "/"))
+    try:
+        outside = (
+            posix.is_absolute() or PureWindowsPath(name).drive or ".." in posix.parts or not (root / posix).resolve().is_relative_to(root.resolve())
+        )
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
+        outside = True
+    if outside or not name:
+        raise InputError(f"{where}: file is {name!r}", "use a path below the manifest's folder, without '..' or links that leave it")
+    return posix.as_posix()
+
+
+def _with_subjects_and_splits(rows: list[_Row], *, seed: int) -> tuple[list[_Row], list[str]]:
+    """Rows with subject and split filled in. Raises InputError when a column is filled in parts or something is on two sides of the split."""
+    notes = []
+    for column in ("subject", "split"):
+        empty = [row for row in rows if not getattr(row, column)]
+        if empty and len(empty) < len(rows):
+            raise InputError(f"row {empty[0].row}: no {column}, but other rows have one", f"fill in the column '{column}' or leave it out")
+    if rows and not rows[0].subject:
+        notes.append("no subject column: every recording counts as its own subject")
+    hashed = bool(rows) and not rows[0].split
+    done = []
+    for row in rows:
+        subject = row.subject or row.name
+        split = row.split or split_of(subject, seed=seed)
+        done.append(_Row(row.row, row.name, row.start, row.end, subject, split, row.labels))
+    subjects = _one_side(done, what="subject")
+    _one_side(done, what="name")
+    if hashed:
+        counts = ", ".join(f"{list(subjects.values()).count(split)} {split}" for split in SPLITS)
+        notes.append(f"no split column: subjects split by a hash with seed {seed}: {counts}")
+    return done, notes
+
+
+def _one_side(rows: list[_Row], *, what: str) -> dict[str, str]:
+    sides: dict[str, str] = {}
+    for row in rows:
+        key = getattr(row, what)
+        side = sides.setdefault(key, row.split)
+        if side != row.split:
+            kind = "recording" if what == "name" else what
+            raise InputError(
+                f"{kind} {key!r} is in {side} and, in row {row.row}, in {row.split}",
+                "keep all its rows in one split: what a model has heard is no test",
+            )
+    return sides
+
+
+def _clips_of(row: _Row, *, root: Path, hop_s: float, framing: str, durations: dict[str, float | InputError]) -> list[ClipRef]:
+    """The clips of one row. Raises InputError when its recording or its times can't be used; a recording's header is read once."""
+    file = root / row.name
+    if row.name not in durations:
+        try:
+            durations[row.name] = audio.duration_s(file)
+        except InputError as error:
+            durations[row.name] = error
+    recording_s = durations[row.name]
+    if isinstance(recording_s, InputError):
+        raise recording_s
+    start_s, end_s = _time_s(row.start, column="start"), _time_s(row.end, column="end")
+    event = start_s is not None or end_s is not None
+    starts = audio.clip_starts_s(recording_s=recording_s, start_s=start_s, end_s=end_s, hop_s=hop_s)
+    if not event:
+        return [ClipRef(file, row.name, row.row, at, None, None, False, row.subject, row.split, row.labels) for at in starts]
+    start_s, end_s = start_s or 0.0, recording_s if end_s is None else min(end_s, recording_s)
+    zero_padded = framing == "zero-pad"
+    return [
+        ClipRef(file, row.name, row.row, at, start_s, end_s, zero_padded, row.subject, row.split, row.labels)
+        for at in ([start_s] if zero_padded else starts)
+    ]
+
+
+def _time_s(text: str, *, column: str) -> float | None:
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise InputError(f"{column} is {text!r}", "expected seconds from the start of the recording, 0 or more")
+    return seconds
