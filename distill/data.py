@@ -1,0 +1,85 @@
+"""From record shards to training batches: every batch is a function of (seed, step), so a resumed run sees what an uninterrupted one would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.distill.targets import Targets
+from hearlite.records import Records, read_examples, sample_examples
+
+POOL_SHARDS = 64  # shuffled together in memory: 16 384 clips, 1 GB
+VAL_CLIPS = 1_024  # evaluated at each checkpoint
+
+
+@dataclass(frozen=True)
+class Examples:
+    """int16 `[n, clip_samples]` and their targets float32 `[n, dim]`."""
+
+    pcm: NDArray[np.int16]
+    targets: NDArray[np.float32]
+
+
+def teacher_vectors(records: Records, split: str) -> NDArray[np.float32]:
+    """All teacher vectors of a split, `[n, dim]`."""
+    parts = [read_examples(shard, rows)[1] for shard, rows in zip(records.shards, records.rows(split), strict=True)]
+    return np.concatenate(parts)
+
+
+def val_examples(records: Records, *, targets: Targets, seed: int) -> Examples:
+    """Clips of validation subjects, at most VAL_CLIPS of them. Raises InputError when there are none."""
+    pcm, vectors = sample_examples(records, "val", clips=VAL_CLIPS, seed=seed)
+    return Examples(pcm, targets.forward(vectors))
+
+
+class Batches:
+    """Shuffled training batches; memory is bounded by POOL_SHARDS however many records there are."""
+
+    def __init__(self, records: Records, *, targets: Targets, batch_size: int, seed: int) -> None:
+        self.records, self.targets, self.seed = records, targets, seed
+        self.rows = records.rows("train")
+        self.shards = [index for index, rows in enumerate(self.rows) if len(rows)]
+        clips = sum(len(rows) for rows in self.rows)
+        self.batch_size = min(batch_size, clips)
+        pools = -(-len(self.shards) // POOL_SHARDS)
+        self.steps_per_epoch = max(1, clips // self.batch_size - (pools - 1))  # each pool drops less than a batch
+        self._pool: tuple[tuple[int, ...], Examples] | None = None
+        self._plan: tuple[int, list[tuple[tuple[int, ...], NDArray[np.intp]]]] | None = None
+
+    def at(self, step: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """PCM `[batch, clip_samples]` and targets `[batch, dim]` of a step."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        shards, chosen = self._epoch(epoch)[index]
+        pool = self._load(shards)
+        return pool.pcm[chosen], pool.targets[chosen]
+
+    def examples(self) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
+        """Every training clip once, in order, in batches."""
+        for shard in self.shards:
+            pcm, vectors = read_examples(self.records.shards[shard], self.rows[shard])
+            for start in range(0, len(pcm), self.batch_size):
+                yield pcm[start : start + self.batch_size], self.targets.forward(vectors[start : start + self.batch_size])
+
+    def _epoch(self, epoch: int) -> list[tuple[tuple[int, ...], NDArray[np.intp]]]:
+        """(shards of the pool, rows in the pool) of each batch."""
+        if self._plan is None or self._plan[0] != epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            order = [self.shards[i] for i in rng.permutation(len(self.shards))]
+            plan = []
+            for start in range(0, len(order), POOL_SHARDS):
+                shards = tuple(sorted(order[start : start + POOL_SHARDS]))
+                clips = rng.permutation(sum(len(self.rows[shard]) for shard in shards))
+                plan += [(shards, clips[i : i + self.batch_size]) for i in range(0, len(clips) - self.batch_size + 1, self.batch_size)]
+            self._plan = (epoch, plan)
+        return self._plan[1]
+
+    def _load(self, shards: tuple[int, ...]) -> Examples:
+        if self._pool is None or self._pool[0] != shards:
+            self._pool = None  # free the old pool first
+            parts = [read_examples(self.records.shards[shard], self.rows[shard]) for shard in shards]
+            vectors = np.concatenate([vectors for _, vectors in parts])
+            self._pool = (shards, Examples(np.concatenate([pcm for pcm, _ in parts]), self.targets.forward(vectors)))
+        return self._pool[1]

@@ -1,0 +1,45 @@
+"""Progress with an ETA on stderr: a bar on a terminal, a line now and then in a log. stdout stays free for data."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LOG_EVERY_S = 15.0
+
+
+@contextmanager
+def progress(what: str, *, total: int, start: int = 0) -> Iterator[Callable[..., None]]:
+    """Yields `advance(done, note="")`, to be called with the number of finished items of `total`."""
+    show = _bar if sys.stderr.isatty() else _lines
+    with show(what, total, start) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total, completed=start, note="")
+        yield lambda done, note="": bar.update(task, completed=done, note=note)
+
+
+@contextmanager
+def _lines(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
+    began = last = time.monotonic()
+
+    def advance(done: int, note: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < LOG_EVERY_S:
+            return
+        last = now
+        left_s = (now - began) / max(1, done - start) * (total - done)
+        print(f"{what}: {done}/{total}, {now - began:.0f} s, {left_s:.0f} s left {note}".rstrip(), file=sys.stderr, flush=True)
+
+    yield advance

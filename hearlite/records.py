@@ -1,0 +1,188 @@
+"""The record cache: clips and their teacher vectors together, in Parquet shards, made once and resumed after any kill.
+
+A record is {clip_id, subject, split, pcm, vector}. Nothing is ever joined by file name or position: the vector was computed from this very PCM.
+Clips of test subjects are never written, so no training can see them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hearlite.audio import from_int16
+from hearlite.dataset import Clip, ClipRef, Dataset, Skipped, clip_id, read_clips
+from hearlite.embedder import Embedder
+from hearlite.errors import InputError
+from hearlite.files import read_json, replacing, write_json
+from hearlite.progress import progress
+from hearlite.spec import AUDIO, to_dict
+
+SCHEMA = "hearlite-records/1"
+SHARD_CLIPS = 256  # 16 MB of PCM: what a kill may lose, and what is in memory at a time
+TEACHER_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one shard file holds."""
+
+    path: Path
+    clip_ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    splits: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    silent: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """A complete cache."""
+
+    folder: Path
+    shards: tuple[Shard, ...]
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        return tuple(item for shard in self.shards for item in shard.skipped)
+
+    @property
+    def silent(self) -> int:
+        return sum(shard.silent for shard in self.shards)
+
+    def subjects(self, split: str) -> set[str]:
+        return {subject for shard in self.shards for subject, side in zip(shard.subjects, shard.splits, strict=True) if side == split}
+
+    def rows(self, split: str) -> list[NDArray[np.intp]]:
+        """Row numbers of a split in each shard. A clip that occurs twice counts once: the first time."""
+        seen: set[str] = set()
+        kept = []
+        for shard in self.shards:
+            rows = []
+            for row, (identity, side) in enumerate(zip(shard.clip_ids, shard.splits, strict=True)):
+                if identity not in seen and side == split:
+                    rows.append(row)
+                seen.add(identity)
+            kept.append(np.asarray(rows, dtype=np.intp))
+        return kept
+
+
+def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path) -> Records:
+    """The cache of all clips of training and validation subjects, written shard by shard; a shard that is there is not made again.
+
+    Raises InputError when `folder` holds another dataset's or teacher's records, or when no training clip could be read.
+    """
+    clips = [clip for clip in dataset.clips if clip.split != "test"]
+    parts = [clips[start : start + SHARD_CLIPS] for start in range(0, len(clips), SHARD_CLIPS)]
+    _claim(folder, clips, dataset=dataset, teacher=teacher)
+    shards = []
+    with progress(f"records ({teacher.info.name})", total=len(clips)) as advance:
+        for index, part in enumerate(parts):
+            shards.append(write_shard(part, teacher=teacher, path=folder / f"shard-{index:05d}.parquet"))
+            advance(min((index + 1) * SHARD_CLIPS, len(clips)))
+    records = Records(folder, tuple(shards))
+    if not records.subjects("train"):
+        reasons = "; ".join(f"{item.file}: {item.reason}" for item in records.skipped[:3])
+        raise InputError(f"{dataset.name}: no clip of a training subject could be read", reasons or "check the split column")
+    return records
+
+
+def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path) -> Shard:
+    """One shard: decode, embed, write to a temporary file, rename. A pure function of its arguments, so shards can be made anywhere."""
+    if not path.is_file():
+        read = list(read_clips(clips))
+        good = [item for item in read if isinstance(item, Clip)]
+        skipped = [{"file": item.file, "row": item.row, "reason": item.reason} for item in read if isinstance(item, Skipped)]
+        pcm = np.stack([item.pcm for item in good]) if good else np.zeros((0, AUDIO.clip_samples), np.int16)
+        table = pa.table(
+            {
+                "clip_id": pa.array([clip_id(item.pcm) for item in good], pa.string()),
+                "subject": pa.array([item.ref.subject for item in good], pa.string()),
+                "split": pa.array([item.ref.split for item in good], pa.string()),
+                "pcm": pa.array([row.astype("<i2").tobytes() for row in pcm], pa.binary(pcm.shape[1] * pcm.itemsize)),
+                "vector": _vectors(pcm, teacher),
+            },
+            metadata={"hearlite": json.dumps({"schema": SCHEMA, "skipped": skipped, "silent": sum(item.silent for item in good)})},
+        )
+        with replacing(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+    return read_shard(path)
+
+
+def read_shard(path: Path) -> Shard:
+    """A shard's index, without its audio. Raises InputError when the file is damaged."""
+    try:
+        file = pq.ParquetFile(path)
+        notes = json.loads((file.schema_arrow.metadata or {})[b"hearlite"])
+        index = file.read(["clip_id", "subject", "split"]).to_pydict()
+        if notes["schema"] != SCHEMA:
+            raise ValueError(f"schema {notes['schema']!r} is not {SCHEMA!r}")
+        skipped = tuple(Skipped(str(item["file"]), item["row"], str(item["reason"])) for item in notes["skipped"])
+        return Shard(path, tuple(index["clip_id"]), tuple(index["subject"]), tuple(index["split"]), skipped, int(notes["silent"]))
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not a readable record shard: {error}", "remove it and run the command again") from error
+
+
+def read_examples(shard: Shard, rows: NDArray[np.intp]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Some rows of a shard: PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`."""
+    table = pq.read_table(shard.path, columns=["pcm", "vector"]).take(rows)
+    pcm = np.frombuffer(b"".join(table["pcm"].to_pylist()), dtype="<i2").reshape(len(rows), AUDIO.clip_samples).astype(np.int16, copy=False)
+    vectors = table["vector"].combine_chunks()
+    values = np.asarray(vectors.flatten().to_numpy(), dtype=np.float32)
+    return pcm, values.reshape(len(rows), -1) if len(rows) else np.zeros((0, vectors.type.list_size), np.float32)
+
+
+def read_records(folder: Path) -> Records:
+    """A cache that is there already. Raises InputError when there is none or a shard is damaged."""
+    shards = sorted(folder.glob("shard-*.parquet"))
+    if not shards:
+        raise InputError(f"{folder}: no record shards in it", "a run needs its records folder; run the same 'hearlite distill' again to make it")
+    return Records(folder, tuple(read_shard(path) for path in shards))
+
+
+def sample_examples(records: Records, split: str, *, clips: int, seed: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """At most `clips` records of a split, chosen by the seed: PCM and teacher vectors. Raises InputError when the split is empty."""
+    places = [(shard, row) for shard, rows in enumerate(records.rows(split)) for row in rows]
+    if not places:
+        raise InputError(f"{records.folder}: no clip of a subject in split {split!r}", "put some subjects there, or leave the split column out")
+    chosen = sorted(places[i] for i in np.random.default_rng(seed).permutation(len(places))[:clips])
+    return gather_examples(records, chosen)
+
+
+def gather_examples(records: Records, places: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """PCM and teacher vectors of sorted (shard, row) places."""
+    parts = []
+    for shard in sorted({shard for shard, _ in places}):
+        parts.append(read_examples(records.shards[shard], np.asarray([row for place, row in places if place == shard], dtype=np.intp)))
+    return np.concatenate([pcm for pcm, _ in parts]), np.concatenate([vectors for _, vectors in parts])
+
+
+def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
+    dim = teacher.info.dim
+    parts = [teacher.embed(from_int16(pcm[start : start + TEACHER_BATCH])) for start in range(0, len(pcm), TEACHER_BATCH)]
+    vectors = np.concatenate(parts) if parts else np.zeros((0, dim), np.float32)
+    if vectors.shape != (len(pcm), dim) or not np.isfinite(vectors).all():
+        raise InputError(f"teacher {teacher.info.name} gave shape {list(vectors.shape)} or values that are not finite for {len(pcm)} clips", f"expected {dim} numbers each")
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), dim)
+
+
+def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: Embedder) -> None:
+    """Mark the folder with what its shards are made of, or refuse one that is marked otherwise."""
+    places = hashlib.sha256(json.dumps([[clip.name, clip.row, clip.start_s, clip.zero_padded] for clip in clips]).encode()).hexdigest()
+    wanted = {"schema": SCHEMA, "dataset": dataset.sha256, "clips": places, "teacher": teacher.info.fingerprint, "audio": to_dict(AUDIO), "shard_clips": SHARD_CLIPS}
+    path = folder / "records.json"
+    if path.exists():
+        found = read_json(path)
+        odd = [key for key, value in wanted.items() if not isinstance(found, dict) or found.get(key) != value]
+        if odd:
+            raise InputError(f"{folder} holds records of another {odd[0]}", "choose another --records folder, or remove this one")
+    else:
+        write_json(path, wanted)

@@ -1,0 +1,127 @@
+"""The student network, whole: mel-PCEN image -> embedding. Plain convolutions, ReLU6 and pooling only, so that every layer quantizes to int8.
+
+Inverted residuals after MobileNetV2 (arXiv:1801.04381) with rectangular (time, frequency) kernels. Fully convolutional in time: nothing before the
+global pooling fixes the number of frames. The last convolution spans all remaining frequency rows, so the pooling over time keeps what band a
+sound was in. Mid-level taps are summed, not concatenated: a concatenation would force one int8 scale on all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from numpy.typing import NDArray
+from tf_keras import layers
+
+from hearlite.embedder import Clips, EmbedderInfo, Embeddings, as_clips
+from hearlite.errors import InputError
+from hearlite.files import read_arrays, sha256_of
+from hearlite.frontend_tf import Frontend
+from hearlite.run import Run
+from hearlite.spec import AUDIO, Block, StudentSpec
+
+EMBED_BATCH = 64  # 8 MB of audio
+
+
+def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9) -> Any:
+    """Keras model: image float32 `[n, frames, mels, 1]` -> embedding float32 `[n, embedding_dim]`."""
+    frames = spec.frontend.frames(AUDIO.clip_samples)
+    image = layers.Input((frames, spec.frontend.mels, 1), name="image")
+    x = _conv(image, spec.stem_channels, (3, 3), (2, 2), name="stem", momentum=batchnorm_momentum)
+    pooled = []
+    for index, block in enumerate(spec.blocks):
+        x = _block(x, block, name=f"block{index}", momentum=batchnorm_momentum)
+        if block.tap:
+            pooled.append((f"tap{index}", x))
+    x = _conv(x, spec.head_channels, (1, x.shape[2]), (1, 1), name="head", momentum=batchnorm_momentum, padding="valid")  # [n, steps, 1, head]
+    pooled.append(("embedding", x))
+
+    embedding: Any = None
+    for name, features in pooled:
+        vector = layers.GlobalAveragePooling2D(name=f"{name}_pool")(features)
+        vector = layers.Dense(spec.embedding_dim, use_bias=name == "embedding", name=name)(vector)
+        embedding = vector if embedding is None else layers.Add(name=f"{name}_sum")([embedding, vector])
+    return tf_keras.Model(image, embedding, name="network")
+
+
+def _block(x: Any, block: Block, *, name: str, momentum: float) -> Any:
+    """Inverted residual, or depthwise-separable when there is no expansion; residual where shape stays."""
+    y = _conv(x, block.expand, (1, 1), (1, 1), name=f"{name}_expand", momentum=momentum) if block.expand else x
+    y = layers.DepthwiseConv2D(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")(y)
+    y = layers.BatchNormalization(momentum=momentum, name=f"{name}_depthwise_bn")(y)
+    y = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(y)
+    y = layers.Conv2D(block.out, 1, use_bias=False, name=f"{name}_project")(y)
+    y = layers.BatchNormalization(momentum=momentum, name=f"{name}_project_bn")(y)
+    if not block.expand:
+        return layers.ReLU(6.0, name=f"{name}_project_relu")(y)
+    if y.shape[1:] == x.shape[1:]:
+        return layers.Add(name=f"{name}_residual")([x, y])
+    return y
+
+
+def _conv(x: Any, channels: int, kernel: tuple[int, int], stride: tuple[int, int], *, name: str, momentum: float, padding: str = "same") -> Any:
+    x = layers.Conv2D(channels, kernel, stride, padding, use_bias=False, name=name)(x)
+    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+
+def with_frontend(network: Any, spec: StudentSpec) -> Any:
+    """Keras model: audio float32 `[n, clip_samples]` in [-1, 1) -> embedding float32 `[n, embedding_dim]`."""
+    audio = layers.Input((AUDIO.clip_samples,), name="audio")
+    return tf_keras.Model(audio, network(Frontend(spec.frontend)(audio)), name="student")
+
+
+def count_macs(network: Any) -> int:
+    """Multiply-accumulates of one clip in the network's convolutions and linear layers; the frontend is not counted."""
+    macs = 0
+    for layer in network.layers:
+        if isinstance(layer, layers.DepthwiseConv2D):
+            macs += int(np.prod(layer.output_shape[1:])) * int(np.prod(layer.kernel_size))
+        elif isinstance(layer, layers.Conv2D):
+            macs += int(np.prod(layer.output_shape[1:])) * int(np.prod(layer.kernel_size)) * layer.input_shape[-1]
+        elif isinstance(layer, layers.Dense):
+            macs += int(np.prod(layer.kernel.shape))
+    return macs
+
+
+def weights_of(network: Any) -> dict[str, NDArray[np.float32]]:
+    """The network's variables by name, for a .npz."""
+    return {variable.name: variable.numpy() for variable in network.weights}
+
+
+def load_network(spec: StudentSpec, weights: Path) -> Any:
+    """The finished network of a run. Raises InputError when the file doesn't fit the spec."""
+    network = build_network(spec)
+    arrays = read_arrays(weights)
+    expected = {variable.name: tuple(variable.shape) for variable in network.weights}
+    found = {name: array.shape for name, array in arrays.items()}
+    if found != expected:
+        odd = sorted(set(found.items()) ^ set(expected.items()))[0]
+        raise InputError(f"{weights}: does not fit the {spec.size} student, first at {odd[0]} with shape {list(odd[1])}", "run 'hearlite distill' again")
+    network.set_weights([arrays[variable.name] for variable in network.weights])
+    return network
+
+
+class StudentEmbedder:
+    """A run's float32 student as an Embedder, in Keras."""
+
+    def __init__(self, run: Run) -> None:
+        self.info = EmbedderInfo(
+            name=f"student:{run.folder.name}",
+            kind="student",
+            dim=run.spec.student.embedding_dim,
+            licence=run.spec.teacher.licence,
+            fingerprint=sha256_of(run.weights),
+            standin=run.spec.teacher.standin,
+            notice=run.spec.teacher.notice,
+        )
+        model = with_frontend(load_network(run.spec.student, run.weights), run.spec.student)
+        self._predict = tf.function(lambda clips: model(clips, training=False))
+
+    def embed(self, clips: Clips) -> Embeddings:
+        clips = as_clips(clips)
+        parts = [self._predict(clips[i : i + EMBED_BATCH]).numpy() for i in range(0, len(clips), EMBED_BATCH)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.info.dim), np.float32)
