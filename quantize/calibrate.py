@@ -1,0 +1,45 @@
+"""Which clips calibrate the int8 ranges: a seeded, subject-balanced list of training records, whose hash goes into the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.errors import InputError
+from hearlite.records import Records, gather_examples
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Clips by identity, in order, and their PCM int16 `[n, clip_samples]`."""
+
+    clip_ids: tuple[str, ...]
+    pcm: NDArray[np.int16]
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.clip_ids).encode()).hexdigest()
+
+
+def choose_calibration(records: Records, *, clips: int, seed: int) -> Calibration:
+    """At most `clips` training clips, one subject after the other in a shuffled order until enough: no subject sets a range alone."""
+    rng = np.random.default_rng(seed)
+    by_subject: dict[str, list[tuple[int, int]]] = {}
+    for shard, rows in enumerate(records.rows("train")):
+        for row in rows:
+            by_subject.setdefault(records.shards[shard].subjects[row], []).append((shard, int(row)))
+    if not by_subject:
+        raise InputError(f"{records.folder}: no training clip to calibrate with", "run 'hearlite distill' again")
+    queues = [[places[i] for i in rng.permutation(len(places))] for _, places in sorted(by_subject.items())]
+    queues = [queues[i] for i in rng.permutation(len(queues))]
+    chosen: list[tuple[int, int]] = []
+    while queues and len(chosen) < clips:
+        chosen += [queue.pop() for queue in queues]
+        queues = [queue for queue in queues if queue]
+    chosen = sorted(chosen[:clips])
+    ids = tuple(records.shards[shard].clip_ids[row] for shard, row in chosen)
+    return Calibration(ids, gather_examples(records, chosen)[0])
