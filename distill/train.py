@@ -150,9 +150,8 @@ class Trainer:
 
 def distill(dataset: Dataset, *, teacher: Embedder, size: str, train: TrainSpec, folder: Path, records_folder: Path | None = None) -> Run:
     """The whole stage: records, targets, training, in one resumable run folder. A finished one is returned as it is."""
-    synthetic = any("synthetic" in note for note in dataset.notes)
     train_clips = [clip for clip in dataset.clips if clip.split == "train"]
-    info = DatasetInfo(dataset.name, dataset.sha256, len(train_clips), len({clip.subject for clip in train_clips}), synthetic)
+    info = DatasetInfo(dataset.name, dataset.sha256, len(train_clips), len({clip.subject for clip in train_clips}), dataset.synthetic)
     records_name = "records" if records_folder is None else str(records_folder.resolve())
     spec = RunSpec(student_spec(size, embedding_dim=teacher.info.dim), train, teacher.info, info, records_name)
     run = create_run(folder, spec)

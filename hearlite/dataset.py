@@ -7,6 +7,7 @@ recording), `label`, `subject`, `split` (train, val, test) and more label column
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import math
@@ -75,6 +76,7 @@ class Dataset:
     skipped: tuple[Skipped, ...]
     sha256: str
     notes: tuple[str, ...]
+    synthetic: bool = False  # the manifest says so: column `synthetic`, as hearlite/synth.py writes it
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class _Row:
     subject: str = ""
     split: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    synthetic: bool = False
 
 
 def load_dataset(
@@ -241,7 +244,8 @@ def _manifest_row(path: Path, cells: dict[str, str], *, number: int, labels: tup
         raise InputError(f"{where}: split is {split!r}", f"use one of {', '.join(SPLITS)}")
     name = _checked_name(cells["file"], root=path.parent, where=where)
     start, end = (cells.get(f"{column}_s", cells.get(column, "")) for column in ("start", "end"))
-    return _Row(number, name, start, end, cells.get("subject", ""), split, tuple((column, cells[column]) for column in labels))
+    synthetic = cells.get("synthetic", "").lower() in ("yes", "true", "1")
+    return _Row(number, name, start, end, cells.get("subject", ""), split, tuple((column, cells[column]) for column in labels), synthetic)
 
 
 def _checked_name(name: str, *, root: Path, where: str) -> str:
@@ -272,7 +276,7 @@ def _with_subjects_and_splits(rows: list[_Row], *, seed: int) -> tuple[list[_Row
     for row in rows:
         subject = row.subject or row.name
         split = row.split or split_of(subject, seed=seed)
-        done.append(_Row(row.row, row.name, row.start, row.end, subject, split, row.labels))
+        done.append(dataclasses.replace(row, subject=subject, split=split))
     subjects = _one_side(done, what="subject")
     _one_side(done, what="name")
     if hashed:

@@ -45,7 +45,9 @@ def as_clips(clips: NDArray[np.generic]) -> Clips:
     HeAR silently accepts other lengths and returns a plausible vector, so lengths are checked here.
     """
     if clips.ndim != 2 or clips.shape[1] != AUDIO.clip_samples:
-        raise InputError(f"clips have shape {list(clips.shape)}", f"expected [n, {AUDIO.clip_samples}] ({AUDIO.clip_s:g} s at {AUDIO.sample_rate_hz} Hz)")
+        raise InputError(
+            f"clips have shape {list(clips.shape)}", f"expected [n, {AUDIO.clip_samples}] ({AUDIO.clip_s:g} s at {AUDIO.sample_rate_hz} Hz)"
+        )
     if clips.dtype != np.float32:
         raise InputError(f"clips have dtype {clips.dtype}", "expected float32 in [-1, 1); use hearlite.audio.from_int16 for PCM")
     if not np.isfinite(clips).all():

@@ -153,7 +153,9 @@ def summarize(data: bytes) -> Summary:
         ops = tuple(_op(model, graph, operator, types, names) for operator in graph.operators)
         behind = [_behind_frontend(graph, operator) for operator in graph.operators]
         sizes = {int(t.buffer): math.prod(t.shape) for t in graph.tensors if _is_constant(model, t) and len(t.shape) > 1}
-        network = {int(graph.tensors[o.inputs[1]].buffer) for o, op, tail in zip(graph.operators, ops, behind, strict=True) if tail and op.weight_type}
+        network = {
+            int(graph.tensors[o.inputs[1]].buffer) for o, op, tail in zip(graph.operators, ops, behind, strict=True) if tail and op.weight_type
+        }
     except (IndexError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"not a readable .tflite file: {type(error).__name__}: {error}", "the file is damaged") from error
     return Summary(

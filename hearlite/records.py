@@ -170,14 +170,24 @@ def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
     parts = [teacher.embed(from_int16(pcm[start : start + TEACHER_BATCH])) for start in range(0, len(pcm), TEACHER_BATCH)]
     vectors = np.concatenate(parts) if parts else np.zeros((0, dim), np.float32)
     if vectors.shape != (len(pcm), dim) or not np.isfinite(vectors).all():
-        raise InputError(f"teacher {teacher.info.name} gave shape {list(vectors.shape)} or values that are not finite for {len(pcm)} clips", f"expected {dim} numbers each")
+        raise InputError(
+            f"teacher {teacher.info.name} gave shape {list(vectors.shape)} or values that are not finite for {len(pcm)} clips",
+            f"expected {dim} numbers each",
+        )
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), dim)
 
 
 def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: Embedder) -> None:
     """Mark the folder with what its shards are made of, or refuse one that is marked otherwise."""
     places = hashlib.sha256(json.dumps([[clip.name, clip.row, clip.start_s, clip.zero_padded] for clip in clips]).encode()).hexdigest()
-    wanted = {"schema": SCHEMA, "dataset": dataset.sha256, "clips": places, "teacher": teacher.info.fingerprint, "audio": to_dict(AUDIO), "shard_clips": SHARD_CLIPS}
+    wanted = {
+        "schema": SCHEMA,
+        "dataset": dataset.sha256,
+        "clips": places,
+        "teacher": teacher.info.fingerprint,
+        "audio": to_dict(AUDIO),
+        "shard_clips": SHARD_CLIPS,
+    }
     path = folder / "records.json"
     if path.exists():
         found = read_json(path)

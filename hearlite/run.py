@@ -1,13 +1,13 @@
 """A run folder: the only hand-over between distill, quantize and export. It alone suffices to quantize and export.
 
-    spec.json      what was asked: student, training, teacher, data; compared on resume, never edited
-    targets.npz    mean, projection and inverse of the teacher's coordinates
-    state.npz      checkpoint of an unfinished training
-    weights.npz    the finished network, float32, by variable name; its presence means: distill is done
-    history.csv    one row a checkpoint
-    metrics.json   figures on validation subjects
-    records/       clips and teacher vectors (or elsewhere, see spec.json)
-    <recipe>/      one folder for each quantization: network.tflite, recipe.json, calibration.json, compare.json
+spec.json      what was asked: student, training, teacher, data; compared on resume, never edited
+targets.npz    mean, projection and inverse of the teacher's coordinates
+state.npz      checkpoint of an unfinished training
+weights.npz    the finished network, float32, by variable name; its presence means: distill is done
+history.csv    one row a checkpoint
+metrics.json   figures on validation subjects
+records/       clips and teacher vectors (or elsewhere, see spec.json)
+<recipe>/      one folder for each quantization: network.tflite, recipe.json, calibration.json, compare.json
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def create_run(folder: Path, spec: RunSpec) -> Run:
     if path.exists():
         found = read_json(path)
         if found != wanted:
-            raise InputError(f"{folder} holds a run with other settings: {_difference(found, wanted)}", "choose another --run, or the same settings to resume")
+            raise InputError(
+                f"{folder} holds a run with other settings: {_difference(found, wanted)}", "choose another --run, or the same settings to resume"
+            )
     else:
         write_json(path, wanted)
     return Run(folder, spec)
@@ -113,5 +115,3 @@ def _difference(found: Any, wanted: Any, where: str = "") -> str:
             if found.get(key) != wanted.get(key):
                 return _difference(found.get(key), wanted.get(key), f"{where}.{key}".lstrip("."))
     return f"{where} is {found!r} there and {wanted!r} now"
-
-

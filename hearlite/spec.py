@@ -64,9 +64,13 @@ class FrontendSpec:
 
     def __post_init__(self) -> None:
         if self.fft_length < self.window_samples:
-            raise UsageError(f"fft_length is {self.fft_length}, shorter than the window of {self.window_samples} samples", "use fft_length >= window_samples")
+            raise UsageError(
+                f"fft_length is {self.fft_length}, shorter than the window of {self.window_samples} samples", "use fft_length >= window_samples"
+            )
         if self.window_samples % 2 or self.hop_samples < 1:
-            raise UsageError(f"window_samples is {self.window_samples} and hop_samples {self.hop_samples}", "the window must be even and the hop positive")
+            raise UsageError(
+                f"window_samples is {self.window_samples} and hop_samples {self.hop_samples}", "the window must be even and the hop positive"
+            )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
             raise UsageError(f"mel range {self.low_hz} - {self.high_hz} Hz", f"use 0 <= low_hz < high_hz <= {self.sample_rate_hz / 2:g}")
 

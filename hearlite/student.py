@@ -100,7 +100,9 @@ def load_network(spec: StudentSpec, weights: Path) -> Any:
     found = {name: array.shape for name, array in arrays.items()}
     if found != expected:
         odd = sorted(set(found.items()) ^ set(expected.items()))[0]
-        raise InputError(f"{weights}: does not fit the {spec.size} student, first at {odd[0]} with shape {list(odd[1])}", "run 'hearlite distill' again")
+        raise InputError(
+            f"{weights}: does not fit the {spec.size} student, first at {odd[0]} with shape {list(odd[1])}", "run 'hearlite distill' again"
+        )
     network.set_weights([arrays[variable.name] for variable in network.weights])
     return network
 

@@ -1,0 +1,30 @@
+"""The texts that travel with an exported file: model card and NOTICE."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from hearlite.bundle import Manifest
+
+
+def model_card(manifest: Manifest) -> str:
+    """Markdown, from export/templates/card.md.j2."""
+    import jinja2
+
+    template = resources.files("hearlite.export").joinpath("templates", "card.md.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
+    )
+    return environment.from_string(template).render(m=manifest)
+
+
+def notice(manifest: Manifest) -> str:
+    """What must be passed on with the file: the teacher's terms hold for a student of it."""
+    lines = [
+        f"{manifest.name}: distilled by hearlite {manifest.hearlite} (Apache-2.0) from the outputs of {manifest.teacher.name}.",
+        f"Licence of the teacher, which holds for this file: {manifest.licence}.",
+    ]
+    if manifest.notice:
+        lines.append(manifest.notice)
+    lines.append("Research tool, not a diagnostic.")
+    return "\n".join(lines) + "\n"

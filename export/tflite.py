@@ -1,0 +1,99 @@
+"""From a run folder to a bundle: one self-contained .tflite, checked before anything is written."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from hearlite import __version__
+from hearlite.bundle import METADATA_NAME, SCHEMA, Manifest, Metric, write_bundle
+from hearlite.check import GOLDEN_SIGNAL, check_embedder, golden_embedding, require
+from hearlite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
+from hearlite.errors import GateError, InputError, UsageError
+from hearlite.export.card import model_card, notice
+from hearlite.files import read_json
+from hearlite.flatbuffer import add_metadata, summarize
+from hearlite.run import Run
+from hearlite.runtime import TfliteEmbedder
+from hearlite.spec import AUDIO, QuantSpec, from_dict
+from hearlite.student import load_network
+
+PRECISIONS = ("i8", "f32")
+
+
+def export(run: Run, *, to: Path, precision: str, recipe: str = QuantSpec.recipe, force: bool = False) -> Path:
+    """`hearlite_<size>_2s_<precision>.tflite` in `to`, with manifest, card, NOTICE and targets; returns its path.
+
+    Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails its checks or its
+    quantization failed the gate; `force` writes it all the same, marked as failed.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision is {precision!r}", f"use one of {', '.join(PRECISIONS)}")
+    model = to / f"hearlite_{run.spec.student.size}_{AUDIO.clip_s:g}s_{precision}.tflite"
+    content = _quantized(run, recipe) if precision == "i8" else _float(run)
+    manifest = _manifest(run, name=model.name, precision=precision, recipe=recipe if precision == "i8" else "", content=content)
+    if not manifest.gate_passed and not force:
+        raise GateError(f"{recipe} failed its gate in {run.folder}", "quantize again, or pass --force to write a file marked as failed")
+    content = add_metadata(content, METADATA_NAME, manifest.inside())
+    embedder = TfliteEmbedder(content, output=OUTPUT, name=model.name)
+    checks = check_embedder(embedder, precision=precision)
+    if not force:
+        require(checks, what=model.name)
+    manifest = dataclasses.replace(
+        manifest,
+        gate_passed=manifest.gate_passed and all(check.passed for check in checks),
+        golden_embedding=tuple(golden_embedding(embedder)),
+    )
+    texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
+    write_bundle(model, content, manifest, texts=texts, targets=run.targets, force=force)
+    return model
+
+
+def _quantized(run: Run, recipe: str) -> bytes:
+    path = run.quantized(recipe) / "model.tflite"
+    if not path.is_file():
+        raise InputError(f"{run.folder} is not quantized by {recipe}", f"run: hearlite quantize {run.folder} --recipe {recipe}")
+    return path.read_bytes()
+
+
+def _float(run: Run) -> bytes:
+    return join_frontend(convert_frontend(run.spec.student.frontend), convert_network(load_network(run.spec.student, run.weights)))
+
+
+def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: bytes) -> Manifest:
+    spec, summary = run.spec, summarize(content)
+    metrics = read_json(run.metrics)
+    figures = [
+        Metric("centred cosine to the teacher's targets", metrics["val_centred_cosine"], f"{metrics['val_clips']:.0f} clips of validation subjects")
+    ]
+    passed, calibration = True, ""
+    if recipe:
+        compare = read_json(run.quantized(recipe) / "compare.json")
+        passed, calibration = bool(compare["passed"]), str(read_json(run.quantized(recipe) / "calibration.json")["sha256"])
+        figures.append(Metric("centred cosine to the float32 student", compare["centred_cosine"], f"{compare['clips']} clips of validation subjects"))
+        from_dict(QuantSpec, read_json(run.quantized(recipe) / "recipe.json"), where=f"{recipe}/recipe.json")
+    return Manifest(
+        schema=SCHEMA,
+        hearlite=__version__,
+        name=name,
+        size=spec.student.size,
+        precision=precision,
+        signature=SIGNATURE,
+        input=INPUT,
+        output=OUTPUT,
+        dim=spec.student.embedding_dim,
+        audio=AUDIO,
+        student=spec.student,
+        teacher=spec.teacher,
+        licence=spec.teacher.licence,
+        notice=spec.teacher.notice,
+        dataset=spec.dataset,
+        recipe=recipe,
+        calibration_sha256=calibration,
+        gate_passed=passed,
+        metrics=tuple(figures),
+        parameters=summary.parameters,
+        macs=summary.macs,
+        golden_signal=GOLDEN_SIGNAL,
+        golden_embedding=(),
+    )

@@ -1,0 +1,137 @@
+"""A bundle: one .tflite, its manifest (.json), model card (.md), NOTICE and the way back to the teacher's coordinates (.targets.npz)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearlite.embedder import EmbedderInfo
+from hearlite.errors import InputError
+from hearlite.files import read_json, replacing, sha256_of, write_bytes, write_json
+from hearlite.flatbuffer import summarize
+from hearlite.run import DatasetInfo
+from hearlite.runtime import TfliteEmbedder
+from hearlite.spec import AudioSpec, StudentSpec, from_dict, to_dict
+
+SCHEMA = "hearlite-manifest/1"
+METADATA_NAME = "hearlite_manifest"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure about the file, and what it was measured on."""
+
+    name: str
+    value: float
+    on: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything an app or a reader needs to use the file rightly. An app refuses a manifest that it doesn't match."""
+
+    schema: str
+    hearlite: str  # version that wrote it
+    name: str  # of the .tflite, without folder
+    size: str
+    precision: str  # f32 | i8
+    signature: str
+    input: str  # float32 [1, clip_samples] in [-1, 1)
+    output: str  # float32 [1, dim]
+    dim: int
+    audio: AudioSpec
+    student: StudentSpec
+    teacher: EmbedderInfo
+    licence: str
+    notice: str
+    dataset: DatasetInfo
+    recipe: str  # "" for float32
+    calibration_sha256: str  # "" for float32
+    gate_passed: bool
+    metrics: tuple[Metric, ...]
+    parameters: int
+    macs: int
+    golden_signal: str
+    golden_embedding: tuple[float, ...]
+    tflite_sha256: str = ""  # "" in the copy inside the file, which can't know it
+
+    def inside(self) -> bytes:
+        """The copy that is stored in the .tflite: without the golden embedding and the hash, which depend on the file."""
+        data = to_dict(self)
+        del data["tflite_sha256"], data["golden_embedding"]
+        return json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+
+
+def manifest_path(model: Path) -> Path:
+    return model.with_suffix(".json")
+
+
+def write_bundle(model: Path, content: bytes, manifest: Manifest, *, texts: Mapping[str, str], targets: Path, force: bool = False) -> None:
+    """Write all files of a bundle; `texts` are further files by name suffix. Raises InputError when another file of that name is there."""
+    if model.exists() and not force and hashlib.sha256(content).hexdigest() != sha256_of(model):
+        raise InputError(f"{model} is there already and differs", "choose another folder, or pass --force to replace it")
+    for suffix, text in texts.items():
+        write_bytes(model.with_name(model.stem + suffix), text.encode())
+    with replacing(model.with_name(f"{model.stem}.targets.npz")) as temporary:
+        temporary.write_bytes(targets.read_bytes())
+    write_bytes(model, content)
+    write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})  # last: it vouches for the rest
+
+
+def read_manifest(model: Path) -> Manifest:
+    """The manifest beside a .tflite, verified: schema, known fields, and the file's hash. Raises InputError."""
+    path = manifest_path(model)
+    if not path.is_file():
+        raise InputError(f"{model}: its manifest {path.name} is missing", "keep the .json beside the .tflite that 'hearlite export' wrote")
+    data = read_json(path)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise InputError(f"{path}: its schema is not {SCHEMA}", "it was written by another version, or is not a hearlite manifest")
+    manifest = from_dict(Manifest, data, where=str(path))
+    if sha256_of(model) != manifest.tflite_sha256:
+        raise InputError(f"{model}: its sha256 is not the manifest's", "the two files belong to different exports, or the .tflite is damaged")
+    return manifest
+
+
+def open_bundle(model: Path, *, threads: int = 1) -> tuple[TfliteEmbedder, Manifest]:
+    """An exported file as an Embedder that knows its teacher and licence, and its manifest."""
+
+    manifest = read_manifest(model)
+    embedder = TfliteEmbedder(model, output=manifest.output, threads=threads, name=manifest.name)
+    embedder.info = dataclasses.replace(embedder.info, licence=manifest.licence, standin=manifest.teacher.standin, notice=manifest.notice)
+    return embedder, manifest
+
+
+def describe(model: Path) -> dict[str, object]:
+    """What `hearlite info` prints of any .tflite file: operators and sizes, and the manifest's main facts when it has one."""
+    try:
+        content = model.read_bytes()
+    except OSError as error:
+        raise InputError(f"{model}: {error.strerror or error}", "name a .tflite file") from error
+    summary = summarize(content)
+    facts: dict[str, object] = {
+        "file": str(model),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "parameters": summary.parameters,
+        "macs": summary.macs,
+        "ops": dict(sorted(summary.counts().items())),
+        "not builtin": summary.not_builtin(),
+    }
+    if manifest_path(model).is_file():
+        manifest = read_manifest(model)
+        facts |= {
+            "size": manifest.size,
+            "precision": manifest.precision,
+            "teacher": manifest.teacher.name,
+            "stand-in": manifest.teacher.standin,
+            "licence": manifest.licence,
+            "recipe": manifest.recipe,
+            "gate passed": manifest.gate_passed,
+            "network macs": summary.network_macs,
+            "metrics": [f"{metric.name}: {metric.value:.4f} on {metric.on}" for metric in manifest.metrics],
+        }
+    return facts

@@ -1,0 +1,302 @@
+"""The command line. A command parses, calls one function of a stage, and prints a table or, with --json, data on stdout; logs go to stderr.
+
+Exit codes: 0 ok, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hearlite import __version__
+from hearlite.errors import HearliteError, UsageError
+
+BUG_EXIT = 1
+DATA = click.Path(path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
+teacher_option = click.option(
+    "--teacher", default="spectral", show_default=True, help="spectral | hear:DIR | saved-model:DIR | tflite:FILE[#OUTPUT] | embeddings:FILE.parquet"
+)
+labels_option = click.option("--label", "label_columns", multiple=True, default=("label",), show_default=True, help="Label column; may be repeated.")
+framing_option = click.option(
+    "--framing", type=click.Choice(["context", "zero-pad"]), default="context", show_default=True, help="What stands around a short event."
+)
+hop_option = click.option("--hop", "hop_s", type=float, default=2.0, show_default=True, help="Seconds between windows of long sounds.")
+size_option = click.option("--size", type=click.Choice(["tiny", "small", "base"]), default="small", show_default=True)
+force_option = click.option("--force", is_flag=True, help="Go on past a failed gate, or replace files; marked in the output.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="hearlite")
+def cli() -> None:
+    """Make health-acoustic encoders such as Google's HeAR small enough for a phone: distill, quantize, export, measure.
+
+    A research tool, never a diagnostic.
+    """
+
+
+@cli.command()
+@click.option("--data", type=DATA, help="Folder or manifest CSV; default: synthetic sounds.")
+@teacher_option
+@labels_option
+@click.option("--size", type=click.Choice(["tiny", "small", "base"]), default="tiny", show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps; default: the preset's.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=DATA, default=Path("quickstart"), show_default=True, help="Folder for everything.")
+@force_option
+@json_option
+def quickstart(
+    data: Path | None, teacher: str, label_columns: tuple[str, ...], size: str, steps: int | None, seed: int, out: Path, force: bool, as_json: bool
+) -> None:
+    """The main job: recordings in, an int8 .tflite with its report out."""
+    from hearlite.quickstart import run_quickstart
+
+    result = run_quickstart(data=data, teacher=teacher, label_columns=label_columns, size=size, steps=steps, seed=seed, out=out, force=force)
+    _print(result, as_json=as_json)
+
+
+@cli.command()
+@click.argument("data", type=DATA)
+@click.option("--run", "folder", type=DATA, required=True, help="Run folder; the same command resumes it.")
+@teacher_option
+@size_option
+@click.option("--config", type=DATA, help="TOML with training settings; default: the preset of the size.")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps, instead of the config's.")
+@click.option("--seed", type=int, help="Seed, instead of the config's.")
+@click.option("--records", type=DATA, help="Folder of the record cache, to share it between runs; default: inside the run.")
+@framing_option
+@hop_option
+@json_option
+def distill(
+    data: Path,
+    folder: Path,
+    teacher: str,
+    size: str,
+    config: Path | None,
+    steps: int | None,
+    seed: int | None,
+    records: Path | None,
+    framing: str,
+    hop_s: float,
+    as_json: bool,
+) -> None:
+    """Train a student on DATA (folder, manifest CSV or recording) to give the teacher's embeddings; no labels are used."""
+    from hearlite.dataset import load_dataset
+    from hearlite.distill.presets import load_preset
+    from hearlite.distill.train import distill as run_distill
+    from hearlite.teacher import open_teacher
+
+    dataset = load_dataset(data, hop_s=hop_s, framing=framing)
+    train = load_preset(size, config=config, steps=steps, seed=seed)
+    _report_dataset(dataset)
+    run = run_distill(dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=records)
+    metrics = json.loads(run.metrics.read_text())
+    _print({"run": str(folder), **metrics}, as_json=as_json)
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=DATA)
+@click.option("--recipe", default="static_wi8_ai8", show_default=True, help="Name of a recipe in quantize/recipes.")
+@force_option
+@json_option
+def quantize(run_folder: Path, recipe: str, force: bool, as_json: bool) -> None:
+    """Make the int8 network of a finished RUN and compare it with the float32 one, through both files."""
+    from hearlite.quantize.ptq import quantize as run_quantize
+    from hearlite.quantize.ptq import recipes
+    from hearlite.run import open_run
+
+    known = recipes()
+    if recipe not in known:
+        raise UsageError(f"recipe is {recipe!r}", f"use one of {', '.join(known)}")
+    folder = run_quantize(open_run(run_folder), recipe=known[recipe], force=force)
+    _print({"folder": str(folder), **json.loads((folder / "compare.json").read_text())}, as_json=as_json)
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=DATA)
+@click.option("--to", type=DATA, required=True, help="Folder for the bundle.")
+@click.option("--precision", type=click.Choice(["i8", "f32", "both"]), default="both", show_default=True)
+@click.option("--recipe", default="static_wi8_ai8", show_default=True)
+@force_option
+@json_option
+def export(run_folder: Path, to: Path, precision: str, recipe: str, force: bool, as_json: bool) -> None:
+    """Write self-contained .tflite files of a RUN: audio in, embedding out, with manifest, model card and NOTICE."""
+    from hearlite.export.tflite import export as run_export
+    from hearlite.run import open_run
+
+    run = open_run(run_folder)
+    wanted = ("i8", "f32") if precision == "both" else (precision,)
+    files = [run_export(run, to=to, precision=item, recipe=recipe, force=force) for item in wanted]
+    _print([{"file": str(file), "bytes": file.stat().st_size} for file in files], as_json=as_json)
+
+
+@cli.command()
+@click.argument("data", type=DATA)
+@click.option("--model", "models", type=DATA, multiple=True, required=True, help="An exported .tflite; may be repeated.")
+@click.option("--out", type=DATA, required=True, help="Folder for results.json and report.html.")
+@teacher_option
+@labels_option
+@framing_option
+@hop_option
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the latency measurement.")
+@json_option
+def bench(
+    data: Path,
+    models: tuple[Path, ...],
+    out: Path,
+    teacher: str,
+    label_columns: tuple[str, ...],
+    framing: str,
+    hop_s: float,
+    seed: int,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Measure what MODELs keep of the teacher on DATA (linear probes, subjects never shared) and what they cost; writes a report."""
+    from hearlite.benchmarks.bench import bench as run_bench
+    from hearlite.dataset import load_dataset
+    from hearlite.teacher import open_teacher
+
+    dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=label_columns)
+    _report_dataset(dataset)
+    result = run_bench(
+        dataset,
+        teacher=open_teacher(teacher),
+        files=models,
+        label_columns=label_columns,
+        out=out,
+        seed=seed,
+        threads=threads,
+        framing=framing,
+        command=command_line(),
+    )
+    _print(result, as_json=as_json)
+
+
+@cli.command()
+@click.argument("data", type=DATA)
+@click.option("--model", default="spectral", show_default=True, help="Any teacher, or tflite:FILE for an exported student.")
+@click.option("--out", type=DATA, required=True, help="A .parquet, to be used as embeddings:FILE.parquet.")
+@framing_option
+@hop_option
+@json_option
+def embed(data: Path, model: str, out: Path, framing: str, hop_s: float, as_json: bool) -> None:
+    """Write the embedding of every clip of DATA, keyed by the clip's content."""
+    from hearlite.dataset import load_dataset
+    from hearlite.embed import embed_dataset
+    from hearlite.teacher import open_teacher
+
+    dataset = load_dataset(data, hop_s=hop_s, framing=framing)
+    _report_dataset(dataset)
+    _print(embed_dataset(dataset, embedder=open_teacher(model), out=out), as_json=as_json)
+
+
+@cli.command()
+@click.argument("model", type=DATA)
+@json_option
+def info(model: Path, as_json: bool) -> None:
+    """What a .tflite file is made of, and what its manifest says."""
+    from hearlite.bundle import describe
+
+    _print(describe(model), as_json=as_json)
+
+
+@cli.command()
+@click.argument("model", type=DATA)
+@json_option
+def check(model: Path, as_json: bool) -> None:
+    """Self-test of an exported .tflite: hash, finite, repeatable, gain, batch, golden embedding. Exit 4 when one fails."""
+    from hearlite.bundle import open_bundle
+    from hearlite.check import check_embedder, require
+
+    embedder, manifest = open_bundle(model)
+    results = check_embedder(embedder, precision=manifest.precision, golden=manifest.golden_embedding)
+    _print([dataclasses.asdict(result) for result in results], as_json=as_json)
+    require(results, what=model.name)
+
+
+@cli.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """What is installed, what that allows, and whether the runtime works."""
+    from hearlite.doctor import examine
+
+    _print(examine(), as_json=as_json)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: turns errors into messages and exit codes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's C++ chatter; must be set before it is imported
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # tensorflow-model-optimization needs Keras 2
+    try:
+        cli.main(args=arguments, prog_name="hearlite", standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted; run the same command again to go on", "", 130)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        sys.exit(error.exit_code)
+    except HearliteError as error:
+        _fail(error.message, error.hint, error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, which is no error
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("HEARLITE_DEBUG"):
+            raise
+        _fail(f"this is a bug in hearlite: {type(error).__name__}: {error}", "set HEARLITE_DEBUG=1 for the traceback and report it", BUG_EXIT)
+
+
+def command_line() -> str:
+    """The command as the user typed it, for results.json."""
+    import shlex
+
+    return shlex.join(["hearlite", *sys.argv[1:]])
+
+
+def _fail(message: str, hint: str, code: int) -> None:
+    click.echo(f"error: {message}" + (f"\n  {hint}" if hint else ""), err=True)
+    sys.exit(code)
+
+
+def _report_dataset(dataset: Any) -> None:
+    for note in dataset.notes:
+        click.echo(f"note: {note}", err=True)
+    for item in dataset.skipped:
+        click.echo(f"skipped: {item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}", err=True)
+
+
+def _print(data: Any, *, as_json: bool) -> None:
+    """Data on stdout: JSON, or a table of a list of records, or of one record's keys and values."""
+    if as_json:
+        click.echo(json.dumps(data, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = data if isinstance(data, list) else [{"": key, "value": value} for key, value in data.items()]
+    table = Table(*(str(key) for key in rows[0])) if rows else Table()
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (dict, list)):
+        return escape(json.dumps(value, ensure_ascii=False))
+    return escape(str(value))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Embedding a whole dataset: decode, embed in batches, one Parquet file keyed by clip content."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hearlite.audio import from_int16
+from hearlite.dataset import Clip, Dataset, Skipped, clip_id, read_clips
+from hearlite.embedder import Embedder
+from hearlite.embeddings_file import write_embeddings
+from hearlite.errors import InputError
+from hearlite.progress import progress
+
+BATCH = 32
+Item = TypeVar("Item")
+
+
+def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> dict[str, Any]:
+    """Write `out` with the vector of every readable clip; clips that occur twice are embedded once. Returns counts and what was skipped."""
+    vectors: dict[str, Any] = {}
+    skipped: list[Skipped] = []
+    silent = done = 0
+    with progress(f"embed ({embedder.info.name})", total=len(dataset.clips)) as advance:
+        for batch in batched(read_clips(dataset.clips), BATCH):
+            clips = [item for item in batch if isinstance(item, Clip)]
+            skipped += [item for item in batch if isinstance(item, Skipped)]
+            silent += sum(clip.silent for clip in clips)
+            if clips:
+                found = embedder.embed(from_int16(np.stack([clip.pcm for clip in clips])))
+                vectors.update(zip((clip_id(clip.pcm) for clip in clips), found, strict=True))
+            done += len(batch)
+            advance(done)
+    if not vectors:
+        raise InputError(f"{dataset.name}: no clip could be read", skipped[0].reason if skipped else "")
+    write_embeddings(out, list(vectors), np.stack(list(vectors.values())), info=embedder.info)
+    return {
+        "file": str(out),
+        "clips": len(vectors),
+        "dim": embedder.info.dim,
+        "silent": silent,
+        "skipped": [{"file": item.file, "row": item.row, "reason": item.reason} for item in (*dataset.skipped, *skipped)],
+    }
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of at most `size` items (itertools.batched is of Python 3.12)."""
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch

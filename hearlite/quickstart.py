@@ -1,0 +1,40 @@
+"""The main job by one call: recordings in, an int8 .tflite with its report out. Like cli.py, it may import every stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hearlite.benchmarks.bench import bench
+from hearlite.dataset import load_dataset
+from hearlite.distill.presets import load_preset
+from hearlite.distill.train import distill
+from hearlite.export.tflite import export
+from hearlite.quantize.ptq import quantize, recipes
+from hearlite.spec import QuantSpec
+from hearlite.synth import write_corpus
+from hearlite.teacher import open_teacher
+
+SUBJECTS, RECORDINGS = 60, 12  # of the synthetic corpus: 720 recordings, 13 s to make
+
+
+def run_quickstart(
+    *, data: Path | None, teacher: str, label_columns: tuple[str, ...], size: str, steps: int | None, seed: int, out: Path, force: bool
+) -> dict[str, Any]:
+    """All stages into `out`; each resumes what an earlier, interrupted call has finished. Returns bench's table and the paths."""
+    if data is None:
+        click.echo("no --data: synthetic sounds, which say nothing about people", err=True)
+        data = write_corpus(out / "synthetic", subjects=SUBJECTS, recordings_per_subject=RECORDINGS, seed=seed)
+    dataset = load_dataset(data, label_columns=label_columns)
+    for item in dataset.skipped:
+        click.echo(f"skipped: {item.file}: {item.reason}", err=True)
+    embedder = open_teacher(teacher)
+    train = load_preset("quickstart", steps=steps, seed=seed)
+    run = distill(dataset, teacher=embedder, size=size, train=train, folder=out / "run")
+    quantize(run, recipe=recipes()[QuantSpec.recipe], force=force)
+    files = [export(run, to=out, precision=precision, force=force) for precision in ("i8", "f32")]
+    from hearlite.cli import command_line
+
+    return bench(dataset, teacher=embedder, files=files, label_columns=label_columns, out=out, seed=seed, command=command_line())

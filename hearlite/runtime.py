@@ -1,0 +1,247 @@
+"""Run .tflite files: the only module that imports an interpreter (LiteRT, tf.lite or the older tflite-runtime)."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.embedder import Clips, EmbedderInfo, Embeddings, as_clips
+from hearlite.errors import InputError, MissingExtraError, UsageError
+from hearlite.spec import AUDIO
+
+Runtime = Literal["litert", "tf", "tflite-runtime"]
+RUNTIMES: tuple[Runtime, ...] = ("litert", "tf", "tflite-runtime")
+_IDENTIFIER = b"TFL3"  # file identifier of the TFLite flatbuffer schema, at bytes 4 to 8
+_SMALLEST_FLATBUFFER = 16  # bytes: root offset, identifier, and a table with its vtable
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a model: name, shape (-1 where the length is free), dtype, and scale and zero point if it is quantized."""
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float  # 0.0: not quantized
+    zero_point: int
+
+    def __str__(self) -> str:
+        return f"{self.name!r} {self.dtype} {list(self.shape)}"
+
+    def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """float32 values of a tensor with this scale, (q - zero_point) * scale; a float tensor is only cast."""
+        if not self.scale:
+            return np.asarray(values, dtype=np.float32)
+        return ((values.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)).astype(np.float32)
+
+
+class TfliteModel:
+    """A .tflite file, or its bytes, opened in one of the RUNTIMES.
+
+    Inputs and outputs go by the names of the file's signature, or by tensor names where it has none. Raises InputError, naming the file, for
+    whatever can't be read or run, UsageError for an unknown runtime and MissingExtraError for one that is not installed.
+    """
+
+    def __init__(self, model: str | Path | bytes, *, threads: int = 1, runtime: Runtime = "litert") -> None:
+        if threads < 1:
+            raise UsageError(f"threads is {threads}", "use 1 or more")
+        self.label = "model in memory" if isinstance(model, bytes) else str(model)
+        content = model if isinstance(model, bytes) else _read(Path(model))
+        _check_flatbuffer(content, label=self.label)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.runtime = runtime
+        interpreter_class = _interpreter_class(runtime)
+        try:
+            self._interpreter = interpreter_class(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError, SystemError) as error:  # SystemError: tflite-runtime under numpy 2
+            raise InputError(
+                f"{self.label}: {runtime} can't open the model: {_one_line(error)}", "export it with builtin ops for this runtime"
+            ) from error
+        self.inputs, self.outputs = _named_tensors(self._interpreter)
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Fix the shape of the only input, where the file leaves dimensions free."""
+        try:
+            self._interpreter.resize_tensor_input(self._input().index, shape, strict=True)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{self.label}: input {self._input()} can't become {list(shape)}: {_one_line(error)}") from error
+        self.inputs, self.outputs = _named_tensors(self._interpreter)
+
+    def run(self, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """One call of a model with one input: the input's array -> every output by name, as the file stores it (not dequantized)."""
+        expected = self._input()
+        if array.dtype != expected.dtype or not _fits(array.shape, expected.shape):
+            raise InputError(f"{self.label}: got {array.dtype} {list(array.shape)} for input {expected}")
+        try:
+            self._interpreter.set_tensor(expected.index, array)
+            self._interpreter.invoke()
+            return {output.name: self._interpreter.get_tensor(output.index) for output in self.outputs}
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{self.label}: {self.runtime} can't run the model: {_one_line(error)}") from error
+
+    def _input(self) -> Tensor:
+        if len(self.inputs) != 1:
+            raise InputError(f"{self.label} has {len(self.inputs)} inputs ({_listed(self.inputs)})", "expected one")
+        return self.inputs[0]
+
+
+class TfliteEmbedder:
+    """An Embedder from any .tflite file that takes a float32 waveform, `[samples]` or `[1, samples]` at 16 kHz, and has a vector as output.
+
+    A model with a shorter input than a clip sees windows that are spread evenly, the last one ending with the clip, and their vectors are
+    averaged. A free length becomes that of a clip. One clip at a time. Raises InputError for a model that is none of this.
+
+    Parameters
+    ----------
+    output : name of the output; by default the only one, else the one called "embedding".
+    name : what reports call it; by default `tflite:PATH`, with `#OUTPUT` if one was asked for.
+    """
+
+    def __init__(self, model: str | Path | bytes, *, output: str | None = None, threads: int = 1, name: str | None = None) -> None:
+        self._model = TfliteModel(model, threads=threads)
+        self._shape = self._waveform_shape()
+        self._output = self._find_output(output)
+        self._starts = window_starts(self._shape[-1])
+        name = name or f"tflite:{self._model.label}" + (f"#{output}" if output else "")
+        self.info = EmbedderInfo(
+            name=name,
+            kind="tflite",
+            dim=self._probe(),
+            licence="unknown",
+            fingerprint=hashlib.sha256(f"{self._model.sha256}#{self._output.name}".encode()).hexdigest(),
+            standin=f"{name} stands in for HeAR: a .tflite model of which only the file is known",
+        )
+
+    def embed(self, clips: Clips) -> Embeddings:
+        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the model returns NaN or infinity."""
+        clips = as_clips(clips)
+        embeddings = np.empty((len(clips), self.info.dim), dtype=np.float32)
+        for row, clip in zip(embeddings, clips, strict=True):
+            row[:] = np.mean([self._window(clip[start : start + self._shape[-1]]) for start in self._starts], axis=0)
+        broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+        if broken.size:
+            raise InputError(f"{self._model.label} returns NaN or infinity for {broken.size} of {len(clips)} clips, first for clip {broken[0]}")
+        return embeddings
+
+    def _window(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        values = self._model.run(np.ascontiguousarray(samples).reshape(self._shape))[self._output.name]
+        return self._output.dequantize(values).reshape(-1)
+
+    def _waveform_shape(self) -> tuple[int, ...]:
+        """Shape to feed: `[samples]` or `[1, samples]`, no longer than a clip; free dimensions are fixed in the interpreter."""
+        model = self._model
+        shapes = [tensor.shape for tensor in model.inputs]
+        if len(shapes) != 1 or len(shapes[0]) not in (1, 2) or any(size not in (1, -1) for size in shapes[0][:-1]):
+            raise InputError(f"{model.label} takes {_listed(model.inputs)}", "expected one waveform: float32 [samples] or [1, samples]")
+        waveform = model.inputs[0]
+        if waveform.dtype != np.float32:
+            raise InputError(f"{model.label} takes {waveform}", "export it with a float32 input: hearlite never quantizes raw audio")
+        samples = AUDIO.clip_samples if waveform.shape[-1] == -1 else waveform.shape[-1]
+        if not 0 < samples <= AUDIO.clip_samples:
+            raise InputError(f"{model.label} takes {samples} samples", f"use a model for at most {AUDIO.clip_samples} ({AUDIO.clip_s:g} s)")
+        shape = (*(1 for _ in waveform.shape[:-1]), samples)
+        if shape != waveform.shape:
+            model.resize(shape)
+        return shape
+
+    def _find_output(self, name: str | None) -> Tensor:
+        outputs = self._model.outputs
+        wanted = "embedding" if name is None and len(outputs) > 1 else name
+        found = [output for output in outputs if wanted in (None, output.name)]
+        if len(found) != 1:
+            what = f"no output called {wanted!r}" if name else f"{len(outputs)} outputs and none is called {wanted!r}"
+            raise InputError(f"{self._model.label} has {what}", f"name one with FILE#OUTPUT: {_listed(outputs)}")
+        return found[0]
+
+    def _probe(self) -> int:
+        """Dimension of the output, from three runs on seeded noise: A, B, A. The last must repeat the first, or a clip's vector would depend
+        on the clips before it."""
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, size=(2, self._shape[-1])).astype(np.float32)
+        first, _, again = (self._window(noise[i]) for i in (0, 1, 0))
+        shape = self._model.run(noise[0].reshape(self._shape))[self._output.name].shape
+        if not shape or math.prod(shape) != shape[-1] or shape[-1] == 0:
+            raise InputError(f"{self._model.label}: output {self._output.name!r} is {list(shape)}", "expected one vector, [dim] or [1, dim]")
+        if not np.array_equal(first, again, equal_nan=True):
+            raise InputError(f"{self._model.label} keeps state from call to call", "use a model whose output depends on its input alone")
+        return int(shape[-1])
+
+
+def window_starts(samples: int) -> list[int]:
+    """First samples of the fewest windows of `samples` that cover a clip, spread evenly, the last one ending with the clip."""
+    count = math.ceil(AUDIO.clip_samples / samples)
+    return [round(start) for start in np.linspace(0, AUDIO.clip_samples - samples, count)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+
+
+def _check_flatbuffer(content: bytes, *, label: str) -> None:
+    root = int.from_bytes(content[:4], "little")
+    if len(content) < _SMALLEST_FLATBUFFER or content[4:8] != _IDENTIFIER:
+        raise InputError(f"{label} is not a TFLite model: bytes 4 to 8 are {content[4:8]!r}, expected {_IDENTIFIER!r}")
+    if root > len(content) - 4:
+        raise InputError(f"{label} is truncated: its root lies at byte {root} of {len(content)}", "copy or export it again")
+
+
+def _interpreter_class(runtime: Runtime) -> Any:
+    if runtime not in RUNTIMES:
+        raise UsageError(f"runtime is {runtime!r}", f"use one of {', '.join(RUNTIMES)}")
+    try:
+        if runtime == "tf":
+            return importlib.import_module("tensorflow").lite.Interpreter
+        return importlib.import_module({"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}[runtime]).Interpreter
+    except ModuleNotFoundError as error:
+        if runtime == "litert":
+            raise  # a dependency of hearlite itself: the installation is broken
+        package, extra = ("tensorflow", "train") if runtime == "tf" else ("tflite-runtime", "compat")
+        raise MissingExtraError(f"runtime {runtime!r}", package, extra) from error
+
+
+def _named_tensors(interpreter: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Inputs and outputs of the primary subgraph, with the names of the signature that describes it, if one does."""
+    sides = {"inputs": interpreter.get_input_details(), "outputs": interpreter.get_output_details()}
+    names = {side: [(detail["name"], detail) for detail in details] for side, details in sides.items()}
+    for key in interpreter.get_signature_list():
+        runner = interpreter.get_signature_runner(key)
+        signed = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
+        if all({_key(d) for d in signed[side].values()} == {_key(d) for d in sides[side]} for side in sides):
+            names = {side: list(details.items()) for side, details in signed.items()}
+            break
+    return tuple(_tensor(*item) for item in names["inputs"]), tuple(_tensor(*item) for item in names["outputs"])
+
+
+def _key(detail: dict[str, Any]) -> tuple[int, str]:
+    return int(detail["index"]), str(detail["name"])
+
+
+def _tensor(name: str, detail: dict[str, Any]) -> Tensor:
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(size) for size in (detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]))
+    return Tensor(name, int(detail["index"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))
+
+
+def _fits(shape: tuple[int, ...], allowed: tuple[int, ...]) -> bool:
+    return len(shape) == len(allowed) and all(want in (-1, size) for size, want in zip(shape, allowed, strict=True))
+
+
+def _listed(tensors: Iterable[Tensor]) -> str:
+    return ", ".join(str(tensor) for tensor in tensors)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
