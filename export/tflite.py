@@ -15,7 +15,7 @@ from hearlite.files import read_json
 from hearlite.flatbuffer import add_metadata, summarize
 from hearlite.run import Run
 from hearlite.runtime import TfliteEmbedder
-from hearlite.spec import AUDIO, QuantSpec, from_dict
+from hearlite.spec import AUDIO, QuantSpec
 from hearlite.student import load_network
 
 PRECISIONS = ("i8", "f32")
@@ -63,15 +63,22 @@ def _float(run: Run) -> bytes:
 def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: bytes) -> Manifest:
     spec, summary = run.spec, summarize(content)
     metrics = read_json(run.metrics)
+    on = "clips of validation subjects"
     figures = [
-        Metric("centred cosine to the teacher's targets", metrics["val_centred_cosine"], f"{metrics['val_clips']:.0f} clips of validation subjects")
+        Metric("centred cosine to the teacher's targets", metrics["val_centred_cosine"], f"{metrics['val_clips']:.0f} {on}")
     ]
     passed, calibration = True, ""
     if recipe:
         compare = read_json(run.quantized(recipe) / "compare.json")
+        figure = compare["comparison"]
         passed, calibration = bool(compare["passed"]), str(read_json(run.quantized(recipe) / "calibration.json")["sha256"])
-        figures.append(Metric("centred cosine to the float32 student", compare["centred_cosine"], f"{compare['clips']} clips of validation subjects"))
-        from_dict(QuantSpec, read_json(run.quantized(recipe) / "recipe.json"), where=f"{recipe}/recipe.json")
+        figures.append(
+            Metric(
+                "centred cosine to the float32 student",
+                compare["comparison"]["centred_cosine"],
+                f"{compare['comparison']['clips']} clips of validation subjects",
+            )
+        )
     return Manifest(
         schema=SCHEMA,
         hearlite=__version__,

@@ -1,4 +1,4 @@
-"""A bundle: one .tflite, its manifest (.json), model card (.md), NOTICE and the way back to the teacher's coordinates (.targets.npz)."""
+"""A bundle: one .tflite, its manifest (.json), model card (.md), NOTICE and the way back to the teacher's coordinates (.inverse.npz)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError
-from hearlite.files import read_json, replacing, sha256_of, write_bytes, write_json
+from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
 from hearlite.flatbuffer import summarize
 from hearlite.run import DatasetInfo
 from hearlite.runtime import TfliteEmbedder
@@ -76,8 +76,8 @@ def write_bundle(model: Path, content: bytes, manifest: Manifest, *, texts: Mapp
         raise InputError(f"{model} is there already and differs", "choose another folder, or pass --force to replace it")
     for suffix, text in texts.items():
         write_bytes(model.with_name(model.stem + suffix), text.encode())
-    with replacing(model.with_name(f"{model.stem}.targets.npz")) as temporary:
-        temporary.write_bytes(targets.read_bytes())
+    arrays = read_arrays(targets)
+    write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
     write_bytes(model, content)
     write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})  # last: it vouches for the rest
 

@@ -116,7 +116,8 @@ def quantize(run_folder: Path, recipe: str, force: bool, as_json: bool) -> None:
     if recipe not in known:
         raise UsageError(f"recipe is {recipe!r}", f"use one of {', '.join(known)}")
     folder = run_quantize(open_run(run_folder), recipe=known[recipe], force=force)
-    _print({"folder": str(folder), **json.loads((folder / "compare.json").read_text())}, as_json=as_json)
+    compared = json.loads((folder / "compare.json").read_text())
+    _print({"folder": str(folder), **compared.pop("comparison"), **compared}, as_json=as_json)
 
 
 @cli.command()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,12 +44,43 @@ def join_frontend(frontend: bytes, network: bytes) -> bytes:
     return model
 
 
+class _Graph(tf.Module):
+    """Holds the variables that a converted function reads, as the converter asks."""
+
+    def __init__(self, call: Any, shape: list[int]) -> None:
+        super().__init__()
+        self.call = call
+        self.function = tf.function(call, input_signature=[tf.TensorSpec(shape, tf.float32)])
+
+
 def _convert(call: Any, shape: list[int], *, calibration: Iterable[NDArray[np.float32]] | None = None) -> bytes:
-    function = tf.function(call, input_signature=[tf.TensorSpec(shape, tf.float32)]).get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], call if isinstance(call, tf.Module) else None)
+    graph = _Graph(call, shape)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.function.get_concrete_function()], graph)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if calibration is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[None]] for image in calibration)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    return bytes(converter.convert())
+    with _quiet():
+        return bytes(converter.convert())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back the converter's C++ chatter on stderr, which no log level stops; it is shown when the conversion fails."""
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        try:
+            os.dup2(held.fileno(), 2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # "Statistics for quantized inputs were expected": the input stays float on purpose
+                yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)

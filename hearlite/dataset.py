@@ -69,14 +69,18 @@ class Clip:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips in the manifest's order. `sha256` covers names, sizes, events, subjects, splits and labels, but not hop and framing."""
+    """Clips in the manifest's order. `sha256` covers names, sizes, events, subjects and splits, but not hop and framing.
+
+    Labels have a hash of their own: distillation sees none, so a run goes on whichever columns are asked for.
+    """
 
     name: str
     clips: tuple[ClipRef, ...]
     skipped: tuple[Skipped, ...]
     sha256: str
+    labels_sha256: str
     notes: tuple[str, ...]
-    synthetic: bool = False  # the manifest says so: column `synthetic`, as hearlite/synth.py writes it
+    synthetic: bool  # the manifest says so: column `synthetic`, as hearlite/synth.py writes it
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def load_dataset(
     rows, split_notes = _with_subjects_and_splits(rows, seed=seed)
     clips: list[ClipRef] = []
     skipped: list[Skipped] = []
-    digest = hashlib.sha256()
+    digest, labels_digest = hashlib.sha256(), hashlib.sha256()
     durations: dict[str, float | InputError] = {}
     clamped = 0
     for row in rows:
@@ -126,15 +130,22 @@ def load_dataset(
         clips += found
         event = (found[0].event_start_s, found[0].event_end_s)
         clamped += event[1] is not None and float(row.end or 0) > event[1]
-        line = (row.name, found[0].file.stat().st_size, *event, row.subject, row.split, row.labels)
+        line = (row.name, found[0].file.stat().st_size, *event, row.subject, row.split)
         digest.update(json.dumps(line, ensure_ascii=True).encode() + b"\n")
+        labels_digest.update(json.dumps(row.labels, ensure_ascii=True).encode() + b"\n")
     if not clips:
         reasons = "; ".join(f"{item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}" for item in skipped[:3])
         raise InputError(f"{path}: no usable clip", reasons or "the manifest has no rows")
     if clamped:
         notes.append(f"{clamped} events end after their recording and were cut at its end")
     return Dataset(
-        (root if path.name in MANIFESTS else path).resolve().name, tuple(clips), tuple(skipped), digest.hexdigest(), (*notes, *split_notes)
+        name=(root if path.name in MANIFESTS else path).resolve().name,
+        clips=tuple(clips),
+        skipped=tuple(skipped),
+        sha256=digest.hexdigest(),
+        labels_sha256=labels_digest.hexdigest(),
+        notes=(*notes, *split_notes),
+        synthetic=any(row.synthetic for row in rows),
     )
 
 

@@ -152,7 +152,7 @@ def summarize(data: bytes) -> Summary:
     try:
         ops = tuple(_op(model, graph, operator, types, names) for operator in graph.operators)
         behind = [_behind_frontend(graph, operator) for operator in graph.operators]
-        sizes = {int(t.buffer): math.prod(t.shape) for t in graph.tensors if _is_constant(model, t) and len(t.shape) > 1}
+        sizes = {int(t.buffer): math.prod(int(n) for n in t.shape) for t in graph.tensors if _is_constant(model, t) and len(t.shape) > 1}
         network = {
             int(graph.tensors[o.inputs[1]].buffer) for o, op, tail in zip(graph.operators, ops, behind, strict=True) if tail and op.weight_type
         }

@@ -50,6 +50,8 @@ def quantize(run: Run, *, recipe: QuantSpec, force: bool = False) -> Path:
     folder = run.quantized(recipe.recipe)
     model = folder / "model.tflite"
     if model.is_file() and read_json(folder / "recipe.json") == to_dict(recipe):
+        if not force:
+            _require_passed(recipe, Comparison(**read_json(folder / "compare.json")["comparison"]))
         return folder
     model.unlink(missing_ok=True)
 
@@ -63,12 +65,14 @@ def quantize(run: Run, *, recipe: QuantSpec, force: bool = False) -> Path:
     pcm, _ = sample_examples(records, "val", clips=COMPARE_CLIPS, seed=recipe.calibration_seed)
     comparison = compare_files(reference, quantized, pcm=pcm)
     passed = comparison.centred_cosine >= recipe.min_centred_cosine
-
     write_json(folder / "recipe.json", to_dict(recipe))
     write_json(folder / "calibration.json", {"sha256": calibration.sha256, "clip_ids": calibration.clip_ids})
-    write_json(folder / "compare.json", {**dataclasses.asdict(comparison), "minimum_centred_cosine": recipe.min_centred_cosine, "passed": passed})
-    if not passed and not force:
-        raise GateError(_failure(recipe, comparison), "train longer, calibrate with more clips, or pass --force to keep a file marked as failed")
+    write_json(
+        folder / "compare.json",
+        {"comparison": dataclasses.asdict(comparison), "minimum_centred_cosine": recipe.min_centred_cosine, "passed": passed},
+    )
+    if not force:
+        _require_passed(recipe, comparison)
     write_bytes(model, quantized)
     return folder
 
@@ -79,8 +83,10 @@ def image_batches(pcm: NDArray[np.int16], *, spec: StudentSpec) -> list[Any]:
     return [frontend(from_int16(pcm[start : start + EMBED_BATCH])).numpy() for start in range(0, len(pcm), EMBED_BATCH)]
 
 
-def _failure(recipe: QuantSpec, comparison: Comparison) -> str:
-    return (
-        f"{recipe.recipe}: mean centred cosine of int8 to float32 embeddings is {comparison.centred_cosine:.4f} on {comparison.clips} validation clips, "
-        f"below the gate of {recipe.min_centred_cosine}"
-    )
+def _require_passed(recipe: QuantSpec, comparison: Comparison) -> None:
+    if comparison.centred_cosine < recipe.min_centred_cosine:
+        raise GateError(
+            f"{recipe.recipe}: the mean centred cosine of int8 to float32 embeddings is {comparison.centred_cosine:.4f} "
+            f"on {comparison.clips} validation clips, below the gate of {recipe.min_centred_cosine}",
+            "train longer, calibrate with more clips, or pass --force to keep a file marked as failed",
+        )
