@@ -1,0 +1,220 @@
+"""One benchmark: embed a labelled dataset by teacher, students and baselines, probe them all on the same folds, time them, write the report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.audio import from_int16
+from hearlite.benchmarks.latency import Candidate, device, file_candidate, measure_candidates
+from hearlite.benchmarks.probe import run_probes
+from hearlite.benchmarks.report import write_report
+from hearlite.benchmarks.results import collect, write_results
+from hearlite.benchmarks.schema import DatasetInfo, Latency, ModelInfo, Results
+from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
+from hearlite.bundle import Manifest, open_bundle
+from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips
+from hearlite.embed import BATCH, batched
+from hearlite.embedder import Embedder
+from hearlite.errors import InputError
+from hearlite.files import sha256_of
+from hearlite.flatbuffer import summarize
+from hearlite.progress import progress
+from hearlite.teacher import SpectralTeacher
+
+TEACHER, SPECTRAL, DURATION = "teacher", "spectral", "duration only"
+LATENCY_RUNS = 100
+RUNTIMES = {"tflite": "ai-edge-litert", "hear": "tensorflow", "saved-model": "tensorflow"}  # by kind of teacher; the others are numpy code
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Every readable clip, its vector by each model, and what was skipped."""
+
+    clips: tuple[ClipRef, ...]
+    vectors: dict[str, NDArray[np.float32]]
+    skipped: int
+    silent: int
+
+
+def bench(
+    dataset: Dataset,
+    *,
+    teacher: Embedder,
+    files: Sequence[Path],
+    label_columns: Sequence[str],
+    out: Path,
+    command: str,
+    seed: int = 0,
+    threads: int = 1,
+    framing: str = "context",
+) -> dict[str, Any]:
+    """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
+
+    Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
+    """
+    bundles = [(path, *open_bundle(path, threads=threads)) for path in files]
+    embedders: dict[str, Embedder] = {TEACHER: teacher, **{manifest.name: embedder for _, embedder, manifest in bundles}}
+    if teacher.info.kind != SPECTRAL:
+        embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?
+    embedded = embed_clips(dataset, embedders)
+    tasks, left_out = make_tasks(embedded.clips, label_columns)
+    vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
+    subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
+    probes = run_probes(vectors, tasks, subjects, splits, reference=TEACHER, seed=seed)
+    models = [_teacher_model(teacher), *(_bundle_model(path, manifest) for path, _, manifest in bundles)]
+    models += [ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors]
+    notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, embedded)]
+    results = collect(
+        probes,
+        command=command,
+        machine=device(),
+        dataset=_dataset_info(dataset, embedded),
+        teacher=teacher.info,
+        models=models,
+        latency=_latency(teacher, bundles, threads=threads, seed=seed),
+        left_out=left_out,
+        skipped=len(dataset.skipped) + embedded.skipped,
+        notes=notes,
+    )
+    write_results(results, out / "results.json")
+    write_report(out / "results.json", out / "report.html")
+    return summary(results, out)
+
+
+def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded:
+    """Decode each clip once and embed it by all models, in batches; memory holds the vectors, not the audio."""
+    refs: list[ClipRef] = []
+    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in embedders}
+    skipped = silent = done = 0
+    with progress("embed", total=len(dataset.clips)) as advance:
+        for batch in batched(read_clips(dataset.clips), BATCH):
+            clips = [item for item in batch if isinstance(item, Clip)]
+            skipped += sum(isinstance(item, Skipped) for item in batch)
+            silent += sum(clip.silent for clip in clips)
+            refs += [clip.ref for clip in clips]
+            if clips:
+                audio = from_int16(np.stack([clip.pcm for clip in clips]))
+                for name, embedder in embedders.items():
+                    parts[name].append(embedder.embed(audio))
+            done += len(batch)
+            advance(done)
+    if not refs:
+        raise InputError(f"{dataset.name}: no clip could be read")
+    return Embedded(tuple(refs), {name: np.concatenate(part) for name, part in parts.items()}, skipped, silent)
+
+
+def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
+    """The binary tasks of all label columns. Raises InputError when there is none, saying why."""
+    subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
+    sets = [binary_tasks([clip.label(column) for clip in clips], column=column, subjects=subjects, splits=splits) for column in label_columns]
+    tasks = tuple(task for found in sets for task in found.tasks)
+    left_out = tuple(item for found in sets for item in found.left_out)
+    if not tasks:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in left_out[:3])
+        raise InputError(
+            f"no task in the label columns {', '.join(label_columns)}: {reasons}", "name another column with --label, or label more subjects"
+        )
+    return tasks, left_out
+
+
+def summary(results: Results, out: Path) -> dict[str, Any]:
+    """Mean AUROC, size and speed of each model, and the paths of what was written."""
+    sizes = {model.name: model.bytes for model in results.models}
+    times = {row.model: row for row in results.latency}
+    rows: dict[str, Any] = {}
+    for score in results.summary:
+        auroc, excess, time = score.auroc, score.excess_ratio, times.get(score.model)
+        text = f"mean AUROC {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}]" if auroc.shown else "mean AUROC not defined"
+        if excess.shown and score.model != results.reference:
+            text += (
+                f", keeps {100 * (excess.value or 0):.1f} % [{100 * (excess.low or 0):.1f}, {100 * (excess.high or 0):.1f}] of the teacher's excess"
+            )
+        if sizes.get(score.model):
+            text += f", {(sizes[score.model] or 0) / 1e6:.2f} MB"
+        if time:
+            text += f", {time.median_ms:.2f} ms"
+        rows[score.model] = text
+    return {**rows, "tasks": len(results.tasks), "report": str(out / "report.html"), "results": str(out / "results.json")} | {
+        f"file {model.kind}": model.file for model in results.models if model.file and model.kind in ("i8", "f32")
+    }
+
+
+def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:
+    """Length of each clip's event, `[n, 1]` in seconds; 0 where there is no annotated event. What it alone reaches, framing has leaked."""
+    return np.asarray([[(clip.event_end_s or 0.0) - (clip.event_start_s or 0.0)] for clip in clips])
+
+
+def _teacher_model(teacher: Embedder) -> ModelInfo:
+    kind, _, rest = teacher.info.name.partition(":")
+    path = Path(rest.partition("#")[0])
+    if kind != "tflite" or not path.is_file():
+        return ModelInfo(TEACHER, kind="teacher", dim=teacher.info.dim)
+    counted = summarize(path.read_bytes())
+    return ModelInfo(
+        name=TEACHER,
+        kind="teacher",
+        file=path.name,
+        bytes=path.stat().st_size,
+        sha256=sha256_of(path),
+        parameters=counted.parameters,
+        macs=counted.macs,
+        dim=teacher.info.dim,
+    )
+
+
+def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
+    return ModelInfo(
+        name=manifest.name,
+        kind=manifest.precision,
+        file=path.name,
+        bytes=path.stat().st_size,
+        sha256=manifest.tflite_sha256,
+        parameters=manifest.parameters,
+        macs=manifest.macs,
+        dim=manifest.dim,
+    )
+
+
+def _latency(teacher: Embedder, bundles: Sequence[tuple[Path, Embedder, Manifest]], *, threads: int, seed: int) -> list[Latency]:
+    candidates = []
+    if teacher.info.kind != "embeddings":  # those only look up clips that they know
+        candidates.append(Candidate(TEACHER, _runtime(teacher), lambda: teacher.embed))
+    candidates += [file_candidate(manifest.name, path, threads=threads) for path, _, manifest in bundles]
+    return measure_candidates(candidates, runs=LATENCY_RUNS, threads=threads, seed=seed)
+
+
+def _runtime(teacher: Embedder) -> str:
+    package = RUNTIMES.get(teacher.info.kind, "numpy")
+    return f"{package} {version(package)}"
+
+
+def _dataset_info(dataset: Dataset, embedded: Embedded) -> DatasetInfo:
+    subjects = {split: len({clip.subject for clip in embedded.clips if clip.split == split}) for split in SPLITS}
+    digest = hashlib.sha256(f"{dataset.sha256}{dataset.labels_sha256}".encode()).hexdigest()
+    return DatasetInfo(
+        name=dataset.name,
+        sha256=digest,
+        clips=len(embedded.clips),
+        train_subjects=subjects["train"],
+        val_subjects=subjects["val"],
+        test_subjects=subjects["test"],
+        synthetic=dataset.synthetic,
+    )
+
+
+def _warnings(bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, embedded: Embedded) -> list[str]:
+    notes = [f"{manifest.name} failed its quality gate and was written by force" for _, _, manifest in bundles if not manifest.gate_passed]
+    for _, _, manifest in bundles:
+        if manifest.teacher.fingerprint != teacher.info.fingerprint:
+            notes.append(f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is compared with")
+    if embedded.silent:
+        notes.append(f"{embedded.silent} clips are silent")
+    return notes

@@ -1,0 +1,154 @@
+"""results.json: everything a benchmark measured, with what is needed to repeat it. The report is made from this file alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from hearlite import spec
+from hearlite.benchmarks.schema import KINDS, ROC_POINTS, SCHEMA, DatasetInfo, Latency, ModelInfo, ProbeResults, Results, Score, Seed, Versions
+from hearlite.benchmarks.tasks import LeftOut
+from hearlite.embedder import EmbedderInfo
+from hearlite.errors import InputError, UsageError
+from hearlite.files import write_bytes
+
+_LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
+_LARGEST_INTEGER = 1 << 62
+
+
+def collect(
+    probes: ProbeResults,
+    *,
+    command: str,
+    machine: str,
+    dataset: DatasetInfo,
+    teacher: EmbedderInfo,
+    models: Sequence[ModelInfo],
+    latency: Sequence[Latency] = (),
+    left_out: Sequence[LeftOut] = (),
+    skipped: int = 0,
+    seeds: Mapping[str, int] | None = None,
+    notes: Sequence[str] = (),
+) -> Results:
+    """Everything of one benchmark, dated now, with the versions of this installation.
+
+    `seeds` are those beside the probes' own ("probe"), by name. Whatever was probed but is not in `models`, such as the permuted baseline, is
+    listed as a baseline without a file.
+    """
+    listed = {model.name for model in models}
+    added = [ModelInfo(score.model, kind="baseline") for score in probes.summary if score.model not in listed]
+    return Results(
+        command=command,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        seeds=tuple(Seed(name, value) for name, value in {"probe": probes.seed, **(seeds or {})}.items()),
+        versions=Versions.current(),
+        machine=machine,
+        dataset=dataset,
+        teacher=teacher,
+        models=(*models, *added),
+        reference=probes.reference,
+        replicates=probes.replicates,
+        tasks=probes.tasks,
+        summary=probes.summary,
+        left_out=tuple(left_out),
+        latency=tuple(latency),
+        notes=(*notes, *probes.notes),
+        skipped=skipped,
+    )
+
+
+def write_results(results: Results, path: Path) -> None:
+    """Write results.json through a temporary file. NaN and infinity become null. Raises UsageError for results that `read_results` would refuse."""
+    data = _finite({"schema": results.schema, **dataclasses.asdict(results)})
+    try:
+        _check(spec.from_dict(Results, data, where="results"), where="results")
+    except InputError as error:
+        raise UsageError(f"these results can't be written: {error.message}", error.hint) from error
+    text = json.dumps(data, indent=1, allow_nan=False)
+    # Rows of numbers on one line: a curve is one thing. Raw line breaks can't occur inside JSON strings.
+    text = re.sub(r"\[\n([-+\d.eE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    write_bytes(path, f"{text}\n".encode())
+
+
+def read_results(path: Path) -> Results:
+    """results.json, checked: known keys and types, finite numbers, names that refer to something. Raises InputError that names the file."""
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise InputError(f"{path}: {path.stat().st_size} bytes", f"a results.json has at most {_LARGEST_FILE}")
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON: {error}", "make it again with the benchmark") from error
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r}")
+    results = spec.from_dict(Results, data, where=str(path))
+    _check(results, where=str(path))
+    return results
+
+
+def _check(results: Results, *, where: str) -> None:
+    """What types alone don't say."""
+    names = [model.name for model in results.models]
+    for model in results.models:
+        if model.kind not in KINDS:
+            raise InputError(f"{where}: model {model.name!r} has kind {model.kind!r}", f"use one of {', '.join(KINDS)}")
+        if min(model.bytes or 0, model.parameters or 0, model.macs or 0, model.dim or 0) < 0:
+            raise InputError(f"{where}: model {model.name!r} has a negative size")
+    if len(set(names)) != len(names):
+        raise InputError(f"{where}: two models have the same name", f"names: {', '.join(names)}")
+    scores = [*results.summary, *(score for task in results.tasks for score in task.scores)]
+    used = [
+        results.reference,
+        *(score.model for score in scores),
+        *(row.model for row in results.latency),
+        *(row.ratio_to for row in results.latency),
+    ]
+    unknown = sorted(set(used) - set(names))
+    if unknown:
+        raise InputError(f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}")
+    for score in scores:
+        _check_score(score, where=where)
+    for row in results.latency:
+        if min(row.median_ms, row.p5_ms, row.p95_ms, row.mean_ms, row.cold_ms, row.ratio, row.ratio_p5, row.ratio_p95) < 0:
+            raise InputError(f"{where}: the latency of {row.model!r} is negative")
+
+
+def _check_score(score: Score, *, where: str) -> None:
+    rates = (score.auroc.value, score.auroc.low, score.auroc.high, *score.roc.false_positive, *score.roc.true_positive)
+    if not all(rate is None or 0 <= rate <= 1 for rate in rates):
+        raise InputError(f"{where}: model {score.model!r} has an AUROC or a rate outside 0 to 1")
+    if len(score.roc.false_positive) != len(score.roc.true_positive) or len(score.roc.true_positive) > ROC_POINTS:
+        raise InputError(f"{where}: the ROC curve of {score.model!r} has unequal sides or more than {ROC_POINTS} points")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number that JSON has")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large")
+    return number
+
+
+def _int(text: str) -> int:
+    if len(text) > len(str(_LARGEST_INTEGER)) or abs(int(text)) > _LARGEST_INTEGER:
+        raise ValueError(f"{text[:40]} is too large")
+    return int(text)

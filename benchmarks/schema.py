@@ -1,0 +1,185 @@
+"""The shapes of results.json, one dataclass per JSON object. Nothing here measures, reads or writes."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import hearlite
+from hearlite.benchmarks.tasks import LeftOut
+from hearlite.embedder import EmbedderInfo
+
+SCHEMA = "hearlite-results/1"
+KINDS = ("teacher", "f32", "i8", "peer", "baseline")  # a peer is someone else's embedder; a baseline has to be beaten by all of them
+ROC_POINTS = 101  # at most, per curve: a drawing, not data
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval; null where it is not defined. A quality figure without an interval is not shown."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def shown(self) -> bool:
+        return None not in (self.value, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An ROC curve of at most ROC_POINTS corners, rates in [0, 1]; empty where none is drawn."""
+
+    false_positive: tuple[float, ...] = ()
+    true_positive: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """One model on one task, or, as a summary, its mean over all tasks (then without `c` and curve)."""
+
+    model: str
+    auroc: Estimate  # interval: subject-clustered bootstrap
+    difference: Estimate  # AUROC minus the reference's, from the same replicates; null for the reference itself
+    excess_ratio: Estimate  # (AUROC - 0.5) / (reference's - 0.5); null where the reference's interval reaches chance
+    delong: Estimate = Estimate()  # what the interval would be if clips were independent
+    c: float | None = None  # inverse regularisation that cross-validation chose
+    roc: Curve = Curve()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Clips and subjects on one side of the split; a subject with both kinds of clip counts twice."""
+
+    positive_clips: int
+    negative_clips: int
+    positive_subjects: int
+    negative_subjects: int
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    name: str
+    column: str
+    positive: str
+    train: Counts
+    test: Counts
+    dropped_replicates: int  # bootstrap replicates that drew one class only
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class ProbeResults:
+    """What `run_probes` returns; `summary` has one row per model, means over the tasks."""
+
+    tasks: tuple[TaskResult, ...]
+    summary: tuple[Score, ...]
+    reference: str
+    replicates: int
+    seed: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model under test. Null: not known or meaningless for it."""
+
+    name: str
+    kind: str  # one of KINDS
+    file: str = ""
+    bytes: int | None = None
+    parameters: int | None = None
+    macs: int | None = None  # multiply-accumulates for one clip
+    dim: int | None = None
+    sha256: str = ""  # of the file
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    name: str
+    sha256: str
+    clips: int
+    train_subjects: int
+    val_subjects: int
+    test_subjects: int
+    synthetic: bool
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds from a clip of raw audio to its embedding, over `runs` interleaved rounds; `ratio` compares runs of the same round."""
+
+    model: str
+    device: str
+    runtime: str
+    threads: int
+    runs: int
+    date: str  # UTC, YYYY-MM-DD
+    median_ms: float
+    p5_ms: float
+    p95_ms: float
+    mean_ms: float
+    cold_ms: float  # load and first run
+    ratio_to: str  # the model that came first
+    ratio: float  # median over rounds of that model's time / this one's: times faster
+    ratio_p5: float
+    ratio_p95: float
+
+
+@dataclass(frozen=True)
+class Seed:
+    name: str
+    value: int
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Of the software that measured; "" where a package is absent."""
+
+    python: str
+    numpy: str
+    scikit_learn: str
+    litert: str
+    hearlite: str
+
+    @classmethod
+    def current(cls) -> Versions:
+        return cls(
+            python=platform.python_version(),
+            numpy=_version("numpy"),
+            scikit_learn=_version("scikit-learn"),
+            litert=_version("ai-edge-litert"),
+            hearlite=hearlite.__version__,
+        )
+
+
+@dataclass(frozen=True)
+class Results:
+    """The whole of results.json."""
+
+    command: str
+    created: str  # UTC, ISO 8601
+    seeds: tuple[Seed, ...]
+    versions: Versions
+    machine: str
+    dataset: DatasetInfo
+    teacher: EmbedderInfo
+    models: tuple[ModelInfo, ...]
+    reference: str  # the model that differences and ratios are to
+    replicates: int  # bootstrap replicates behind every interval
+    tasks: tuple[TaskResult, ...]
+    summary: tuple[Score, ...]  # means over all tasks
+    left_out: tuple[LeftOut, ...]
+    latency: tuple[Latency, ...]
+    notes: tuple[str, ...]
+    skipped: int  # recordings that could not be used
+    schema: str = SCHEMA
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,105 @@
+"""Binary probe tasks from a column of labels. What can't be a task is listed with the reason, never dropped silently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.errors import InputError
+
+TRAIN_SPLITS = ("train", "val")  # the probe selects by cross-validation within both
+TEST_SPLIT = "test"
+MIN_SUBJECTS = 5  # of each class on each side: fewer leave a bootstrap replicate without a class too often (e^-5 = 0.7 % at 5)
+_POSITIVE_WORDS = frozenset({"1", "1.0", "true", "yes", "positive", "pos", "present"})
+
+
+@dataclass(frozen=True)
+class Task:
+    """Positive clips against the other labelled clips of a column."""
+
+    column: str
+    positive: str  # the label value that counts as positive
+    labels: NDArray[np.bool_]  # [n]; meaningful where `labelled`
+    labelled: NDArray[np.bool_]  # [n]; false where the column is empty
+
+    @property
+    def name(self) -> str:
+        return f"{self.column}={self.positive}"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A task that was not run, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """What a column gives: the tasks to run, and those left out."""
+
+    tasks: tuple[Task, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def binary_tasks(
+    label_values: Sequence[str], *, column: str, subjects: Sequence[str], splits: Sequence[str], min_subjects: int = MIN_SUBJECTS
+) -> TaskSet:
+    """One task for each value of a column against its other values; for a column of two values one task, not two mirrored ones.
+
+    Of two values the positive one is the one that says so ("1", "true", "yes", "positive"), else the rarer. An empty value means not labelled.
+    A task needs `min_subjects` subjects with a positive and with a negative clip, in train (train and val) and in test.
+    Raises InputError when the three sequences differ in length or a split is unknown.
+    """
+    check_splits(subjects, splits)
+    if len(label_values) != len(subjects):
+        raise InputError(f"column {column!r} has {len(label_values)} values for {len(subjects)} clips", "expected one per clip, empty if unknown")
+    values = np.asarray([str(value).strip() for value in label_values], dtype=object)
+    labelled = np.asarray(values != "", dtype=bool)
+    counts = {value: int(np.sum(values == value)) for value in sorted(set(values[labelled]))}
+    if len(counts) < 2:
+        reason = f"one value only ({next(iter(counts))!r})" if counts else "no labelled clip"
+        return TaskSet((), (LeftOut(column, reason),))
+    tasks: list[Task] = []
+    left_out: list[LeftOut] = []
+    for positive in [_positive_of_two(counts)] if len(counts) == 2 else counts:
+        task = Task(column, positive, np.asarray(values == positive, dtype=bool), labelled)
+        reason = _too_few(task, subjects=np.asarray(subjects, dtype=object), splits=np.asarray(splits, dtype=object), min_subjects=min_subjects)
+        if reason:
+            left_out.append(LeftOut(task.name, reason))
+        else:
+            tasks.append(task)
+    return TaskSet(tuple(tasks), tuple(left_out))
+
+
+def check_splits(subjects: Sequence[str] | NDArray[Any], splits: Sequence[str] | NDArray[Any]) -> None:
+    """Raises InputError for unequal lengths, an unknown split, or a subject that is both in test and in what the probe is trained on."""
+    if len(subjects) != len(splits):
+        raise InputError(f"{len(subjects)} subjects for {len(splits)} splits", "expected one of each per clip")
+    unknown = sorted(set(splits) - {*TRAIN_SPLITS, TEST_SPLIT})
+    if unknown:
+        raise InputError(f"split is {unknown[0]!r}", f"use one of {', '.join((*TRAIN_SPLITS, TEST_SPLIT))}")
+    tested = {subject for subject, split in zip(subjects, splits, strict=True) if split == TEST_SPLIT}
+    leaked = sorted(tested & {subject for subject, split in zip(subjects, splits, strict=True) if split != TEST_SPLIT})
+    if leaked:
+        raise InputError(f"subject {leaked[0]!r} is in {TEST_SPLIT} and in training", "keep every subject on one side; split by subject, not by clip")
+
+
+def _positive_of_two(counts: dict[str, int]) -> str:
+    says_so = [value for value in counts if value.casefold() in _POSITIVE_WORDS]
+    return says_so[0] if len(says_so) == 1 else min(counts, key=lambda value: (counts[value], value))
+
+
+def _too_few(task: Task, *, subjects: NDArray[Any], splits: NDArray[Any], min_subjects: int) -> str:
+    """Why the task has too few subjects, or ""."""
+    for side, inside in (("train", splits != TEST_SPLIT), (TEST_SPLIT, splits == TEST_SPLIT)):
+        for kind, members in (("positive", task.labels), ("negative", ~task.labels)):
+            count = len(set(subjects[inside & members & task.labelled]))
+            if count < min_subjects:
+                return f"{count} {kind} subjects in {side}, needs {min_subjects}"
+    return ""

@@ -1,0 +1,245 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from hearlite.benchmarks import probe
+from hearlite.benchmarks.auroc import auroc
+from hearlite.benchmarks.probe import C_GRID, PERMUTED, fit_probe, fold_table, run_probes
+from hearlite.benchmarks.tasks import binary_tasks
+from hearlite.errors import InputError, UsageError
+
+SUBJECTS, CLIPS, DIM = 60, 5, 12
+
+
+def made_up(seed=0, *, effect=0.8):
+    """(embeddings, event labels, sick labels, subjects, splits): every third subject is in test, every fifth is sick."""
+    rng = np.random.default_rng(seed)
+    owners = np.repeat(np.arange(SUBJECTS), CLIPS)
+    events = rng.integers(3, size=len(owners))
+    sick = owners % 5 == 0
+    embeddings = rng.normal(size=(len(owners), DIM)) + effect * rng.normal(size=(3, DIM))[events] + effect * np.outer(sick, rng.normal(size=DIM))
+    subjects = [f"s{owner}" for owner in owners]
+    splits = ["test" if owner % 3 == 0 else "val" if owner % 7 == 0 else "train" for owner in owners]
+    return embeddings.astype(np.float32), [f"event {k}" for k in events], [str(int(value)) for value in sick], subjects, splits
+
+
+def test_tasks_of_two_values_are_one_and_of_three_are_three():
+    _, events, sick, subjects, splits = made_up()
+    assert [task.name for task in binary_tasks(sick, column="sick", subjects=subjects, splits=splits, min_subjects=3).tasks] == ["sick=1"]
+    found = binary_tasks(events, column="event", subjects=subjects, splits=splits)
+    assert [task.positive for task in found.tasks] == ["event 0", "event 1", "event 2"]
+    assert not found.left_out
+
+
+@pytest.mark.parametrize(
+    ("values", "positive"),
+    [
+        (("1", "0"), "1"),
+        (("True", "False"), "True"),
+        (("negative", "Positive"), "Positive"),
+        (("rare", "usual"), "rare"),
+        (("usual", "rare"), "rare"),
+    ],
+)
+def test_positive_class_is_the_one_that_says_so_or_the_rarer(values, positive):
+    subjects = [f"s{k}" for k in range(90)]
+    splits = ["test" if k % 3 == 0 else "train" for k in range(90)]
+    labels = [values[k % 5 == 0] if values[0] == "usual" else values[k % 5 != 0] for k in range(90)]
+    (task,) = binary_tasks(labels, column="c", subjects=subjects, splits=splits).tasks
+    assert task.positive == positive
+
+
+def test_positive_word_wins_over_rarity():
+    subjects = [f"s{k}" for k in range(90)]
+    splits = ["test" if k % 3 == 0 else "train" for k in range(90)]
+    (task,) = binary_tasks(["0" if k % 5 == 0 else "1" for k in range(90)], column="c", subjects=subjects, splits=splits).tasks
+    assert task.positive == "1"
+    assert task.labels.sum() == 72
+
+
+def test_tasks_left_out_say_why():
+    _, events, sick, subjects, splits = made_up()
+    found = binary_tasks(
+        ["rare" if name == "s0" else event for name, event in zip(subjects, events, strict=True)], column="event", subjects=subjects, splits=splits
+    )
+    assert [(item.name, item.reason) for item in found.left_out] == [("event=rare", "0 positive subjects in train, needs 5")]
+    assert len(found.tasks) == 3
+    few = binary_tasks(sick, column="sick", subjects=subjects, splits=splits)
+    assert [item.reason for item in few.left_out] == ["4 positive subjects in test, needs 5"]
+    assert binary_tasks([""] * len(subjects), column="c", subjects=subjects, splits=splits).left_out[0].reason == "no labelled clip"
+    assert "one value only" in binary_tasks(["a"] * len(subjects), column="c", subjects=subjects, splits=splits).left_out[0].reason
+
+
+def test_unlabelled_clips_are_in_no_task_side():
+    _, events, _, subjects, splits = made_up()
+    events = ["" if k % 4 == 0 else event for k, event in enumerate(events)]
+    for task in binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks:
+        assert task.labelled.sum() == sum(event != "" for event in events)
+        assert not task.labels[~task.labelled].any()
+
+
+def test_a_subject_on_two_sides_is_refused():
+    with pytest.raises(InputError, match="subject 'a' is in test and in training"):
+        binary_tasks(["0", "1"], column="c", subjects=["a", "a"], splits=["train", "test"])
+    with pytest.raises(InputError, match="split is 'dev'"):
+        binary_tasks(["0"], column="c", subjects=["a"], splits=["dev"])
+
+
+def test_folds_keep_subjects_whole_and_both_classes_everywhere():
+    _, _, sick, subjects, _ = made_up()
+    labels, names = np.array(sick) == "1", np.array(subjects)
+    folds = fold_table(labels, names, seed=0)
+    assert len(set(folds)) == probe.FOLDS
+    assert all(len(set(folds[names == name])) == 1 for name in names)
+    assert all(0 < labels[folds == fold].sum() < (folds == fold).sum() for fold in set(folds))
+    np.testing.assert_array_equal(folds, fold_table(labels, names, seed=0))
+    assert (folds != fold_table(labels, names, seed=1)).any()
+
+
+def test_probe_is_the_one_of_the_textbook():
+    """The C of the plain grid search over the same folds, and the scores of a fresh scikit-learn pipeline with it."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, PredefinedSplit
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    embeddings, events, _, subjects, splits = made_up(effect=0.4)
+    test = np.array(splits) == "test"
+    labels, values = np.array(events) == "event 0", embeddings.astype(np.float64)
+    folds = fold_table(labels[~test], np.array(subjects)[~test], seed=0)
+    fitted = fit_probe(values[~test], labels[~test], values[test], folds=folds)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, tol=1e-6))
+    search = GridSearchCV(pipeline, {"logisticregression__C": C_GRID}, scoring="roc_auc", cv=PredefinedSplit(folds))
+    search.fit(values[~test], labels[~test])
+    assert fitted.c == search.best_params_["logisticregression__C"]
+    np.testing.assert_allclose(fitted.scores, search.decision_function(values[test]), atol=2e-3)
+    assert fitted.unconverged == 0
+
+
+def test_constant_features_and_the_scale_of_features_do_not_matter():
+    embeddings, events, _, subjects, splits = made_up()
+    test, labels = np.array(splits) == "test", np.array(events) == "event 0"
+    values = embeddings.astype(np.float64)
+    folds = fold_table(labels[~test], np.array(subjects)[~test], seed=0)
+    plain = fit_probe(values[~test], labels[~test], values[test], folds=folds)
+    padded = np.concatenate([values * 100 - 3, np.full((len(values), 2), 7.3)], axis=1)
+    other = fit_probe(padded[~test], labels[~test], padded[test], folds=folds)
+    np.testing.assert_allclose(other.scores, plain.scores, atol=1e-3)
+    constant = fit_probe(np.full_like(values[~test], 7.3), labels[~test], np.full_like(values[test], 7.3), folds=folds)
+    assert auroc(constant.scores, labels[test]) == 0.5
+
+
+@pytest.fixture(scope="module")
+def results():
+    embeddings, events, sick, subjects, splits = made_up()
+    tasks = [
+        *binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks,
+        *binary_tasks(sick, column="sick", subjects=subjects, splits=splits, min_subjects=3).tasks,
+    ]
+    rng = np.random.default_rng(9)
+    models = {
+        "teacher": embeddings,
+        "copy": embeddings,
+        "noisy": embeddings + rng.normal(size=embeddings.shape),
+        "duration": rng.random((len(embeddings), 1)),
+    }
+    return run_probes(models, tasks, subjects, splits, reference="teacher", seed=0, samples=600)
+
+
+def test_results_have_every_model_with_interval_counts_and_curve(results):
+    assert [task.name for task in results.tasks] == ["event=event 0", "event=event 1", "event=event 2", "sick=1"]
+    for task in results.tasks:
+        assert [score.model for score in task.scores] == ["teacher", "copy", "noisy", "duration", PERMUTED]
+        assert task.test.positive_clips + task.test.negative_clips == 20 * CLIPS
+        assert task.train.positive_clips + task.train.negative_clips == 40 * CLIPS
+        for score in task.scores[:4]:
+            assert score.auroc.low <= score.auroc.value <= score.auroc.high
+            assert score.c in C_GRID
+            assert score.roc.true_positive[-1] == 1.0
+    assert results.tasks[-1].test.positive_subjects == 4 and results.tasks[-1].test.negative_subjects == 16
+
+
+def test_a_copy_keeps_everything_and_noise_loses(results):
+    teacher, copy, noisy, duration, permuted = results.summary
+    assert teacher.auroc.value > 0.75
+    assert (copy.difference.value, copy.difference.low, copy.difference.high) == (0.0, 0.0, 0.0)
+    assert (copy.excess_ratio.value, copy.excess_ratio.low, copy.excess_ratio.high) == (1.0, 1.0, 1.0)
+    assert noisy.difference.high < 0 and noisy.excess_ratio.high < 1
+    assert duration.auroc.low < 0.5 < duration.auroc.high
+    assert permuted.auroc.value == pytest.approx(0.5, abs=0.06)
+    assert teacher.difference.value is None and teacher.excess_ratio.value is None
+
+
+def test_paired_difference_is_surer_than_the_aurocs_themselves(results):
+    teacher, _, noisy, *_ = results.summary
+    width = noisy.difference.high - noisy.difference.low
+    assert width < np.hypot(teacher.auroc.high - teacher.auroc.low, noisy.auroc.high - noisy.auroc.low)
+
+
+def test_mean_is_over_tasks_and_its_interval_narrower_than_a_tasks(results):
+    for row, score in enumerate(results.summary):
+        values = [task.scores[row].auroc for task in results.tasks]
+        assert score.auroc.value == pytest.approx(np.mean([value.value for value in values]))
+    widths = [task.scores[0].auroc.high - task.scores[0].auroc.low for task in results.tasks]
+    assert results.summary[0].auroc.high - results.summary[0].auroc.low < np.mean(widths)
+
+
+def test_replicates_without_a_class_are_counted_and_noted(results):
+    sick = results.tasks[-1]  # 4 of 20 test subjects: no one drawn in (16/20)^20 = 1.2 % of replicates
+    assert 0 < sick.dropped_replicates < 25
+    assert any("lack a class" in note for note in results.notes)
+
+
+def test_same_seed_same_results_and_models_do_not_influence_each_other(results):
+    embeddings, events, _, subjects, splits = made_up()
+    tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks
+    alone = run_probes({"teacher": embeddings}, tasks[:1], subjects, splits, reference="teacher", seed=0, samples=600)
+    assert alone.tasks[0].scores[0] == results.tasks[0].scores[0]
+    assert alone.tasks[0].scores[-1].auroc == results.tasks[0].scores[-1].auroc
+
+
+def test_test_labels_do_not_reach_the_probe():
+    embeddings, events, _, subjects, splits = made_up()
+    test = np.array(splits) == "test"
+    flipped = [("event 1" if event == "event 0" else "event 0") if outside else event for event, outside in zip(events, test, strict=True)]
+    chosen = []
+    for labels in (events, flipped):
+        tasks = binary_tasks(labels, column="event", subjects=subjects, splits=splits).tasks[:1]
+        chosen.append(run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10).tasks[0])
+    assert chosen[0].scores[0].c == chosen[1].scores[0].c
+    assert chosen[0].train == chosen[1].train
+    assert chosen[1].scores[0].auroc.value < 0.5 < chosen[0].scores[0].auroc.value
+
+
+def test_excess_ratio_to_a_reference_at_chance_is_undefined():
+    embeddings, events, _, subjects, splits = made_up()
+    tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks[:1]
+    models = {"noise": np.random.default_rng(0).normal(size=(len(embeddings), 2)), "good": embeddings}
+    _, good, _ = run_probes(models, tasks, subjects, splits, reference="noise", seed=0, samples=100).summary
+    assert good.auroc.value > 0.7 and not good.excess_ratio.shown and good.difference.shown
+
+
+def test_probes_that_do_not_converge_are_notes_not_warnings(monkeypatch):
+    monkeypatch.setattr(probe, "MAX_ITER", 1)
+    embeddings, events, _, subjects, splits = made_up()
+    tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks[:1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10)
+    assert any("event=event 0, t: " in note and "stopped after 1 iterations" in note for note in found.notes)
+
+
+def test_bad_embeddings_are_refused():
+    embeddings, events, _, subjects, splits = made_up()
+    tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks
+    broken = embeddings.copy()
+    broken[3, 2] = np.nan
+    with pytest.raises(InputError, match="'t' hold NaN or infinity for 1 of 300 clips"):
+        run_probes({"t": broken}, tasks, subjects, splits, reference="t", seed=0)
+    with pytest.raises(InputError, match="shape"):
+        run_probes({"t": embeddings[:-1]}, tasks, subjects, splits, reference="t", seed=0)
+    with pytest.raises(UsageError, match="reference is 'x'"):
+        run_probes({"t": embeddings}, tasks, subjects, splits, reference="x", seed=0)
+    with pytest.raises(InputError, match="no task"):
+        run_probes({"t": embeddings}, [], subjects, splits, reference="t", seed=0)

@@ -1,0 +1,295 @@
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from hearlite.benchmarks.report import auroc_text, bytes_text, difference_text, ms_text, percent_text, times_text, write_report
+from hearlite.benchmarks.results import collect, read_results, write_results
+from hearlite.benchmarks.schema import Counts, Curve, DatasetInfo, Estimate, Latency, ModelInfo, ProbeResults, Score, TaskResult
+from hearlite.benchmarks.tasks import LeftOut
+from hearlite.embedder import EmbedderInfo
+from hearlite.errors import InputError, UsageError
+
+HOSTILE = "<script>alert(1)</script> $\\frac{x $ \" ' & \ud800 \u0000 \u202e 咳"
+
+
+def score(model, value, *, reference=False):
+    ratio = Estimate() if reference else Estimate((value - 0.5) / 0.4, 0.81, 0.97)
+    difference = Estimate() if reference else Estimate(value - 0.9, value - 0.92, value - 0.88)
+    curve = Curve((0.0, 0.1, 1.0), (0.0, value, 1.0))
+    return Score(model, Estimate(value, value - 0.03, min(1.0, value + 0.03)), difference, ratio, c=0.01, roc=curve)
+
+
+def task(name):
+    scores = (score("teacher", 0.9, reference=True), score("small_f32", 0.87), score("small_i8", 0.86), score("permuted labels", 0.5))
+    return TaskResult(name, "event", "cough", Counts(50, 90, 20, 30), Counts(25, 40, 10, 15), 3, scores)
+
+
+def latency(model, median_ms):
+    return Latency(
+        model,
+        "Some CPU",
+        "litert 2",
+        1,
+        50,
+        "2026-01-01",
+        median_ms,
+        median_ms - 0.1,
+        median_ms + 0.3,
+        median_ms,
+        9.0,
+        "teacher",
+        40 / median_ms,
+        1.0,
+        99.0,
+    )
+
+
+def make(*, tasks=("event=cough",), standin="", synthetic=False, dataset="field data", notes=()):
+    results = tuple(task(name) for name in tasks)
+    probes = ProbeResults(results, results[0].scores if results else (), "teacher", 2000, 0, ())
+    return collect(
+        probes,
+        command="hearlite bench data",
+        machine="Some CPU (x86_64, 2 logical CPUs)",
+        dataset=DatasetInfo(dataset, "ab" * 32, 100, 30, 5, 15, synthetic),
+        teacher=EmbedderInfo("hear:/data/hear", "hear", 4, "HAI-DEF", "cd" * 32, standin, "a notice"),
+        models=[
+            ModelInfo("teacher", "teacher", bytes=1_213_000_000, parameters=303_200_000, macs=29_800_000_000, dim=4),
+            ModelInfo("small_f32", "f32", "small_f32.tflite", 4_400_000, 1_070_000, 42_000_000, 4, "ef" * 32),
+            ModelInfo("small_i8", "i8", "small_i8.tflite", 1_600_000, 1_070_000, 42_000_000, 4, "01" * 32),
+        ],
+        latency=[latency("teacher", 40.0), latency("small_i8", 2.0)],
+        left_out=[LeftOut("event=rare", "2 positive subjects in test, needs 5")],
+        skipped=2,
+        seeds={"split": 3},
+        notes=notes,
+    )
+
+
+@pytest.fixture
+def page(tmp_path):
+    def written(results):
+        write_results(results, tmp_path / "results.json")
+        write_report(tmp_path / "results.json", tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    return written
+
+
+class Text(HTMLParser):
+    """Visible text, elements and attributes of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.text, self.tags, self.attributes, self._quiet = [], [], [], 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        self._quiet += tag in ("style", "title")
+
+    def handle_endtag(self, tag):
+        self._quiet -= tag in ("style", "title")
+
+    def handle_data(self, data):
+        if not self._quiet and data.strip():
+            self.text.append(" ".join(data.split()))
+
+    def __str__(self):
+        return " ".join(self.text)
+
+
+def test_results_come_back_as_they_were_written(tmp_path):
+    results = make()
+    write_results(results, tmp_path / "results.json")
+    assert read_results(tmp_path / "results.json") == results
+    assert json.loads((tmp_path / "results.json").read_text())["schema"] == "hearlite-results/1"
+    assert [model.name for model in results.models][-1] == "permuted labels"  # probed but not listed by the caller
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_numbers_keep_their_precision_and_nan_becomes_null(tmp_path):
+    results = make()
+    first = dataclasses.replace(results.summary[0], auroc=Estimate(0.1 + 0.2, float("nan"), float("inf")))
+    write_results(dataclasses.replace(results, summary=(first, *results.summary[1:])), tmp_path / "results.json")
+    assert read_results(tmp_path / "results.json").summary[0].auroc == Estimate(0.1 + 0.2, None, None)
+    assert not re.search(r"NaN|Infinity", (tmp_path / "results.json").read_text())
+
+
+def edited(key, value):
+    def edit(data):
+        data[key] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (edited("schema", "other/1"), "schema is 'other/1'"),
+        (edited("surprise", 1), "unknown key 'surprise'"),
+        (edited("skipped", "two"), "skipped is 'two'"),
+        (edited("reference", "nobody"), "model 'nobody' is measured but not listed"),
+        (edited("models", [{"name": "teacher", "kind": "magic"}]), "kind 'magic'"),
+        (lambda data: data.pop("teacher"), "teacher"),
+        (lambda data: data["models"].append(data["models"][0]), "two models have the same name"),
+        (lambda data: data["models"][0].update(bytes=-1), "negative size"),
+        (lambda data: data["summary"][0]["auroc"].update(value=1.5), "outside 0 to 1"),
+        (lambda data: data["tasks"][0]["scores"][0]["roc"].update(false_positive=[0.0]), "unequal sides"),
+        (lambda data: data["latency"][0].update(median_ms=-1.0), "negative"),
+        (lambda data: data["latency"][0].update(median_ms=10**400), "too large"),
+    ],
+)
+def test_results_that_are_wrong_are_refused(tmp_path, edit, says):
+    path = tmp_path / "results.json"
+    write_results(make(), path)
+    data = json.loads(path.read_text())
+    edit(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=re.escape(says)):
+        read_results(path)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"schema": NaN}', b'{"schema": 1e999}'])
+def test_garbage_is_refused(tmp_path, garbage):
+    (tmp_path / "results.json").write_bytes(garbage)
+    with pytest.raises(InputError, match=re.escape("results.json")):
+        read_results(tmp_path / "results.json")
+    with pytest.raises(InputError):
+        read_results(tmp_path / "absent.json")
+
+
+def test_results_that_could_not_be_read_are_not_written(tmp_path):
+    with pytest.raises(UsageError, match="kind 'odd'"):
+        write_results(dataclasses.replace(make(), models=(*make().models, ModelInfo("x", "odd"))), tmp_path / "results.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_first_screen_answers_what_is_kept_how_small_and_how_fast(page):
+    text = str(Text(page(make())))
+    head = text[: text.index("AUROC per task")]
+    assert head.startswith("Teacher: hear:/data/hear. What small_i8 keeps of its teacher on field data")
+    for expected in (
+        "90 % [81, 97]",
+        "0.900 [0.87, 0.93] teacher",
+        "0.860 [0.83, 0.89] small_i8",
+        "758×",
+        "1.6 MB instead of 1.2 GB",
+        "20×",
+        "2.00 ms instead of 40.0 ms",
+    ):
+        assert expected in head.replace("\u202f", " "), expected
+
+
+def test_stand_in_and_synthetic_data_are_named_in_the_first_line(page):
+    text = str(Text(page(make(standin="spectral stands in for HeAR: nothing learned", synthetic=True))))
+    assert text.startswith(
+        "Teacher: hear:/data/hear. Not HeAR: spectral stands in for HeAR: nothing learned. Synthetic data: these figures say nothing about people."
+    )
+    assert "Not HeAR" not in str(Text(page(make()))) and "Synthetic data" not in str(Text(page(make())))
+
+
+def test_page_has_conditions_provenance_and_limits(page):
+    text = str(Text(page(make())))
+    for expected in (
+        "research tool, not a diagnostic", "hearlite bench data", "ab" * 32, "cd" * 32, "01" * 32, "Some CPU", "litert 2", "split 3", "a notice",
+        "2 recordings could not be used", "Task event=rare was left out: 2 positive subjects in test, needs 5", "3 of 2000 bootstrap replicates",
+    ):  # fmt: skip
+        assert expected in text, expected
+
+
+def test_page_needs_nothing_from_outside(page):
+    html = page(make())
+    parsed = Text(html)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & set(parsed.tags)
+    links = [value for name, value in parsed.attributes if name in ("src", "href", "xlink:href", "action", "data")]
+    assert links and all(link.startswith("#") for link in links)
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+    assert "@import" not in html and "@font-face" not in html
+
+
+def test_ids_are_unique_and_references_resolve(page):
+    html = page(make(tasks=("event=cough", "event=snore")))
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', html)) <= set(ids)
+
+
+def test_same_results_give_the_same_page(page):
+    results = make()
+    assert page(results) == page(results)
+
+
+def test_hostile_names_stay_text(page):
+    results = make(tasks=(HOSTILE,), dataset=HOSTILE, notes=(HOSTILE,))
+    rename = {model.name: f"{HOSTILE} {model.name}" for model in results.models}
+    results = dataclasses.replace(results, models=tuple(dataclasses.replace(model, name=rename[model.name]) for model in results.models))
+    renamed = [dataclasses.replace(item, model=rename[item.model]) for item in results.summary]
+    tasks = tuple(dataclasses.replace(item, scores=tuple(renamed)) for item in results.tasks)
+    times = tuple(dataclasses.replace(item, model=rename[item.model], ratio_to=rename[item.ratio_to]) for item in results.latency)
+    html = page(dataclasses.replace(results, reference=rename["teacher"], summary=tuple(renamed), tasks=tasks, latency=times))
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)" in html
+    assert not [name for name, _ in Text(html).attributes if name.startswith("on")]
+
+
+def test_plots_take_their_colours_from_the_page(page):
+    html = page(make())
+    svgs = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+    assert len(svgs) == 3  # dots, sizes, one ROC
+    assert all("currentColor" in svg and "var(--s0)" in svg for svg in svgs)
+    assert not any(re.search(r"#[0-9a-f]{6}\b", svg) for svg in svgs)
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_at_most_nine_roc_curves_and_the_rest_is_said(page):
+    html = page(make(tasks=tuple(f"event={k}" for k in range(11))))
+    assert html.count("ROC curves of") == 9
+    assert "The first 9 of 11 tasks" in html
+
+
+def test_figures_without_an_interval_are_not_shown(page):
+    results = make()
+    bare = dataclasses.replace(results.summary[2], auroc=Estimate(0.8642), excess_ratio=Estimate(0.9142))
+    text = str(Text(page(dataclasses.replace(results, summary=(*results.summary[:2], bare, results.summary[3])))))
+    assert "0.864" not in text and "91" not in text.split("AUROC per task")[0]
+    assert "undefined" in text
+
+
+def test_page_without_tasks_teacher_size_or_latency_says_so(page):
+    results = make(tasks=())
+    text = str(Text(page(dataclasses.replace(results, latency=(), models=(ModelInfo("teacher", "teacher"), *results.models[1:])))))
+    for expected in ("quality was not measured", "The size of the teacher is not known", "not measured", "Not measured."):
+        assert expected in text
+
+
+def test_page_of_a_teacher_alone(page):
+    results = make()
+    alone = tuple(dataclasses.replace(item, scores=item.scores[:1]) for item in results.tasks)
+    text = str(
+        Text(page(dataclasses.replace(results, models=results.models[:1], summary=results.summary[:1], tasks=alone, latency=results.latency[:1])))
+    )
+    assert "Benchmark on field data" in text
+
+
+def test_formats():
+    assert auroc_text(Estimate(0.9119, 0.884, 0.936)) == "0.912 [0.88, 0.94]"
+    assert auroc_text(Estimate(0.998, 0.996, 1.0)) == "0.998 [0.99, 1.00]"  # outwards: the interval never excludes its value
+    assert auroc_text(Estimate(0.29, 0.29, 0.29)) == "0.290 [0.29, 0.29]"
+    assert auroc_text(Estimate(0.9)) == "–"
+    assert difference_text(Estimate(-0.0121, -0.0199, 0.0001)) == "−0.012 [−0.020, 0.001]"
+    assert difference_text(Estimate(-0.00001, -0.0001, 0.0)) == "0.000 [−0.001, 0.000]"
+    assert percent_text(Estimate(0.932, 0.881, 0.969)) == "93\u202f% [88, 97]"
+    assert [bytes_text(size) for size in (1_610_000, 1_213_000_000, 430_000, 12, None)] == [
+        "1.6\u202fMB",
+        "1.2\u202fGB",
+        "430\u202fkB",
+        "12\u202fB",
+        "–",
+    ]
+    assert [times_text(ratio) for ratio in (758.4, 1.38, 0.8, 12_345)] == ["758×", "1.4×", "0.80×", "12\u202f345×"]
+    assert [ms_text(value) for value in (1.1049, 20.14, 0.012345, 1234.5)] == ["1.10", "20.1", "0.0123", "1234"]
