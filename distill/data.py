@@ -43,9 +43,9 @@ class Batches:
         self.rows = records.rows("train")
         self.shards = [index for index, rows in enumerate(self.rows) if len(rows)]
         clips = sum(len(rows) for rows in self.rows)
-        self.batch_size = min(batch_size, clips)
         pools = -(-len(self.shards) // POOL_SHARDS)
-        self.steps_per_epoch = max(1, clips // self.batch_size - (pools - 1))  # each pool drops less than a batch
+        self.batch_size = min(batch_size, clips // pools)
+        self.steps_per_epoch = clips // self.batch_size - (pools - 1)  # each pool drops less than a batch
         self._pool: tuple[tuple[int, ...], Examples] | None = None
         self._plan: tuple[int, list[tuple[tuple[int, ...], NDArray[np.intp]]]] | None = None
 

@@ -53,7 +53,7 @@ def fit_targets(vectors: Float32) -> Targets:
         raise InputError(f"{len(vectors)} training clips", "at least 2 are needed, hundreds to learn anything")
     values = np.asarray(vectors, dtype=np.float64)
     mean = values.mean(axis=0)
-    eigenvalues, axes = np.linalg.eigh(np.cov(values - mean, rowvar=False))
+    eigenvalues, axes = np.linalg.eigh(np.atleast_2d(np.cov(values - mean, rowvar=False)))
     eigenvalues, axes = np.maximum(eigenvalues[::-1], 0.0), axes[:, ::-1]
     scale = np.sqrt(eigenvalues.mean())
     if scale <= 1e-6 * max(1.0, float(np.abs(mean).max())):

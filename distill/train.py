@@ -40,6 +40,7 @@ class TrainState:
     """What a checkpoint holds besides the network and the optimizer."""
 
     step: int = 0
+    best: float = -1.0  # validation cosine of `Trainer.best`
     history: list[tuple[float, ...]] = field(default_factory=list)
 
 
@@ -57,6 +58,7 @@ class Trainer:
         self.optimizer.exclude_from_weight_decay(var_names=["_bn", "bias"])
         self.optimizer.build(self.network.trainable_variables)
         self.average = [tf.Variable(weight, trainable=False) for weight in self.network.weights]
+        self.best = self.network.get_weights()
         self.state = TrainState()
         self._train_step = tf.function(self._step)
         self._predict = tf.function(lambda pcm: self.network(self.frontend(from_pcm(pcm)), training=False))
@@ -67,7 +69,7 @@ class Trainer:
         self._resume()
         losses: list[float] = []
         with progress(f"distill {self.run.spec.student.size}", total=spec.steps, start=self.state.step) as advance:
-            for step in range(self.state.step, spec.steps):
+            for step in range(self.state.step, self.state.step if self._exhausted() else spec.steps):
                 pcm, target = self.batches.at(step)
                 self.optimizer.learning_rate.assign(learning_rate(step, spec))
                 losses.append(self._train_step(pcm, target, tf.constant(average_decay(step, spec), tf.float32)))
@@ -75,6 +77,8 @@ class Trainer:
                     self._checkpoint(step + 1, float(np.mean(losses)))
                     losses = []
                 advance(step + 1, f"loss {self.state.history[-1][1]:.3f}" if self.state.history else "")
+                if self._exhausted():
+                    break
         return self._finish()
 
     def _step(self, pcm: Any, target: Any, decay: Any) -> Any:
@@ -93,13 +97,16 @@ class Trainer:
         own = self.network.get_weights()
         self.network.set_weights([average.numpy() for average in self.average])
         val_loss, val_cosine = self._evaluate()
+        if val_cosine > self.state.best:
+            self.state.best, self.best = val_cosine, self.network.get_weights()
         self.network.set_weights(own)
         self.state.step = step
         self.state.history.append((step, loss, learning_rate(step - 1, self.spec), val_loss, val_cosine))
         arrays = {f"weight{i:04d}": value for i, value in enumerate(own)}
         arrays |= {f"average{i:04d}": value.numpy() for i, value in enumerate(self.average)}
         arrays |= {f"optimizer{i:04d}": value.numpy() for i, value in enumerate(self.optimizer.variables)}
-        arrays |= {"step": np.int64(step), "history": np.asarray(self.state.history, dtype=np.float64)}
+        arrays |= {f"best{i:04d}": value for i, value in enumerate(self.best)}
+        arrays |= {"step": np.int64(step), "best": np.float64(self.state.best), "history": np.asarray(self.state.history, dtype=np.float64)}
         write_arrays(self.run.state, arrays)
         self._write_history()
 
@@ -112,7 +119,8 @@ class Trainer:
             for name, variables in (("average", self.average), ("optimizer", self.optimizer.variables)):
                 for i, variable in enumerate(variables):
                     variable.assign(arrays[f"{name}{i:04d}"])
-            self.state = TrainState(int(arrays["step"]), [tuple(row) for row in arrays["history"].tolist()])
+            self.best = [arrays[f"best{i:04d}"] for i in range(len(self.average))]
+            self.state = TrainState(int(arrays["step"]), float(arrays["best"]), [tuple(row) for row in arrays["history"].tolist()])
         except (KeyError, ValueError) as error:
             raise InputError(f"{self.run.state}: the checkpoint does not fit this student: {error}", "remove it to start again") from error
 
@@ -127,15 +135,22 @@ class Trainer:
         parts = [self._predict(pcm[i : i + EMBED_BATCH]).numpy() for i in range(0, len(pcm), EMBED_BATCH)]
         return np.concatenate(parts)
 
+    def _exhausted(self) -> bool:
+        """Whether the last `patience` checkpoints brought nothing better than one before them."""
+        cosines = [row[HISTORY.index("val_centred_cosine")] for row in self.state.history]
+        return bool(self.spec.patience) and len(cosines) - 1 - int(np.argmax(cosines or [0.0])) >= self.spec.patience
+
     def _finish(self) -> dict[str, float]:
-        self.network.set_weights([average.numpy() for average in self.average])
+        """The best checkpoint's average weights, with the head refitted where that helps on validation subjects."""
+        self.network.set_weights(self.best)
         before = self._evaluate()[1]
         refit_head(self.network, self.frontend, self.batches.examples(), ridge=self.spec.ridge)
         after = self._evaluate()[1]
         if after < before:  # too few clips for the closed form: keep the trained head
-            self.network.set_weights([average.numpy() for average in self.average])
+            self.network.set_weights(self.best)
         metrics = {"val_centred_cosine": max(before, after), "val_centred_cosine_before_refit": before, "val_centred_cosine_after_refit": after}
         metrics |= {"val_clips": float(len(self.val.pcm)), "steps": float(self.state.step)}
+        self._write_history()  # a run killed right after its last checkpoint has not written its last row
         write_json(self.run.metrics, metrics)
         write_arrays(self.run.weights, weights_of(self.network))
         return metrics

@@ -71,8 +71,8 @@ def quickstart(
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps, instead of the config's.")
 @click.option("--seed", type=int, help="Seed, instead of the config's.")
 @click.option("--records", type=DATA, help="Folder of the record cache, to share it between runs; default: inside the run.")
-@framing_option
-@hop_option
+@click.option("--hop", "hop_s", type=float, default=1.0, show_default=True, help="Seconds between windows.")
+@click.option("--events-only", is_flag=True, help="Learn from the manifest's annotated events only, not from whole recordings.")
 @json_option
 def distill(
     data: Path,
@@ -83,17 +83,17 @@ def distill(
     steps: int | None,
     seed: int | None,
     records: Path | None,
-    framing: str,
     hop_s: float,
+    events_only: bool,
     as_json: bool,
 ) -> None:
-    """Train a student on DATA (folder, manifest CSV or recording) to give the teacher's embeddings; no labels are used."""
+    """Train a student on the recordings of DATA (folder or manifest CSV) to give the teacher's embeddings; no labels are used."""
     from hearlite.dataset import load_dataset
     from hearlite.distill.presets import load_preset
     from hearlite.distill.train import distill as run_distill
     from hearlite.teacher import open_teacher
 
-    dataset = load_dataset(data, hop_s=hop_s, framing=framing)
+    dataset = load_dataset(data, hop_s=hop_s, events=events_only)
     train = load_preset(size, config=config, steps=steps, seed=seed)
     _report_dataset(dataset)
     run = run_distill(dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=records)

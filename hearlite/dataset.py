@@ -103,19 +103,23 @@ def load_dataset(
     hop_s: float = AUDIO.clip_s,
     label_columns: Sequence[str] = DEFAULT_LABELS,
     framing: str = "context",
+    events: bool = True,
     seed: int = 0,
 ) -> Dataset:
     """The clips of a folder (its manifest.csv or labels.csv, or all audio below it), of a manifest CSV, or of one recording.
 
     Only headers are read. `framing` is for annotated events: "context" cuts real sound around short ones, "zero-pad" takes the event alone (its
-    first clip), which leaks its duration. `seed` matters where there is no split column. Rows whose times or file can't be used are listed in
-    `skipped`. Raises InputError for a manifest that can't be trusted: a path that leaves its folder, an unknown split, a subject or recording on
-    two sides of the split, an unknown label column; or when no clip is left. UsageError for an unknown framing or a bad hop.
+    first clip), which leaks its duration. Without `events` every recording counts once and whole, as distillation wants it. `seed` matters where
+    there is no split column. Rows whose times or file can't be used are listed in `skipped`. Raises InputError for a manifest that can't be
+    trusted: a path that leaves its folder, an unknown split, a subject or recording on two sides of the split, an unknown label column; or when no
+    clip is left. UsageError for an unknown framing or a bad hop.
     """
     if framing not in FRAMINGS:
         raise UsageError(f"framing is {framing!r}", f"use one of {', '.join(FRAMINGS)}")
     root, rows, notes = _find_rows(path, label_columns=tuple(label_columns))
     rows, split_notes = _with_subjects_and_splits(rows, seed=seed)
+    if not events:
+        rows = [dataclasses.replace(row, row=None, start="", end="", labels=()) for row in {row.name: row for row in rows}.values()]
     clips: list[ClipRef] = []
     skipped: list[Skipped] = []
     digest, labels_digest = hashlib.sha256(), hashlib.sha256()

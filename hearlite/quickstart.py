@@ -18,6 +18,7 @@ from hearlite.synth import write_corpus
 from hearlite.teacher import open_teacher
 
 SUBJECTS, RECORDINGS = 60, 12  # of the synthetic corpus: 720 recordings, 13 s to make
+DISTILL_HOP_S = 1.0  # the default of `hearlite distill`
 
 
 def run_quickstart(
@@ -32,7 +33,8 @@ def run_quickstart(
         click.echo(f"skipped: {item.file}: {item.reason}", err=True)
     embedder = open_teacher(teacher)
     train = load_preset("quickstart", steps=steps, seed=seed)
-    run = distill(dataset, teacher=embedder, size=size, train=train, folder=out / "run")
+    sounds = load_dataset(data, hop_s=DISTILL_HOP_S, events=False)
+    run = distill(sounds, teacher=embedder, size=size, train=train, folder=out / "run")
     quantize(run, recipe=recipes()[QuantSpec.recipe], force=force)
     files = [export(run, to=out, precision=precision, force=force) for precision in ("i8", "f32")]
     from hearlite.cli import command_line

@@ -113,7 +113,7 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path) -> S
             metadata={"hearlite": json.dumps({"schema": SCHEMA, "skipped": skipped, "silent": sum(item.silent for item in good)})},
         )
         with replacing(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     return read_shard(path)
 
 
@@ -132,8 +132,11 @@ def read_shard(path: Path) -> Shard:
 
 
 def read_examples(shard: Shard, rows: NDArray[np.intp]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Some rows of a shard: PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`."""
-    table = pq.read_table(shard.path, columns=["pcm", "vector"]).take(rows)
+    """Some rows of a shard: PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`. Raises InputError when they are damaged."""
+    try:
+        table = pq.read_table(shard.path, columns=["pcm", "vector"], page_checksum_verification=True).take(rows)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{shard.path}: its records are damaged: {error}", "remove it and run 'hearlite distill' again") from error
     pcm = np.frombuffer(b"".join(table["pcm"].to_pylist()), dtype="<i2").reshape(len(rows), AUDIO.clip_samples).astype(np.int16, copy=False)
     vectors = table["vector"].combine_chunks()
     values = np.asarray(vectors.flatten().to_numpy(), dtype=np.float32)

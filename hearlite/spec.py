@@ -67,10 +67,13 @@ class FrontendSpec:
             raise UsageError(
                 f"fft_length is {self.fft_length}, shorter than the window of {self.window_samples} samples", "use fft_length >= window_samples"
             )
-        if self.window_samples % 2 or self.hop_samples < 1:
+        if self.window_samples % 2 or not 1 <= self.hop_samples <= self.window_samples:
             raise UsageError(
-                f"window_samples is {self.window_samples} and hop_samples {self.hop_samples}", "the window must be even and the hop positive"
+                f"window_samples is {self.window_samples} and hop_samples {self.hop_samples}",
+                "the window must be even and the hop from 1 to the window: a longer one leaves samples unheard",
             )
+        if self.mels < 1 or self.resize_frames < 0:
+            raise UsageError(f"mels is {self.mels} and resize_frames {self.resize_frames}", "use at least 1 band, and 0 or more frames")
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
             raise UsageError(f"mel range {self.low_hz} - {self.high_hz} Hz", f"use 0 <= low_hz < high_hz <= {self.sample_rate_hz / 2:g}")
 
@@ -130,9 +133,23 @@ class TrainSpec:
     ema_decay: float = 0.999
     batchnorm_momentum: float = 0.9  # Keras' 0.99 leaves the statistics behind in runs of a few hundred steps (measured)
     checkpoint_every: int = 100  # steps: what a kill may lose
+    patience: int = 10  # checkpoints without a better validation cosine before training ends; 0: never
     ridge: float = 1e-3  # of the mean feature variance, closed-form refit of the head
     seed: int = 0
     loss: LossSpec = field(default_factory=LossSpec)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}", "use 1 or more")
+        for name in ("peak_lr", "clip_norm", "ridge"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name)}", "use a number above 0")
+        for name in ("warmup_fraction", "weight_decay", "ema_decay", "batchnorm_momentum"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UsageError(f"{name} is {getattr(self, name)}", "use 0 or more and less than 1")
+        if self.seed < 0:
+            raise UsageError(f"seed is {self.seed}", "use 0 or more")
 
 
 @dataclass(frozen=True)
