@@ -64,9 +64,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
     spec, summary = run.spec, summarize(content)
     metrics = read_json(run.metrics)
     on = "clips of validation subjects"
-    figures = [
-        Metric("centred cosine to the teacher's targets", metrics["val_centred_cosine"], f"{metrics['val_clips']:.0f} {on}")
-    ]
+    figures = [Metric("centred cosine to the teacher's targets", metrics["val_centred_cosine"], f"{metrics['val_clips']:.0f} {on}")]
     passed, calibration = True, ""
     if recipe:
         compare = read_json(run.quantized(recipe) / "compare.json")

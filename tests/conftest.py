@@ -1,0 +1,136 @@
+"""What the tests share: a small synthetic corpus and, made from it once a session, a trained, quantized and exported student.
+
+The student has learned next to nothing. Tests that need it ask whether the pipeline keeps its promises, never whether the student is good.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hearlite.bundle import Manifest, read_manifest
+from hearlite.dataset import Dataset, load_dataset
+from hearlite.run import Run
+from hearlite.spec import AUDIO, QuantSpec, TrainSpec
+from hearlite.synth import write_corpus
+from hearlite.teacher import FakeTeacher
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the command line does, before anything imports TensorFlow
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+if importlib.util.find_spec("tensorflow") is None:  # the extra `train`; what runs and measures exported files is tested without it
+    collect_ignore = [f"test_{name}.py" for name in ("export", "flatbuffer", "losses", "quantize", "student", "train")]
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="Rewrite tests/golden from what the code gives now; look at the diff.")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`golden(name, arrays, atol=...)` compares arrays with tests/golden/<name>.npz, or rewrites that file with --update-golden."""
+
+    def compare(name: str, arrays: Mapping[str, NDArray[Any]], *, atol: float) -> None:
+        path = GOLDEN / f"{name}.npz"
+        if request.config.getoption("--update-golden"):
+            np.savez_compressed(path, **dict(arrays))
+            pytest.skip(f"rewrote {path.name}")
+        with np.load(path, allow_pickle=False) as stored:
+            assert sorted(stored.files) == sorted(arrays)
+            for key, values in arrays.items():
+                np.testing.assert_allclose(values, stored[key], rtol=0, atol=atol, err_msg=f"{key} of {path.name}")
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifest of 36 synthetic recordings of 6 subjects: 3 to train on, 1 to validate, 2 to test."""
+    return write_corpus(tmp_path_factory.mktemp("data") / "corpus", subjects=6, recordings_per_subject=6, seed=0)
+
+
+@pytest.fixture(scope="session")
+def dataset(corpus: Path) -> Dataset:
+    return load_dataset(corpus)
+
+
+@pytest.fixture(scope="session")
+def teacher() -> FakeTeacher:
+    return FakeTeacher(32)
+
+
+@pytest.fixture(scope="session")
+def tiny_train() -> TrainSpec:
+    """A dozen steps. The batch norms must catch up in them (momentum 0.5): without that, int8 ranges mean nothing."""
+    return TrainSpec(steps=12, batch_size=8, checkpoint_every=4, batchnorm_momentum=0.5, ridge=0.1)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run. Don't write into it; copy it."""
+    pytest.importorskip("tensorflow")
+    from hearlite.distill.train import distill
+
+    return distill(dataset, teacher=teacher, size="tiny", train=tiny_train, folder=tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def lenient_recipe() -> QuantSpec:
+    """The recipe users get, with a gate that a student of a dozen steps passes."""
+    from hearlite.quantize.ptq import recipes
+
+    return dataclasses.replace(recipes()[QuantSpec.recipe], calibration_clips=16, min_centred_cosine=0.9)
+
+
+@pytest.fixture(scope="session")
+def quantized_run(tiny_run: Run, lenient_recipe: QuantSpec) -> Run:
+    from hearlite.quantize.ptq import quantize
+
+    quantize(tiny_run, recipe=lenient_recipe)
+    return tiny_run
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundles:
+    """Exported files of the same student."""
+
+    i8: Path
+    f32: Path
+
+    def manifest(self, precision: str) -> Manifest:
+        return read_manifest(getattr(self, precision))
+
+
+@pytest.fixture(scope="session")
+def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+    """Both precisions in one folder. Don't write into it; copy it."""
+    from hearlite.export.tflite import export
+
+    to = tmp_path_factory.mktemp("bundle")
+    return Bundles(i8=export(quantized_run, to=to, precision="i8"), f32=export(quantized_run, to=to, precision="f32"))
+
+
+@pytest.fixture(scope="session")
+def clips() -> NDArray[np.int16]:
+    """int16 `[8, clip_samples]`: a sound of each of eight classes, at levels and through devices as recordings have them."""
+    from hearlite.audio import to_int16
+    from hearlite.synth import CLASSES, DEVICES, draw_subject, recording
+
+    rows = []
+    for index, label in enumerate(CLASSES[:8]):
+        rng = np.random.default_rng(index)
+        device = dataclasses.replace(DEVICES[index % len(DEVICES)], sample_rate_hz=AUDIO.sample_rate_hz)
+        heard, start_s, _ = recording(label, rng=rng, subject=draw_subject(rng), device=device, duration_s=4.0)
+        first = min(round(start_s * AUDIO.sample_rate_hz), len(heard) - AUDIO.clip_samples)
+        rows.append(to_int16(heard[first : first + AUDIO.clip_samples].astype(np.float32)))
+    return np.stack(rows)
