@@ -1,34 +1,22 @@
-"""Augmentation, of two kinds: what only the student hears, and what teacher and student both hear.
+"""What only the student hears, in the training graph: the target stays that of the clean clip, so the student learns not to care about the device.
 
-- `Augment` (TensorFlow, in the training graph) changes the student's clip and image while the target stays that of the clean clip: the student
-  learns not to care about the device. Every draw is a function of (seed, step, row), so a resumed training sees the same views.
-- `shared_view` (NumPy, when records are made) makes another clip whose own teacher vector is its target. Nothing there needs to keep a label,
-  so it may change anything (function matching, Beyer et al. 2022, arXiv:2106.05237).
-
-A device is one complex response per clip on a coarse grid of frequencies: tilt, band limits and impulse response are multiplied there, and
-noise is added to the spectrum, so that all of it shares one rfft and one irfft. Longer than 200 lines because both kinds share ranges and reasons.
+Every draw is a function of (seed, step, row), so a resumed training sees the same views. A device is one complex response per clip on a coarse grid
+of frequencies: tilt, band limits and impulse response are multiplied there, and noise is added to the spectrum, so that all of it shares one rfft
+and one irfft. What teacher and student both hear is made with the records: hearlite/views.py.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from hearlite.errors import InputError, UsageError
-from hearlite.spec import AUDIO
-
-Range = tuple[float, float]
-Pcm = NDArray[np.int16]
+from hearlite.spec import AUDIO, AugmentSpec, Range
+from hearlite.views import FLAT_BELOW_HZ
 
 _TILT_PIVOT_HZ = 1_000.0  # where a tilt is 0 dB, as on audio equalisers
-_FLAT_BELOW_HZ = 50.0  # tilt and noise colour stop here: the students' bands begin at 60 Hz, and brown noise would put its power below
 _LOW_PASS_ORDER = 4  # Butterworth magnitude, 24 dB an octave: an anti-alias filter
 _HIGH_PASS_ORDER = 2  # 12 dB an octave: a microphone's vent and coupling
 _DEVICE_TAPS = 256  # 16 ms; a decay of 3 ms is 46 dB down there
@@ -36,41 +24,6 @@ _DEVICE_TAIL_DB = (-15.0, 0.0)  # the tail's energy over the direct sound's, uni
 _COARSE = 16  # spectrum bins per bin of a response (8 Hz): so short a tail is smooth in between
 _MIXSTYLE_FLOOR = 1e-6  # added to the variance, arXiv:2104.02008
 _DB = math.log(10.0) / 20.0  # nepers
-
-
-@dataclass(frozen=True)
-class AugmentSpec:
-    """What only the student hears. 0 switches a part off; defaults are the recommended values, judgement where no source is named.
-
-    Gain matters although the frontend removes it: clipping and the steps of int16 come after it.
-    """
-
-    gain_db: float = 20.0  # uniform in +- this
-    peak_dbfs: Range = (-50.0, 6.0)  # where gain stops: a quieter clip is all steps, a louder one a square wave, and the target is the clean one's
-    dc_offset: float = 0.01  # of full scale, uniform in +- this; shows only where it makes clipping one-sided, the frontend removes the rest
-    tilt_db_per_octave: float = 2.0  # uniform in +- this: up to 6 dB at 8 kHz
-    low_pass_p: float = 0.2
-    low_pass_hz: Range = (1_500.0, 7_500.0)  # log-uniform: from a stethoscope to wide-band speech
-    high_pass_p: float = 0.3
-    high_pass_hz: Range = (20.0, 300.0)  # log-uniform: up to the telephone band, ITU-T G.712
-    device_p: float = 0.6  # of a random device impulse response; measured ones: Morocutti et al., arXiv:2305.07499
-    device_decay_s: Range = (0.000_3, 0.003)  # log-uniform time constant of its tail
-    noise_p: float = 0.3
-    noise_snr_db: Range = (5.0, 40.0)  # uniform; the colour is uniform between white and brown
-    mixstyle_p: float = 0.4  # Freq-MixStyle, Schmid et al. DCASE 2022; these two values are usual in DCASE's task 1
-    mixstyle_alpha: float = 0.3  # of Beta(alpha, alpha)
-    mask_share: float = 0.2  # the largest masked share of the mel bands; SpecAugment, arXiv:1904.08779
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value, positive = getattr(self, field.name), field.name.endswith(("_hz", "_s"))
-            if isinstance(value, tuple):
-                if not (all(map(math.isfinite, value)) and value[0] <= value[1] and (value[0] > 0 or not positive)):
-                    raise UsageError(f"{field.name} is {value}", f"use (low, high) with low <= high{', above 0' if positive else ''}")
-            elif not 0 <= value <= (1 if field.name.endswith(("_p", "_share")) else 1e3):
-                raise UsageError(f"{field.name} is {value}", "use 0 or more, for a probability or a share at most 1; 0 is off")
-        if self.mixstyle_p and not self.mixstyle_alpha:
-            raise UsageError("mixstyle_alpha is 0", "use more, or mixstyle_p = 0 to switch it off")
 
 
 class _Draw(IntEnum):
@@ -131,7 +84,7 @@ class Augment:
         spec = self.spec
         tilt, low_on, low, high_on, high, device_on, decay, level = dice
         hz = tf.linspace(0.0, AUDIO.sample_rate_hz / 2, bins)[None, :]
-        octaves = tf.math.log(tf.maximum(hz, _FLAT_BELOW_HZ) / _TILT_PIVOT_HZ) / math.log(2.0)
+        octaves = tf.math.log(tf.maximum(hz, FLAT_BELOW_HZ) / _TILT_PIVOT_HZ) / math.log(2.0)
         response = tf.exp(_DB * spec.tilt_db_per_octave * (2.0 * tilt - 1.0) * octaves)
         if spec.low_pass_p:
             response *= tf.where(low_on < spec.low_pass_p, _butterworth(hz / _log_between(spec.low_pass_hz, low), order=_LOW_PASS_ORDER), 1.0)
@@ -153,7 +106,7 @@ class Augment:
         """
         bins = (spectrum.shape[1] - 1) // _COARSE + 1
         hz = tf.linspace(0.0, AUDIO.sample_rate_hz / 2, bins)[None, :]
-        colour = tf.exp(-0.5 * slope * tf.math.log(tf.maximum(hz / _FLAT_BELOW_HZ, 1.0))) * tf.cast(hz > 0.0, tf.float32)
+        colour = tf.exp(-0.5 * slope * tf.math.log(tf.maximum(hz / FLAT_BELOW_HZ, 1.0))) * tf.cast(hz > 0.0, tf.float32)
         signal_energy = tf.reduce_sum(tf.bitcast(spectrum, tf.float32) ** 2, axis=[1, 2])[:, None]
         energy_of_draw = 2.0 * 2.0**30 / 3.0  # real and imaginary part, each uniform in +- 2^15
         noise_energy = tf.reduce_sum(colour * colour, axis=1, keepdims=True) * _COARSE * energy_of_draw
@@ -238,80 +191,3 @@ def _log_between(bounds: Range, dice: Any) -> Any:
 def _to_int16_grid(clips: Any) -> Any:
     scale = float(AUDIO.pcm_full_scale)
     return tf.clip_by_value(tf.round(clips * scale), -scale, scale - 1.0) / scale
-
-
-@dataclass(frozen=True)
-class ViewSpec:
-    """What teacher and student both hear. 0 or (0, 0) switches a kind off; judgement."""
-
-    shift_s: float = 0.2  # uniform in +- this, only where there is real context; 50 - 200 ms don't move HeAR's vector much
-    mixup_db: Range = (0.0, 15.0)  # how far below the clip its partner lies (rms), uniform
-    noise_snr_db: Range = (5.0, 30.0)  # uniform; the colour is uniform between white and brown
-    crop_s: Range = (0.5, 1.8)  # of the clip is kept, zeros follow: padding moves HeAR's vector a lot, and the student has to follow it
-
-    def __post_init__(self) -> None:
-        for low, high in (self.mixup_db, self.noise_snr_db, self.crop_s, (0.0, self.shift_s)):
-            if not -math.inf < low <= high < math.inf:
-                raise UsageError(f"{self}", "use finite (low, high) with low <= high, and shift_s >= 0")
-        if not 0 <= self.crop_s[0] <= self.crop_s[1] <= AUDIO.clip_s:
-            raise UsageError(f"crop_s is {self.crop_s}", f"use 0 ... {AUDIO.clip_s:g} s")
-
-
-VIEWS = ViewSpec()
-
-
-def shared_view(pcm: Pcm, *, clip_id: str, view: int, seed: int, start: int = 0, partner: Pcm | None = None, spec: ViewSpec = VIEWS) -> Pcm:
-    """View `view` of the clip `pcm[start : start + clip_samples]`, int16 `[clip_samples]`; a function of the arguments alone.
-
-    View 0 is the clip as it is. Each other one is of one kind, in turn: shifted (where `pcm` is longer than the clip and so has real context),
-    mixed with `partner` (int16 `[clip_samples]`, where there is one), noisy, or cropped and zero-padded at the end as short recordings are.
-    Raises InputError for another dtype or shape, or a clip outside `pcm`.
-    """
-    samples, rate_hz = AUDIO.clip_samples, AUDIO.sample_rate_hz
-    if pcm.dtype != np.int16 or pcm.ndim != 1 or not 0 <= start <= len(pcm) - samples:
-        raise InputError(f"pcm is {pcm.dtype} {list(pcm.shape)}, the clip starts at {start}", f"expected int16 with {samples} samples from there")
-    if partner is not None and (partner.dtype != np.int16 or partner.shape != (samples,)):
-        raise InputError(f"the partner is {partner.dtype} {list(partner.shape)}", f"expected int16 [{samples}]")
-    clip = pcm[start : start + samples]
-    reach = round(spec.shift_s * rate_hz)
-    back, forth = min(reach, start), min(reach, len(pcm) - samples - start)
-    ready = {
-        "shift": back + forth > 0,
-        "mixup": partner is not None and any(spec.mixup_db),
-        "noise": any(spec.noise_snr_db),
-        "crop": any(spec.crop_s),
-    }
-    kinds = [kind for kind, possible in ready.items() if possible]
-    if view == 0 or not kinds:
-        return clip.copy()
-    kind = _rng(seed, clip_id).permutation(kinds)[(view - 1) % len(kinds)]
-    rng = _rng(seed, clip_id, view)
-    if kind == "shift":
-        moved = start + int(rng.integers(-back, forth, endpoint=True))
-        return pcm[moved : moved + samples].copy()
-    if kind == "crop":
-        kept = round(rng.uniform(*spec.crop_s) * rate_hz)
-        first = int(rng.integers(0, samples - kept, endpoint=True))
-        return np.pad(clip[first : first + kept], (0, samples - kept))
-    if kind == "mixup" and partner is not None:
-        return _mix(clip, partner, ratio_db=rng.uniform(*spec.mixup_db))
-    return _mix(clip, _coloured_noise(rng, samples, slope=rng.uniform(0.0, 2.0)), ratio_db=rng.uniform(*spec.noise_snr_db))
-
-
-def _mix(clip: Pcm, other: NDArray[Any], *, ratio_db: float) -> Pcm:
-    """`clip` with `other` that many dB below it (rms, without means); turned down rather than clipped. Silence stays silence."""
-    loud, quiet = clip - clip.mean(), other - other.mean()
-    scale = loud.std() / max(quiet.std(), 1e-9) * 10.0 ** (-ratio_db / 20.0)
-    mixed = clip + scale * quiet
-    room = (AUDIO.pcm_full_scale - 1) / max(np.abs(mixed).max(), 1.0)
-    return np.round(mixed * min(1.0, room)).astype(np.int16)
-
-
-def _coloured_noise(rng: np.random.Generator, samples: int, *, slope: float) -> NDArray[np.float64]:
-    """Gaussian noise with a power spectrum of f^-slope above _FLAT_BELOW_HZ."""
-    hz = np.fft.rfftfreq(samples, 1.0 / AUDIO.sample_rate_hz)
-    return np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * np.maximum(hz / _FLAT_BELOW_HZ, 1.0) ** (-slope / 2.0), samples)
-
-
-def _rng(*parts: object) -> np.random.Generator:
-    return np.random.default_rng(list(hashlib.sha256("/".join(map(str, parts)).encode()).digest()))

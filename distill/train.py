@@ -19,6 +19,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from hearlite.dataset import Dataset
+from hearlite.distill.augment import Augment
 from hearlite.distill.data import Batches, Examples, teacher_vectors, val_examples
 from hearlite.distill.losses import DistillationLoss
 from hearlite.distill.targets import Targets, fit_targets
@@ -27,7 +28,7 @@ from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays, write_bytes, write_json
 from hearlite.frontend_tf import Frontend
 from hearlite.progress import progress
-from hearlite.records import write_records
+from hearlite.records import Views, write_records
 from hearlite.run import DatasetInfo, Run, RunSpec, create_run
 from hearlite.spec import AUDIO, TrainSpec, student_spec
 from hearlite.student import EMBED_BATCH, build_network, weights_of
@@ -53,6 +54,7 @@ class Trainer:
         tf.config.experimental.enable_op_determinism()
         self.network = build_network(run.spec.student, batchnorm_momentum=self.spec.batchnorm_momentum)
         self.frontend = Frontend(run.spec.student.frontend)
+        self.augment = Augment(self.spec.augment, seed=self.spec.seed)
         self.loss = DistillationLoss(self.spec.loss, targets)
         self.optimizer = tf_keras.optimizers.AdamW(learning_rate=self.spec.peak_lr, weight_decay=self.spec.weight_decay, jit_compile=False)
         self.optimizer.exclude_from_weight_decay(var_names=["_bn", "bias"])
@@ -61,7 +63,7 @@ class Trainer:
         self.best = self.network.get_weights()
         self.state = TrainState()
         self._train_step = tf.function(self._step)
-        self._predict = tf.function(lambda pcm: self.network(self.frontend(from_pcm(pcm)), training=False))
+        self._predict = tf.function(self._infer)
 
     def fit(self) -> dict[str, float]:
         """Train to the end, refit the head, write weights.npz and metrics.json; returns the metrics on validation subjects."""
@@ -72,7 +74,7 @@ class Trainer:
             for step in range(self.state.step, self.state.step if self._exhausted() else spec.steps):
                 pcm, target = self.batches.at(step)
                 self.optimizer.learning_rate.assign(learning_rate(step, spec))
-                losses.append(self._train_step(pcm, target, tf.constant(average_decay(step, spec), tf.float32)))
+                losses.append(self._train_step(pcm, target, tf.constant(step, tf.int64), tf.constant(average_decay(step, spec), tf.float32)))
                 if (step + 1) % spec.checkpoint_every == 0 or step + 1 == spec.steps:
                     self._checkpoint(step + 1, float(np.mean(losses)))
                     losses = []
@@ -81,15 +83,19 @@ class Trainer:
                     break
         return self._finish()
 
-    def _step(self, pcm: Any, target: Any, decay: Any) -> Any:
+    def _step(self, pcm: Any, target: Any, step: Any, decay: Any) -> Any:
+        image = self.augment.image(self.frontend(self.augment.waveform(from_pcm(pcm), step=step)), step=step)
         with tf.GradientTape() as tape:
-            loss = self.loss(self.network(self.frontend(from_pcm(pcm)), training=True), target)
+            loss = self.loss(self.network(image, training=True), target)
         gradients = tape.gradient(loss, self.network.trainable_variables)
         gradients, _ = tf.clip_by_global_norm(gradients, self.spec.clip_norm)
         self.optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True))
         for average, weight in zip(self.average, self.network.weights, strict=True):
             average.assign(decay * average + (1.0 - decay) * weight)
         return loss
+
+    def _infer(self, pcm: Any) -> Any:
+        return self.network(self.frontend(from_pcm(pcm)), training=False)
 
     def _checkpoint(self, step: int, loss: float) -> None:
         if not math.isfinite(loss):
@@ -172,7 +178,7 @@ def distill(dataset: Dataset, *, teacher: Embedder, size: str, train: TrainSpec,
     run = create_run(folder, spec)
     if run.weights.is_file():
         return run
-    records = write_records(dataset, teacher=teacher, folder=run.records)
+    records = write_records(dataset, teacher=teacher, folder=run.records, views=Views(train.views, train.seed, train.view))
     targets = Targets.load(run.targets) if run.targets.is_file() else fit_targets(teacher_vectors(records, "train"))
     targets.save(run.targets)
     batches = Batches(records, targets=targets, batch_size=train.batch_size, seed=train.seed)

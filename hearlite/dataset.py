@@ -65,6 +65,8 @@ class Clip:
     ref: ClipRef
     pcm: NDArray[np.int16]
     silent: bool  # embed it all the same, and warn
+    context: NDArray[np.int16]  # the clip with what lies around it, as far as `read_clips` was asked for it
+    start: int  # of the clip in its context, samples
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,10 @@ def clip_id(pcm: NDArray[np.int16]) -> str:
     return hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()[:32]
 
 
-def read_clips(clips: Iterable[ClipRef]) -> Iterator[Clip | Skipped]:
-    """Every clip decoded, or a Skipped in its place when its recording can't be read; the run goes on. Silent clips are yielded and say so.
+def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Clip | Skipped]:
+    """Every clip decoded, with up to `reach_s` of its recording before and after as context; the run goes on past a bad recording.
+
+    A Skipped stands in place of each clip whose recording can't be read. Silent clips are yielded and say so.
 
     Recordings are decoded once, in the order of their first clip, and one is in memory at a time.
     """
@@ -189,7 +193,18 @@ def read_clips(clips: Iterable[ClipRef]) -> Iterator[Clip | Skipped]:
             except InputError as error:  # the header promised more sound than there is
                 yield Skipped(ref.name, ref.row, str(error))
             else:
-                yield Clip(ref, audio.to_int16(clip), silent=audio.is_silent(clip))
+                pcm = audio.to_int16(clip)
+                context, start = _context(samples, ref, pcm, reach=round(reach_s * AUDIO.sample_rate_hz))
+                yield Clip(ref, pcm, audio.is_silent(clip), context, start)
+
+
+def _context(samples: audio.Samples, ref: ClipRef, pcm: NDArray[np.int16], *, reach: int) -> tuple[NDArray[np.int16], int]:
+    """The clip with its surroundings and where it starts there; the clip alone where its recording was padded for it."""
+    first = round(ref.start_s * AUDIO.sample_rate_hz)
+    if not reach or ref.zero_padded or first + len(pcm) > len(samples):
+        return pcm, 0
+    begin = max(0, first - reach)
+    return audio.to_int16(samples[begin : first + len(pcm) + reach]), first - begin
 
 
 def _cut(samples: audio.Samples, ref: ClipRef) -> audio.Samples:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from hearlite.embedder import Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_json, replacing, write_json
 from hearlite.progress import progress
-from hearlite.spec import AUDIO, to_dict
+from hearlite.spec import AUDIO, ViewSpec, to_dict
+from hearlite.views import shared_view
 
 SCHEMA = "hearlite-records/1"
 SHARD_CLIPS = 256  # 16 MB of PCM: what a kill may lose, and what is in memory at a time
@@ -75,19 +76,32 @@ class Records:
         return kept
 
 
-def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path) -> Records:
+@dataclass(frozen=True)
+class Views:
+    """How many views of each training clip are recorded, and what they are; validation clips are recorded as they are."""
+
+    count: int = 1
+    seed: int = 0
+    spec: ViewSpec = field(default_factory=ViewSpec)
+
+
+AS_RECORDED = Views()
+
+
+def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path, views: Views = AS_RECORDED) -> Records:
     """The cache of all clips of training and validation subjects, written shard by shard; a shard that is there is not made again.
 
     Raises InputError when `folder` holds another dataset's or teacher's records, or when no training clip could be read.
     """
     clips = [clip for clip in dataset.clips if clip.split != "test"]
-    parts = [clips[start : start + SHARD_CLIPS] for start in range(0, len(clips), SHARD_CLIPS)]
-    _claim(folder, clips, dataset=dataset, teacher=teacher)
+    size = max(1, SHARD_CLIPS // views.count)
+    parts = [clips[start : start + size] for start in range(0, len(clips), size)]
+    _claim(folder, clips, dataset=dataset, teacher=teacher, views=views)
     shards = []
     with progress(f"records ({teacher.info.name})", total=len(clips)) as advance:
         for index, part in enumerate(parts):
-            shards.append(write_shard(part, teacher=teacher, path=folder / f"shard-{index:05d}.parquet"))
-            advance(min((index + 1) * SHARD_CLIPS, len(clips)))
+            shards.append(write_shard(part, teacher=teacher, path=folder / f"shard-{index:05d}.parquet", views=views))
+            advance(min((index + 1) * size, len(clips)))
     records = Records(folder, tuple(shards))
     if not records.subjects("train"):
         reasons = "; ".join(f"{item.file}: {item.reason}" for item in records.skipped[:3])
@@ -95,19 +109,20 @@ def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path) -> Recor
     return records
 
 
-def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path) -> Shard:
-    """One shard: decode, embed, write to a temporary file, rename. A pure function of its arguments, so shards can be made anywhere."""
+def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, views: Views = AS_RECORDED) -> Shard:
+    """One shard: decode, make views, embed, write to a temporary file, rename. A pure function of its arguments, so shards can be made anywhere."""
     if not path.is_file():
-        read = list(read_clips(clips))
+        read = list(read_clips(clips, reach_s=views.spec.shift_s if views.count > 1 else 0.0))
         good = [item for item in read if isinstance(item, Clip)]
         skipped = [{"file": item.file, "row": item.row, "reason": item.reason} for item in read if isinstance(item, Skipped)]
-        pcm = np.stack([item.pcm for item in good]) if good else np.zeros((0, AUDIO.clip_samples), np.int16)
+        rows = [(item.ref, pcm) for item in good for pcm in _views(item, others=good, views=views)]
+        pcm = np.stack([samples for _, samples in rows]) if rows else np.zeros((0, AUDIO.clip_samples), np.int16)
         table = pa.table(
             {
-                "clip_id": pa.array([clip_id(item.pcm) for item in good], pa.string()),
-                "subject": pa.array([item.ref.subject for item in good], pa.string()),
-                "split": pa.array([item.ref.split for item in good], pa.string()),
-                "pcm": pa.array([row.astype("<i2").tobytes() for row in pcm], pa.binary(pcm.shape[1] * pcm.itemsize)),
+                "clip_id": pa.array([clip_id(samples) for samples in pcm], pa.string()),
+                "subject": pa.array([ref.subject for ref, _ in rows], pa.string()),
+                "split": pa.array([ref.split for ref, _ in rows], pa.string()),
+                "pcm": pa.array([samples.astype("<i2").tobytes() for samples in pcm], pa.binary(pcm.shape[1] * pcm.itemsize)),
                 "vector": _vectors(pcm, teacher),
             },
             metadata={"hearlite": json.dumps({"schema": SCHEMA, "skipped": skipped, "silent": sum(item.silent for item in good)})},
@@ -168,6 +183,17 @@ def gather_examples(records: Records, places: Sequence[tuple[int, int]]) -> tupl
     return np.concatenate([pcm for pcm, _ in parts]), np.concatenate([vectors for _, vectors in parts])
 
 
+def _views(clip: Clip, *, others: Sequence[Clip], views: Views) -> list[NDArray[np.int16]]:
+    """The clip, and for training its further views; a mixture's partner is a clip of the same split in the same shard."""
+    identity = clip_id(clip.pcm)
+    found = [clip.pcm]
+    for view in range(1, views.count if clip.ref.split == "train" else 1):
+        partners = [other for other in others if other.ref.split == "train" and other is not clip]
+        partner = partners[int(identity[:8], 16) * view % len(partners)].pcm if partners else None
+        found.append(shared_view(clip.context, clip_id=identity, view=view, seed=views.seed, start=clip.start, partner=partner, spec=views.spec))
+    return found
+
+
 def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
     dim = teacher.info.dim
     parts = [teacher.embed(from_int16(pcm[start : start + TEACHER_BATCH])) for start in range(0, len(pcm), TEACHER_BATCH)]
@@ -180,7 +206,7 @@ def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), dim)
 
 
-def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: Embedder) -> None:
+def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: Embedder, views: Views) -> None:
     """Mark the folder with what its shards are made of, or refuse one that is marked otherwise."""
     places = hashlib.sha256(json.dumps([[clip.name, clip.row, clip.start_s, clip.zero_padded] for clip in clips]).encode()).hexdigest()
     wanted = {
@@ -189,6 +215,7 @@ def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher:
         "clips": places,
         "teacher": teacher.info.fingerprint,
         "audio": to_dict(AUDIO),
+        "views": to_dict(views),
         "shard_clips": SHARD_CLIPS,
     }
     path = folder / "records.json"

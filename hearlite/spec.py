@@ -24,6 +24,7 @@ else:  # pragma: no cover - Python 3.10
     import tomli as tomllib
 
 Spec = TypeVar("Spec")
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,58 @@ class LossSpec:
 
 
 @dataclass(frozen=True)
+class AugmentSpec:
+    """What only the student hears. 0 switches a part off; defaults are the recommended values, judgement where no source is named.
+
+    Gain matters although the frontend removes it: clipping and the steps of int16 come after it.
+    """
+
+    gain_db: float = 20.0  # uniform in +- this
+    peak_dbfs: Range = (-50.0, 6.0)  # where gain stops: a quieter clip is all steps, a louder one a square wave, and the target is the clean one's
+    dc_offset: float = 0.01  # of full scale, uniform in +- this; shows only where it makes clipping one-sided, the frontend removes the rest
+    tilt_db_per_octave: float = 2.0  # uniform in +- this: up to 6 dB at 8 kHz
+    low_pass_p: float = 0.2
+    low_pass_hz: Range = (1_500.0, 7_500.0)  # log-uniform: from a stethoscope to wide-band speech
+    high_pass_p: float = 0.3
+    high_pass_hz: Range = (20.0, 300.0)  # log-uniform: up to the telephone band, ITU-T G.712
+    device_p: float = 0.6  # of a random device impulse response; measured ones: Morocutti et al., arXiv:2305.07499
+    device_decay_s: Range = (0.000_3, 0.003)  # log-uniform time constant of its tail
+    noise_p: float = 0.3
+    noise_snr_db: Range = (5.0, 40.0)  # uniform; the colour is uniform between white and brown
+    mixstyle_p: float = 0.4  # Freq-MixStyle, Schmid et al. DCASE 2022; these two values are usual in DCASE's task 1
+    mixstyle_alpha: float = 0.3  # of Beta(alpha, alpha)
+    mask_share: float = 0.2  # the largest masked share of the mel bands; SpecAugment, arXiv:1904.08779
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            value, positive = getattr(self, item.name), item.name.endswith(("_hz", "_s"))
+            if isinstance(value, tuple):
+                if not (all(map(math.isfinite, value)) and value[0] <= value[1] and (value[0] > 0 or not positive)):
+                    raise UsageError(f"{item.name} is {value}", f"use (low, high) with low <= high{', above 0' if positive else ''}")
+            elif not 0 <= value <= (1 if item.name.endswith(("_p", "_share")) else 1e3):
+                raise UsageError(f"{item.name} is {value}", "use 0 or more, for a probability or a share at most 1; 0 is off")
+        if self.mixstyle_p and not self.mixstyle_alpha:
+            raise UsageError("mixstyle_alpha is 0", "use more, or mixstyle_p = 0 to switch it off")
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """What teacher and student both hear. 0 or (0, 0) switches a kind off; judgement."""
+
+    shift_s: float = 0.2  # uniform in +- this, only where there is real context; 50 - 200 ms don't move HeAR's vector much
+    mixup_db: Range = (0.0, 15.0)  # how far below the clip its partner lies (rms), uniform
+    noise_snr_db: Range = (5.0, 30.0)  # uniform; the colour is uniform between white and brown
+    crop_s: Range = (0.5, 1.8)  # of the clip is kept, zeros follow: padding moves HeAR's vector a lot, and the student has to follow it
+
+    def __post_init__(self) -> None:
+        for low, high in (self.mixup_db, self.noise_snr_db, self.crop_s, (0.0, self.shift_s)):
+            if not -math.inf < low <= high < math.inf:
+                raise UsageError(f"{self}", "use finite (low, high) with low <= high, and shift_s >= 0")
+        if not 0 <= self.crop_s[0] <= self.crop_s[1] <= AudioSpec.clip_s:
+            raise UsageError(f"crop_s is {self.crop_s}", f"use 0 ... {AudioSpec.clip_s:g} s")
+
+
+@dataclass(frozen=True)
 class TrainSpec:
     """How a student is trained. `steps` is the length that a user changes first."""
 
@@ -137,9 +190,12 @@ class TrainSpec:
     ridge: float = 1e-3  # of the mean feature variance, closed-form refit of the head
     seed: int = 0
     loss: LossSpec = field(default_factory=LossSpec)
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
+    views: int = 2  # of each clip in the records, the clip itself included; each with the teacher's vector of it
+    view: ViewSpec = field(default_factory=ViewSpec)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "checkpoint_every"):
+        for name in ("steps", "batch_size", "checkpoint_every", "views"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", "use 1 or more")
         for name in ("peak_lr", "clip_norm", "ridge"):
