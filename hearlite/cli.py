@@ -16,9 +16,10 @@ from typing import Any
 import click
 
 from hearlite import __version__
-from hearlite.errors import HearliteError, UsageError
+from hearlite.errors import HearliteError, MissingExtraError, UsageError
 
 BUG_EXIT = 1
+EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat"}
 DATA = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
 teacher_option = click.option(
@@ -250,6 +251,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()  # the reader of our output went away, which is no error
         sys.exit(0)
     except Exception as error:
+        package = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if package in EXTRAS:
+            missing = MissingExtraError("this command", package.replace("_", "-"), EXTRAS[package])
+            _fail(missing.message, missing.hint, missing.exit_code)
         if os.environ.get("HEARLITE_DEBUG"):
             raise
         _fail(f"this is a bug in hearlite: {type(error).__name__}: {error}", "set HEARLITE_DEBUG=1 for the traceback and report it", BUG_EXIT)
