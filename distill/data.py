@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.distill.targets import Targets
+from hearlite.errors import InputError
 from hearlite.records import Records, read_examples, sample_examples
 
 POOL_SHARDS = 64  # shuffled together in memory: 16 384 clips, 1 GB
 VAL_CLIPS = 1_024  # evaluated at each checkpoint
+Batch = tuple[NDArray[np.int16], NDArray[np.float32]]  # PCM [n, clip_samples] and targets [n, dim]
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Examples:
     targets: NDArray[np.float32]
 
 
-def teacher_vectors(records: Records, split: str) -> NDArray[np.float32]:
-    """All teacher vectors of a split, `[n, dim]`."""
-    parts = [read_examples(shard, rows)[1] for shard, rows in zip(records.shards, records.rows(split), strict=True)]
+def teacher_vectors(records: Records, split: str, *, clips: int = 0) -> NDArray[np.float32]:
+    """The teacher vectors of a split, `[n, dim]`: all, or those of `clips` clips."""
+    parts = [read_examples(shard, rows)[1] for shard, rows in zip(records.shards, records.rows(split, clips=clips), strict=True)]
     return np.concatenate(parts)
 
 
@@ -36,27 +38,32 @@ def val_examples(records: Records, *, targets: Targets, seed: int) -> Examples:
 
 
 class Batches:
-    """Shuffled training batches; memory is bounded by POOL_SHARDS however many records there are."""
+    """Shuffled training batches of all training clips, or of `clips`; memory is bounded by POOL_SHARDS however many records there are."""
 
-    def __init__(self, records: Records, *, targets: Targets, batch_size: int, seed: int) -> None:
+    def __init__(self, records: Records, *, targets: Targets, batch_size: int, seed: int, clips: int = 0, replicas: int = 1) -> None:
+        """`batch_size` is rounded down to a multiple of `replicas`. Raises InputError where there are fewer clips than replicas."""
         self.records, self.targets, self.seed = records, targets, seed
-        self.rows = records.rows("train")
+        self.rows = records.rows("train", clips=clips)
         self.shards = [index for index, rows in enumerate(self.rows) if len(rows)]
-        clips = sum(len(rows) for rows in self.rows)
+        examples = sum(len(rows) for rows in self.rows)
         pools = -(-len(self.shards) // POOL_SHARDS)
-        self.batch_size = min(batch_size, clips // pools)
-        self.steps_per_epoch = clips // self.batch_size - (pools - 1)  # each pool drops less than a batch
+        self.batch_size = min(batch_size, examples // pools) // replicas * replicas
+        if not self.batch_size:
+            raise InputError(
+                f"batches of {min(batch_size, examples // pools)} clips for {replicas} replicas", "use a larger batch_size, or fewer replicas"
+            )
+        self.steps_per_epoch = examples // self.batch_size - (pools - 1)  # each pool drops less than a batch
         self._pool: tuple[tuple[int, ...], Examples] | None = None
         self._plan: tuple[int, list[tuple[tuple[int, ...], NDArray[np.intp]]]] | None = None
 
-    def at(self, step: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """PCM `[batch, clip_samples]` and targets `[batch, dim]` of a step."""
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
         epoch, index = divmod(step, self.steps_per_epoch)
         shards, chosen = self._epoch(epoch)[index]
         pool = self._load(shards)
         return pool.pcm[chosen], pool.targets[chosen]
 
-    def examples(self) -> Iterator[tuple[NDArray[np.int16], NDArray[np.float32]]]:
+    def examples(self) -> Iterator[Batch]:
         """Every training clip once, in order, in batches."""
         for shard in self.shards:
             pcm, vectors = read_examples(self.records.shards[shard], self.rows[shard])

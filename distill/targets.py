@@ -1,7 +1,8 @@
 """What the student learns to predict: the teacher's vectors, centred and PHI-S-standardised (arXiv:2410.01680).
 
 PCA, then a rotation that gives every coordinate the same variance, then ONE scalar. An error is then uniform over coordinates, and int8's is
-too, while distances keep the teacher's geometry up to that scalar: L2-regularised linear probes can't tell the difference.
+too, while distances keep the teacher's geometry up to that scalar: L2-regularised linear probes can't tell the difference. The other
+normalisations are what PHI-S is measured against.
 """
 
 from __future__ import annotations
@@ -47,25 +48,34 @@ class Targets:
         return cls(**arrays)
 
 
-def fit_targets(vectors: Float32) -> Targets:
-    """PHI-S fitted on the training records' teacher vectors `[n, dim]`. Raises InputError when they are constant or too few."""
+def fit_targets(vectors: Float32, *, normalisation: str = "phi-s") -> Targets:
+    """Fitted on the training records' teacher vectors `[n, dim]`; `normalisation` is one of NORMALISATIONS.
+
+    Raises InputError when they are constant or too few.
+    """
     if len(vectors) < 2:
         raise InputError(f"{len(vectors)} training clips", "at least 2 are needed, hundreds to learn anything")
     values = np.asarray(vectors, dtype=np.float64)
     mean = values.mean(axis=0)
-    eigenvalues, axes = np.linalg.eigh(np.atleast_2d(np.cov(values - mean, rowvar=False)))
-    eigenvalues, axes = np.maximum(eigenvalues[::-1], 0.0), axes[:, ::-1]
-    scale = np.sqrt(eigenvalues.mean())
+    covariance = np.atleast_2d(np.cov(values - mean, rowvar=False))
+    scale = np.sqrt(np.diag(covariance).mean())
     if scale <= 1e-6 * max(1.0, float(np.abs(mean).max())):
         raise InputError(f"the teacher gives all {len(vectors)} clips the same vector", "check the teacher and the recordings with: hearlite embed")
+    scales = np.full(len(mean), scale)  # of the teacher's coordinates
+    if normalisation == "standardised":
+        deviations = np.sqrt(np.diag(covariance))
+        scales = np.where(deviations > 1e-6 * scale, deviations, scale)  # a coordinate that never changes stays at 0
+    eigenvalues, axes = np.linalg.eigh(covariance / np.outer(scales, scales))
+    eigenvalues, axes = np.maximum(eigenvalues[::-1], 0.0), axes[:, ::-1]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # eigh's signs are arbitrary: fix them for repeatable runs
-    rotation = equalising_rotation(eigenvalues)
+    rotation = equalising_rotation(eigenvalues) if normalisation == "phi-s" else axes.T
+    turn = axes @ rotation  # the identity where the coordinates stay the teacher's
     return Targets(
         mean=mean.astype(np.float32),
-        projection=(axes @ rotation / scale).astype(np.float32),
-        inverse=(scale * rotation.T @ axes.T).astype(np.float32),
+        projection=(turn / scales[:, None]).astype(np.float32),
+        inverse=(turn.T * scales).astype(np.float32),
         rotation=rotation.astype(np.float32),
-        eigenvalues=(eigenvalues / scale**2).astype(np.float32),
+        eigenvalues=eigenvalues.astype(np.float32),
     )
 
 

@@ -1,14 +1,15 @@
 """Training: records and targets in, weights.npz out. Killed at any moment and started again, it ends with the same weights.
 
 That holds because batches are a function of (seed, step), TensorFlow runs its deterministic kernels, and a checkpoint holds everything else:
-weights, their moving average, the optimizer's moments, the step and the history.
+weights, their moving average, the optimizer's moments, the step and the history. None of it says how many replicas there were.
+Replicas split the global batch and see its loss and its batch statistics, so that their number changes rounding and augmentation, nothing else.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,22 @@ from numpy.typing import NDArray
 
 from hearlite.dataset import Dataset
 from hearlite.distill.augment import Augment
-from hearlite.distill.data import Batches, Examples, teacher_vectors, val_examples
+from hearlite.distill.data import Batch, Batches, Examples, teacher_vectors, val_examples
+from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker
+from hearlite.distill.fidelity import mean_cosine, probe_correlation, probe_directions
+from hearlite.distill.journal import HISTORY, Journal, Row
 from hearlite.distill.losses import DistillationLoss
+from hearlite.distill.refit import from_pcm, refit_head
 from hearlite.distill.targets import Targets, fit_targets
 from hearlite.embedder import Embedder
 from hearlite.errors import InputError
-from hearlite.files import read_arrays, write_arrays, write_bytes, write_json
+from hearlite.files import read_arrays, write_arrays, write_json
 from hearlite.frontend_tf import Frontend
 from hearlite.progress import progress
 from hearlite.records import Views, write_records
 from hearlite.run import DatasetInfo, Run, RunSpec, create_run
-from hearlite.spec import AUDIO, TrainSpec, student_spec
+from hearlite.spec import StudentSpec, TrainSpec, student_spec
 from hearlite.student import EMBED_BATCH, build_network, weights_of
-
-HISTORY = ("step", "loss", "learning_rate", "val_loss", "val_centred_cosine")
 
 
 @dataclass
@@ -41,177 +44,199 @@ class TrainState:
     """What a checkpoint holds besides the network and the optimizer."""
 
     step: int = 0
-    best: float = -1.0  # validation cosine of `Trainer.best`
-    history: list[tuple[float, ...]] = field(default_factory=list)
+    best: float = -1.0  # validation probe correlation of `Trainer.best`
+    history: list[Row] = field(default_factory=list)
 
 
 class Trainer:
-    """One run's training loop."""
+    """One run's training loop, in this process; others may run the same one beside it."""
 
     def __init__(self, run: Run, *, batches: Batches, val: Examples, targets: Targets) -> None:
         self.run, self.spec, self.batches, self.val, self.targets = run, run.spec.train, batches, val, targets
+        self.strategy, self.chief = strategy(), worker().is_chief
         tf_keras.utils.set_random_seed(self.spec.seed)
         tf.config.experimental.enable_op_determinism()
-        self.network = build_network(run.spec.student, batchnorm_momentum=self.spec.batchnorm_momentum)
+        momentum = self.spec.batchnorm_momentum
+        with self.strategy.scope():
+            self.network = build_network(run.spec.student, batchnorm_momentum=momentum, synchronized=self.strategy.num_replicas_in_sync > 1)
+            self.optimizer = tf_keras.optimizers.AdamW(learning_rate=self.spec.peak_lr, weight_decay=self.spec.weight_decay, jit_compile=False)
+            self.optimizer.exclude_from_weight_decay(var_names=["_bn", "bias"])
+            self.optimizer.build(self.network.trainable_variables)
+            self.average = [_replicated_alike(weight) for weight in self.network.weights]
+        self.trained = build_network(run.spec.student, batchnorm_momentum=momentum)  # a plain network for what comes out of training
         self.frontend = Frontend(run.spec.student.frontend)
         self.augment = Augment(self.spec.augment, seed=self.spec.seed)
         self.loss = DistillationLoss(self.spec.loss, targets)
-        self.optimizer = tf_keras.optimizers.AdamW(learning_rate=self.spec.peak_lr, weight_decay=self.spec.weight_decay, jit_compile=False)
-        self.optimizer.exclude_from_weight_decay(var_names=["_bn", "bias"])
-        self.optimizer.build(self.network.trainable_variables)
-        self.average = [tf.Variable(weight, trainable=False) for weight in self.network.weights]
-        self.best = self.network.get_weights()
+        self.directions = probe_directions(targets)
+        self.best = self._values(self.network.weights)
         self.state = TrainState()
-        self._train_step = tf.function(self._step)
+        self._train_step = tf.function(self._distributed_step)
         self._predict = tf.function(self._infer)
 
-    def fit(self) -> dict[str, float]:
-        """Train to the end, refit the head, write weights.npz and metrics.json; returns the metrics on validation subjects."""
+    def fit(self) -> None:
+        """Train to the end, refit the head, write weights.npz and metrics.json."""
         spec = self.spec
         self._resume()
-        losses: list[float] = []
+        self.journal = Journal(self.run, history=self.state.history) if self.chief else None
+        seen: list[NDArray[np.float32]] = []  # loss and gradient norm of each step since the last checkpoint
+        last = self.state.step if self._exhausted() else spec.steps
         with progress(f"distill {self.run.spec.student.size}", total=spec.steps, start=self.state.step) as advance:
-            for step in range(self.state.step, self.state.step if self._exhausted() else spec.steps):
-                pcm, target = self.batches.at(step)
-                self.optimizer.learning_rate.assign(learning_rate(step, spec))
-                losses.append(self._train_step(pcm, target, tf.constant(step, tf.int64), tf.constant(average_decay(step, spec), tf.float32)))
+            for step, batch in self._batches(range(self.state.step, last)):
+                seen.append(self.train_step(step, batch))
                 if (step + 1) % spec.checkpoint_every == 0 or step + 1 == spec.steps:
-                    self._checkpoint(step + 1, float(np.mean(losses)))
-                    losses = []
+                    self._checkpoint(step + 1, *np.mean(seen, axis=0).tolist())
+                    seen = []
                 advance(step + 1, f"loss {self.state.history[-1][1]:.3f}" if self.state.history else "")
                 if self._exhausted():
                     break
-        return self._finish()
+        if self.journal:
+            self._finish(self.journal)
+        agreed([0.0], among=self.strategy)  # no process returns before the chief has written the weights
+
+    def train_step(self, step: int, batch: Batch) -> NDArray[np.float32]:
+        """Learn from the batch of a step; its loss and gradient norm, `[2]`."""
+        self.optimizer.learning_rate.assign(learning_rate(step, self.spec))
+        numbers = tf.constant(step, tf.int64), tf.constant(average_decay(step, self.spec), tf.float32)
+        found: NDArray[np.float32] = first_replica(self._train_step(*shared_out(batch, among=self.strategy), *numbers), of=self.strategy)
+        return found
+
+    def _batches(self, steps: range) -> Iterator[tuple[int, Batch]]:
+        """Each step's batch, read while the one before is trained on."""
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            ahead = reader.submit(self.batches.at, steps[0]) if steps else None
+            for step in steps:
+                assert ahead is not None
+                batch = ahead.result()
+                ahead = reader.submit(self.batches.at, step + 1) if step + 1 < steps.stop else None
+                yield step, batch
+
+    def _distributed_step(self, pcm: Any, target: Any, step: Any, decay: Any) -> Any:
+        return self.strategy.run(self._step, args=(pcm, target, step, decay))
 
     def _step(self, pcm: Any, target: Any, step: Any, decay: Any) -> Any:
-        image = self.augment.image(self.frontend(self.augment.waveform(from_pcm(pcm), step=step)), step=step)
+        """One replica's part of a step."""
+        replica = tf.distribute.get_replica_context()
+        own_step = step * replica.num_replicas_in_sync + tf.cast(replica.replica_id_in_sync_group, tf.int64)  # no two replicas augment alike
+        image = self.augment.image(self.frontend(self.augment.waveform(from_pcm(pcm), step=own_step)), step=own_step)
         with tf.GradientTape() as tape:
-            loss = self.loss(self.network(image, training=True), target)
+            prediction = self.network(image, training=True)
+            if replica.num_replicas_in_sync > 1:  # the relational loss is of the whole batch: every replica sees it and computes the whole loss
+                prediction, target = replica.all_gather((prediction, tf.identity(target)), axis=0)  # an input has no device, a copy has
+            loss = self.loss(prediction, target)
         gradients = tape.gradient(loss, self.network.trainable_variables)
-        gradients, _ = tf.clip_by_global_norm(gradients, self.spec.clip_norm)
-        self.optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True))
+        if replica.num_replicas_in_sync > 1:
+            # the gradient of all_gather sums over replicas the slices of their equal losses, the sum here adds what each slice does: so the mean
+            gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        gradients, norm = tf.clip_by_global_norm(gradients, self.spec.clip_norm)
+        self.optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True), skip_gradients_aggregation=True)
         for average, weight in zip(self.average, self.network.weights, strict=True):
             average.assign(decay * average + (1.0 - decay) * weight)
-        return loss
+        return tf.stack([loss, norm])
 
     def _infer(self, pcm: Any) -> Any:
-        return self.network(self.frontend(from_pcm(pcm)), training=False)
+        return self.trained(self.frontend(from_pcm(pcm)), training=False)
 
-    def _checkpoint(self, step: int, loss: float) -> None:
+    def _checkpoint(self, step: int, loss: float, gradient_norm: float) -> None:
+        """Every process evaluates, so that all know when to stop; the chief writes."""
         if not math.isfinite(loss):
             raise InputError(f"the loss became {loss} near step {step}", "lower peak_lr; the last checkpoint is kept")
-        own = self.network.get_weights()
-        self.network.set_weights([average.numpy() for average in self.average])
-        val_loss, val_cosine = self._evaluate()
-        if val_cosine > self.state.best:
-            self.state.best, self.best = val_cosine, self.network.get_weights()
-        self.network.set_weights(own)
+        self.trained.set_weights(self._values(self.average))
+        val_loss, val_cosine, val_probes = agreed(self._evaluate(), among=self.strategy)
+        if val_probes > self.state.best:
+            self.state.best, self.best = val_probes, self.trained.get_weights()
         self.state.step = step
-        self.state.history.append((step, loss, learning_rate(step - 1, self.spec), val_loss, val_cosine))
-        arrays = {f"weight{i:04d}": value for i, value in enumerate(own)}
-        arrays |= {f"average{i:04d}": value.numpy() for i, value in enumerate(self.average)}
-        arrays |= {f"optimizer{i:04d}": value.numpy() for i, value in enumerate(self.optimizer.variables)}
+        self.state.history.append((step, loss, gradient_norm, learning_rate(step - 1, self.spec), val_loss, val_cosine, val_probes))
+        if not self.journal:
+            return
+        arrays = {f"weight{i:04d}": value for i, value in enumerate(self._values(self.network.weights))}
+        arrays |= {f"average{i:04d}": value for i, value in enumerate(self._values(self.average))}
+        arrays |= {f"optimizer{i:04d}": value for i, value in enumerate(self._values(self.optimizer.variables))}
         arrays |= {f"best{i:04d}": value for i, value in enumerate(self.best)}
         arrays |= {"step": np.int64(step), "best": np.float64(self.state.best), "history": np.asarray(self.state.history, dtype=np.float64)}
         write_arrays(self.run.state, arrays)
-        self._write_history()
+        self.journal.write(self.state.history)
 
     def _resume(self) -> None:
-        if not self.run.state.is_file():
-            return
-        arrays = read_arrays(self.run.state)
-        try:
-            self.network.set_weights([arrays[f"weight{i:04d}"] for i in range(len(self.average))])
-            for name, variables in (("average", self.average), ("optimizer", self.optimizer.variables)):
-                for i, variable in enumerate(variables):
-                    variable.assign(arrays[f"{name}{i:04d}"])
-            self.best = [arrays[f"best{i:04d}"] for i in range(len(self.average))]
-            self.state = TrainState(int(arrays["step"]), float(arrays["best"]), [tuple(row) for row in arrays["history"].tolist()])
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{self.run.state}: the checkpoint does not fit this student: {error}", "remove it to start again") from error
+        if self.run.state.is_file():
+            arrays = read_arrays(self.run.state)
+            try:
+                for name, variables in (("weight", self.network.weights), ("average", self.average), ("optimizer", self.optimizer.variables)):
+                    for i, variable in enumerate(variables):
+                        variable.assign(arrays[f"{name}{i:04d}"])
+                self.best = [arrays[f"best{i:04d}"] for i in range(len(self.average))]
+                history = [tuple(row) for row in arrays["history"].reshape(-1, len(HISTORY)).tolist()]
+                self.state = TrainState(int(arrays["step"]), float(arrays["best"]), history)
+            except (KeyError, ValueError) as error:
+                raise InputError(f"{self.run.state}: the checkpoint does not fit this student: {error}", "remove it to start again") from error
+        (step,) = agreed([self.state.step], among=self.strategy)
+        if step != self.state.step:
+            raise InputError(f"this process resumes at step {self.state.step}, others don't", "give all of them one and the same run folder")
 
-    def _evaluate(self) -> tuple[float, float]:
-        """Distillation loss and mean centred cosine on validation subjects."""
-        predicted = self.embed(self.val.pcm)
-        loss = float(self.loss(tf.constant(predicted), tf.constant(self.val.targets)))
-        return loss, mean_cosine(predicted, self.val.targets)
+    def _evaluate(self) -> tuple[float, float, float]:
+        """Distillation loss, mean centred cosine and probe correlation of `trained` on validation subjects."""
+        predicted, wanted = self.embed(self.val.pcm), self.val.targets
+        loss = float(self.loss(tf.constant(predicted), tf.constant(wanted)))
+        return loss, mean_cosine(predicted, wanted), probe_correlation(predicted, wanted, directions=self.directions)
 
     def embed(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
-        """int16 `[n, clip_samples]` -> float32 `[n, dim]` by the network as it is now."""
+        """int16 `[n, clip_samples]` -> float32 `[n, dim]` by `trained` as it is now."""
         parts = [self._predict(pcm[i : i + EMBED_BATCH]).numpy() for i in range(0, len(pcm), EMBED_BATCH)]
         return np.concatenate(parts)
 
     def _exhausted(self) -> bool:
         """Whether the last `patience` checkpoints brought nothing better than one before them."""
-        cosines = [row[HISTORY.index("val_centred_cosine")] for row in self.state.history]
-        return bool(self.spec.patience) and len(cosines) - 1 - int(np.argmax(cosines or [0.0])) >= self.spec.patience
+        found = [row[HISTORY.index("val_probe_correlation")] for row in self.state.history]
+        return bool(self.spec.patience) and len(found) - 1 - int(np.argmax(found or [0.0])) >= self.spec.patience
 
-    def _finish(self) -> dict[str, float]:
+    def _finish(self, journal: Journal) -> None:
         """The best checkpoint's average weights, with the head refitted where that helps on validation subjects."""
-        self.network.set_weights(self.best)
-        before = self._evaluate()[1]
-        refit_head(self.network, self.frontend, self.batches.examples(), ridge=self.spec.ridge)
-        after = self._evaluate()[1]
+        self.trained.set_weights(self.best)
+        _, cosine, before = self._evaluate()
+        refit_head(self.trained, self.frontend, self.batches.examples(), ridge=self.spec.ridge)
+        _, cosine_after, after = self._evaluate()
         if after < before:  # too few clips for the closed form: keep the trained head
-            self.network.set_weights(self.best)
-        metrics = {"val_centred_cosine": max(before, after), "val_centred_cosine_before_refit": before, "val_centred_cosine_after_refit": after}
+            self.trained.set_weights(self.best)
+        metrics = {"val_probe_correlation": max(before, after), "val_centred_cosine": cosine if after < before else cosine_after}
+        metrics |= {"val_probe_correlation_before_refit": before, "val_probe_correlation_after_refit": after}
+        metrics |= {"val_centred_cosine_before_refit": cosine, "val_centred_cosine_after_refit": cosine_after}
         metrics |= {"val_clips": float(len(self.val.pcm)), "steps": float(self.state.step)}
-        self._write_history()  # a run killed right after its last checkpoint has not written its last row
+        journal.close(self.state.history)  # a run killed right after its last checkpoint has not written its last row
         write_json(self.run.metrics, metrics)
-        write_arrays(self.run.weights, weights_of(self.network))
-        return metrics
+        write_arrays(self.run.weights, weights_of(self.trained))
 
-    def _write_history(self) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(HISTORY)
-        writer.writerows(self.state.history)
-        write_bytes(self.run.history, text.getvalue().encode())
+    def _values(self, variables: list[Any]) -> list[NDArray[Any]]:
+        return [first_replica(variable, of=self.strategy) for variable in variables]
 
 
 def distill(dataset: Dataset, *, teacher: Embedder, size: str, train: TrainSpec, folder: Path, records_folder: Path | None = None) -> Run:
-    """The whole stage: records, targets, training, in one resumable run folder. A finished one is returned as it is."""
+    """`distill_student` for the student of a size."""
+    student = student_spec(size, embedding_dim=teacher.info.dim)
+    return distill_student(dataset, teacher=teacher, student=student, train=train, folder=folder, records_folder=records_folder)
+
+
+def distill_student(
+    dataset: Dataset, *, teacher: Embedder, student: StudentSpec, train: TrainSpec, folder: Path, records_folder: Path | None = None
+) -> Run:
+    """The whole stage: records, targets, training, in one resumable run folder. A finished one is returned as it is.
+
+    The processes of TF_CONFIG call it with the same arguments and a folder that they share. All make records, the chief writes the rest.
+    """
     train_clips = [clip for clip in dataset.clips if clip.split == "train"]
     info = DatasetInfo(dataset.name, dataset.sha256, len(train_clips), len({clip.subject for clip in train_clips}), dataset.synthetic)
     records_name = "records" if records_folder is None else str(records_folder.resolve())
-    spec = RunSpec(student_spec(size, embedding_dim=teacher.info.dim), train, teacher.info, info, records_name)
-    run = create_run(folder, spec)
+    run = create_run(folder, RunSpec(student, train, teacher.info, info, records_name))
     if run.weights.is_file():
         return run
-    records = write_records(dataset, teacher=teacher, folder=run.records, views=Views(train.views, train.seed, train.view))
-    targets = Targets.load(run.targets) if run.targets.is_file() else fit_targets(teacher_vectors(records, "train"))
-    targets.save(run.targets)
-    batches = Batches(records, targets=targets, batch_size=train.batch_size, seed=train.seed)
+    among, me = strategy(), worker()
+    records = write_records(dataset, teacher=teacher, folder=run.records, views=Views(train.views, spec=train.view), worker=me)
+    if me.is_chief and not run.targets.is_file():  # one process fits them: another machine's LAPACK might turn the axes
+        fit_targets(teacher_vectors(records, "train", clips=train.clips), normalisation=train.normalisation).save(run.targets)
+    agreed([0.0], among=among)
+    targets = Targets.load(run.targets)
+    replicas = among.num_replicas_in_sync
+    batches = Batches(records, targets=targets, batch_size=train.batch_size, seed=train.seed, clips=train.clips, replicas=replicas)
     Trainer(run, batches=batches, val=val_examples(records, targets=targets, seed=train.seed), targets=targets).fit()
     return run
-
-
-def refit_head(network: Any, frontend: Any, examples: Any, *, ridge: float) -> None:
-    """Closed-form ridge regression of the embedding's linear layers on the trunk's pooled features; replaces their weights.
-
-    A short run leaves the last layer behind its trunk. `examples` yields (pcm, targets) batches of training clips.
-    """
-    dense = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Dense)]
-    trunk = tf_keras.Model(network.input, tf.concat([layer.input for layer in dense], axis=1))
-    predict = tf.function(lambda pcm: trunk(frontend(from_pcm(pcm)), training=False))
-    width = sum(layer.input_shape[-1] for layer in dense)
-    gram, moment = np.zeros((width + 1, width + 1)), np.zeros((width + 1, dense[-1].units))
-    for pcm, target in examples:
-        features = predict(pcm).numpy().astype(np.float64)
-        features = np.hstack([features, np.ones((len(features), 1))])
-        gram += features.T @ features
-        moment += features.T @ target
-    count, sums = gram[-1, -1], gram[-1, :-1]
-    variance = float(np.diag(gram)[:-1].mean() / count - ((sums / count) ** 2).mean())
-    penalty = np.full(width + 1, ridge * max(variance, 1e-12) * count)
-    penalty[-1] = 0.0  # the bias is free
-    solution = np.linalg.solve(gram + np.diag(penalty), moment)
-    start = 0
-    for layer in dense:
-        rows = layer.input_shape[-1]
-        kernel = solution[start : start + rows].astype(np.float32)
-        layer.set_weights([kernel, solution[-1].astype(np.float32)] if layer.use_bias else [kernel])
-        start += rows
 
 
 def learning_rate(step: int, spec: TrainSpec) -> float:
@@ -227,12 +252,7 @@ def average_decay(step: int, spec: TrainSpec) -> float:
     return min(spec.ema_decay, (1.0 + step) / (10.0 + step))
 
 
-def mean_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Mean cosine of the rows of two centred `[n, dim]`."""
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return float(np.mean((a * b).sum(axis=1) / np.maximum(norms, 1e-12)))
-
-
-def from_pcm(pcm: Any) -> Any:
-    """int16 tensor -> float32 in [-1, 1), the in-graph twin of audio.from_int16."""
-    return tf.cast(pcm, tf.float32) / AUDIO.pcm_full_scale
+def _replicated_alike(weight: Any) -> Any:
+    """A moving average that each replica keeps for itself: they are the same everywhere, so nothing is sent."""
+    first = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return tf.Variable(weight, trainable=False, synchronization=tf.VariableSynchronization.ON_READ, aggregation=first)

@@ -1,7 +1,7 @@
 """The record cache: clips and their teacher vectors together, in Parquet shards, made once and resumed after any kill.
 
-A record is {clip_id, subject, split, pcm, vector}. Nothing is ever joined by file name or position: the vector was computed from this very PCM.
-Clips of test subjects are never written, so no training can see them.
+A record is {clip_id, source, subject, split, pcm, vector}; `source` is the clip that it is a view of, or itself. Nothing is ever joined by file name
+or position: the vector was computed from this very PCM. Clips of test subjects are never written, so no training can see them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
 from hearlite.dataset import Clip, ClipRef, Dataset, Skipped, clip_id, read_clips
-from hearlite.embedder import Embedder
+from hearlite.embedder import Embedder, EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_json, replacing, write_json
 from hearlite.progress import progress
 from hearlite.spec import AUDIO, ViewSpec, to_dict
 from hearlite.views import shared_view
 
-SCHEMA = "hearlite-records/1"
+SCHEMA = "hearlite-records/2"
 SHARD_CLIPS = 256  # 16 MB of PCM: what a kill may lose, and what is in memory at a time
 TEACHER_BATCH = 32
 
@@ -38,6 +38,7 @@ class Shard:
 
     path: Path
     clip_ids: tuple[str, ...]
+    sources: tuple[str, ...]
     subjects: tuple[str, ...]
     splits: tuple[str, ...]
     skipped: tuple[Skipped, ...]
@@ -62,14 +63,20 @@ class Records:
     def subjects(self, split: str) -> set[str]:
         return {subject for shard in self.shards for subject, side in zip(shard.subjects, shard.splits, strict=True) if side == split}
 
-    def rows(self, split: str) -> list[NDArray[np.intp]]:
-        """Row numbers of a split in each shard. A clip that occurs twice counts once: the first time."""
+    def rows(self, split: str, *, clips: int = 0) -> list[NDArray[np.intp]]:
+        """Row numbers of a split in each shard. A clip that occurs twice counts once: the first time.
+
+        Of more than `clips` clips (0: any number) those with the smallest ids are taken, with all their views. Ids are hashes, so that is a fair
+        draw, and a smaller one lies inside each larger one.
+        """
+        sources = sorted({source for shard in self.shards for source, side in zip(shard.sources, shard.splits, strict=True) if side == split})
+        chosen = set(sources[: clips or None])
         seen: set[str] = set()
         kept = []
         for shard in self.shards:
             rows = []
-            for row, (identity, side) in enumerate(zip(shard.clip_ids, shard.splits, strict=True)):
-                if identity not in seen and side == split:
+            for row, (identity, source, side) in enumerate(zip(shard.clip_ids, shard.sources, shard.splits, strict=True)):
+                if identity not in seen and side == split and source in chosen:
                     rows.append(row)
                 seen.add(identity)
             kept.append(np.asarray(rows, dtype=np.intp))
@@ -88,25 +95,63 @@ class Views:
 AS_RECORDED = Views()
 
 
-def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path, views: Views = AS_RECORDED) -> Records:
+@dataclass(frozen=True)
+class Worker:
+    """One of `count` processes that share the work; number 0 is the chief."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def is_chief(self) -> bool:
+        return self.index == 0
+
+
+ALONE = Worker()
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """A shard that is to be there, and the clips that go into it."""
+
+    path: Path
+    clips: tuple[ClipRef, ...]
+
+
+def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path, views: Views = AS_RECORDED, worker: Worker = ALONE) -> Records:
     """The cache of all clips of training and validation subjects, written shard by shard; a shard that is there is not made again.
 
+    Of several workers each makes every `count`-th shard, for the teacher costs more than all else, and then whatever is still missing, from the end:
+    so none waits for another or for ever, and at most one shard a worker is made twice, with the same content.
     Raises InputError when `folder` holds another dataset's or teacher's records, or when no training clip could be read.
     """
+    plans = plan_shards(dataset, teacher=teacher.info, folder=folder, views=views)
+    own, others = plans[worker.index :: worker.count], [plan for i, plan in enumerate(plans) if i % worker.count != worker.index]
+    shards: dict[Path, Shard] = {}
+    done = 0
+    with progress(f"records ({teacher.info.name})", total=sum(len(plan.clips) for plan in plans)) as advance:
+        for plan in [*own, *reversed(others)]:
+            shards[plan.path] = write_shard(plan.clips, teacher=teacher, path=plan.path, views=views)
+            done += len(plan.clips)
+            advance(done)
+    return complete(dataset, [shards[plan.path] for plan in plans])
+
+
+def plan_shards(dataset: Dataset, *, teacher: EmbedderInfo, folder: Path, views: Views = AS_RECORDED) -> list[ShardPlan]:
+    """What `folder` must hold when it is complete. Marks it as these records', or raises InputError when it holds others."""
     clips = [clip for clip in dataset.clips if clip.split != "test"]
     size = max(1, SHARD_CLIPS // views.count)
-    parts = [clips[start : start + size] for start in range(0, len(clips), size)]
     _claim(folder, clips, dataset=dataset, teacher=teacher, views=views)
-    shards = []
-    with progress(f"records ({teacher.info.name})", total=len(clips)) as advance:
-        for index, part in enumerate(parts):
-            shards.append(write_shard(part, teacher=teacher, path=folder / f"shard-{index:05d}.parquet", views=views))
-            advance(min((index + 1) * size, len(clips)))
-    records = Records(folder, tuple(shards))
-    if not records.subjects("train"):
-        reasons = "; ".join(f"{item.file}: {item.reason}" for item in records.skipped[:3])
+    starts = range(0, len(clips), size)
+    return [ShardPlan(folder / f"shard-{i:05d}.parquet", tuple(clips[start : start + size])) for i, start in enumerate(starts)]
+
+
+def complete(dataset: Dataset, shards: Sequence[Shard]) -> Records:
+    """The cache that `shards` make up. Raises InputError when they hold no training clip."""
+    if not any("train" in shard.splits for shard in shards):
+        reasons = "; ".join(f"{item.file}: {item.reason}" for shard in shards for item in shard.skipped[:3])
         raise InputError(f"{dataset.name}: no clip of a training subject could be read", reasons or "check the split column")
-    return records
+    return Records(shards[0].path.parent, tuple(shards))
 
 
 def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, views: Views = AS_RECORDED) -> Shard:
@@ -115,13 +160,14 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
         read = list(read_clips(clips, reach_s=views.spec.shift_s if views.count > 1 else 0.0))
         good = [item for item in read if isinstance(item, Clip)]
         skipped = [{"file": item.file, "row": item.row, "reason": item.reason} for item in read if isinstance(item, Skipped)]
-        rows = [(item.ref, pcm) for item in good for pcm in _views(item, others=good, views=views)]
+        rows = [(item, pcm) for item in good for pcm in clip_views(item, others=good, views=views)]
         pcm = np.stack([samples for _, samples in rows]) if rows else np.zeros((0, AUDIO.clip_samples), np.int16)
         table = pa.table(
             {
                 "clip_id": pa.array([clip_id(samples) for samples in pcm], pa.string()),
-                "subject": pa.array([ref.subject for ref, _ in rows], pa.string()),
-                "split": pa.array([ref.split for ref, _ in rows], pa.string()),
+                "source": pa.array([clip_id(item.pcm) for item, _ in rows], pa.string()),
+                "subject": pa.array([item.ref.subject for item, _ in rows], pa.string()),
+                "split": pa.array([item.ref.split for item, _ in rows], pa.string()),
                 "pcm": pa.array([samples.astype("<i2").tobytes() for samples in pcm], pa.binary(pcm.shape[1] * pcm.itemsize)),
                 "vector": _vectors(pcm, teacher),
             },
@@ -137,11 +183,12 @@ def read_shard(path: Path) -> Shard:
     try:
         file = pq.ParquetFile(path)
         notes = json.loads((file.schema_arrow.metadata or {})[b"hearlite"])
-        index = file.read(["clip_id", "subject", "split"]).to_pydict()
         if notes["schema"] != SCHEMA:
             raise ValueError(f"schema {notes['schema']!r} is not {SCHEMA!r}")
+        index = file.read(["clip_id", "source", "subject", "split"]).to_pydict()
         skipped = tuple(Skipped(str(item["file"]), item["row"], str(item["reason"])) for item in notes["skipped"])
-        return Shard(path, tuple(index["clip_id"]), tuple(index["subject"]), tuple(index["split"]), skipped, int(notes["silent"]))
+        ids, sources, subjects, splits = (tuple(index[name]) for name in ("clip_id", "source", "subject", "split"))
+        return Shard(path, ids, sources, subjects, splits, skipped, int(notes["silent"]))
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a readable record shard: {error}", "remove it and run the command again") from error
 
@@ -183,7 +230,7 @@ def gather_examples(records: Records, places: Sequence[tuple[int, int]]) -> tupl
     return np.concatenate([pcm for pcm, _ in parts]), np.concatenate([vectors for _, vectors in parts])
 
 
-def _views(clip: Clip, *, others: Sequence[Clip], views: Views) -> list[NDArray[np.int16]]:
+def clip_views(clip: Clip, *, others: Sequence[Clip], views: Views) -> list[NDArray[np.int16]]:
     """The clip, and for training its further views; a mixture's partner is a clip of the same split in the same shard."""
     identity = clip_id(clip.pcm)
     found = [clip.pcm]
@@ -206,14 +253,14 @@ def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), dim)
 
 
-def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: Embedder, views: Views) -> None:
+def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: EmbedderInfo, views: Views) -> None:
     """Mark the folder with what its shards are made of, or refuse one that is marked otherwise."""
     places = hashlib.sha256(json.dumps([[clip.name, clip.row, clip.start_s, clip.zero_padded] for clip in clips]).encode()).hexdigest()
     wanted = {
         "schema": SCHEMA,
         "dataset": dataset.sha256,
         "clips": places,
-        "teacher": teacher.info.fingerprint,
+        "teacher": teacher.fingerprint,
         "audio": to_dict(AUDIO),
         "views": to_dict(views),
         "shard_clips": SHARD_CLIPS,

@@ -7,6 +7,8 @@ sound was in. Mid-level taps are summed, not concatenated: a concatenation would
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +26,25 @@ from hearlite.run import Run
 from hearlite.spec import AUDIO, Block, StudentSpec
 
 EMBED_BATCH = 64  # 8 MB of audio
+Norm = Callable[..., Any]  # makes a batch normalization of a name
 
 
-def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9) -> Any:
-    """Keras model: image float32 `[n, frames, mels, 1]` -> embedding float32 `[n, embedding_dim]`."""
+def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchronized: bool = False) -> Any:
+    """Keras model: image float32 `[n, frames, mels, 1]` -> embedding float32 `[n, embedding_dim]`.
+
+    `synchronized`: batch statistics over all replicas that train it. The variables and what they compute after training are the same.
+    """
     frames = spec.frontend.frames(AUDIO.clip_samples)
+    norm = functools.partial(layers.BatchNormalization, momentum=batchnorm_momentum, synchronized=synchronized)
     image = layers.Input((frames, spec.frontend.mels, 1), name="image")
-    x = _conv(image, spec.stem_channels, (3, 3), (2, 2), name="stem", momentum=batchnorm_momentum)
+    x = _conv(image, spec.stem_channels, (3, 3), (2, 2), name="stem", norm=norm)
     pooled = []
     for index, block in enumerate(spec.blocks):
-        x = _block(x, block, name=f"block{index}", momentum=batchnorm_momentum)
+        x = _block(x, block, name=f"block{index}", norm=norm)
         if block.tap:
             pooled.append((f"tap{index}", x))
-    x = _conv(x, spec.head_channels, (1, x.shape[2]), (1, 1), name="head", momentum=batchnorm_momentum, padding="valid")  # [n, steps, 1, head]
+    rows = 1 if spec.frequency == "mean" else x.shape[2]  # of frequency that the head sees at once
+    x = _conv(x, spec.head_channels, (1, rows), (1, 1), name="head", norm=norm, padding="valid")  # [n, steps, 1, head]; [n, steps, rows, head]
     pooled.append(("embedding", x))
 
     embedding: Any = None
@@ -47,14 +55,14 @@ def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9) -> Any:
     return tf_keras.Model(image, embedding, name="network")
 
 
-def _block(x: Any, block: Block, *, name: str, momentum: float) -> Any:
+def _block(x: Any, block: Block, *, name: str, norm: Norm) -> Any:
     """Inverted residual, or depthwise-separable when there is no expansion; residual where shape stays."""
-    y = _conv(x, block.expand, (1, 1), (1, 1), name=f"{name}_expand", momentum=momentum) if block.expand else x
+    y = _conv(x, block.expand, (1, 1), (1, 1), name=f"{name}_expand", norm=norm) if block.expand else x
     y = layers.DepthwiseConv2D(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")(y)
-    y = layers.BatchNormalization(momentum=momentum, name=f"{name}_depthwise_bn")(y)
+    y = norm(name=f"{name}_depthwise_bn")(y)
     y = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(y)
     y = layers.Conv2D(block.out, 1, use_bias=False, name=f"{name}_project")(y)
-    y = layers.BatchNormalization(momentum=momentum, name=f"{name}_project_bn")(y)
+    y = norm(name=f"{name}_project_bn")(y)
     if not block.expand:
         return layers.ReLU(6.0, name=f"{name}_project_relu")(y)
     if y.shape[1:] == x.shape[1:]:
@@ -62,9 +70,9 @@ def _block(x: Any, block: Block, *, name: str, momentum: float) -> Any:
     return y
 
 
-def _conv(x: Any, channels: int, kernel: tuple[int, int], stride: tuple[int, int], *, name: str, momentum: float, padding: str = "same") -> Any:
+def _conv(x: Any, channels: int, kernel: tuple[int, int], stride: tuple[int, int], *, name: str, norm: Norm, padding: str = "same") -> Any:
     x = layers.Conv2D(channels, kernel, stride, padding, use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
+    x = norm(name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 

@@ -18,6 +18,8 @@ from hearlite.embedder import Clips, Embeddings
 from hearlite.errors import InputError
 from hearlite.records import (
     Records,
+    Views,
+    Worker,
     gather_examples,
     read_examples,
     read_records,
@@ -65,7 +67,8 @@ def test_records_hold_the_clip_and_its_own_vector(dataset: Dataset, tmp_path: Pa
     assert sum(len(shard.clip_ids) for shard in records.shards) == len(usable)
     for shard in records.shards:
         pcm, vectors = read_examples(shard, np.arange(len(shard.clip_ids)))
-        assert (pcm.dtype, pcm.shape[1]) == (np.int16, AUDIO.clip_samples)
+        assert pcm.dtype == np.int16
+        assert pcm.shape[1] == AUDIO.clip_samples
         assert [clip_id(row) for row in pcm] == list(shard.clip_ids)
         np.testing.assert_array_equal(vectors, teacher.embed(from_int16(pcm)))
 
@@ -224,3 +227,41 @@ def test_gathered_vectors_belong_to_their_audio(dataset: Dataset, tmp_path: Path
     pcm, vectors = gather_examples(records, [(0, 1), (0, 7), (2, 0)])
     assert [clip_id(row) for row in pcm] == [records.shards[0].clip_ids[1], records.shards[0].clip_ids[7], records.shards[2].clip_ids[0]]
     np.testing.assert_array_equal(vectors, teacher.embed(from_int16(pcm)))
+
+
+def test_workers_share_the_shards(dataset: Dataset, tmp_path: Path, small_shards: int) -> None:
+    """Each makes its own first, the last one finds all there; the content is that of one worker."""
+    whole = write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path / "whole")
+    assert len(whole.shards) == 4
+    dying = CountingTeacher(fails_at=sum(len(whole.shards[index].clip_ids) for index in (1, 3)) + 1)  # in the first shard that isn't its own
+    with pytest.raises(KeyboardInterrupt):
+        write_records(dataset, teacher=dying, folder=tmp_path / "shared", worker=Worker(1, 2))
+    names = sorted(path.name for path in (tmp_path / "shared").glob("*.parquet"))
+    assert names == ["shard-00001.parquet", "shard-00003.parquet"]
+    survivor = CountingTeacher()
+    shared = write_records(dataset, teacher=survivor, folder=tmp_path / "shared", worker=Worker(0, 2))
+    assert contents(shared) == contents(whole)
+    assert survivor.seen == sum(len(whole.shards[index].clip_ids) for index in (0, 2))
+
+
+def test_a_number_of_clips_is_a_fair_and_nested_draw_with_all_views(dataset: Dataset, tmp_path: Path, small_shards: int) -> None:
+    records = write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path, views=Views(3))
+
+    def drawn(clips: int) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for shard, rows in zip(records.shards, records.rows("train", clips=clips), strict=True):
+            for row in rows:
+                counts[shard.sources[row]] = counts.get(shard.sources[row], 0) + 1
+        return counts
+
+    everything = drawn(0)
+    assert len(drawn(5)) == 5
+    assert set(drawn(5)) < set(drawn(9)) < set(everything) == set(drawn(10_000))
+    assert drawn(9) == {source: everything[source] for source in drawn(9)}  # with as many views as they have
+    assert sum(everything.values()) > 2 * len(everything)
+    assert set(everything) == {
+        shard.clip_ids[row]
+        for shard in records.shards
+        for row in range(len(shard.clip_ids))
+        if shard.splits[row] == "train" and shard.clip_ids[row] == shard.sources[row]
+    }

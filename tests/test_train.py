@@ -24,9 +24,12 @@ import hearlite.distill.train
 from hearlite.audio import from_int16
 from hearlite.dataset import Dataset
 from hearlite.distill.data import Batches, val_examples
+from hearlite.distill.fidelity import mean_cosine, probe_correlation, probe_directions
+from hearlite.distill.journal import HISTORY, Journal
 from hearlite.distill.presets import load_preset
+from hearlite.distill.refit import refit_head
 from hearlite.distill.targets import Targets
-from hearlite.distill.train import HISTORY, Trainer, average_decay, distill, learning_rate, mean_cosine, refit_head
+from hearlite.distill.train import Trainer, average_decay, distill, learning_rate
 from hearlite.errors import InputError, UsageError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.frontend_tf import Frontend
@@ -43,7 +46,8 @@ from hearlite.dataset import load_dataset
 from hearlite.distill.train import distill
 from hearlite.spec import TrainSpec, load_toml
 from hearlite.teacher import FakeTeacher
-distill(load_dataset(Path(sys.argv[1])), teacher=FakeTeacher(32), size="tiny", train=load_toml(TrainSpec, Path(sys.argv[2])), folder=Path(sys.argv[3]))
+corpus, config, folder = map(Path, sys.argv[1:])
+distill(load_dataset(corpus), teacher=FakeTeacher(32), size="tiny", train=load_toml(TrainSpec, config), folder=folder)
 """
 
 
@@ -53,7 +57,7 @@ def history(run: Run) -> list[dict[str, float]]:
 
 
 def toml(spec: TrainSpec) -> str:
-    return "".join(f"{name} = {value}\n" for name, value in dataclasses.asdict(spec).items() if not isinstance(value, dict))
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in dataclasses.asdict(spec).items() if not isinstance(value, dict))
 
 
 def prepared(tiny_run: Run, folder: Path) -> Path:
@@ -171,24 +175,57 @@ def test_a_foreign_checkpoint_is_refused(tiny_run: Run, dataset: Dataset, teache
         distill(dataset, teacher=teacher, size="tiny", train=tiny_train, folder=folder)
 
 
+def test_tensorboard_has_each_step_once_after_a_kill(tiny_run: Run, tmp_path: Path) -> None:
+    """A killed run has written events of steps that its checkpoint doesn't know, or lacks some that it does."""
+    pytest.importorskip("tensorboard")
+    run = Run(tmp_path, tiny_run.spec)
+    rows = [tuple(row.values()) for row in history(tiny_run)]
+    killed = Journal(run, history=[])
+    for count in range(1, len(rows) + 1):
+        killed.write(rows[:count])
+    assert scalars(tmp_path, "loss") == [(row[0], pytest.approx(row[HISTORY.index("loss")])) for row in rows]
+    resumed = Journal(run, history=rows[:1])
+    assert [step for step, _ in scalars(tmp_path, "loss")] == [4]
+    resumed.write(rows[:2])
+    resumed.close(rows[:2])
+    assert scalars(tmp_path, "val_probe_correlation") == [(row[0], pytest.approx(row[HISTORY.index("val_probe_correlation")])) for row in rows[:2]]
+    assert history(run) == history(tiny_run)[:2]
+
+
+def scalars(folder: Path, name: str) -> list[Any]:
+    """(step, value) of all event files of a run, as TensorBoard shows them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return [(event.step, float(tensor_util.make_ndarray(event.tensor_proto))) for event in events.Tensors(name)]
+
+
 def test_history_and_metrics(tiny_run: Run, tiny_train: TrainSpec) -> None:
     rows = history(tiny_run)
     assert tuple(rows[0]) == HISTORY
     assert [row["step"] for row in rows] == [4, 8, 12]
     assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+    assert scalars(tiny_run.folder, "loss") == [(row["step"], pytest.approx(row["loss"])) for row in rows]
     for row in rows:
         assert row["learning_rate"] == pytest.approx(learning_rate(int(row["step"]) - 1, tiny_train))
     metrics = json.loads(tiny_run.metrics.read_text())
     assert metrics["steps"] == 12
     assert metrics["val_clips"] == 7
-    assert metrics["val_centred_cosine"] == max(metrics["val_centred_cosine_before_refit"], metrics["val_centred_cosine_after_refit"])
+    for name in ("val_probe_correlation", "val_centred_cosine"):
+        assert metrics[name] in (metrics[f"{name}_before_refit"], metrics[f"{name}_after_refit"])
+    assert metrics["val_probe_correlation"] == max(metrics["val_probe_correlation_before_refit"], metrics["val_probe_correlation_after_refit"])
+    assert metrics["val_probe_correlation_before_refit"] == pytest.approx(max(row["val_probe_correlation"] for row in rows), abs=1e-6)
 
 
 def test_the_figure_in_metrics_is_that_of_the_weights(tiny_run: Run) -> None:
     targets = Targets.load(tiny_run.targets)
     val = val_examples(read_records(tiny_run.records), targets=targets, seed=0)
-    found = mean_cosine(StudentEmbedder(tiny_run).embed(from_int16(val.pcm)), val.targets)
-    assert found == pytest.approx(json.loads(tiny_run.metrics.read_text())["val_centred_cosine"], abs=1e-4)
+    found, metrics = StudentEmbedder(tiny_run).embed(from_int16(val.pcm)), json.loads(tiny_run.metrics.read_text())
+    assert mean_cosine(found, val.targets) == pytest.approx(metrics["val_centred_cosine"], abs=1e-4)
+    correlation = probe_correlation(found, val.targets, directions=probe_directions(targets))
+    assert correlation == pytest.approx(metrics["val_probe_correlation"], abs=1e-4)
 
 
 def test_an_unfinished_run_is_not_opened(tiny_run: Run, tmp_path: Path) -> None:
@@ -202,7 +239,7 @@ def test_an_unfinished_run_is_not_opened(tiny_run: Run, tmp_path: Path) -> None:
 
 def test_training_that_explodes_says_so() -> None:
     with pytest.raises(InputError, match="loss became nan near step 4") as caught:
-        Trainer._checkpoint(Trainer.__new__(Trainer), 4, math.nan)  # before it touches anything: the last checkpoint is kept
+        Trainer._checkpoint(Trainer.__new__(Trainer), 4, math.nan, 1.0)  # before it touches anything: the last checkpoint is kept
     assert "peak_lr" in caught.value.hint
 
 

@@ -1,0 +1,47 @@
+"""Closed-form end of a training: the embedding's linear layers by ridge regression on what the trained trunk hears in every training clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from hearlite.distill.data import Batch
+from hearlite.spec import AUDIO
+
+
+def refit_head(network: Any, frontend: Any, examples: Iterable[Batch], *, ridge: float) -> None:
+    """Ridge regression of the embedding's linear layers on the trunk's pooled features; replaces their weights.
+
+    A short run leaves the last layer behind its trunk. `examples` yields (pcm, targets) batches of training clips; `ridge` is in units of the mean
+    feature variance.
+    """
+    dense = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Dense)]
+    trunk = tf_keras.Model(network.input, tf.concat([layer.input for layer in dense], axis=1))
+    predict = tf.function(lambda pcm: trunk(frontend(from_pcm(pcm)), training=False))
+    width = sum(layer.input_shape[-1] for layer in dense)
+    gram, moment = np.zeros((width + 1, width + 1)), np.zeros((width + 1, dense[-1].units))
+    for pcm, target in examples:
+        features = predict(pcm).numpy().astype(np.float64)
+        features = np.hstack([features, np.ones((len(features), 1))])
+        gram += features.T @ features
+        moment += features.T @ target
+    count, sums = gram[-1, -1], gram[-1, :-1]
+    variance = float(np.diag(gram)[:-1].mean() / count - ((sums / count) ** 2).mean())
+    penalty = np.full(width + 1, ridge * max(variance, 1e-12) * count)
+    penalty[-1] = 0.0  # the bias is free
+    solution = np.linalg.solve(gram + np.diag(penalty), moment)
+    start = 0
+    for layer in dense:
+        rows = layer.input_shape[-1]
+        kernel = solution[start : start + rows].astype(np.float32)
+        layer.set_weights([kernel, solution[-1].astype(np.float32)] if layer.use_bias else [kernel])
+        start += rows
+
+
+def from_pcm(pcm: Any) -> Any:
+    """int16 tensor -> float32 in [-1, 1), the in-graph twin of audio.from_int16."""
+    return tf.cast(pcm, tf.float32) / AUDIO.pcm_full_scale
