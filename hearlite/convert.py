@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from hearlite.errors import GateError
-from hearlite.flatbuffer import join, summarize
+from hearlite.flatbuffer import join, load, save, summarize
 from hearlite.frontend_tf import Frontend
 from hearlite.spec import AUDIO, FrontendSpec
 
@@ -32,7 +32,54 @@ def convert_network(network: Any, *, calibration: Iterable[NDArray[np.float32]] 
 
     With `calibration` images (float32 `[frames, mels, 1]` each) the network between them is int8 x int8, weights per channel.
     """
-    return _convert(lambda image: network(image, training=False), [1, *network.input_shape[1:]], calibration=calibration)
+
+    def calibrate(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[None]] for image in calibration or ())
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+
+    return _convert_network(network, setup=None if calibration is None else calibrate)
+
+
+def convert_network_float16(network: Any) -> bytes:
+    """As convert_network, weights float16 behind DEQUANTIZE operators; delegates widen them once."""
+
+    def halve(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+
+    return _convert_network(network, setup=halve)
+
+
+def convert_network_dynamic(network: Any) -> bytes:
+    """As convert_network, weights int8, activations quantized by each call inside every convolution and linear layer, float32 between them.
+
+    Linear layers get one scale per tensor: per channel they become FULLY_CONNECTED version 12, which tflite-runtime 2.14 does not load.
+    """
+
+    def shrink(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # TensorFlow 2.18 - 2.20
+
+    return _convert_network(network, setup=shrink)
+
+
+def quantize_calibrated(network: bytes, ranges: Mapping[int, tuple[float, float]]) -> bytes:
+    """A float32 network as int8 x int8, weights per channel, float32 at both ends; `ranges` of every activation by tensor index.
+
+    TensorFlow's own quantizer, fed with our ranges instead of its calibrator's: that one gives a project convolution and the residual sum behind it
+    one range, and knows only min-max. The function is private, so it is used here alone; its arguments are the same in TensorFlow 2.18 - 2.20.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    model = load(network)
+    for index, (low, high) in ranges.items():
+        parameters = schema.QuantizationParametersT()
+        parameters.min, parameters.max = [float(low)], [float(high)]
+        model.subgraphs[0].tensors[index].quantization = parameters
+    with _quiet():
+        return bytes(mlir_quantize(save(model)))
 
 
 def join_frontend(frontend: bytes, network: bytes) -> bytes:
@@ -53,14 +100,16 @@ class _Graph(tf.Module):
         self.function = tf.function(call, input_signature=[tf.TensorSpec(shape, tf.float32)])
 
 
-def _convert(call: Any, shape: list[int], *, calibration: Iterable[NDArray[np.float32]] | None = None) -> bytes:
+def _convert_network(network: Any, *, setup: Callable[[Any], None] | None) -> bytes:
+    return _convert(lambda image: network(image, training=False), [1, *network.input_shape[1:]], setup=setup)
+
+
+def _convert(call: Any, shape: list[int], *, setup: Callable[[Any], None] | None = None) -> bytes:
     graph = _Graph(call, shape)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.function.get_concrete_function()], graph)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if calibration is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if setup is not None:
+        setup(converter)
     with _quiet():
         return bytes(converter.convert())
 

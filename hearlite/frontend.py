@@ -6,6 +6,8 @@ batch, so an image does not depend on its neighbours. There is no third implemen
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from hearlite.spec import FrontendSpec
 Float64 = NDArray[np.float64]
 
 
-def frontend_numpy(clips: NDArray[np.floating], *, spec: FrontendSpec) -> Float64:
+def frontend_numpy(clips: NDArray[np.floating[Any]], *, spec: FrontendSpec) -> Float64:
     """Image of clips: float `[n, samples]` -> float64 `[n, frames, mels]`. The input is not modified."""
     if clips.ndim != 2 or clips.shape[1] < spec.window_samples:
         raise InputError(f"clips have shape {list(clips.shape)}", f"expected [n, samples] with at least {spec.window_samples} samples")
@@ -29,7 +31,7 @@ def frontend_numpy(clips: NDArray[np.floating], *, spec: FrontendSpec) -> Float6
 def normalise(clips: Float64, *, spec: FrontendSpec) -> Float64:
     """Each clip `[n, samples]` stretched to [-1, 1] by its own minimum and maximum; silence becomes -1 everywhere, as in HeAR."""
     shifted = clips - clips.min(axis=1, keepdims=True)
-    return 2.0 * shifted / (shifted.max(axis=1, keepdims=True) + spec.range_floor) - 1.0
+    return np.asarray(2.0 * shifted / (shifted.max(axis=1, keepdims=True) + spec.range_floor) - 1.0)
 
 
 def power_spectrum(clips: Float64, *, spec: FrontendSpec) -> Float64:
@@ -48,12 +50,12 @@ def pcen(energy: Float64, *, spec: FrontendSpec) -> Float64:
     for t in range(1, energy.shape[1]):
         smooth[:, t] = (1.0 - spec.pcen_smoothing) * smooth[:, t - 1] + spec.pcen_smoothing * energy[:, t]
     gain = (spec.pcen_floor + smooth) ** -spec.pcen_alpha
-    return (energy * gain + spec.pcen_delta) ** (1.0 / spec.pcen_root) - spec.pcen_delta ** (1.0 / spec.pcen_root)
+    return np.asarray((energy * gain + spec.pcen_delta) ** (1.0 / spec.pcen_root) - spec.pcen_delta ** (1.0 / spec.pcen_root))
 
 
 def hann(spec: FrontendSpec) -> Float64:
     """Periodic Hann window `[window_samples]`; its first value is 0 and it is symmetric about its centre sample."""
-    return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(spec.window_samples) / spec.window_samples)
+    return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(spec.window_samples) / spec.window_samples))
 
 
 def mel_matrix(spec: FrontendSpec) -> Float64:

@@ -107,7 +107,12 @@ class StudentSpec:
     stem_channels: int
     blocks: tuple[Block, ...]
     head_channels: int
+    frequency: str = "learned"  # before the pooling over time: the head spans all its rows, or "mean": it sees one and they are averaged
     embedding_dim: int = 512  # the teacher's; HeAR's is 512 [hear]
+
+    def __post_init__(self) -> None:
+        if self.frequency not in ("learned", "mean"):
+            raise UsageError(f"frequency is {self.frequency!r}", "use 'learned' or 'mean'")
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,13 @@ class ViewSpec:
             raise UsageError(f"crop_s is {self.crop_s}", f"use 0 ... {AudioSpec.clip_s:g} s")
 
 
+NORMALISATIONS = {
+    "phi-s": "PCA, rotated so that all coordinates vary alike, over one scalar",
+    "standardised": "each of the teacher's coordinates over its own deviation",
+    "centred": "the teacher's coordinates over one scalar",
+}
+
+
 @dataclass(frozen=True)
 class TrainSpec:
     """How a student is trained. `steps` is the length that a user changes first."""
@@ -186,15 +198,19 @@ class TrainSpec:
     ema_decay: float = 0.999
     batchnorm_momentum: float = 0.9  # Keras' 0.99 leaves the statistics behind in runs of a few hundred steps (measured)
     checkpoint_every: int = 100  # steps: what a kill may lose
-    patience: int = 10  # checkpoints without a better validation cosine before training ends; 0: never
+    patience: int = 10  # checkpoints without a better probe correlation (distill/fidelity.py) before training ends; 0: never
     ridge: float = 1e-3  # of the mean feature variance, closed-form refit of the head
     seed: int = 0
     loss: LossSpec = field(default_factory=LossSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     views: int = 2  # of each clip in the records, the clip itself included; each with the teacher's vector of it
     view: ViewSpec = field(default_factory=ViewSpec)
+    clips: int = 0  # of training subjects, each with all its views, drawn fairly; 0: all
+    normalisation: str = "phi-s"  # of the targets, one of NORMALISATIONS
 
     def __post_init__(self) -> None:
+        if self.normalisation not in NORMALISATIONS:
+            raise UsageError(f"normalisation is {self.normalisation!r}", f"use one of {', '.join(NORMALISATIONS)}")
         for name in ("steps", "batch_size", "checkpoint_every", "views"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", "use 1 or more")
@@ -204,20 +220,40 @@ class TrainSpec:
         for name in ("warmup_fraction", "weight_decay", "ema_decay", "batchnorm_momentum"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UsageError(f"{name} is {getattr(self, name)}", "use 0 or more and less than 1")
-        if self.seed < 0:
-            raise UsageError(f"seed is {self.seed}", "use 0 or more")
+        for name in ("seed", "clips"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} is {getattr(self, name)}", "use 0 or more")
+
+
+@dataclass(frozen=True)
+class QatSpec:
+    """Quantization-aware distillation, quantize/qat.py. `fraction` of the float run's steps, 0: none."""
+
+    fraction: float = 0.0
+    lr_divisor: float = 18.0  # of the float run's peak (CP-Mobile, winner of DCASE 2023 task 1)
+    frozen_fraction: float = 0.2  # of the steps, at the end, with ranges frozen [CP-Mobile]
+    student_share: float = 0.5  # of the loss is towards the float student's own output, which the gate compares with, the rest towards the teacher's
+    checkpoint_every: int = 50  # steps: what a kill may lose
 
 
 @dataclass(frozen=True)
 class QuantSpec:
-    """A quantization recipe (quantize/recipes/*.json) and its gate."""
+    """A quantization recipe (quantize/recipes/*.json) and its gate, named as ai-edge-quantizer does: w weights, a activations, i int, fp float."""
 
     recipe: str = "static_wi8_ai8"
-    weights: str = "int8_per_channel"
-    activations: str = "int8"
+    weights: str = "int8"  # per output channel; or "float16"
+    activations: str = "int8"  # "float32": weights are widened when the file is loaded; "dynamic": int8 ranges of each call, float32 between layers
+    ranges: str = "mse"  # of int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py; after qat also "learned"
+    percentile: float = 99.99  # of "percentile"
+    equalize: bool = True  # linear bottlenecks, quantize/equalize.py
+    refit_ridge: float = 0.1  # head refit on the int8 trunk, quantize/refit.py; 0: none
+    qat: QatSpec = field(default_factory=QatSpec)
     calibration_clips: int = 512
     calibration_seed: int = 0
-    min_centred_cosine: float = 0.99
+    min_centred_cosine: float | None = None  # None: MIN_CENTRED_COSINE of the student's size
+
+
+MIN_CENTRED_COSINE = {"tiny": 0.99, "small": 0.995, "base": 0.995}  # of quantized to float32 embeddings, the gate
 
 
 AUDIO = AudioSpec()

@@ -1,0 +1,168 @@
+"""A float network's flatbuffer, opened for edits of its weights, and its tensors, read while it runs. No Keras: what is edited is what ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.errors import InputError
+from hearlite.flatbuffer import load, save
+from hearlite.runtime import interpreter_with_tensors
+
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # [out, h, w, in], [1, h, w, out], [out, in]
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator: its name, the tensors it reads that are no constants, its output, and for LAYERS the constants."""
+
+    name: str
+    inputs: tuple[int, ...]
+    output: int
+    weights: int  # -1: not one of LAYERS
+    bias: int  # -1: none
+    activated: bool  # a fused ReLU6 or the like
+
+    @property
+    def output_axis(self) -> int:
+        """The axis of the weights that is the output's channels."""
+        return _OUTPUT_AXIS[self.name]
+
+
+class Graph:
+    """A float32 network as the converter wrote it, mutable."""
+
+    def __init__(self, network: bytes) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        self.model = load(network)
+        self.graph = self.model.subgraphs[0]
+        self._names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+        self.nodes = tuple(self._node(operator) for operator in self.graph.operators)
+
+    @property
+    def layers(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.weights >= 0)
+
+    @property
+    def activations(self) -> tuple[int, ...]:
+        """Tensors that hold what flows: the inputs and every operator's output."""
+        return tuple(sorted({*map(int, self.graph.inputs), *(node.output for node in self.nodes)}))
+
+    def tensor_name(self, index: int) -> str:
+        return bytes(self.graph.tensors[index].name or b"").decode(errors="replace")
+
+    def constant(self, index: int) -> NDArray[np.float32]:
+        """A copy of a float32 constant."""
+        tensor = self.graph.tensors[index]
+        data = bytes(bytearray(self.model.buffers[tensor.buffer].data))
+        return np.frombuffer(data, dtype=np.float32).reshape([int(n) for n in tensor.shape]).copy()
+
+    def dequantized(self, index: int) -> NDArray[np.float64] | None:
+        """The values of an int8 constant, None for a tensor that is no such thing."""
+        tensor = self.graph.tensors[index]
+        data = self.model.buffers[tensor.buffer].data
+        if data is None or tensor.quantization is None or tensor.quantization.scale is None:
+            return None
+        values = np.frombuffer(bytes(bytearray(data)), dtype=np.int8).reshape([int(n) for n in tensor.shape]).astype(np.float64)
+        shape = [1] * values.ndim
+        shape[tensor.quantization.quantizedDimension] = -1
+        return values * np.asarray(tensor.quantization.scale, dtype=np.float64).reshape(shape)
+
+    def set_constant(self, index: int, values: NDArray[Any]) -> None:
+        """Replace it. A buffer that another tensor shares is left to that one."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        tensor = self.graph.tensors[index]
+        if list(values.shape) != [int(n) for n in tensor.shape]:
+            raise InputError(f"constant {self.tensor_name(index)} is {list(tensor.shape)}, not {list(values.shape)}")
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values, dtype=np.float32).tobytes(), np.uint8)
+        if sum(other.buffer == tensor.buffer for other in self.graph.tensors) > 1:
+            tensor.buffer = len(self.model.buffers)
+            self.model.buffers.append(buffer)
+        else:
+            self.model.buffers[tensor.buffer] = buffer
+
+    def drop_unused_buffers(self) -> None:
+        """Empty the buffers that no tensor and no metadata holds any more, so that they take no room in the file."""
+        used = {int(tensor.buffer) for tensor in self.graph.tensors} | {int(entry.buffer) for entry in self.model.metadata or []}
+        for index, buffer in enumerate(self.model.buffers):
+            if index not in used:
+                buffer.data = None
+
+    def save(self) -> bytes:
+        return save(self.model)
+
+    def _node(self, operator: Any) -> Node:
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        name = self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        inputs = [int(i) for i in operator.inputs]
+        layer = name in LAYERS and self._is_constant(inputs[1])
+        return Node(
+            name=name,
+            inputs=tuple(i for i in inputs if i >= 0 and not self._is_constant(i)),
+            output=int(operator.outputs[0]),
+            weights=inputs[1] if layer else -1,
+            bias=inputs[2] if layer and len(inputs) > 2 else -1,
+            activated=bool(getattr(operator.builtinOptions, "fusedActivationFunction", 0)),
+        )
+
+    def _is_constant(self, index: int) -> bool:
+        if index < 0:
+            return False
+        data = self.model.buffers[self.graph.tensors[index].buffer].data
+        return data is not None and len(data) > 0
+
+
+def short_name(tensor: str) -> str:
+    """`network/block1_project_bn/FusedBatchNormV3;network/block1_project/Conv2D` -> `block1_project`: the layer as hearlite/student.py calls it."""
+    parts = [part for part in tensor.split(";")[-1].split("/") if part and part not in ("network", "student")]
+    return parts[0] if parts else tensor
+
+
+class Probe:
+    """Runs a one-input .tflite and shows tensors inside it, as stored."""
+
+    def __init__(self, model: bytes, tensors: Iterable[int]) -> None:
+        self._interpreter = interpreter_with_tensors(model)
+        self._entry = self._interpreter.get_input_details()[0]["index"]
+        self._tensors = tuple(tensors)
+
+    def __call__(self, item: NDArray[np.float32]) -> dict[int, NDArray[Any]]:
+        """The tensors by index, for one input `[1, ...]`."""
+        self._interpreter.set_tensor(self._entry, item)
+        self._interpreter.invoke()
+        return {index: self._interpreter.get_tensor(index) for index in self._tensors}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How a tensor of a file is stored: index, and scale and zero point (0.0 and 0 when it is float)."""
+
+    index: int
+    scale: float
+    zero_point: int
+
+
+def tensors_by_name(model: bytes) -> dict[str, Stored]:
+    """Every tensor of a .tflite that is one operator's output or an input, by name."""
+    graph = Graph(model)
+    found = {}
+    for index in graph.activations:
+        quantization = graph.graph.tensors[index].quantization
+        scaled = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
+        scale, zero = (float(quantization.scale[0]), int(quantization.zeroPoint[0])) if scaled else (0.0, 0)
+        found[graph.tensor_name(index)] = Stored(index, scale, zero)
+    return found
+
+
+def dequantize(values: NDArray[Any], tensor: Stored) -> NDArray[np.float64]:
+    """float64 values of what a file stores."""
+    wide = values.astype(np.float64)
+    return (wide - tensor.zero_point) * tensor.scale if tensor.scale else wide

@@ -1,0 +1,169 @@
+"""int8 rounding simulated in Keras: the only module that imports tensorflow-model-optimization (tfmot).
+
+Everything is rounded as an int8 file of hearlite rounds it: weights per output channel, and each tensor that the file will hold. tfmot is the frame
+alone: by its own defaults a depthwise convolution and a linear layer have one scale for all channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from tf_keras import layers
+
+from hearlite.errors import InputError, MissingExtraError, UsageError
+from hearlite.quantize.graph import Graph, short_name
+from hearlite.quantize.weight_only import STEPS as WEIGHT_STEPS
+
+CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+KNOWN = (*CONVOLUTIONS, layers.Dense, layers.BatchNormalization, layers.ReLU, layers.Add, layers.GlobalAveragePooling2D)
+
+
+def simulate(network: Any) -> Any:
+    """A copy of the network that rounds its weights (per output channel) and every tensor that an int8 file would hold, as that file will.
+
+    Raises UsageError for a layer that has no rule here.
+    """
+    quantization, rounding = _tfmot()
+    copy = _copy(network)
+    followed = {layer.input._keras_history.layer.name for layer in copy.layers if isinstance(layer, layers.ReLU)}
+
+    def annotate(layer: Any) -> Any:
+        if not isinstance(layer, KNOWN):
+            raise UsageError(
+                f"quantization-aware training has no rule for layer {layer.name} ({type(layer).__name__})",
+                f"build the network of {', '.join(kind.__name__ for kind in KNOWN)}, or use the recipe static_wi8_ai8",
+            )
+        weights = (
+            "depthwise_kernel" if isinstance(layer, layers.DepthwiseConv2D) else "kernel" if isinstance(layer, (layers.Conv2D, layers.Dense)) else ""
+        )
+        inside = isinstance(layer, CONVOLUTIONS) or layer.name in followed  # fused: no such tensor in the file
+        return quantization.quantize_annotate_layer(layer, rounding(weights, not inside))
+
+    annotated = tf_keras.models.clone_model(copy, clone_function=annotate)
+    with quantization.quantize_scope({rounding.__name__: rounding}):
+        simulated = quantization.quantize_apply(annotated)
+    for layer in simulated.layers:
+        if isinstance(getattr(layer, "layer", None), layers.BatchNormalization):
+            layer.layer.trainable = layer.trainable = False
+    return simulated
+
+
+def observed_ranges(simulated: Any) -> dict[str, tuple[float, float]]:
+    """(low, high) of every activation that is rounded, by the name of the convolution, linear layer, sum or pool it belongs to; "image" the input."""
+    found = {}
+    for layer in simulated.layers:
+        ends = _ends(layer)
+        if ends:
+            name = layer.layer.name if hasattr(layer, "layer") else "image"
+            found[name.removesuffix("_relu").removesuffix("_bn")] = (min(float(ends["min"]), 0.0), max(float(ends["max"]), 0.0))
+    return found
+
+
+def ranges_of(network: bytes, ranges: dict[str, tuple[float, float]], *, output: str) -> dict[int, tuple[float, float]]:
+    """`ranges` by layer as ranges by tensor of the converted float32 `network`; `output` is the layer of its last. Raises InputError for a gap."""
+    graph = Graph(network)
+    found = {}
+    for index in graph.activations:
+        name = short_name(graph.tensor_name(index))
+        key = output if index in graph.graph.outputs else "image" if index in graph.graph.inputs else name
+        if key not in ranges:
+            raise InputError(f"quantization-aware training left no range for {name}", f"it has them for {', '.join(sorted(ranges))}")
+        found[index] = ranges[key]
+    return found
+
+
+def trained_network(simulated: Any, network: Any) -> Any:
+    """A float copy of `network` with the weights that `simulated` has learned; the batch norms never changed."""
+    copy = _copy(network)
+    for wrapper in simulated.layers:
+        if not hasattr(wrapper, "layer") or not isinstance(wrapper.layer, (*CONVOLUTIONS, layers.Dense)):
+            continue
+        kernel = wrapper._weight_vars[0][0]  # the attribute itself is replaced by its rounding when the layer is called
+        target = copy.get_layer(wrapper.layer.name)
+        target.set_weights([kernel.numpy(), wrapper.layer.bias.numpy()] if target.use_bias else [kernel.numpy()])
+    return copy
+
+
+@contextmanager
+def observer_decay(value: float) -> Iterator[None]:
+    """Let tfmot's observers move at `value` in whatever is traced meanwhile: their own decay, 0.999, is written into quant_ops.MovingAvgQuantize."""
+    from tensorflow_model_optimization.python.core.quantization.keras import quant_ops  # private; tfmot 0.8.1
+
+    original = quant_ops.MovingAvgQuantize
+
+    def patched(*arguments: Any, **options: Any) -> Any:
+        options["ema_decay"] = value
+        return original(*arguments, **options)
+
+    quant_ops.MovingAvgQuantize = patched
+    try:
+        yield
+    finally:
+        quant_ops.MovingAvgQuantize = original
+
+
+def _ends(layer: Any) -> dict[str, Any]:
+    """The variables "min" and "max" of a simulated layer's output, none where it is not rounded."""
+    names = [(variable.name.split("/")[-1].split(":")[0], variable) for variable in layer.weights]
+    return {name[-3:]: variable for name, variable in names if name.endswith(("_min", "_max")) and "kernel" not in name}
+
+
+def _copy(network: Any) -> Any:
+    copy = tf_keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _tfmot() -> tuple[Any, Any]:
+    """tfmot's quantization module, and our rule for a layer: its weights rounded per output channel, its output rounded or fused away."""
+    try:
+        from tensorflow_model_optimization.python.core.quantization.keras import quantizers
+        from tensorflow_model_optimization.quantization import keras as quantization
+    except ImportError as error:
+        raise MissingExtraError("quantization-aware training", "tensorflow-model-optimization", "train") from error
+
+    class PerChannel(quantizers.Quantizer):  # type: ignore[misc]
+        """Symmetric, from the weights as they are at each call. tfmot's own keeps stale ranges once frozen, and takes the last axis for the
+        channels, which is 1 long in depthwise kernels [h, w, channels, 1]."""
+
+        def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
+            return {}
+
+        def __call__(self, inputs: Any, training: Any, weights: Any, **options: Any) -> Any:
+            axes = [axis for axis in range(len(inputs.shape)) if axis != len(inputs.shape) - (1 if inputs.shape[-1] > 1 else 2)]
+            step = tf.maximum(tf.reduce_max(tf.abs(inputs), axis=axes, keepdims=True) / WEIGHT_STEPS, 1e-30)
+            return inputs + tf.stop_gradient(tf.round(inputs / step) * step - inputs)  # straight through (arXiv:1308.3432)
+
+        def get_config(self) -> dict[str, Any]:
+            return {}
+
+    class Rounding(quantization.QuantizeConfig):  # type: ignore[misc]
+        def __init__(self, weights: str, output: bool) -> None:
+            self.weights, self.output = weights, output
+            self.of_weights = PerChannel()
+            self.of_output = quantizers.MovingAverageQuantizer(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
+
+        def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
+            return [(getattr(layer, self.weights), self.of_weights)] if self.weights else []
+
+        def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+            for weight in quantize_weights:
+                setattr(layer, self.weights, weight)
+
+        def get_activations_and_quantizers(self, layer: Any) -> list[Any]:
+            return []
+
+        def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
+            pass
+
+        def get_output_quantizers(self, layer: Any) -> list[Any]:
+            return [self.of_output] if self.output else []
+
+        def get_config(self) -> dict[str, Any]:
+            return {"weights": self.weights, "output": self.output}
+
+    return quantization, Rounding

@@ -1,0 +1,51 @@
+"""Recipes as data: quantize/recipes/*.json, or a file of a user's own. Which of them can be built, and in what order `auto` tries them."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from hearlite.errors import UsageError
+from hearlite.files import read_json
+from hearlite.quantize.ranges import METHODS
+from hearlite.spec import QuantSpec, from_dict
+
+# Weights and activations that a network can be built with.
+SCHEMES = (("int8", "int8"), ("int8", "dynamic"), ("int8", "float32"), ("float16", "float32"))
+LEARNED = "learned"  # ranges as quantization-aware training leaves them, beside those that ranges.py measures
+# Fastest on a phone first, and none of those with int8 weights is larger than float16: what costs training comes before what costs speed.
+AUTO = ("static_wi8_ai8", "qat_wi8_ai8", "dynamic_wi8_afp32", "weight_only_wi8_afp32", "float16")
+
+
+def recipes() -> dict[str, QuantSpec]:
+    """All recipes by name, from quantize/recipes/*.json."""
+    files = [item for item in resources.files("hearlite.quantize").joinpath("recipes").iterdir() if item.name.endswith(".json")]
+    found = [read_recipe(Path(str(item))) for item in sorted(files, key=lambda item: item.name)]
+    return {spec.recipe: spec for spec in found}
+
+
+def read_recipe(path: Path) -> QuantSpec:
+    """A recipe from a .json file. Raises InputError that names the key, UsageError for a value that is not allowed."""
+    spec = from_dict(QuantSpec, read_json(path), where=path.name)
+    require_known(spec)
+    return spec
+
+
+def require_known(recipe: QuantSpec) -> None:
+    """Raise UsageError for a recipe that asks for what is not built."""
+    if (recipe.weights, recipe.activations) not in SCHEMES:
+        known = ", ".join(f"{weights} x {activations}" for weights, activations in SCHEMES)
+        raise UsageError(f"recipe {recipe.recipe} asks for {recipe.weights} x {recipe.activations}", f"weights x activations are one of {known}")
+    known_ranges = (*METHODS, LEARNED) if recipe.qat.fraction else METHODS
+    if recipe.ranges not in known_ranges:
+        raise UsageError(f"recipe {recipe.recipe} asks for ranges {recipe.ranges!r}", f"use one of {', '.join(known_ranges)}")
+    if not 50.0 < recipe.percentile <= 100.0:
+        raise UsageError(f"recipe {recipe.recipe} asks for percentile {recipe.percentile}", "use more than 50 and at most 100")
+    if recipe.refit_ridge < 0.0 or recipe.qat.fraction < 0.0 or recipe.calibration_clips < 1:
+        raise UsageError(
+            f"recipe {recipe.recipe} asks for refit_ridge {recipe.refit_ridge}, qat.fraction {recipe.qat.fraction} and "
+            f"calibration_clips {recipe.calibration_clips}",
+            "the first two can't be negative and a range needs at least one clip",
+        )
+    if recipe.qat.fraction and recipe.activations != "int8":
+        raise UsageError(f"recipe {recipe.recipe} trains for {recipe.activations} activations", "qat needs int8 activations; set qat.fraction to 0")

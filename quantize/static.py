@@ -1,0 +1,41 @@
+"""A float32 network as an int8 one without training: ranges from calibration images, bottlenecks equalised before, the head refitted after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.convert import quantize_calibrated
+from hearlite.quantize.equalize import equalize
+from hearlite.quantize.graph import Graph
+from hearlite.quantize.ranges import Activation, choose_range, measure
+from hearlite.quantize.refit import find_head, refit
+from hearlite.spec import QuantSpec
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An int8 network and the float32 one that it is a rounding of: after equalisation (the same function) and refit (nearly)."""
+
+    network: bytes
+    rounded_from: bytes
+
+
+def quantize_static(network: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec) -> Quantized:
+    """int8 x int8, weights per channel, by `recipe`; `images` float32 `[frames, mels, 1]` of calibration clips."""
+    equalized = equalize(network, measure(network, images, histograms=False)) if recipe.equalize else network
+    ranges = _ranges(measure(equalized, images), recipe)
+    quantized = quantize_calibrated(equalized, ranges)
+    if not recipe.refit_ridge:
+        return Quantized(quantized, equalized)
+    refitted = refit(equalized, quantized, images, ridge=recipe.refit_ridge)
+    changed = find_head(Graph(refitted)).outputs
+    ranges |= _ranges(measure(refitted, images, tensors=changed), recipe)
+    return Quantized(quantize_calibrated(refitted, ranges), refitted)
+
+
+def _ranges(seen: Sequence[Activation], recipe: QuantSpec) -> dict[int, tuple[float, float]]:
+    return {activation.index: choose_range(activation, method=recipe.ranges, percentile=recipe.percentile) for activation in seen}
