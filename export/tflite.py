@@ -34,16 +34,13 @@ def export(run: Run, *, to: Path, precision: str, recipe: str = QuantSpec.recipe
     manifest = _manifest(run, name=model.name, precision=precision, recipe=recipe if precision == "i8" else "", content=content)
     if not manifest.gate_passed and not force:
         raise GateError(f"{recipe} failed its gate in {run.folder}", "quantize again, or pass --force to write a file marked as failed")
-    content = add_metadata(content, METADATA_NAME, manifest.inside())
-    embedder = TfliteEmbedder(content, output=OUTPUT, name=model.name)
-    checks = check_embedder(embedder, precision=precision)
+    checks = check_embedder(TfliteEmbedder(content, output=OUTPUT, name=model.name), precision=precision)
     if not force:
         require(checks, what=model.name)
-    manifest = dataclasses.replace(
-        manifest,
-        gate_passed=manifest.gate_passed and all(check.passed for check in checks),
-        golden_embedding=tuple(golden_embedding(embedder)),
-    )
+    manifest = dataclasses.replace(manifest, gate_passed=manifest.gate_passed and all(check.passed for check in checks))
+    content = add_metadata(content, METADATA_NAME, manifest.inside())  # after the checks, so that it says whether they passed
+    golden = golden_embedding(TfliteEmbedder(content, output=OUTPUT, name=model.name))
+    manifest = dataclasses.replace(manifest, golden_embedding=tuple(golden))
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
     write_bundle(model, content, manifest, texts=texts, targets=run.targets, force=force)
     return model
@@ -70,13 +67,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
         compare = read_json(run.quantized(recipe) / "compare.json")
         figure = compare["comparison"]
         passed, calibration = bool(compare["passed"]), str(read_json(run.quantized(recipe) / "calibration.json")["sha256"])
-        figures.append(
-            Metric(
-                "centred cosine to the float32 student",
-                compare["comparison"]["centred_cosine"],
-                f"{compare['comparison']['clips']} clips of validation subjects",
-            )
-        )
+        figures.append(Metric("centred cosine to the float32 student", figure["centred_cosine"], f"{figure['clips']} {on}"))
     return Manifest(
         schema=SCHEMA,
         hearlite=__version__,

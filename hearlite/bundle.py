@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearlite.check import TOLERANCE
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
 from hearlite.flatbuffer import summarize
 from hearlite.run import DatasetInfo
 from hearlite.runtime import TfliteEmbedder
-from hearlite.spec import AudioSpec, StudentSpec, from_dict, to_dict
+from hearlite.spec import AUDIO, AudioSpec, StudentSpec, from_dict, to_dict
 
 SCHEMA = "hearlite-manifest/1"
 METADATA_NAME = "hearlite_manifest"
@@ -91,6 +92,10 @@ def read_manifest(model: Path) -> Manifest:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise InputError(f"{path}: its schema is not {SCHEMA}", "it was written by another version, or is not a hearlite manifest")
     manifest = from_dict(Manifest, data, where=str(path))
+    if manifest.precision not in TOLERANCE:
+        raise InputError(f"{path}: precision is {manifest.precision!r}", f"this version knows {', '.join(TOLERANCE)}")
+    if manifest.audio != AUDIO:
+        raise InputError(f"{path}: its audio is {manifest.audio}", f"this version feeds {AUDIO}")
     if sha256_of(model) != manifest.tflite_sha256:
         raise InputError(f"{model}: its sha256 is not the manifest's", "the two files belong to different exports, or the .tflite is damaged")
     return manifest

@@ -282,7 +282,7 @@ def _report_dataset(dataset: Any) -> None:
 def _print(data: Any, *, as_json: bool) -> None:
     """Data on stdout: JSON, or a table of a list of records, or of one record's keys and values."""
     if as_json:
-        click.echo(json.dumps(data, ensure_ascii=False))
+        click.echo(json.dumps(data, allow_nan=False))  # ASCII: a file name may hold bytes that are no UTF-8
         return
     from rich.console import Console
     from rich.table import Table
@@ -300,8 +300,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, (dict, list)):
-        return escape(json.dumps(value, ensure_ascii=False))
-    return escape(str(value))
+        value = json.dumps(value, ensure_ascii=False)
+    return escape(str(value).encode(errors="backslashreplace").decode())
 
 
 if __name__ == "__main__":

@@ -177,6 +177,17 @@ class TfliteEmbedder:
         return int(shape[-1])
 
 
+def interpreter_with_tensors(model: bytes) -> Any:
+    """A LiteRT interpreter in which every tensor can be read after a call. No delegates: they hide what lies between the operators that they fuse."""
+    module = importlib.import_module("ai_edge_litert.interpreter")
+    resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = module.Interpreter(
+        model_content=model, num_threads=1, experimental_preserve_all_tensors=True, experimental_op_resolver_type=resolver
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
 def window_starts(samples: int) -> list[int]:
     """First samples of the fewest windows of `samples` that cover a clip, spread evenly, the last one ending with the clip."""
     count = math.ceil(AUDIO.clip_samples / samples)

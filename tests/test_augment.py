@@ -18,7 +18,7 @@ from tensorflow.python.framework import config as tf_config  # noqa: E402  the o
 from hearlite.distill.augment import Augment, freq_mixstyle, mask_bands  # noqa: E402
 from hearlite.errors import InputError, UsageError  # noqa: E402
 from hearlite.frontend_tf import Frontend  # noqa: E402
-from hearlite.spec import AUDIO, STUDENT_FRONTEND, AugmentSpec, ViewSpec  # noqa: E402  # noqa: E402
+from hearlite.spec import AUDIO, STUDENT_FRONTEND, AugmentSpec, ViewSpec  # noqa: E402
 from hearlite.views import shared_view  # noqa: E402
 
 Array = NDArray[Any]

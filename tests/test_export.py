@@ -50,7 +50,7 @@ def test_files_of_a_bundle(bundle: Bundles) -> None:
     names = [
         f"hearlite_tiny_2s_{precision}{suffix}"
         for precision in ("f32", "i8")
-        for suffix in (".NOTICE.txt", ".json", ".md", ".targets.npz", ".tflite")
+        for suffix in (".NOTICE.txt", ".json", ".md", ".inverse.npz", ".tflite")
     ]
     assert sorted(path.name for path in bundle.i8.parent.iterdir()) == sorted(names)
     assert bundle.i8.stat().st_size < bundle.f32.stat().st_size
@@ -109,7 +109,7 @@ def test_an_opened_bundle_knows_its_teacher(bundle: Bundles, quantized_run: Run)
 
 
 def test_targets_lead_back_to_the_teacher(bundle: Bundles, quantized_run: Run) -> None:
-    with np.load(bundle.i8.with_name(f"{bundle.i8.stem}.targets.npz"), allow_pickle=False) as stored:
+    with np.load(bundle.i8.with_name(f"{bundle.i8.stem}.inverse.npz"), allow_pickle=False) as stored:
         ours = Targets.load(quantized_run.targets)
         z = np.random.default_rng(0).standard_normal((3, 32)).astype(np.float32)
         np.testing.assert_allclose(z @ stored["inverse"] + stored["mean"], ours.backward(z), atol=1e-6)

@@ -36,7 +36,7 @@ def audio(clips: NDArray[np.int16]) -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def tones() -> NDArray[np.float32]:
     t = np.arange(AUDIO.clip_samples) / AUDIO.sample_rate_hz
-    return np.stack([np.sin(2 * np.pi * hz * t) for hz in (100.0, 440.0, 1234.5, 3000.0, 7000.0)]).astype(np.float32)
+    return np.asarray([np.sin(2 * np.pi * hz * t) for hz in (100.0, 440.0, 1234.5, 3000.0, 7000.0)], dtype=np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,29 +26,6 @@ from hearlite.runtime import TfliteModel
 from hearlite.spec import QuantSpec
 from hearlite.student import StudentEmbedder
 from hearlite.teacher import FakeTeacher
-
-
-@pytest.fixture
-def copied(quantized_run: Run, tmp_path: Path) -> Run:
-    """The finished run without its quantization, in a folder of its own."""
-    shutil.copytree(quantized_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns(QuantSpec.recipe))
-    return dataclasses.replace(quantized_run, folder=tmp_path / "run")
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, quantized_run: Run) -> Callable[[float], None]:
-    """Make quantize() take the files that are there, and their comparison come out at a given cosine: the gate is what is tested."""
-    import hearlite.quantize.ptq as ptq
-
-    model = (quantized_run.quantized(QuantSpec.recipe) / "model.tflite").read_bytes()
-
-    def comes_out_at(cosine: float) -> None:
-        real = ptq.compare_files
-        monkeypatch.setattr(ptq, "join_frontend", lambda *parts: model)
-        monkeypatch.setattr(ptq, "convert_network", lambda *arguments, **options: b"")
-        monkeypatch.setattr(ptq, "compare_files", lambda a, b, *, pcm: dataclasses.replace(real(a, b, pcm=pcm[:2]), centred_cosine=cosine))
-
-    return comes_out_at
 
 
 def balanced(records: Records, ids: tuple[str, ...]) -> Counter[str]:
@@ -104,7 +80,7 @@ def test_no_training_clip_to_calibrate_with(records: Records) -> None:
 
 def test_what_a_quantization_leaves(quantized_run: Run, lenient_recipe: QuantSpec) -> None:
     folder = quantized_run.quantized(lenient_recipe.recipe)
-    assert sorted(path.name for path in folder.iterdir()) == ["calibration.json", "compare.json", "model.tflite", "recipe.json"]
+    assert {path.name for path in folder.iterdir()} >= {"calibration.json", "compare.json", "model.tflite", "recipe.json"}
     assert json.loads((folder / "recipe.json").read_text()) == dataclasses.asdict(lenient_recipe)
     calibration = json.loads((folder / "calibration.json").read_text())
     records = read_records(quantized_run.records)
@@ -135,40 +111,30 @@ def test_a_finished_quantization_is_left_alone(quantized_run: Run, lenient_recip
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-def test_a_failed_gate_leaves_no_model(copied: Run, lenient_recipe: QuantSpec, quick: Callable[[float], None]) -> None:
-    quick(0.5)
-    with pytest.raises(GateError, match=r"0\.5000.*below the gate of 0\.9") as caught:
-        quantize(copied, recipe=lenient_recipe)
+def test_a_failed_gate_leaves_no_model_unless_forced(quantized_run: Run, lenient_recipe: QuantSpec, tmp_path: Path) -> None:
+    """Not even an older one that passed. What was measured stays, to be read."""
+    run = dataclasses.replace(quantized_run, folder=Path(shutil.copytree(quantized_run.folder, tmp_path / "run")))
+    model = run.quantized(lenient_recipe.recipe) / "model.tflite"
+    strict = dataclasses.replace(lenient_recipe, min_centred_cosine=1.01)
+    assert model.is_file()
+    with pytest.raises(GateError, match=r"cosine.*below the gate of 1\.01") as caught:
+        quantize(run, recipe=strict)
     assert caught.value.exit_code == 4
     assert "--force" in caught.value.hint
-    folder = copied.quantized(lenient_recipe.recipe)
-    assert not (folder / "model.tflite").exists()
-    assert json.loads((folder / "compare.json").read_text())["passed"] is False
+    assert not model.exists()
+    assert json.loads((model.parent / "compare.json").read_text())["passed"] is False
 
-
-def test_force_keeps_the_model_and_marks_it(copied: Run, lenient_recipe: QuantSpec, quick: Callable[[float], None]) -> None:
-    quick(0.5)
-    folder = quantize(copied, recipe=lenient_recipe, force=True)
-    assert (folder / "model.tflite").is_file()
-    assert json.loads((folder / "compare.json").read_text())["passed"] is False
+    assert quantize(run, recipe=strict, force=True) == model.parent
+    assert model.is_file()
+    assert json.loads((model.parent / "compare.json").read_text())["passed"] is False
     with pytest.raises(GateError):  # without --force, a file that is there is no success
-        quantize(copied, recipe=lenient_recipe)
-    assert quantize(copied, recipe=lenient_recipe, force=True) == folder
-
-
-def test_a_failed_gate_removes_an_older_model(copied: Run, lenient_recipe: QuantSpec, quick: Callable[[float], None]) -> None:
-    quick(0.95)
-    folder = quantize(copied, recipe=lenient_recipe)
-    assert (folder / "model.tflite").is_file()
-    with pytest.raises(GateError):
-        quantize(copied, recipe=dataclasses.replace(lenient_recipe, min_centred_cosine=0.99))
-    assert not (folder / "model.tflite").exists()
+        quantize(run, recipe=strict)
 
 
 def test_the_recipe_that_users_get() -> None:
     recipe = recipes()[QuantSpec.recipe]
-    assert recipe.recipe == "static_wi8_ai8"
-    assert recipe.min_centred_cosine >= 0.99
+    assert (recipe.recipe, recipe.weights, recipe.activations) == ("static_wi8_ai8", "int8", "int8")
+    assert recipe.min_centred_cosine is None or recipe.min_centred_cosine >= 0.99
 
 
 def test_recipes_that_are_not_built_are_refused(tiny_run: Run, lenient_recipe: QuantSpec) -> None:

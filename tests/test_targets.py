@@ -21,7 +21,7 @@ def teacher_like(n: int, dim: int, *, seed: int = 0) -> NDArray[np.float32]:
     """Vectors with a large mean and variances over five decades, as encoders have them."""
     rng = np.random.default_rng(seed)
     mixing = np.linalg.qr(rng.standard_normal((dim, dim)))[0] * 10.0 ** np.linspace(1, -1.5, dim)
-    return (rng.standard_normal((n, dim)) @ mixing.T + rng.uniform(-5, 5, dim)).astype(np.float32)
+    return np.asarray(rng.standard_normal((n, dim)) @ mixing.T + rng.uniform(-5, 5, dim), dtype=np.float32)
 
 
 @pytest.mark.parametrize("dim", DIMS)

@@ -1,0 +1,136 @@
+"""The invariants of the house, read from the source: where constants live, who imports whom, and how long a file may be."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM
+
+ROOT = Path(__file__).parent.parent
+CORE = "hearlite"
+STAGES = ("benchmarks", "distill", "export", "quantize")
+FILES = sorted(path for folder in (CORE, *STAGES) for path in (ROOT / folder).rglob("*.py"))
+CONSTANTS = {AUDIO.sample_rate_hz, AUDIO.clip_samples, AUDIO.pcm_full_scale, HEAR_EMBEDDING_DIM}
+IMPORT_STAGES = ("hearlite/cli.py", "hearlite/quickstart.py")
+EXPERIMENTS = ("benchmarks/ablate.py", "benchmarks/throughput.py")  # commands that measure distillation itself
+IMPORT_AN_INTERPRETER = ("hearlite/runtime.py", "hearlite/doctor.py")  # doctor only looks whether there is one
+INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime", "tensorflow.lite.Interpreter", "tensorflow.lite.python.interpreter")
+MAX_LINES = 200
+LONGER = {  # file: (lines that are enough, why it is one file)
+    "benchmarks/bench.py": (260, "one run of the benchmark, read from top to bottom"),
+    "benchmarks/probe.py": (260, "the whole protocol of the probes: a reader who doubts a figure reads this file"),
+    "benchmarks/results.py": (320, "the schema of results.json"),
+    "distill/augment.py": (260, "one class of small independent effects"),
+    "distill/train.py": (260, "the training loop and everything a checkpoint must hold"),
+    "hearlite/audio.py": (300, "all decoding, resampling and scaling there is; hostile headers are a third of it"),
+    "hearlite/cli.py": (340, "one short function a command"),
+    "hearlite/dataset.py": (400, "manifest to clips; most of it says what is wrong with a manifest"),
+    "hearlite/flatbuffer.py": (260, "reading, joining and summing up are of one schema"),
+    "hearlite/records.py": (300, "the record format: write, read, resume"),
+    "hearlite/runtime.py": (260, "the only module that knows interpreters"),
+    "hearlite/saved_model.py": (260, "untrusted SavedModels: half of it refuses"),
+    "hearlite/spec.py": (420, "every constant with its source: a table"),
+    "hearlite/synth.py": (430, "nine classes of sound, a few lines each"),
+}
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, full name) of everything a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}:{node.lineno}: relative import"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "import_module":
+            yield from ((node.lineno, text.value) for text in ast.walk(node) if isinstance(text, ast.Constant) and isinstance(text.value, str))
+
+
+def matches(module: str, prefixes: tuple[str, ...]) -> bool:
+    return any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes)
+
+
+def offenders(prefixes: tuple[str, ...], *, allowed: tuple[str, ...] = ()) -> list[str]:
+    return [
+        f"{name(path)}:{line} {module}" for path in FILES if name(path) not in allowed for line, module in imports(path) if matches(module, prefixes)
+    ]
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(FILES) > 30
+    assert {path.parts[len(ROOT.parts)] for path in FILES} == {CORE, *STAGES}
+
+
+def test_constants_live_in_spec() -> None:
+    """Sample rate, clip length, PCM scale and HeAR's dimension, looked for as numbers, so 16_000 and 16e3 count and comments don't."""
+    found = [
+        f"{name(path)}:{node.lineno} {node.value}"
+        for path in FILES
+        if name(path) != "hearlite/spec.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value in CONSTANTS
+    ]
+    assert found == []
+
+
+def test_the_core_imports_no_stage() -> None:
+    stages = tuple(f"hearlite.{stage}" for stage in STAGES) + STAGES
+    core = [item for item in offenders(stages, allowed=IMPORT_STAGES) if item.startswith("hearlite/")]
+    assert core == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_import_no_other_stage(stage: str) -> None:
+    others = (*(f"hearlite.{other}" for other in STAGES if other != stage), "hearlite.cli", "hearlite.quickstart", *STAGES)
+    assert [item for item in offenders(others, allowed=EXPERIMENTS) if item.startswith(f"{stage}/")] == []
+
+
+def test_only_runtime_imports_an_interpreter() -> None:
+    assert offenders(INTERPRETERS, allowed=IMPORT_AN_INTERPRETER) == []
+    by_attribute = [
+        f"{name(path)}:{node.lineno}"
+        for path in FILES
+        if name(path) not in IMPORT_AN_INTERPRETER
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("Interpreter", "InterpreterWithCustomOps")
+    ]
+    assert by_attribute == []
+
+
+def test_only_qat_imports_the_model_optimization_toolkit() -> None:
+    assert offenders(("tensorflow_model_optimization", "tfmot"), allowed=("quantize/qat.py",)) == []
+
+
+def test_no_pickles() -> None:
+    assert offenders(("pickle", "joblib", "dill", "cloudpickle", "shelve")) == []
+    loads = [
+        f"{name(path)}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "load" and ast.unparse(node.func.value) == "np"
+        if not any(keyword.arg == "allow_pickle" and ast.unparse(keyword.value) == "False" for keyword in node.keywords)
+    ]
+    assert loads == []
+
+
+def test_files_are_short_or_have_a_reason() -> None:
+    lengths = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    too_long = {path: lines for path, lines in lengths.items() if lines > LONGER.get(path, (MAX_LINES,))[0]}
+    assert too_long == {}
+    assert set(LONGER) <= set(lengths), "a file of the list is gone: take it out"
+
+
+def test_no_catch_all_modules() -> None:
+    assert [name(path) for path in FILES if path.stem in ("utils", "util", "helpers", "common", "misc")] == []
+
+
+def test_every_file_says_what_it_is() -> None:
+    assert [name(path) for path in FILES if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))] == []

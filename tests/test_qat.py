@@ -1,0 +1,127 @@
+"""Quantization-aware distillation: the simulation is what the file does, a kill changes nothing, an unknown layer is named."""
+
+from __future__ import annotations
+
+# ruff: noqa: E402 - nothing here works without TensorFlow, which is optional
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from small import SMALL, run_file, small_images, small_network
+
+tf = pytest.importorskip("tensorflow")
+tf_keras = pytest.importorskip("tf_keras")
+pytest.importorskip("tensorflow_model_optimization")
+
+from hearlite.convert import convert_network, quantize_calibrated
+from hearlite.errors import InputError, UsageError
+from hearlite.quantize.finetune import Trained, train_quantized
+from hearlite.quantize.graph import Graph, Probe, dequantize, short_name, tensors_by_name
+from hearlite.quantize.qat import ranges_of, simulate
+from hearlite.spec import QatSpec, TrainSpec
+
+
+class Killed(Exception):
+    pass
+
+
+def batch(step: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    rng = np.random.default_rng(step)
+    pcm = rng.normal(0.0, rng.uniform(100.0, 3000.0, (8, 1)), (8, 32_000)).astype(np.int16)
+    return pcm, rng.normal(size=(8, SMALL.embedding_dim)).astype(np.float32)
+
+
+def train(folder: Path, *, dies_at: int | None = None) -> Trained:
+    def given(step: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        if step == dies_at:
+            raise Killed
+        return batch(step)
+
+    return train_quantized(
+        small_network(),
+        student=SMALL,
+        train=TrainSpec(steps=100),
+        qat=QatSpec(fraction=0.06, checkpoint_every=2),
+        batch=given,
+        loss=lambda a, b: tf.reduce_mean((a - b) ** 2),
+        checkpoint=folder / "state.npz",
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tmp_path_factory.mktemp("qat"))
+
+
+def test_the_file_does_what_the_simulation_did(trained: Trained) -> None:
+    """Layer by layer, each fed with what the file has at its input: 99 of 100 values within a step, for a value on the edge between two may fall to
+    either side. From end to end such steps add up to as much as the rounding itself, so there the whole network only has to be near."""
+    images = small_images(8, seed=5)
+    network = convert_network(trained.network)
+    quantized = quantize_calibrated(network, ranges_of(network, trained.ranges, output="embedding_sum"))
+    graph, stored = Graph(quantized), tensors_by_name(quantized)
+    by_index = {tensor.index: tensor for tensor in stored.values()}
+    wrapped = {layer.layer.name: layer for layer in trained.simulated.layers if hasattr(layer, "layer")}
+    probe = Probe(quantized, by_index)
+    seen = [probe(image[None]) for image in images]
+    values = {index: dequantize(np.concatenate([item[index] for item in seen]), tensor) for index, tensor in by_index.items()}
+    checked = 0
+    for node in graph.nodes:
+        name = short_name(graph.tensor_name(node.output))
+        if name not in wrapped or not by_index[node.output].scale:
+            continue
+        last = next(wrapped[key] for key in (f"{name}_relu", f"{name}_bn", name) if key in wrapped)
+        layer = tf_keras.Model(wrapped[name].input, last.output)
+        inputs = [values[index].astype(np.float32) for index in node.inputs]
+        wanted = layer(inputs if len(inputs) > 1 else inputs[0], training=False).numpy()
+        steps = np.abs(values[node.output].reshape(wanted.shape) - wanted) / by_index[node.output].scale
+        assert (steps < 1.01).mean() >= 0.99, name
+        checked += 1
+    assert checked >= 15
+    found, wanted = run_file(quantized, images), trained.simulated(images, training=False).numpy()
+    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.99
+
+
+def test_weights_moved_and_batch_norms_did_not(trained: Trained) -> None:
+    before = small_network()
+    for layer in before.layers:
+        same = [np.array_equal(a, b) for a, b in zip(layer.get_weights(), trained.network.get_layer(layer.name).get_weights(), strict=True)]
+        if layer.name.endswith("_bn"):
+            assert all(same), layer.name
+        elif same:
+            assert not all(same), layer.name
+
+
+def test_ranges_are_those_of_the_data(trained: Trained) -> None:
+    """tfmot's observers start at +-6 and would still be there."""
+    for name, (low, high) in trained.ranges.items():
+        assert low <= 0.0 < high, name
+        assert high < 6.5 or "project" in name or "residual" in name or "image" in name, name
+    assert trained.ranges["stem"][0] == 0.0
+
+
+def test_a_killed_training_ends_as_one_that_ran_through(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path, dies_at=105)  # after the checkpoint of step 104
+    again = train(tmp_path)
+    for a, b in zip(again.network.get_weights(), trained.network.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+    for name, ends in trained.ranges.items():
+        assert again.ranges[name] == pytest.approx(ends, abs=1e-5), name
+
+
+def test_a_checkpoint_of_another_network(tmp_path: Path) -> None:
+    np.savez(tmp_path / "state.npz", step=np.int64(3))
+    with pytest.raises(InputError, match="does not fit"):
+        train(tmp_path)
+
+
+def test_a_layer_without_a_rule_is_named() -> None:
+    image: Any = tf_keras.layers.Input((8, 8, 1))
+    x = tf_keras.layers.Conv2D(4, 3, name="stem")(image)
+    x = tf_keras.layers.Multiply(name="gate")([x, x])
+    with pytest.raises(UsageError, match=r"gate \(Multiply\)") as caught:
+        simulate(tf_keras.Model(image, tf_keras.layers.GlobalAveragePooling2D()(x)))
+    assert "static_wi8_ai8" in caught.value.hint
