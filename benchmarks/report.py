@@ -12,8 +12,10 @@ from hearlite.benchmarks.probe import PERMUTED
 from hearlite.benchmarks.results import read_results
 from hearlite.benchmarks.schema import Estimate, Latency, ModelInfo, Results, Score, TaskResult
 from hearlite.files import write_bytes
+from hearlite.spec import PRECISION_NAMES
 
-KIND_NAMES = {"teacher": "teacher", "f32": "float32 student", "i8": "int8 student", "peer": "peer", "baseline": "baseline"}
+STUDENT_NAMES = {kind: f"student, {name}" for kind, name in PRECISION_NAMES.items()}
+KIND_NAMES = {"teacher": "teacher", "peer": "peer", "baseline": "baseline", **STUDENT_NAMES}
 _SYMBOLS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "x": "×"}  # of MARKERS, for the legend
 _TEMPLATES = Path(__file__).parent / "templates"
 _ROC_TASKS = 9  # small multiples; the table has all tasks

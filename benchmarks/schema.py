@@ -9,9 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 import hearlite
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
+from hearlite.spec import PRECISION_NAMES
 
 SCHEMA = "hearlite-results/1"
-KINDS = ("teacher", "f32", "i8", "peer", "baseline")  # a peer is someone else's embedder; a baseline has to be beaten by all of them
+KINDS = ("teacher", *PRECISION_NAMES, "peer", "baseline")  # a peer is someone else's embedder; a baseline has to be beaten by all of them
 ROC_POINTS = 101  # at most, per curve: a drawing, not data
 
 

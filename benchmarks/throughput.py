@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,7 @@ def stages_of_records(refs: list[ClipRef], *, teachers: list[Embedder], train: T
     return [
         Stage(RECORDS, "decode", len(clips), lambda: list(read_clips(refs, reach_s=views.spec.shift_s))),
         Stage(RECORDS, "view", len(some) * (views.count - 1), lambda: [clip_views(clip, others=some, views=views) for clip in some]),
-        *(
-            Stage(RECORDS, f"teacher {teacher.info.name.partition('#')[0]}", len(some), lambda teacher=teacher: teacher.embed(audio))
-            for teacher in teachers
-        ),
+        *(Stage(RECORDS, f"teacher {teacher.info.name.partition('#')[0]}", len(some), partial(teacher.embed, audio)) for teacher in teachers),
     ]
 
 
@@ -131,12 +129,11 @@ def stages_of_training(records: Records, *, sizes: list[str], train: TrainSpec, 
     stages.append(Stage(TRAINING, "augmentation", clips, lambda: heard(audio, tf.constant(0, tf.int64)).numpy(), inside="step"))
     for mels in sorted({STUDENTS[size].frontend.mels for size in sizes}):
         spec = next(STUDENTS[size].frontend for size in sizes if STUDENTS[size].frontend.mels == mels)
-        seen = tf.function(Frontend(spec))
-        stages.append(Stage(TRAINING, f"frontend, {mels} mels", clips, lambda seen=seen: seen(audio).numpy(), inside="step"))
+        stages.append(Stage(TRAINING, f"frontend, {mels} mels", clips, partial(tf.function(Frontend(spec)), audio), inside="step"))
     for size in sizes:
         run = Run(folder / size, RunSpec(student_spec(size, embedding_dim=targets.mean.size), train, teacher, info, "records"))
         trainer = Trainer(run, batches=batches, val=val_examples(records, targets=targets, seed=0), targets=targets)
-        stages.append(Stage(TRAINING, f"step {size}", clips, lambda trainer=trainer: trainer.train_step(0, batch)))
+        stages.append(Stage(TRAINING, f"step {size}", clips, partial(trainer.train_step, 0, batch)))
     return stages
 
 

@@ -152,7 +152,7 @@ class Trainer:
         arrays |= {f"average{i:04d}": value for i, value in enumerate(self._values(self.average))}
         arrays |= {f"optimizer{i:04d}": value for i, value in enumerate(self._values(self.optimizer.variables))}
         arrays |= {f"best{i:04d}": value for i, value in enumerate(self.best)}
-        arrays |= {"step": np.int64(step), "best": np.float64(self.state.best), "history": np.asarray(self.state.history, dtype=np.float64)}
+        arrays |= {"step": np.array(step), "best": np.array(self.state.best), "history": np.asarray(self.state.history, dtype=np.float64)}
         write_arrays(self.run.state, arrays)
         self.journal.write(self.state.history)
 

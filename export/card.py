@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from hearlite.bundle import Manifest
+from hearlite.spec import PRECISION_NAMES
 
 
 def model_card(manifest: Manifest) -> str:
@@ -15,7 +16,7 @@ def model_card(manifest: Manifest) -> str:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
     )
-    return environment.from_string(template).render(m=manifest)
+    return environment.from_string(template).render(m=manifest, precision=PRECISION_NAMES[manifest.precision])
 
 
 def notice(manifest: Manifest) -> str:

@@ -9,29 +9,26 @@ from hearlite import __version__
 from hearlite.bundle import METADATA_NAME, SCHEMA, Manifest, Metric, write_bundle
 from hearlite.check import GOLDEN_SIGNAL, check_embedder, golden_embedding, require
 from hearlite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
-from hearlite.errors import GateError, InputError, UsageError
+from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
 from hearlite.files import read_json
 from hearlite.flatbuffer import add_metadata, summarize
 from hearlite.run import Run
 from hearlite.runtime import TfliteEmbedder
-from hearlite.spec import AUDIO, QuantSpec
+from hearlite.spec import AUDIO, PRECISIONS, QuantSpec, from_dict
 from hearlite.student import load_network
 
-PRECISIONS = ("i8", "f32")
 
-
-def export(run: Run, *, to: Path, precision: str, recipe: str = QuantSpec.recipe, force: bool = False) -> Path:
-    """`hearlite_<size>_2s_<precision>.tflite` in `to`, with manifest, card, NOTICE and targets; returns its path.
+def export(run: Run, *, to: Path, recipe: str = "", force: bool = False) -> Path:
+    """`hearlite_<size>_2s_<precision>.tflite` in `to`, with manifest, card, NOTICE and targets; returns its path. Without `recipe` it is float32.
 
     Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails its checks or its
     quantization failed the gate; `force` writes it all the same, marked as failed.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision is {precision!r}", f"use one of {', '.join(PRECISIONS)}")
+    content = _quantized(run, recipe) if recipe else _float(run)
+    precision = _precision(run, recipe) if recipe else "f32"
     model = to / f"hearlite_{run.spec.student.size}_{AUDIO.clip_s:g}s_{precision}.tflite"
-    content = _quantized(run, recipe) if precision == "i8" else _float(run)
-    manifest = _manifest(run, name=model.name, precision=precision, recipe=recipe if precision == "i8" else "", content=content)
+    manifest = _manifest(run, name=model.name, precision=precision, recipe=recipe, content=content)
     if not manifest.gate_passed and not force:
         raise GateError(f"{recipe} failed its gate in {run.folder}", "quantize again, or pass --force to write a file marked as failed")
     checks = check_embedder(TfliteEmbedder(content, output=OUTPUT, name=model.name), precision=precision)
@@ -51,6 +48,12 @@ def _quantized(run: Run, recipe: str) -> bytes:
     if not path.is_file():
         raise InputError(f"{run.folder} is not quantized by {recipe}", f"run: hearlite quantize {run.folder} --recipe {recipe}")
     return path.read_bytes()
+
+
+def _precision(run: Run, recipe: str) -> str:
+    path = run.quantized(recipe) / "recipe.json"
+    spec = from_dict(QuantSpec, read_json(path), where=str(path))
+    return PRECISIONS[spec.weights, spec.activations]
 
 
 def _float(run: Run) -> bytes:

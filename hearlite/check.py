@@ -15,7 +15,7 @@ from hearlite.spec import AUDIO
 
 GOLDEN_SIGNAL = "chirp"
 # Of the embedding's length: float kernels of other CPUs differ by 1e-6, an int8 file by a few steps in a few of its values.
-TOLERANCE = {"f32": 1e-3, "i8": 0.05}
+TOLERANCE = {"f32": 1e-3, "f16": 1e-3, "w8": 1e-3, "d8": 0.05, "i8": 0.05}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def golden_embedding(embedder: Embedder) -> list[float]:
 
 
 def check_embedder(embedder: Embedder, *, precision: str, golden: Sequence[float] | None = None) -> tuple[CheckResult, ...]:
-    """Run all checks; `precision` is "f32" or "i8" and sets the tolerance, `golden` is the manifest's embedding of GOLDEN_SIGNAL."""
+    """Run all checks; `precision` is one of spec.PRECISIONS and sets the tolerance, `golden` is the manifest's embedding of GOLDEN_SIGNAL."""
     signals = check_signals()
     clips = from_int16(np.stack(list(signals.values())))
     vectors = embedder.embed(clips)

@@ -104,38 +104,48 @@ def distill(
 
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=DATA)
-@click.option("--recipe", default="static_wi8_ai8", show_default=True, help="Name of a recipe in quantize/recipes.")
+@click.option("--recipe", default="auto", show_default=True, help="A recipe of quantize/recipes, or auto: the first that passes the gate.")
 @force_option
 @json_option
 def quantize(run_folder: Path, recipe: str, force: bool, as_json: bool) -> None:
     """Make the int8 network of a finished RUN and compare it with the float32 one, through both files."""
+    from hearlite.distill.supply import Supply
     from hearlite.quantize.ptq import quantize as run_quantize
-    from hearlite.quantize.ptq import recipes
+    from hearlite.quantize.ptq import quantize_auto, recipes
     from hearlite.run import open_run
 
-    known = recipes()
-    if recipe not in known:
-        raise UsageError(f"recipe is {recipe!r}", f"use one of {', '.join(known)}")
-    folder = run_quantize(open_run(run_folder), recipe=known[recipe], force=force)
+    known, run = recipes(), open_run(run_folder)
+    if recipe == "auto":
+        attempts = quantize_auto(run, training=Supply(run))
+        for attempt in attempts[:-1]:
+            click.echo(f"{attempt.recipe}: {attempt.reason}", err=True)
+        recipe, folder = attempts[-1].recipe, run.quantized(attempts[-1].recipe)
+    elif recipe in known:
+        folder = run_quantize(run, recipe=known[recipe], force=force, training=Supply(run) if known[recipe].qat.fraction else None)
+    else:
+        raise UsageError(f"recipe is {recipe!r}", f"use auto or one of {', '.join(known)}")
     compared = json.loads((folder / "compare.json").read_text())
-    _print({"folder": str(folder), **compared.pop("comparison"), **compared}, as_json=as_json)
+    shown = {key: compared[key] for key in ("minimum_centred_cosine", "passed")}
+    worst = [f"{layer['layer']}: {layer['snr_db']:.1f} dB, {layer['cause']}" for layer in compared["worst_layers"]]
+    _print({"recipe": recipe, "folder": str(folder), **compared["comparison"], **shown, "worst layers": worst}, as_json=as_json)
 
 
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=DATA)
 @click.option("--to", type=DATA, required=True, help="Folder for the bundle.")
-@click.option("--precision", type=click.Choice(["i8", "f32", "both"]), default="both", show_default=True)
-@click.option("--recipe", default="static_wi8_ai8", show_default=True)
+@click.option("--recipe", "names", multiple=True, help="Recipe of a quantization in RUN, or float32; default: float32 and the first that is there.")
 @force_option
 @json_option
-def export(run_folder: Path, to: Path, precision: str, recipe: str, force: bool, as_json: bool) -> None:
+def export(run_folder: Path, to: Path, names: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Write self-contained .tflite files of a RUN: audio in, embedding out, with manifest, model card and NOTICE."""
     from hearlite.export.tflite import export as run_export
+    from hearlite.quantize.recipe import AUTO
     from hearlite.run import open_run
 
     run = open_run(run_folder)
-    wanted = ("i8", "f32") if precision == "both" else (precision,)
-    files = [run_export(run, to=to, precision=item, recipe=recipe, force=force) for item in wanted]
+    # Of two recipes with the same precision the one that `auto` prefers stands for it.
+    found = [name for name in AUTO if (run.quantized(name) / "model.tflite").is_file()][:1]
+    files = [run_export(run, to=to, recipe="" if name == "float32" else name, force=force) for name in names or (*found, "float32")]
     _print([{"file": str(file), "bytes": file.stat().st_size} for file in files], as_json=as_json)
 
 

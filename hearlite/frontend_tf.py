@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from hearlite.frontend import hann, mel_matrix, resize_matrix, smoother_matrix
 from hearlite.spec import AUDIO, FrontendSpec
 
-# Measured in LiteRT on x86, one thread, FFT 400: 0.15 ms with 10 columns, 0.16 with 20 or 25, 0.19 with 40; one folded DFT matmul, one mel and one
-# smoother matrix took 0.24. Largest error on 128 recordings 1.2e-4, 0.9e-4, 1.0e-4, 1.0e-4 (1.3e-4), on full-scale pure tones 1.3e-3, 6e-4, 6e-4, 5e-4.
+# Measured in LiteRT on x86, one thread, FFT 400: 0.15 ms with 10 columns, 0.16 with 20 or 25, 0.19 with 40; 0.24 when DFT, mel and smoother were one
+# matrix each. Largest error on 128 recordings 1.2e-4, 0.9e-4, 1.0e-4, 1.0e-4 (1.3e-4), on full-scale tones 1.3e-3, 6e-4, 6e-4, 5e-4 (2e-4).
 _COLUMNS = 25
 _BANDS = 16
 _BLOCK = 20  # frames, so that a block's triangle and the carries between blocks are both small

@@ -10,10 +10,13 @@ import click
 from hearlite.benchmarks.bench import bench
 from hearlite.dataset import load_dataset
 from hearlite.distill.presets import load_preset
+from hearlite.distill.supply import Supply
 from hearlite.distill.train import distill
+from hearlite.errors import GateError
 from hearlite.export.tflite import export
-from hearlite.quantize.ptq import quantize, recipes
-from hearlite.spec import QuantSpec
+from hearlite.quantize.ptq import quantize
+from hearlite.quantize.recipe import AUTO, recipes
+from hearlite.run import Run
 from hearlite.synth import write_corpus
 from hearlite.teacher import open_teacher
 
@@ -35,8 +38,24 @@ def run_quickstart(
     train = load_preset("quickstart", steps=steps, seed=seed)
     sounds = load_dataset(data, hop_s=DISTILL_HOP_S, events=False)
     run = distill(sounds, teacher=embedder, size=size, train=train, folder=out / "run")
-    quantize(run, recipe=recipes()[QuantSpec.recipe], force=force)
-    files = [export(run, to=out, precision=precision, force=force) for precision in ("i8", "f32")]
+    recipe = quantize_int8(run, force=force)
+    files = [export(run, to=out, recipe=name, force=force) for name in (recipe, "")]
     from hearlite.cli import command_line
 
     return bench(dataset, teacher=embedder, files=files, label_columns=label_columns, out=out, seed=seed, command=command_line())
+
+
+def quantize_int8(run: Run, *, force: bool) -> str:
+    """The first int8 recipe of `auto` that passes its gate; with `force` the last one whether it passes or not. Raises GateError."""
+    known = recipes()
+    names = [name for name in AUTO if known[name].activations == "int8"]
+    for name in names:
+        try:
+            quantize(run, recipe=known[name], training=Supply(run))
+            return name
+        except GateError as error:
+            click.echo(f"{error.message}", err=True)
+            if name == names[-1] and not force:
+                raise
+    quantize(run, recipe=known[names[-1]], training=Supply(run), force=True)
+    return names[-1]

@@ -108,11 +108,13 @@ class StudentSpec:
     blocks: tuple[Block, ...]
     head_channels: int
     frequency: str = "learned"  # before the pooling over time: the head spans all its rows, or "mean": it sees one and they are averaged
+    nonlinearity: str = "relu6"  # or "hard-swish-se", MobileNetV3's with squeeze-excite (arXiv:1905.02244): to compare in float, not made for int8
     embedding_dim: int = 512  # the teacher's; HeAR's is 512 [hear]
 
     def __post_init__(self) -> None:
-        if self.frequency not in ("learned", "mean"):
-            raise UsageError(f"frequency is {self.frequency!r}", "use 'learned' or 'mean'")
+        for name, allowed in (("frequency", ("learned", "mean")), ("nonlinearity", ("relu6", "hard-swish-se"))):
+            if getattr(self, name) not in allowed:
+                raise UsageError(f"{name} is {getattr(self, name)!r}", f"use one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,7 @@ class QuantSpec:
     ranges: str = "mse"  # of int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py; after qat also "learned"
     percentile: float = 99.99  # of "percentile"
     equalize: bool = True  # linear bottlenecks, quantize/equalize.py
+    correct_bias: bool = True  # mean error of each channel, quantize/bias.py
     refit_ridge: float = 0.1  # head refit on the int8 trunk, quantize/refit.py; 0: none
     qat: QatSpec = field(default_factory=QatSpec)
     calibration_clips: int = 512
@@ -253,6 +256,21 @@ class QuantSpec:
     min_centred_cosine: float | None = None  # None: MIN_CENTRED_COSINE of the student's size
 
 
+# How an exported file's numbers are stored, by a recipe's (weights, activations), and what people call it. "f32" is the unquantized one.
+PRECISIONS = {
+    ("float32", "float32"): "f32",
+    ("int8", "int8"): "i8",
+    ("int8", "dynamic"): "d8",
+    ("int8", "float32"): "w8",
+    ("float16", "float32"): "f16",
+}
+PRECISION_NAMES = {
+    "f32": "float32",
+    "i8": "int8",
+    "d8": "int8 weights, dynamic int8 activations",
+    "w8": "int8 weights, float32 activations",
+    "f16": "float16 weights",
+}
 MIN_CENTRED_COSINE = {"tiny": 0.99, "small": 0.995, "base": 0.995}  # of quantized to float32 embeddings, the gate
 
 

@@ -7,8 +7,7 @@ sound was in. Mid-level taps are summed, not concatenated: a concatenation would
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from hearlite.run import Run
 from hearlite.spec import AUDIO, Block, StudentSpec
 
 EMBED_BATCH = 64  # 8 MB of audio
-Norm = Callable[..., Any]  # makes a batch normalization of a name
 
 
 def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchronized: bool = False) -> Any:
@@ -35,16 +33,16 @@ def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchro
     `synchronized`: batch statistics over all replicas that train it. The variables and what they compute after training are the same.
     """
     frames = spec.frontend.frames(AUDIO.clip_samples)
-    norm = functools.partial(layers.BatchNormalization, momentum=batchnorm_momentum, synchronized=synchronized)
+    parts = _Parts(batchnorm_momentum, synchronized, swish=spec.nonlinearity == "hard-swish-se")
     image = layers.Input((frames, spec.frontend.mels, 1), name="image")
-    x = _conv(image, spec.stem_channels, (3, 3), (2, 2), name="stem", norm=norm)
+    x = _conv(image, spec.stem_channels, (3, 3), (2, 2), name="stem", parts=parts)
     pooled = []
     for index, block in enumerate(spec.blocks):
-        x = _block(x, block, name=f"block{index}", norm=norm)
+        x = _block(x, block, name=f"block{index}", parts=parts)
         if block.tap:
             pooled.append((f"tap{index}", x))
     rows = 1 if spec.frequency == "mean" else x.shape[2]  # of frequency that the head sees at once
-    x = _conv(x, spec.head_channels, (1, rows), (1, 1), name="head", norm=norm, padding="valid")  # [n, steps, 1, head]; [n, steps, rows, head]
+    x = _conv(x, spec.head_channels, (1, rows), (1, 1), name="head", parts=parts, padding="valid")  # [n, steps, 1, head]; [n, steps, rows, head]
     pooled.append(("embedding", x))
 
     embedding: Any = None
@@ -55,25 +53,51 @@ def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchro
     return tf_keras.Model(image, embedding, name="network")
 
 
-def _block(x: Any, block: Block, *, name: str, norm: Norm) -> Any:
+@dataclass(frozen=True)
+class _Parts:
+    """What all convolutions of a network share."""
+
+    momentum: float
+    synchronized: bool
+    swish: bool
+
+    def norm(self, x: Any, *, name: str) -> Any:
+        return layers.BatchNormalization(momentum=self.momentum, synchronized=self.synchronized, name=f"{name}_bn")(x)
+
+    def activate(self, x: Any, *, name: str) -> Any:
+        if self.swish:
+            return layers.Multiply(name=f"{name}_swish")([x, layers.ReLU(6.0, name=f"{name}_relu")(x + 3.0) / 6.0])
+        return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+    def excite(self, x: Any, *, name: str) -> Any:
+        """Squeeze-and-excitation with MobileNetV3's reduction by 4; without swish there is none: it breaks streaming and int8 fusion."""
+        if not self.swish:
+            return x
+        channels = x.shape[-1]
+        gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+        gate = layers.Conv2D(channels // 4, 1, activation="relu", name=f"{name}_reduce")(gate)
+        gate = layers.Conv2D(channels, 1, activation="hard_sigmoid", name=f"{name}_excite")(gate)
+        return layers.Multiply(name=f"{name}_gate")([x, gate])
+
+
+def _block(x: Any, block: Block, *, name: str, parts: _Parts) -> Any:
     """Inverted residual, or depthwise-separable when there is no expansion; residual where shape stays."""
-    y = _conv(x, block.expand, (1, 1), (1, 1), name=f"{name}_expand", norm=norm) if block.expand else x
+    y = _conv(x, block.expand, (1, 1), (1, 1), name=f"{name}_expand", parts=parts) if block.expand else x
     y = layers.DepthwiseConv2D(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")(y)
-    y = norm(name=f"{name}_depthwise_bn")(y)
-    y = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(y)
+    y = parts.activate(parts.norm(y, name=f"{name}_depthwise"), name=f"{name}_depthwise")
+    y = parts.excite(y, name=f"{name}_depthwise")
     y = layers.Conv2D(block.out, 1, use_bias=False, name=f"{name}_project")(y)
-    y = norm(name=f"{name}_project_bn")(y)
+    y = parts.norm(y, name=f"{name}_project")
     if not block.expand:
-        return layers.ReLU(6.0, name=f"{name}_project_relu")(y)
+        return parts.activate(y, name=f"{name}_project")
     if y.shape[1:] == x.shape[1:]:
         return layers.Add(name=f"{name}_residual")([x, y])
     return y
 
 
-def _conv(x: Any, channels: int, kernel: tuple[int, int], stride: tuple[int, int], *, name: str, norm: Norm, padding: str = "same") -> Any:
+def _conv(x: Any, channels: int, kernel: tuple[int, int], stride: tuple[int, int], *, name: str, parts: _Parts, padding: str = "same") -> Any:
     x = layers.Conv2D(channels, kernel, stride, padding, use_bias=False, name=name)(x)
-    x = norm(name=f"{name}_bn")(x)
-    return layers.ReLU(6.0, name=f"{name}_relu")(x)
+    return parts.activate(parts.norm(x, name=name), name=name)
 
 
 def with_frontend(network: Any, spec: StudentSpec) -> Any:

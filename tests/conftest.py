@@ -117,7 +117,7 @@ def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bund
     from hearlite.export.tflite import export
 
     to = tmp_path_factory.mktemp("bundle")
-    return Bundles(i8=export(quantized_run, to=to, precision="i8"), f32=export(quantized_run, to=to, precision="f32"))
+    return Bundles(i8=export(quantized_run, to=to, recipe=QuantSpec.recipe), f32=export(quantized_run, to=to))
 
 
 @pytest.fixture(scope="session")

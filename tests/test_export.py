@@ -17,7 +17,7 @@ from hearlite.audio import from_int16
 from hearlite.bundle import METADATA_NAME, describe, open_bundle, read_manifest
 from hearlite.check import check_embedder, require
 from hearlite.distill.targets import Targets
-from hearlite.errors import GateError, InputError, UsageError
+from hearlite.errors import GateError, InputError
 from hearlite.export.tflite import export
 from hearlite.fake_hear import VitSize, build_hear_like_saved_model
 from hearlite.flatbuffer import read_metadata, summarize
@@ -116,21 +116,22 @@ def test_targets_lead_back_to_the_teacher(bundle: Bundles, quantized_run: Run) -
 
 
 def test_exporting_again_gives_the_same_bytes(bundle: Bundles, quantized_run: Run, tmp_path: Path) -> None:
-    for precision in ("i8", "f32"):
-        again = export(quantized_run, to=tmp_path, precision=precision)
-        assert again.read_bytes() == getattr(bundle, precision).read_bytes()
-        export(quantized_run, to=tmp_path, precision=precision)  # over itself: the same file is no other file
+    for first, recipe in ((bundle.i8, QuantSpec.recipe), (bundle.f32, "")):
+        again = export(quantized_run, to=tmp_path, recipe=recipe)
+        assert again.name == first.name
+        assert again.read_bytes() == first.read_bytes()
+        export(quantized_run, to=tmp_path, recipe=recipe)  # over itself: the same file is no other file
 
 
 def test_another_file_is_not_overwritten(quantized_run: Run, bundle: Bundles, tmp_path: Path) -> None:
     path = tmp_path / bundle.i8.name
     path.write_bytes(b"someone's work")
     with pytest.raises(InputError, match="is there already and differs") as caught:
-        export(quantized_run, to=tmp_path, precision="i8")
+        export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe)
     assert "--force" in caught.value.hint
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == b"someone's work"
-    export(quantized_run, to=tmp_path, precision="i8", force=True)
+    export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe, force=True)
     read_manifest(path)
 
 
@@ -176,19 +177,17 @@ def test_describe(copy: Bundles) -> None:
 
 def test_export_without_quantization_says_what_to_run(tiny_run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not quantized by other") as caught:
-        export(tiny_run, to=tmp_path, precision="i8", recipe="other")
+        export(tiny_run, to=tmp_path, recipe="other")
     assert f"hearlite quantize {tiny_run.folder}" in caught.value.hint
-    with pytest.raises(UsageError, match="'f16'"):
-        export(tiny_run, to=tmp_path, precision="f16")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_gate_is_not_exported(quantized_run: Run, tmp_path: Path) -> None:
     run = marked_as_failed(quantized_run, tmp_path / "run")
     with pytest.raises(GateError, match="failed its gate"):
-        export(run, to=tmp_path / "out", precision="i8")
+        export(run, to=tmp_path / "out", recipe=QuantSpec.recipe)
     assert not (tmp_path / "out").exists()
-    model = export(run, to=tmp_path / "out", precision="i8", force=True)
+    model = export(run, to=tmp_path / "out", recipe=QuantSpec.recipe, force=True)
     inside = read_metadata(model.read_bytes(), METADATA_NAME)
     assert read_manifest(model).gate_passed is False
     assert inside is not None
@@ -201,9 +200,9 @@ def test_a_file_that_fails_its_self_test_is_not_exported(quantized_run: Run, tmp
 
     monkeypatch.setitem(hearlite.check.TOLERANCE, "i8", -1.0)  # nothing can pass
     with pytest.raises(GateError, match="checks"):
-        export(quantized_run, to=tmp_path / "out", precision="i8")
+        export(quantized_run, to=tmp_path / "out", recipe=QuantSpec.recipe)
     assert not (tmp_path / "out").exists()
-    model = export(quantized_run, to=tmp_path / "out", precision="i8", force=True)
+    model = export(quantized_run, to=tmp_path / "out", recipe=QuantSpec.recipe, force=True)
     inside = read_metadata(model.read_bytes(), METADATA_NAME)
     assert read_manifest(model).gate_passed is False
     assert inside is not None
@@ -227,7 +226,7 @@ def test_hears_terms_travel_with_a_student_of_hear(quantized_run: Run, tmp_path:
     teacher = open_teacher(f"hear:{tmp_path / 'hear'}").info
     assert teacher.notice == HEAR_NOTICE
     run = dataclasses.replace(quantized_run, spec=dataclasses.replace(quantized_run.spec, teacher=teacher))
-    model = export(run, to=tmp_path / "out", precision="i8")
+    model = export(run, to=tmp_path / "out", recipe=QuantSpec.recipe)
     notice = model.with_name(f"{model.stem}.NOTICE.txt").read_text()
     assert HEAR_NOTICE in notice
     assert teacher.licence in notice

@@ -1,0 +1,31 @@
+"""What quantization-aware distillation needs of this stage: the same batches and the same loss again. The command line hands it to quantize."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.distill.data import Batches
+from hearlite.distill.losses import DistillationLoss
+from hearlite.distill.targets import Targets
+from hearlite.records import read_records
+from hearlite.run import Run
+
+
+class Supply:
+    """Batches and loss of a finished run, from its folder alone."""
+
+    def __init__(self, run: Run) -> None:
+        train = run.spec.train
+        targets = Targets.load(run.targets)
+        self._batches = Batches(read_records(run.records), targets=targets, batch_size=train.batch_size, seed=train.seed, clips=train.clips)
+        self._loss = DistillationLoss(train.loss, targets)
+
+    def batch(self, step: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """PCM `[n, clip_samples]` and targets `[n, dim]` of a step."""
+        return self._batches.at(step)
+
+    def loss(self, prediction: Any, target: Any) -> Any:
+        return self._loss(prediction, target)
