@@ -248,7 +248,6 @@ class QuantSpec:
     ranges: str = "mse"  # of int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py; after qat also "learned"
     percentile: float = 99.99  # of "percentile"
     equalize: bool = True  # linear bottlenecks, quantize/equalize.py
-    correct_bias: bool = True  # mean error of each channel, quantize/bias.py
     refit_ridge: float = 0.1  # head refit on the int8 trunk, quantize/refit.py; 0: none
     qat: QatSpec = field(default_factory=QatSpec)
     calibration_clips: int = 512

@@ -89,13 +89,6 @@ class Graph:
         else:
             self.model.buffers[tensor.buffer] = buffer
 
-    def shift_int32(self, index: int, shift: NDArray[np.float64]) -> None:
-        """Add `shift`, in the unit of the tensor's scales, to an int32 constant: an int8 layer's bias."""
-        tensor = self.graph.tensors[index]
-        values = np.frombuffer(bytes(bytearray(self.model.buffers[tensor.buffer].data)), dtype=np.int32)
-        steps = np.round(shift / np.asarray(tensor.quantization.scale, dtype=np.float64)).astype(np.int32)
-        self.model.buffers[tensor.buffer].data = np.frombuffer((values + steps).tobytes(), np.uint8)
-
     def drop_unused_buffers(self) -> None:
         """Empty the buffers that no tensor and no metadata holds any more, so that they take no room in the file."""
         used = {int(tensor.buffer) for tensor in self.graph.tensors} | {int(entry.buffer) for entry in self.model.metadata or []}

@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from small import SMALL, run_file, small_images, small_network
+from small import run_file, small_images, small_network
 
 pytest.importorskip("tensorflow")
 
 from hearlite.convert import convert_network, quantize_calibrated
 from hearlite.errors import InputError
-from hearlite.quantize.graph import Graph, Probe, dequantize, short_name, tensors_by_name
+from hearlite.quantize.graph import Graph, short_name
 from hearlite.quantize.ranges import choose_range, measure
 from hearlite.quantize.refit import find_head, refit
 from hearlite.quantize.static import quantize_static
@@ -40,7 +40,7 @@ def test_the_head_is_the_linear_layers_that_sum_up(network: bytes) -> None:
 
 def test_it_comes_closer_on_unseen_images(network: bytes) -> None:
     images, unseen = list(small_images(64, seed=2)), small_images(32, seed=3)
-    narrow = dataclasses.replace(QuantSpec(), ranges="percentile", percentile=95.0, equalize=False, correct_bias=False)
+    narrow = dataclasses.replace(QuantSpec(), ranges="percentile", percentile=95.0, equalize=False)
     wanted = run_file(network, unseen)
     error = {}
     for ridge in (0.0, 0.01):
@@ -71,23 +71,3 @@ def test_a_network_without_such_a_head() -> None:
     flat = tf_keras.layers.GlobalAveragePooling2D()(tf_keras.layers.Conv2D(4, 3)(image))
     with pytest.raises(InputError, match="no head to refit"):
         find_head(Graph(convert_network(tf_keras.Model(image, flat))))
-
-
-def test_bias_correction_takes_off_the_mean_error(network: bytes) -> None:
-    images, unseen = list(small_images(32, seed=2)), small_images(16, seed=3)
-    narrow = dataclasses.replace(QuantSpec(), ranges="percentile", percentile=95.0, equalize=False, refit_ridge=0.0)
-    graph = Graph(network)
-    (head,) = [graph.tensor_name(node.output) for node in graph.layers if short_name(graph.tensor_name(node.output)) == "head"]
-
-    def mean(model: bytes) -> np.ndarray:
-        tensor = tensors_by_name(model)[head]
-        probe = Probe(model, (tensor.index,))
-        return np.mean(
-            [dequantize(probe(image[None])[tensor.index], tensor).reshape(-1, SMALL.head_channels).mean(axis=0) for image in unseen], axis=0
-        )
-
-    before, after = (
-        float(np.abs(mean(quantize_static(network, images, recipe=dataclasses.replace(narrow, correct_bias=on)).network) - mean(network)).mean())
-        for on in (False, True)
-    )
-    assert after < 0.5 * before
