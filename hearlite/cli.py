@@ -89,15 +89,23 @@ def distill(
     as_json: bool,
 ) -> None:
     """Train a student on the recordings of DATA (folder or manifest CSV) to give the teacher's embeddings; no labels are used."""
+    from hearlite.check import check_embedder, require
     from hearlite.dataset import load_dataset
     from hearlite.distill.presets import load_preset
     from hearlite.distill.train import distill as run_distill
+    from hearlite.records import read_records
+    from hearlite.student import StudentEmbedder
     from hearlite.teacher import open_teacher
 
     dataset = load_dataset(data, hop_s=hop_s, events=events_only)
     train = load_preset(size, config=config, steps=steps, seed=seed)
-    _report_dataset(dataset)
+    finished = (folder / "weights.npz").is_file()
     run = run_distill(dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=records)
+    if finished:
+        click.echo(f"{folder} is finished already: nothing to do", err=True)
+    made = read_records(run.records)
+    _report_dataset(dataset, skipped=made.skipped, silent=made.silent)
+    require(check_embedder(StudentEmbedder(run), precision="f32"), what=f"the student of {folder}")
     metrics = json.loads(run.metrics.read_text())
     _print({"run": str(folder), **metrics}, as_json=as_json)
 
@@ -109,10 +117,14 @@ def distill(
 @json_option
 def quantize(run_folder: Path, recipe: str, force: bool, as_json: bool) -> None:
     """Make the int8 network of a finished RUN and compare it with the float32 one, through both files."""
+    from hearlite.check import check_embedder, require
     from hearlite.distill.supply import Supply
     from hearlite.quantize.ptq import quantize as run_quantize
-    from hearlite.quantize.ptq import quantize_auto, recipes
+    from hearlite.quantize.ptq import quantize_auto
+    from hearlite.quantize.recipe import recipes
     from hearlite.run import open_run
+    from hearlite.runtime import TfliteEmbedder
+    from hearlite.spec import PRECISIONS
 
     known, run = recipes(), open_run(run_folder)
     if recipe == "auto":
@@ -124,6 +136,9 @@ def quantize(run_folder: Path, recipe: str, force: bool, as_json: bool) -> None:
         folder = run_quantize(run, recipe=known[recipe], force=force, training=Supply(run) if known[recipe].qat.fraction else None)
     else:
         raise UsageError(f"recipe is {recipe!r}", f"use auto or one of {', '.join(known)}")
+    checks = check_embedder(TfliteEmbedder(folder / "model.tflite"), precision=PRECISIONS[known[recipe].weights, known[recipe].activations])
+    if not force:
+        require(checks, what=str(folder / "model.tflite"))
     compared = json.loads((folder / "compare.json").read_text())
     shown = {key: compared[key] for key in ("minimum_centred_cosine", "passed")}
     worst = [f"{layer['layer']}: {layer['snr_db']:.1f} dB, {layer['cause']}" for layer in compared["worst_layers"]]
@@ -207,8 +222,9 @@ def embed(data: Path, model: str, out: Path, framing: str, hop_s: float, as_json
     from hearlite.teacher import open_teacher
 
     dataset = load_dataset(data, hop_s=hop_s, framing=framing)
-    _report_dataset(dataset)
-    _print(embed_dataset(dataset, embedder=open_teacher(model), out=out), as_json=as_json)
+    result, skipped = embed_dataset(dataset, embedder=open_teacher(model), out=out)
+    _report_dataset(dataset, skipped=skipped, silent=result["silent"])
+    _print(result, as_json=as_json)
 
 
 @cli.command()
@@ -282,10 +298,13 @@ def _fail(message: str, hint: str, code: int) -> None:
     sys.exit(code)
 
 
-def _report_dataset(dataset: Any) -> None:
+def _report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0) -> None:
+    """What a user should know about the recordings, on stderr: notes, silence, and everything that was skipped."""
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
-    for item in dataset.skipped:
+    if silent:
+        click.echo(f"warning: {silent} clips are silent; they are embedded all the same, check those recordings", err=True)
+    for item in (*dataset.skipped, *skipped):
         click.echo(f"skipped: {item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}", err=True)
 
 

@@ -20,8 +20,8 @@ BATCH = 32
 Item = TypeVar("Item")
 
 
-def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> dict[str, Any]:
-    """Write `out` with the vector of every readable clip; clips that occur twice are embedded once. Returns counts and what was skipped."""
+def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[dict[str, Any], list[Skipped]]:
+    """Write `out` with the vector of every readable clip; clips that occur twice are embedded once. Returns counts, and what was skipped here."""
     vectors: dict[str, Any] = {}
     skipped: list[Skipped] = []
     silent = done = 0
@@ -38,13 +38,14 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> dict[st
     if not vectors:
         raise InputError(f"{dataset.name}: no clip could be read", skipped[0].reason if skipped else "")
     write_embeddings(out, list(vectors), np.stack(list(vectors.values())), info=embedder.info)
-    return {
+    counts = {
         "file": str(out),
         "clips": len(vectors),
         "dim": embedder.info.dim,
         "silent": silent,
         "skipped": [{"file": item.file, "row": item.row, "reason": item.reason} for item in (*dataset.skipped, *skipped)],
     }
+    return counts, skipped
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

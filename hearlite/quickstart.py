@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hearlite.benchmarks.bench import bench
+from hearlite.check import check_embedder, require
 from hearlite.dataset import load_dataset
 from hearlite.distill.presets import load_preset
 from hearlite.distill.supply import Supply
@@ -16,7 +17,9 @@ from hearlite.errors import GateError
 from hearlite.export.tflite import export
 from hearlite.quantize.ptq import quantize
 from hearlite.quantize.recipe import AUTO, recipes
+from hearlite.records import read_records
 from hearlite.run import Run
+from hearlite.student import StudentEmbedder
 from hearlite.synth import write_corpus
 from hearlite.teacher import open_teacher
 
@@ -38,6 +41,9 @@ def run_quickstart(
     train = load_preset("quickstart", steps=steps, seed=seed)
     sounds = load_dataset(data, hop_s=DISTILL_HOP_S, events=False)
     run = distill(sounds, teacher=embedder, size=size, train=train, folder=out / "run")
+    require(check_embedder(StudentEmbedder(run), precision="f32"), what="the float32 student")
+    for skipped in read_records(run.records).skipped:
+        click.echo(f"skipped: {skipped.file}: {skipped.reason}", err=True)
     recipe = quantize_int8(run, force=force)
     files = [export(run, to=out, recipe=name, force=force) for name in (recipe, "")]
     from hearlite.cli import command_line
