@@ -19,7 +19,7 @@ from hearlite import __version__
 from hearlite.errors import HearliteError, MissingExtraError, UsageError
 
 BUG_EXIT = 1
-EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat"}
+EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat", "ray": "cluster"}
 DATA = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
 teacher_option = click.option(
@@ -74,6 +74,7 @@ def quickstart(
 @click.option("--records", type=DATA, help="Folder of the record cache, to share it between runs; default: inside the run.")
 @click.option("--hop", "hop_s", type=float, default=1.0, show_default=True, help="Seconds between windows.")
 @click.option("--events-only", is_flag=True, help="Learn from the manifest's annotated events only, not from whole recordings.")
+@click.option("--actors", type=click.IntRange(min=0), default=0, show_default=True, help="Make the records by this many Ray actors; 0: here.")
 @json_option
 def distill(
     data: Path,
@@ -86,6 +87,7 @@ def distill(
     records: Path | None,
     hop_s: float,
     events_only: bool,
+    actors: int,
     as_json: bool,
 ) -> None:
     """Train a student on the recordings of DATA (folder or manifest CSV) to give the teacher's embeddings; no labels are used."""
@@ -100,6 +102,16 @@ def distill(
     dataset = load_dataset(data, hop_s=hop_s, events=events_only)
     train = load_preset(size, config=config, steps=steps, seed=seed)
     finished = (folder / "weights.npz").is_file()
+    if "TF_CONFIG" in os.environ:  # several processes: TensorFlow must know before a teacher uses it
+        from hearlite.distill.distribute import strategy
+
+        strategy()
+    if actors and not finished:
+        from hearlite.cluster import write_records_on_ray
+        from hearlite.records import Views
+
+        views = Views(train.views, spec=train.view)
+        write_records_on_ray(dataset, teacher=teacher, folder=records or folder / "records", views=views, actors=actors)
     run = run_distill(dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=records)
     if finished:
         click.echo(f"{folder} is finished already: nothing to do", err=True)
