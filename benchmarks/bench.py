@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,10 +21,10 @@ from hearlite.benchmarks.results import collect, write_results
 from hearlite.benchmarks.schema import DatasetInfo, Latency, ModelInfo, Results
 from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
 from hearlite.bundle import Manifest, open_bundle
-from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips
+from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
 from hearlite.embed import BATCH, batched
 from hearlite.embedder import Embedder
-from hearlite.errors import InputError
+from hearlite.errors import InputError, UsageError
 from hearlite.files import sha256_of
 from hearlite.flatbuffer import summarize
 from hearlite.progress import progress
@@ -61,6 +62,11 @@ def bench(
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
     bundles = [(path, *open_bundle(path, threads=threads)) for path in files]
+    names = [manifest.name for _, _, manifest in bundles]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench")
+    for _, _, manifest in bundles:
+        _require_unheard(manifest, dataset)
     embedders: dict[str, Embedder] = {TEACHER: teacher, **{manifest.name: embedder for _, embedder, manifest in bundles}}
     if teacher.info.kind != SPECTRAL:
         embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?
@@ -87,6 +93,17 @@ def bench(
     write_results(results, out / "results.json")
     write_report(out / "results.json", out / "report.html")
     return summary(results, out)
+
+
+def _require_unheard(manifest: Manifest, dataset: Dataset) -> None:
+    """Refuse test subjects that the student was distilled on. Subjects are compared by the hashes in the manifest, so by their names."""
+    heard = set(manifest.dataset.heard)
+    leaking = sorted({clip.subject for clip in dataset.clips if clip.split == "test" and subject_hash(clip.subject) in heard})
+    if leaking:
+        raise InputError(
+            f"{manifest.name} was distilled on {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
+            "use the split that it was distilled with: the same manifest, or a split column",
+        )
 
 
 def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded:
@@ -186,7 +203,10 @@ def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
 def _latency(teacher: Embedder, bundles: Sequence[tuple[Path, Embedder, Manifest]], *, threads: int, seed: int) -> list[Latency]:
     candidates = []
     if teacher.info.kind != "embeddings":  # those only look up clips that they know
-        candidates.append(Candidate(TEACHER, _runtime(teacher), lambda: teacher.embed))
+        own_threads = (
+            (os.cpu_count() or 1) if teacher.info.kind in ("hear", "saved-model") else 1
+        )  # TensorFlow takes all; the others were opened with one
+        candidates.append(Candidate(TEACHER, _runtime(teacher), lambda: teacher.embed, own_threads))
     candidates += [file_candidate(manifest.name, path, threads=threads) for path, _, manifest in bundles]
     return measure_candidates(candidates, runs=LATENCY_RUNS, threads=threads, seed=seed)
 

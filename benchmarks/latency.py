@@ -31,6 +31,7 @@ class Candidate:
     name: str
     runtime: str  # name and version
     load: Callable[[], Run]
+    threads: int = 0  # that it runs on, when it is not the number asked for
 
 
 def measure(files: Mapping[str, Path], *, runs: int = 50, threads: int = 1, warmup: int = 5, seed: int = 0) -> list[Latency]:
@@ -131,7 +132,7 @@ def _summary(
         model=candidate.name,
         device=device,
         runtime=candidate.runtime,
-        threads=threads,
+        threads=candidate.threads or threads,
         runs=len(own_ms),
         date=date,
         median_ms=median,

@@ -19,7 +19,7 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-from hearlite.dataset import Dataset
+from hearlite.dataset import Dataset, subject_hash
 from hearlite.distill.augment import Augment
 from hearlite.distill.data import Batch, Batches, Examples, teacher_vectors, val_examples
 from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker
@@ -222,7 +222,14 @@ def distill_student(
     The processes of TF_CONFIG call it with the same arguments and a folder that they share. All make records, the chief writes the rest.
     """
     train_clips = [clip for clip in dataset.clips if clip.split == "train"]
-    info = DatasetInfo(dataset.name, dataset.sha256, len(train_clips), len({clip.subject for clip in train_clips}), dataset.synthetic)
+    info = DatasetInfo(
+        name=dataset.name,
+        sha256=dataset.sha256,
+        train_clips=len(train_clips),
+        train_subjects=len({clip.subject for clip in train_clips}),
+        synthetic=dataset.synthetic,
+        heard=tuple(sorted({subject_hash(clip.subject) for clip in dataset.clips if clip.split != "test"})),
+    )
     records_name = "records" if records_folder is None else str(records_folder.resolve())
     run = create_run(folder, RunSpec(student, train, teacher.info, info, records_name))
     if run.weights.is_file():

@@ -13,7 +13,7 @@ from hearlite.check import TOLERANCE
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
-from hearlite.flatbuffer import summarize
+from hearlite.flatbuffer import read_metadata, summarize
 from hearlite.run import DatasetInfo
 from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec, from_dict, to_dict
@@ -39,7 +39,7 @@ class Manifest:
     hearlite: str  # version that wrote it
     name: str  # of the .tflite, without folder
     size: str
-    precision: str  # f32 | i8
+    precision: str  # one of spec.PRECISION_NAMES
     signature: str
     input: str  # float32 [1, clip_samples] in [-1, 1)
     output: str  # float32 [1, dim]
@@ -98,6 +98,9 @@ def read_manifest(model: Path) -> Manifest:
         raise InputError(f"{path}: its audio is {manifest.audio}", f"this version feeds {AUDIO}")
     if sha256_of(model) != manifest.tflite_sha256:
         raise InputError(f"{model}: its sha256 is not the manifest's", "the two files belong to different exports, or the .tflite is damaged")
+    inside = read_metadata(model.read_bytes(), METADATA_NAME)
+    if inside != manifest.inside():
+        raise InputError(f"{path}: it is not what {model.name} says of itself", "the manifest was edited; export the file again")
     return manifest
 
 

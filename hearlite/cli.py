@@ -128,7 +128,7 @@ def distill(
 @force_option
 @json_option
 def quantize(run_folder: Path, recipe: str, force: bool, as_json: bool) -> None:
-    """Make the int8 network of a finished RUN and compare it with the float32 one, through both files."""
+    """Quantize the network of a finished RUN, to int8 where that passes its gate, and compare with the float32 one through both files."""
     from hearlite.check import check_embedder, require
     from hearlite.distill.supply import Supply
     from hearlite.quantize.ptq import quantize as run_quantize
@@ -160,7 +160,7 @@ def quantize(run_folder: Path, recipe: str, force: bool, as_json: bool) -> None:
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=DATA)
 @click.option("--to", type=DATA, required=True, help="Folder for the bundle.")
-@click.option("--recipe", "names", multiple=True, help="Recipe of a quantization in RUN, or float32; default: float32 and the first that is there.")
+@click.option("--recipe", "names", multiple=True, help="A recipe of RUN, or float32; default: float32 and the first that passed.")
 @force_option
 @json_option
 def export(run_folder: Path, to: Path, names: tuple[str, ...], force: bool, as_json: bool) -> None:
@@ -171,7 +171,9 @@ def export(run_folder: Path, to: Path, names: tuple[str, ...], force: bool, as_j
 
     run = open_run(run_folder)
     # Of two recipes with the same precision the one that `auto` prefers stands for it.
-    found = [name for name in AUTO if (run.quantized(name) / "model.tflite").is_file()][:1]
+    there = [name for name in AUTO if (run.quantized(name) / "model.tflite").is_file()]
+    passed = [name for name in there if json.loads((run.quantized(name) / "compare.json").read_text())["passed"]]
+    found = (passed or there)[:1]
     files = [run_export(run, to=to, recipe="" if name == "float32" else name, force=force) for name in names or (*found, "float32")]
     _print([{"file": str(file), "bytes": file.stat().st_size} for file in files], as_json=as_json)
 
@@ -288,6 +290,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, which is no error
         sys.exit(0)
+    except OSError as error:
+        _fail(
+            f"{error.filename or 'a file'}: {error.strerror or error}",
+            "check that the path exists, is not a folder or file in the way, and may be written",
+            3,
+        )
+    except UnicodeEncodeError as error:
+        _fail(f"a file name can't be written as UTF-8: {error.object!r}", "rename it", 3)
     except Exception as error:
         package = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if package in EXTRAS:

@@ -164,6 +164,11 @@ def split_of(subject: str, *, seed: int = 0) -> str:
     return SPLITS[-1]
 
 
+def subject_hash(subject: str) -> str:
+    """12 hex digits of a subject's sha256: enough to tell whether a student has heard somebody, without naming them."""
+    return hashlib.sha256(subject.encode(errors="surrogatepass")).hexdigest()[:12]
+
+
 def clip_id(pcm: NDArray[np.int16]) -> str:
     """A clip's identity: 32 hex digits of the sha256 of its little-endian int16 samples. Never a file name or a position."""
     if pcm.dtype != np.int16:

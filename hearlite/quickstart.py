@@ -15,6 +15,7 @@ from hearlite.distill.supply import Supply
 from hearlite.distill.train import distill
 from hearlite.errors import GateError
 from hearlite.export.tflite import export
+from hearlite.files import read_json
 from hearlite.quantize.ptq import quantize
 from hearlite.quantize.recipe import AUTO, recipes
 from hearlite.records import read_records
@@ -52,16 +53,19 @@ def run_quickstart(
 
 
 def quantize_int8(run: Run, *, force: bool) -> str:
-    """The first int8 recipe of `auto` that passes its gate; with `force` the last one whether it passes or not. Raises GateError."""
+    """The first int8 recipe of `auto` that passes its gate; with `force` the nearest to float32, whether it passes or not. Raises GateError."""
     known = recipes()
     names = [name for name in AUTO if known[name].activations == "int8"]
+    cosines: dict[str, float] = {}
     for name in names:
         try:
             quantize(run, recipe=known[name], training=Supply(run))
             return name
         except GateError as error:
-            click.echo(f"{error.message}", err=True)
+            click.echo(error.message, err=True)
+            cosines[name] = read_json(run.quantized(name) / "compare.json")["comparison"]["centred_cosine"]
             if name == names[-1] and not force:
                 raise
-    quantize(run, recipe=known[names[-1]], training=Supply(run), force=True)
-    return names[-1]
+    nearest = max(cosines, key=cosines.__getitem__)
+    quantize(run, recipe=known[nearest], training=Supply(run), force=True)
+    return nearest

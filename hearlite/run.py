@@ -7,7 +7,7 @@ weights.npz    the finished network, float32, by variable name; its presence mea
 history.csv    one row a checkpoint
 metrics.json   figures on validation subjects
 records/       clips and teacher vectors (or elsewhere, see spec.json)
-<recipe>/      one folder for each quantization: network.tflite, recipe.json, calibration.json, compare.json
+<recipe>/      one folder for each quantization: model.tflite, recipe.json, calibration.json, compare.json
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class DatasetInfo:
     train_clips: int
     train_subjects: int
     synthetic: bool
+    heard: tuple[str, ...] = ()  # hashes of the training and validation subjects, who can be no test subjects
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.embedder import Clips, Embedder, EmbedderInfo, Embeddings, as_clips
-from hearlite.embeddings_file import EmbeddingsTeacher
 from hearlite.errors import UsageError
 from hearlite.frontend import frontend_numpy
 from hearlite.runtime import TfliteEmbedder
@@ -50,6 +49,8 @@ def open_teacher(text: str, *, threads: int | None = None) -> Embedder:
         path, _, output = rest.partition("#")
         return TfliteEmbedder(path, output=output or None, threads=threads or 1)
     if kind == "embeddings" and rest:
+        from hearlite.embeddings_file import EmbeddingsTeacher  # pyarrow takes a quarter of a second to load
+
         return EmbeddingsTeacher(rest)
     raise _malformed(text)
 

@@ -224,3 +224,9 @@ def test_names_that_are_no_text_can_be_printed(capsys: pytest.CaptureFixture[str
     odd: Any = {"value": float("nan")}
     with pytest.raises(ValueError, match="JSON"):
         _print(odd, as_json=True)  # NaN is no JSON: whoever made it must say null
+
+
+def test_a_path_that_cannot_be_written_is_bad_input(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert run("embed", corpus, "--out", tmp_path / "file" / "x.parquet") == 3
+    assert "bug" not in capsys.readouterr().err

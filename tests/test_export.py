@@ -14,7 +14,7 @@ from conftest import Bundles
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
-from hearlite.bundle import METADATA_NAME, describe, open_bundle, read_manifest
+from hearlite.bundle import METADATA_NAME, describe, manifest_path, open_bundle, read_manifest
 from hearlite.check import check_embedder, require
 from hearlite.distill.targets import Targets
 from hearlite.errors import GateError, InputError
@@ -236,3 +236,14 @@ def test_hears_terms_travel_with_a_student_of_hear(quantized_run: Run, tmp_path:
     card = model.with_suffix(".md").read_text()
     assert teacher.licence in card
     assert "stand-in" not in card
+
+
+def test_an_edited_manifest_is_refused(bundle: Bundles, tmp_path: Path) -> None:
+    model = tmp_path / bundle.i8.name
+    model.write_bytes(bundle.i8.read_bytes())
+    data = json.loads(manifest_path(bundle.i8).read_text())
+    manifest_path(model).write_text(json.dumps(data))
+    read_manifest(model)
+    manifest_path(model).write_text(json.dumps({**data, "licence": "CC0-1.0"}))
+    with pytest.raises(InputError, match="not what"):
+        read_manifest(model)
