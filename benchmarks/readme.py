@@ -59,6 +59,7 @@ def _table(name: str, results: Results) -> str:
         lines.append(
             "\n".join(f"`{model.name}`: {latency[model.name].runtime}." for model in results.models if model.name in latency and model.kind == "i8")
         )
+    lines += [f"\n**{note}.**" for note in results.notes if "quality gate" in note]
     return "\n".join(lines) + "\n"
 
 

@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hearlite.benchmarks.report import auroc_text, bytes_text, difference_text, ms_text, percent_text, times_text, write_report
+from hearlite.benchmarks.plots import MARKERS
+from hearlite.benchmarks.report import _SYMBOLS, KIND_NAMES, auroc_text, bytes_text, difference_text, ms_text, percent_text, times_text, write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
-from hearlite.benchmarks.schema import Counts, Curve, DatasetInfo, Estimate, Latency, ModelInfo, ProbeResults, Score, TaskResult
+from hearlite.benchmarks.schema import KINDS, Counts, Curve, DatasetInfo, Estimate, Latency, ModelInfo, ProbeResults, Score, TaskResult
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError, UsageError
@@ -293,3 +294,8 @@ def test_formats():
     ]
     assert [times_text(ratio) for ratio in (758.4, 1.38, 0.8, 12_345)] == ["758×", "1.4×", "0.80×", "12\u202f345×"]
     assert [ms_text(value) for value in (1.1049, 20.14, 0.012345, 1234.5)] == ["1.10", "20.1", "0.0123", "1234"]
+
+
+def test_every_kind_of_model_has_a_mark_a_symbol_and_a_name() -> None:
+    assert set(MARKERS) == set(KINDS) == set(KIND_NAMES)
+    assert set(MARKERS.values()) == set(_SYMBOLS)
