@@ -13,7 +13,7 @@ from typing import Any
 from hearlite.benchmarks.schema import Curve, Estimate
 
 # By kind of model: colour is never the only difference.
-MARKERS = {"teacher": "o", "f32": "s", "i8": "D", "d8": "d", "w8": "p", "f16": "h", "peer": "^", "baseline": "x"}
+MARKERS = {"teacher": "o", "f32": "s", "i8": "D", "d8": "v", "w8": "<", "f16": ">", "peer": "^", "baseline": "x"}
 SERIES_COLOURS = 6  # --s0 ... --s5 in the template, then they repeat
 _INK, _GRID, _BASELINE = "#0a0b01", "#0a0b02", "#0a0b03"  # stand-ins that no theme has; replaced by what CSS decides in light and dark
 _CSS = {_INK: "currentColor", _GRID: "var(--grid)", _BASELINE: "var(--baseline)"} | {f"#0a0c{k:02x}": f"var(--s{k})" for k in range(SERIES_COLOURS)}

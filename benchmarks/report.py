@@ -16,7 +16,7 @@ from hearlite.spec import PRECISION_NAMES
 
 STUDENT_NAMES = {kind: f"student, {name}" for kind, name in PRECISION_NAMES.items()}
 KIND_NAMES = {"teacher": "teacher", "peer": "peer", "baseline": "baseline", **STUDENT_NAMES}
-_SYMBOLS = {"o": "●", "s": "■", "D": "◆", "d": "⬧", "p": "⬟", "h": "⬢", "^": "▲", "x": "×"}  # of MARKERS, for the legend
+_SYMBOLS = {"o": "●", "s": "■", "D": "◆", "v": "▼", "<": "◀", ">": "▶", "^": "▲", "x": "×"}  # of MARKERS, for the legend
 _TEMPLATES = Path(__file__).parent / "templates"
 _ROC_TASKS = 9  # small multiples; the table has all tasks
 _DOT_TASKS = 24  # more would be a poster
