@@ -92,7 +92,7 @@ def bench(
     )
     write_results(results, out / "results.json")
     write_report(out / "results.json", out / "report.html")
-    return summary(results, out)
+    return {**summary(results, out), **{f"file {manifest.precision}": str(path) for path, _, manifest in bundles}}
 
 
 def _require_unheard(manifest: Manifest, dataset: Dataset) -> None:
@@ -159,9 +159,7 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
         if time:
             text += f", {time.median_ms:.2f} ms"
         rows[score.model] = text
-    return {**rows, "tasks": len(results.tasks), "report": str(out / "report.html"), "results": str(out / "results.json")} | {
-        f"file {model.kind}": model.file for model in results.models if model.file and model.kind in ("i8", "f32")
-    }
+    return {**rows, "tasks": len(results.tasks), "report": str(out / "report.html"), "results": str(out / "results.json")}
 
 
 def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:

@@ -59,6 +59,7 @@ def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert ended.value.code == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["tasks"] == 1
+    assert all(Path(printed[key]).is_file() for key in ("file i8", "file f32", "report", "results"))
 
     results = read_results(out / "results.json")
     assert results.dataset.synthetic
