@@ -17,6 +17,7 @@ import click
 
 from hearlite import __version__
 from hearlite.errors import HearliteError, MissingExtraError, UsageError
+from hearlite.spec import DISTILL_HOP_S
 
 BUG_EXIT = 1
 EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat", "ray": "cluster"}
@@ -72,7 +73,7 @@ def quickstart(
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps, instead of the config's.")
 @click.option("--seed", type=int, help="Seed, instead of the config's.")
 @click.option("--records", type=DATA, help="Folder of the record cache, to share it between runs; default: inside the run.")
-@click.option("--hop", "hop_s", type=float, default=1.0, show_default=True, help="Seconds between windows.")
+@click.option("--hop", "hop_s", type=float, default=DISTILL_HOP_S, show_default=True, help="Seconds between windows.")
 @click.option("--events-only", is_flag=True, help="Learn from the manifest's annotated events only, not from whole recordings.")
 @click.option("--actors", type=click.IntRange(min=0), default=0, show_default=True, help="Make the records by this many Ray actors; 0: here.")
 @json_option
@@ -100,7 +101,7 @@ def distill(
     from hearlite.teacher import open_teacher
 
     dataset = load_dataset(data, hop_s=hop_s, events=events_only)
-    train = load_preset(size, config=config, steps=steps, seed=seed)
+    train = load_preset(size, teacher=teacher, config=config, steps=steps, seed=seed)
     finished = (folder / "weights.npz").is_file()
     if "TF_CONFIG" in os.environ:  # several processes: TensorFlow must know before a teacher uses it
         from hearlite.distill.distribute import strategy
@@ -228,14 +229,15 @@ def bench(
 @click.option("--out", type=DATA, required=True, help="A .parquet, to be used as embeddings:FILE.parquet.")
 @framing_option
 @hop_option
+@click.option("--for-distill", is_flag=True, help="The clips that distill takes: whole recordings, a window each second.")
 @json_option
-def embed(data: Path, model: str, out: Path, framing: str, hop_s: float, as_json: bool) -> None:
+def embed(data: Path, model: str, out: Path, framing: str, hop_s: float, for_distill: bool, as_json: bool) -> None:
     """Write the embedding of every clip of DATA, keyed by the clip's content."""
     from hearlite.dataset import load_dataset
     from hearlite.embed import embed_dataset
     from hearlite.teacher import open_teacher
 
-    dataset = load_dataset(data, hop_s=hop_s, framing=framing)
+    dataset = load_dataset(data, hop_s=DISTILL_HOP_S, events=False) if for_distill else load_dataset(data, hop_s=hop_s, framing=framing)
     result, skipped = embed_dataset(dataset, embedder=open_teacher(model), out=out)
     _report_dataset(dataset, skipped=skipped, silent=result["silent"])
     _print(result, as_json=as_json)

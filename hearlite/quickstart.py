@@ -20,12 +20,12 @@ from hearlite.quantize.ptq import quantize
 from hearlite.quantize.recipe import AUTO, recipes
 from hearlite.records import read_records
 from hearlite.run import Run
+from hearlite.spec import DISTILL_HOP_S
 from hearlite.student import StudentEmbedder
 from hearlite.synth import write_corpus
 from hearlite.teacher import open_teacher
 
 SUBJECTS, RECORDINGS = 60, 12  # of the synthetic corpus: 720 recordings, 13 s to make
-DISTILL_HOP_S = 1.0  # the default of `hearlite distill`
 
 
 def run_quickstart(
@@ -39,7 +39,7 @@ def run_quickstart(
     for item in dataset.skipped:
         click.echo(f"skipped: {item.file}: {item.reason}", err=True)
     embedder = open_teacher(teacher)
-    train = load_preset("quickstart", steps=steps, seed=seed)
+    train = load_preset("quickstart", teacher=teacher, steps=steps, seed=seed)
     sounds = load_dataset(data, hop_s=DISTILL_HOP_S, events=False)
     run = distill(sounds, teacher=embedder, size=size, train=train, folder=out / "run")
     require(check_embedder(StudentEmbedder(run), precision="f32"), what="the float32 student")

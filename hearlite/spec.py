@@ -274,6 +274,7 @@ MIN_CENTRED_COSINE = {"tiny": 0.99, "small": 0.995, "base": 0.995}  # of quantiz
 
 
 AUDIO = AudioSpec()
+DISTILL_HOP_S = 1.0  # between the windows that distill takes from a recording: every second is heard twice
 HEAR_FRONTEND = FrontendSpec(resize_frames=192)
 HEAR_EMBEDDING_DIM = 512  # [hear]
 

@@ -230,3 +230,10 @@ def test_a_path_that_cannot_be_written_is_bad_input(corpus: Path, tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     assert run("embed", corpus, "--out", tmp_path / "file" / "x.parquet") == 3
     assert "bug" not in capsys.readouterr().err
+
+
+def test_a_teacher_can_run_elsewhere(corpus: Path, tmp_path: Path) -> None:
+    vectors = tmp_path / "vectors.parquet"
+    assert run("embed", corpus, "--model", "fake:16", "--for-distill", "--out", vectors) == 0
+    assert run("distill", corpus, "--teacher", f"embeddings:{vectors}", "--size", "tiny", "--steps", 2, "--run", tmp_path / "run") in (0, 4)
+    assert (tmp_path / "run" / "weights.npz").is_file()  # 4: two steps make no student that tells signals apart

@@ -11,10 +11,15 @@ from hearlite.spec import TrainSpec, load_toml
 FOLDER = Path(__file__).parent
 
 
-def load_preset(name: str, *, config: Path | None = None, steps: int | None = None, seed: int | None = None) -> TrainSpec:
-    """The preset `name`, or the user's `config` file instead, with `steps` and `seed` replaced where given."""
+def load_preset(name: str, *, teacher: str = "", config: Path | None = None, steps: int | None = None, seed: int | None = None) -> TrainSpec:
+    """The preset `name`, or the user's `config` file instead, with `steps` and `seed` replaced where given.
+
+    For a `teacher` whose vectors were computed elsewhere there is one view of each clip: it knows no other.
+    """
     known = sorted(path.stem for path in FOLDER.glob("*.toml"))
     if config is None and name not in known:
         raise UsageError(f"preset is {name!r}", f"use one of {', '.join(known)}")
     train = load_toml(TrainSpec, config or FOLDER / f"{name}.toml")
+    if teacher.startswith("embeddings:"):
+        train = dataclasses.replace(train, views=1)
     return dataclasses.replace(train, steps=train.steps if steps is None else steps, seed=train.seed if seed is None else seed)
