@@ -96,17 +96,16 @@ def read_manifest(model: Path) -> Manifest:
         raise InputError(f"{path}: precision is {manifest.precision!r}", f"this version knows {', '.join(TOLERANCE)}")
     if manifest.audio != AUDIO:
         raise InputError(f"{path}: its audio is {manifest.audio}", f"this version feeds {AUDIO}")
-    if sha256_of(model) != manifest.tflite_sha256:
+    content = model.read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest.tflite_sha256:
         raise InputError(f"{model}: its sha256 is not the manifest's", "the two files belong to different exports, or the .tflite is damaged")
-    inside = read_metadata(model.read_bytes(), METADATA_NAME)
-    if inside != manifest.inside():
+    if read_metadata(content, METADATA_NAME) != manifest.inside():
         raise InputError(f"{path}: it is not what {model.name} says of itself", "the manifest was edited; export the file again")
     return manifest
 
 
 def open_bundle(model: Path, *, threads: int = 1) -> tuple[TfliteEmbedder, Manifest]:
     """An exported file as an Embedder that knows its teacher and licence, and its manifest."""
-
     manifest = read_manifest(model)
     embedder = TfliteEmbedder(model, output=manifest.output, threads=threads, name=manifest.name)
     embedder.info = dataclasses.replace(embedder.info, licence=manifest.licence, standin=manifest.teacher.standin, notice=manifest.notice)
