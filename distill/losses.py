@@ -38,9 +38,10 @@ class DistillationLoss:
 
     def __init__(self, spec: LossSpec, targets: Targets) -> None:
         self.spec = spec
-        self.rotation = tf.constant(targets.rotation)
+        # numpy, not tensors: a tensor made while a tf.function is traced belongs to that graph, and the next graph can't use it
+        self.rotation = targets.rotation
         weights = 1.0 / (targets.eigenvalues + spec.whitened_shrink)  # the eigenvalues' mean is 1
-        self.weights = tf.constant((weights / (weights * targets.eigenvalues).mean()).astype(np.float32))  # predicting the mean costs 1
+        self.weights = (weights / (weights * targets.eigenvalues).mean()).astype(np.float32)  # predicting the mean costs 1
 
     def __call__(self, prediction: Any, target: Any) -> Any:
         spec, total = self.spec, tf.constant(0.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 # ruff: noqa: E402 - nothing here works without TensorFlow, which is optional
+import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ tf_keras = pytest.importorskip("tf_keras")
 pytest.importorskip("tensorflow_model_optimization")
 
 from hearlite.convert import convert_network, quantize_calibrated
+from hearlite.distill.supply import Supply
 from hearlite.errors import InputError, UsageError
 from hearlite.quantize.finetune import Trained, train_quantized
 from hearlite.quantize.graph import Graph, Probe, dequantize, short_name, tensors_by_name
+from hearlite.quantize.ptq import quantize
 from hearlite.quantize.qat import ranges_of, simulate
+from hearlite.quantize.recipe import recipes
+from hearlite.run import Run
 from hearlite.spec import QatSpec, TrainSpec
 
 
@@ -125,3 +131,15 @@ def test_a_layer_without_a_rule_is_named() -> None:
     with pytest.raises(UsageError, match=r"gate \(Multiply\)") as caught:
         simulate(tf_keras.Model(image, tf_keras.layers.GlobalAveragePooling2D()(x)))
     assert "static_wi8_ai8" in caught.value.hint
+
+
+def test_a_run_trains_on_with_its_own_batches_and_loss(tiny_run: Run, tmp_path: Path) -> None:
+    """As the command does it: both graphs, before and after the observers freeze, take the loss from the run's folder."""
+    run = dataclasses.replace(tiny_run, folder=tmp_path / "run")
+    shutil.copytree(tiny_run.folder, run.folder)
+    recipe = recipes()["qat_wi8_ai8"]
+    recipe = dataclasses.replace(
+        recipe, calibration_clips=16, min_centred_cosine=0.5, qat=dataclasses.replace(recipe.qat, fraction=0.5, frozen_fraction=0.5)
+    )
+    folder = quantize(run, recipe=recipe, training=Supply(run))
+    assert (folder / "model.tflite").is_file()
