@@ -19,8 +19,9 @@ from hearlite.benchmarks import ablate, variant_table
 from hearlite.benchmarks.throughput import RECORDS, TRAINING, Rate, bottleneck
 from hearlite.benchmarks.throughput import command as throughput_command
 from hearlite.benchmarks.variants import Variant, load_variants
+from hearlite.distill.presets import load_preset
 from hearlite.errors import InputError, UsageError
-from hearlite.spec import NORMALISATIONS, STUDENTS, TrainSpec, to_dict
+from hearlite.spec import NORMALISATIONS, STUDENTS, AugmentSpec, TrainSpec, to_dict
 from hearlite.synth import write_corpus
 
 TINY, TRAIN = STUDENTS["tiny"], TrainSpec()
@@ -40,17 +41,17 @@ def small_students(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_recipes_list_is_made_of_settings_that_exist() -> None:
     variants = load_variants("recipe")
-    specs = {variant.name: variant.specs(TINY, TRAIN) for variant in variants}
-    assert specs["recipe"] == (TINY, TRAIN)
+    preset = load_preset("tiny")
+    specs = {variant.name: variant.specs(TINY, preset) for variant in variants}
+    assert specs["recipe"] == (TINY, preset)
     assert len({json.dumps([to_dict(spec) for spec in pair], sort_keys=True) for pair in specs.values()}) == len(variants)  # no two are the same
     student, train = specs["no-taps"]
     assert not any(block.tap for block in student.blocks)
     assert [dataclasses.replace(block, tap=False) for block in TINY.blocks] == list(student.blocks)
-    assert train == TRAIN
+    assert train == preset
     assert {specs[name][0].frontend.mels for name in ("mels-40", "recipe", "mels-128")} == {40, 64, 128}
     assert {train.normalisation for _, train in specs.values()} == set(NORMALISATIONS)
-    off = to_dict(specs["no-augmentation"][1].augment)
-    assert not any(value for key, value in off.items() if key.endswith(("_p", "_share")) or key in ("gain_db", "dc_offset", "tilt_db_per_octave"))
+    assert specs["augment-all"][1].augment == AugmentSpec()  # the parts together, at the values that the spec recommends
 
 
 @pytest.mark.parametrize(
