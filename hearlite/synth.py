@@ -12,10 +12,11 @@ import csv
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -330,10 +331,22 @@ def write_corpus(folder: Path, *, subjects: int, recordings_per_subject: int, se
     The same parameters give the same bytes. A corpus with these parameters is left as it is; `folder` appears only when all of it is written.
     Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.
     """
-    if subjects < 3 or recordings_per_subject < 1 or seed < 0:
-        given = f"subjects={subjects}, recordings_per_subject={recordings_per_subject}, seed={seed}"
-        raise UsageError(f"no corpus with {given}", "use at least 3 subjects (train, val, test), 1 recording each and a seed >= 0")
     parameters = {"generator": GENERATOR, "subjects": subjects, "recordings_per_subject": recordings_per_subject, "seed": seed, "synthetic": True}
+    write = partial(_write_audio, subjects=subjects, recordings_per_subject=recordings_per_subject, seed=seed)
+    return write_folder(folder, parameters=parameters, columns=COLUMNS, write=write, notice=_NOTICE.format(**parameters))
+
+
+def write_folder(
+    folder: Path, *, parameters: dict[str, Any], columns: Sequence[str], write: Callable[[Path], Iterable[tuple[str, ...]]], notice: str
+) -> Path:
+    """Make a synthetic corpus all or nothing: `write` puts the recordings into `<its argument>/audio` and yields a row of `columns` for each.
+
+    `parameters` must have `subjects`, `recordings_per_subject` and `seed`. A corpus with the same ones is left as it is. Returns the manifest's path.
+    Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.
+    """
+    if parameters["subjects"] < 3 or parameters["recordings_per_subject"] < 1 or parameters["seed"] < 0:
+        given = ", ".join(f"{name}={parameters[name]}" for name in ("subjects", "recordings_per_subject", "seed"))
+        raise UsageError(f"no corpus with {given}", "use at least 3 subjects (train, val, test), 1 recording each and a seed >= 0")
     if _is_there(folder, parameters=parameters):
         return folder / "manifest.csv"
     try:
@@ -343,9 +356,9 @@ def write_corpus(folder: Path, *, subjects: int, recordings_per_subject: int, se
             (built / "audio").mkdir(parents=True)
             with (built / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(COLUMNS)
-                writer.writerows(_write_audio(built, subjects=subjects, recordings_per_subject=recordings_per_subject, seed=seed))
-            (built / "SYNTHETIC.md").write_text(_NOTICE.format(**parameters), encoding="utf-8", newline="\n")
+                writer.writerow(columns)
+                writer.writerows(write(built))
+            (built / "SYNTHETIC.md").write_text(notice, encoding="utf-8", newline="\n")
             files.write_json(built / "corpus.json", parameters)
             if folder.is_dir():
                 folder.rmdir()  # an empty one, _is_there looked
@@ -359,7 +372,7 @@ def _write_audio(folder: Path, *, subjects: int, recordings_per_subject: int, se
     """Write every recording and yield its row of the manifest. A recording depends on seed, subject and number alone."""
     import soundfile
 
-    splits = _splits(subjects, rng=np.random.default_rng([seed, 0]))
+    splits = draw_splits(subjects, rng=np.random.default_rng([seed, 0]))
     for index in range(subjects):
         rng = np.random.default_rng([seed, 1, index])
         subject, name = draw_subject(rng), f"synth{index:04d}"
@@ -374,13 +387,13 @@ def _write_audio(folder: Path, *, subjects: int, recordings_per_subject: int, se
             yield path, f"{start_s:.2f}", f"{end_s:.2f}", label, name, splits[index], device.name, "yes"
 
 
-def _splits(subjects: int, *, rng: np.random.Generator) -> list[str]:
+def draw_splits(subjects: int, *, rng: np.random.Generator) -> list[str]:
     """Each subject's side: shuffled, then 10 % val and 30 % test, at least one each, the rest train."""
     splits = [split for split, share in _SPLIT_SHARES.items() for _ in range(max(1, round(share * subjects)))]
     return [str(split) for split in rng.permutation(splits + ["train"] * (subjects - len(splits)))]
 
 
-def _is_there(folder: Path, *, parameters: dict[str, int]) -> bool:
+def _is_there(folder: Path, *, parameters: dict[str, Any]) -> bool:
     """Whether `folder` is a complete corpus of `parameters`; False if nothing is there. Raises InputError for anything else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False

@@ -125,7 +125,7 @@ def test_every_subject_makes_every_sound_and_stays_on_one_side(corpus: Path) -> 
 
 
 def test_split_shares_of_sixty_subjects() -> None:
-    splits = synth._splits(60, rng=np.random.default_rng(0))
+    splits = synth.draw_splits(60, rng=np.random.default_rng(0))
     assert [splits.count(split) for split in ("train", "val", "test")] == [36, 6, 18]
     assert splits[:36] != ["train"] * 36
 
