@@ -21,7 +21,7 @@ from typing import Any
 import click
 import numpy as np
 
-from hearlite.benchmarks.auroc import Floats
+from hearlite.benchmarks.bootstrap import Floats
 from hearlite.benchmarks.latency import device
 from hearlite.benchmarks.variant_table import estimate, mean_over_tasks, probe, summarize, table
 from hearlite.benchmarks.variants import Variant, load_variants

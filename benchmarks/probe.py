@@ -6,7 +6,6 @@ Intervals say how the figures would vary with other test subjects; the probe its
 from __future__ import annotations
 
 import dataclasses
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,61 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.auroc import Floats, auroc, delong_interval, excess_ratio, interval, roc_curve, subject_multiplicities, weighted_aurocs
+from hearlite.benchmarks.auroc import auroc, excess_ratio, weighted_aurocs
+from hearlite.benchmarks.bootstrap import Floats, interval, subject_multiplicities
+from hearlite.benchmarks.delong import delong_interval
+from hearlite.benchmarks.folds import fold_table
+from hearlite.benchmarks.logistic import MAX_ITER, SELECTION_TOL, Fitted, fit_probe, regularisation_path
 from hearlite.benchmarks.schema import ROC_POINTS, Counts, Curve, Estimate, ProbeResults, Score, TaskResult
+from hearlite.benchmarks.sweep import roc_curve
 from hearlite.benchmarks.tasks import MIN_SUBJECTS, TEST_SPLIT, Task, check_splits
 from hearlite.errors import InputError, UsageError
 from hearlite.progress import progress
 
 PERMUTED = "permuted labels"  # name of the baseline whose training labels are shuffled: it must come out near 0.5
-# Of standardized features. Rising, so that each fit starts from the one before; the C that was chosen is in the results, so an edge shows.
-C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-FOLDS = 3
-MAX_ITER = 500  # lbfgs took 160 for C = 1 at 3 300 clips of a HeAR-sized embedding; whoever stops here is in the notes
-SELECTION_TOL = 1e-3  # a third of the iterations of scikit-learn's 1e-4, which the final fit uses; the ranking of C is the same
 _PERMUTATIONS = 5  # one alone wanders: a random direction of a wide embedding may point along the labels
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Test scores [n_test] of a probe, the C it chose, and how many of its fits stopped before they converged."""
-
-    scores: Floats
-    c: float
-    unconverged: int
-
-
-def fold_table(labels: NDArray[np.bool_], subjects: NDArray[Any], *, seed: int) -> NDArray[np.intp]:
-    """Validation fold of every training clip, [n_train]: whole subjects, classes balanced. From labels, subjects and seed alone, never a model."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    folds = np.zeros(len(labels), dtype=np.intp)
-    splitter = StratifiedGroupKFold(n_splits=min(FOLDS, len(set(subjects))), shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups=np.unique(subjects, return_inverse=True)[1])):
-        folds[held_out] = fold
-    return folds
-
-
-def fit_probe(train: Floats, labels: NDArray[np.bool_], test: Floats, *, folds: NDArray[np.intp]) -> Fitted:
-    """StandardScaler + L2 logistic regression; C by mean AUROC over `folds`, the smallest of equals. Test clips are only scored.
-
-    Parameters: `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test, dim]. A constant feature has no influence.
-    Raises InputError when no fold has both classes inside and outside.
-    """
-    by_fold = []
-    unconverged = 0
-    for fold in np.unique(folds):
-        inside, outside = folds != fold, folds == fold
-        if min(np.unique(labels[side]).size for side in (inside, outside)) < 2:
-            continue
-        candidates = _regularisation_path(train[inside], labels[inside], train[outside], grid=C_GRID, tol=SELECTION_TOL)
-        by_fold.append([auroc(scores, labels[outside]) for scores, _ in candidates])
-        unconverged += sum(not converged for _, converged in candidates)
-    if not by_fold:
-        raise InputError(f"{int(labels.sum())} positive of {len(labels)} training clips, all in one fold", "needs more subjects of each class")
-    c = C_GRID[int(np.argmax(np.mean(by_fold, axis=0)))]
-    ((scores, converged),) = _regularisation_path(train, labels, test, grid=(c,), tol=1e-4)
-    return Fitted(scores, c, unconverged + (not converged))
 
 
 def run_probes(
@@ -142,7 +99,7 @@ def _probe_task(task: Task, bench: _Bench) -> tuple[TaskResult, Floats, list[str
     train, test = task.labels[inside], task.labels[outside]
     folds = fold_table(train, bench.subjects[inside], seed=bench.seed)
     fitted = {name: fit_probe(values[inside], train, values[outside], folds=folds) for name, values in bench.models.items()}
-    c = fitted[bench.reference].c
+    c = fitted[bench.reference].chosen["C"]
     permuted = _permuted_scores(bench.models[bench.reference], train, inside=inside, outside=outside, c=c, seed=[bench.seed, _crc(task.name)])
     observed = {name: auroc(fit.scores, test) for name, fit in fitted.items()} | {PERMUTED: _mean([auroc(scores, test) for scores in permuted])}
     drawn = weighted_aurocs(np.stack([*(fit.scores for fit in fitted.values()), *permuted]), test, bench.owners[outside], bench.multiplicities)
@@ -155,34 +112,13 @@ def _probe_task(task: Task, bench: _Bench) -> tuple[TaskResult, Floats, list[str
     return result, drawn, notes
 
 
-def _regularisation_path(
-    train: Floats, labels: NDArray[np.bool_], test: Floats, *, grid: Sequence[float], tol: float
-) -> list[tuple[NDArray[np.float64], bool]]:
-    """(test scores, converged) for every C of a rising grid, each fit started from the one before."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler().fit(train)
-    train, test = scaler.transform(train), scaler.transform(test)
-    probe = LogisticRegression(solver="lbfgs", warm_start=True, max_iter=MAX_ITER, tol=tol)  # L2 is the default
-    path = []
-    for c in grid:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            probe.set_params(C=c).fit(train, labels)
-        converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-        path.append((np.asarray(probe.decision_function(test), dtype=np.float64), converged))
-    return path
-
-
 def _permuted_scores(
     values: Floats, labels: NDArray[np.bool_], *, inside: NDArray[np.intp], outside: NDArray[np.intp], c: float, seed: list[int]
 ) -> list[Floats]:
     """Test scores of probes whose training labels are permuted over clips, at the C of the real one."""
     rng = np.random.default_rng(seed)
     return [
-        _regularisation_path(values[inside], rng.permutation(labels), values[outside], grid=(c,), tol=SELECTION_TOL)[0][0]
+        regularisation_path(values[inside], rng.permutation(labels), values[outside], grid=(c,), tol=SELECTION_TOL)[0][0]
         for _ in range(_PERMUTATIONS)
     ]
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from hearlite.benchmarks.auroc import Floats, auroc, excess_ratio, interval, subject_multiplicities, weighted_aurocs
+from hearlite.benchmarks.auroc import auroc, excess_ratio, weighted_aurocs
 from hearlite.benchmarks.bench import embed_clips, make_tasks
-from hearlite.benchmarks.probe import fit_probe, fold_table
+from hearlite.benchmarks.bootstrap import Floats, interval, subject_multiplicities
+from hearlite.benchmarks.folds import fold_table
+from hearlite.benchmarks.logistic import fit_probe
 from hearlite.benchmarks.tasks import TEST_SPLIT
 from hearlite.benchmarks.variants import Variant
 from hearlite.dataset import Dataset

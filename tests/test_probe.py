@@ -3,9 +3,9 @@ import warnings
 import numpy as np
 import pytest
 
-from hearlite.benchmarks import probe
-from hearlite.benchmarks.auroc import auroc
-from hearlite.benchmarks.probe import C_GRID, PERMUTED, fit_probe, fold_table, run_probes
+from hearlite.benchmarks import logistic
+from hearlite.benchmarks.logistic import C_GRID
+from hearlite.benchmarks.probe import PERMUTED, run_probes
 from hearlite.benchmarks.tasks import binary_tasks
 from hearlite.errors import InputError, UsageError
 
@@ -84,50 +84,6 @@ def test_a_subject_on_two_sides_is_refused():
         binary_tasks(["0", "1"], column="c", subjects=["a", "a"], splits=["train", "test"])
     with pytest.raises(InputError, match="split is 'dev'"):
         binary_tasks(["0"], column="c", subjects=["a"], splits=["dev"])
-
-
-def test_folds_keep_subjects_whole_and_both_classes_everywhere():
-    _, _, sick, subjects, _ = made_up()
-    labels, names = np.array(sick) == "1", np.array(subjects)
-    folds = fold_table(labels, names, seed=0)
-    assert len(set(folds)) == probe.FOLDS
-    assert all(len(set(folds[names == name])) == 1 for name in names)
-    assert all(0 < labels[folds == fold].sum() < (folds == fold).sum() for fold in set(folds))
-    np.testing.assert_array_equal(folds, fold_table(labels, names, seed=0))
-    assert (folds != fold_table(labels, names, seed=1)).any()
-
-
-def test_probe_is_the_one_of_the_textbook():
-    """The C of the plain grid search over the same folds, and the scores of a fresh scikit-learn pipeline with it."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, PredefinedSplit
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    embeddings, events, _, subjects, splits = made_up(effect=0.4)
-    test = np.array(splits) == "test"
-    labels, values = np.array(events) == "event 0", embeddings.astype(np.float64)
-    folds = fold_table(labels[~test], np.array(subjects)[~test], seed=0)
-    fitted = fit_probe(values[~test], labels[~test], values[test], folds=folds)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, tol=1e-6))
-    search = GridSearchCV(pipeline, {"logisticregression__C": C_GRID}, scoring="roc_auc", cv=PredefinedSplit(folds))
-    search.fit(values[~test], labels[~test])
-    assert fitted.c == search.best_params_["logisticregression__C"]
-    np.testing.assert_allclose(fitted.scores, search.decision_function(values[test]), atol=2e-3)
-    assert fitted.unconverged == 0
-
-
-def test_constant_features_and_the_scale_of_features_do_not_matter():
-    embeddings, events, _, subjects, splits = made_up()
-    test, labels = np.array(splits) == "test", np.array(events) == "event 0"
-    values = embeddings.astype(np.float64)
-    folds = fold_table(labels[~test], np.array(subjects)[~test], seed=0)
-    plain = fit_probe(values[~test], labels[~test], values[test], folds=folds)
-    padded = np.concatenate([values * 100 - 3, np.full((len(values), 2), 7.3)], axis=1)
-    other = fit_probe(padded[~test], labels[~test], padded[test], folds=folds)
-    np.testing.assert_allclose(other.scores, plain.scores, atol=1e-3)
-    constant = fit_probe(np.full_like(values[~test], 7.3), labels[~test], np.full_like(values[test], 7.3), folds=folds)
-    assert auroc(constant.scores, labels[test]) == 0.5
 
 
 @pytest.fixture(scope="module")
@@ -221,13 +177,13 @@ def test_excess_ratio_to_a_reference_at_chance_is_undefined():
 
 
 def test_probes_that_do_not_converge_are_notes_not_warnings(monkeypatch):
-    monkeypatch.setattr(probe, "MAX_ITER", 1)
+    monkeypatch.setattr(logistic, "MAX_ITER", 1)
     embeddings, events, _, subjects, splits = made_up()
     tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks[:1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10)
-    assert any("event=event 0, t: " in note and "stopped after 1 iterations" in note for note in found.notes)
+    assert any("event=event 0, t: " in note and "fits stopped after" in note for note in found.notes)
 
 
 def test_bad_embeddings_are_refused():
