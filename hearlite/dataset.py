@@ -155,6 +155,35 @@ def load_dataset(
     )
 
 
+def combine(datasets: Sequence[Dataset]) -> Dataset:
+    """Several datasets as one, for distillation: clips named `dataset/recording`, subjects as they are: bench knows them again.
+
+    Raises InputError when two have the same name, or a subject is on different sides in two of them.
+    """
+    if len(datasets) == 1:
+        return datasets[0]
+    sides: dict[str, tuple[str, str]] = {}
+    for dataset in datasets:
+        if [other.name for other in datasets].count(dataset.name) > 1:
+            raise InputError(f"two datasets are called {dataset.name!r}", "name each folder once, or rename one")
+        for clip in dataset.clips:
+            side, where = sides.setdefault(clip.subject, (clip.split, dataset.name))
+            if side != clip.split:
+                raise InputError(
+                    f"subject {clip.subject!r} is in {side} of {where} and in {clip.split} of {dataset.name}",
+                    "give different people different names, and one person one split",
+                )
+    return Dataset(
+        name="+".join(dataset.name for dataset in datasets),
+        clips=tuple(dataclasses.replace(clip, name=f"{dataset.name}/{clip.name}") for dataset in datasets for clip in dataset.clips),
+        skipped=tuple(dataclasses.replace(item, file=f"{dataset.name}/{item.file}") for dataset in datasets for item in dataset.skipped),
+        sha256=_joint_hash([(dataset.name, dataset.sha256) for dataset in datasets]),
+        labels_sha256=_joint_hash([(dataset.name, dataset.labels_sha256) for dataset in datasets]),
+        notes=tuple(f"{dataset.name}: {note}" for dataset in datasets for note in dataset.notes),
+        synthetic=any(dataset.synthetic for dataset in datasets),
+    )
+
+
 def split_of(subject: str, *, seed: int = 0) -> str:
     """The split of a subject from a hash of seed and name alone: 70 % train, 10 % val, 20 % test, however the rest of the data grows."""
     share = int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode(errors="surrogatepass")).digest()[:8], "big") / 2**64
@@ -201,6 +230,10 @@ def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Cl
                 pcm = audio.to_int16(clip)
                 context, start = _context(samples, ref, pcm, reach=round(reach_s * AUDIO.sample_rate_hz))
                 yield Clip(ref, pcm, audio.is_silent(clip), context, start)
+
+
+def _joint_hash(parts: Sequence[tuple[str, str]]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode(errors="surrogatepass")).hexdigest()
 
 
 def _context(samples: audio.Samples, ref: ClipRef, pcm: NDArray[np.int16], *, reach: int) -> tuple[NDArray[np.int16], int]:

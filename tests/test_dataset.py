@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hearlite import audio
-from hearlite.dataset import Clip, Dataset, Skipped, clip_id, load_dataset, read_clips, split_of
+from hearlite.dataset import Clip, Dataset, Skipped, clip_id, combine, load_dataset, read_clips, split_of
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import AUDIO
 
@@ -263,3 +263,25 @@ def test_sprsound_loads_whole() -> None:
     dataset = load_dataset(Path(os.environ["HEARLITE_SHARED"]) / "data" / "sprsound", label_columns=("label", "binary"))
     assert len({(clip.name, clip.row) for clip in dataset.clips}) == 7_660
     assert not dataset.skipped
+
+
+def test_several_datasets_as_one(tmp_path: Path) -> None:
+    first, second = (load_dataset(record(tmp_path / name / "a.wav", seed=seed).parent) for seed, name in enumerate(["one", "two"]))
+    both = combine([first, second])
+    assert [clip.name for clip in both.clips] == ["one/a.wav"] * len(first.clips) + ["two/a.wav"] * len(second.clips)
+    assert {clip.subject for clip in both.clips} == {clip.subject for clip in first.clips}  # by which bench knows them again
+    assert both.name == "one+two"
+    assert both.sha256 not in (first.sha256, second.sha256, combine([second, first]).sha256)
+    assert combine([first]) is first
+    assert sum(isinstance(item, Clip) for item in read_clips(both.clips)) == len(both.clips)
+    with pytest.raises(InputError, match="called 'one'"):
+        combine([first, first])
+
+
+def test_a_subject_on_two_sides_of_two_datasets(tmp_path: Path) -> None:
+    parts = []
+    for name, split in (("one", "train"), ("two", "test")):
+        record(tmp_path / name / "a.wav")
+        parts.append(load_dataset(manifest(tmp_path / name, f"file,subject,split\na.wav,ann,{split}\n")))
+    with pytest.raises(InputError, match="'ann' is in train of one and in test of two"):
+        combine(parts)
