@@ -53,13 +53,14 @@ def equalize(network: bytes, activations: Sequence[Activation]) -> bytes:
     peaks = {activation.index: activation.channel_peak for activation in activations}
     for stream in linear_streams(graph):
         peak = np.max([peaks[index] for index in stream.tensors], axis=0)
-        scales = _scales(peak, _read_peak(graph, stream))
+        read = read_peak(graph, stream.readers)
+        scales = _scales(peak, np.ones_like(peak) if read is None else read)
         for node in stream.makers:
-            _multiply(graph, node.weights, 1.0 / scales, axis=node.output_axis)
+            graph.scale(node.weights, 1.0 / scales, axis=node.output_axis)
             if node.bias >= 0:
-                _multiply(graph, node.bias, 1.0 / scales, axis=0)
+                graph.scale(node.bias, 1.0 / scales, axis=0)
         for node in stream.readers:
-            _multiply(graph, node.weights, scales, axis=-1)
+            graph.scale(node.weights, scales, axis=-1)
     return graph.save()
 
 
@@ -71,19 +72,15 @@ def _scales(peak: NDArray[np.float64], read: NDArray[np.float64]) -> NDArray[np.
     return centred.clip(1.0 / _LARGEST, _LARGEST)
 
 
-def _read_peak(graph: Graph, stream: Stream) -> NDArray[np.float64]:
-    """Greatest magnitude `[channels]` of the weights that read each channel, each row by its own range, since scales are per output channel."""
+def read_peak(graph: Graph, readers: Sequence[Node]) -> NDArray[np.float64] | None:
+    """Greatest magnitude `[channels]` of the weights that read each channel, each row by its own range, since scales are per output channel.
+
+    None where depthwise convolutions alone read: those have a scale for each channel.
+    """
     peaks = []
-    for node in stream.readers:
+    for node in readers:
         weights = np.abs(graph.constant(node.weights)).astype(np.float64)
         if node.name != "DEPTHWISE_CONV_2D":
             weights = weights / np.maximum(weights.max(axis=tuple(range(1, weights.ndim)), keepdims=True), 1e-30)
             peaks.append(weights.max(axis=tuple(range(weights.ndim - 1))))
-    return np.asarray(np.max(peaks, axis=0) if peaks else np.ones(graph.constant(stream.readers[0].weights).shape[-1]))
-
-
-def _multiply(graph: Graph, index: int, scales: NDArray[np.float64], *, axis: int) -> None:
-    values = graph.constant(index)
-    shape = [1] * values.ndim
-    shape[axis] = -1
-    graph.set_constant(index, values * scales.reshape(shape).astype(np.float32))
+    return np.asarray(np.max(peaks, axis=0)) if peaks else None

@@ -89,6 +89,13 @@ class Graph:
         else:
             self.model.buffers[tensor.buffer] = buffer
 
+    def scale(self, index: int, factors: NDArray[Any], *, axis: int) -> None:
+        """Multiply a constant along one axis."""
+        values = self.constant(index)
+        shape = [1] * values.ndim
+        shape[axis] = -1
+        self.set_constant(index, values * factors.reshape(shape).astype(np.float32))
+
     def drop_unused_buffers(self) -> None:
         """Empty the buffers that no tensor and no metadata holds any more, so that they take no room in the file."""
         used = {int(tensor.buffer) for tensor in self.graph.tensors} | {int(entry.buffer) for entry in self.model.metadata or []}

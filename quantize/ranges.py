@@ -30,6 +30,7 @@ class Activation:
     low: float
     high: float
     counts: NDArray[np.float64]  # [BINS], over low ... high; zeros where histograms were not asked for
+    relative: NDArray[np.float64]  # [BINS], the same with every image's values weighted by 1 / their sum of squares
     channel_peak: NDArray[np.float64]  # [channels], greatest magnitude
 
 
@@ -51,7 +52,7 @@ def measure(
     found = []
     for index in tensors:
         seen = extremes[index]
-        found.append(Activation(index, graph.tensor_name(index), seen.low, seen.high, counted[index].counts, seen.peak))
+        found.append(Activation(index, graph.tensor_name(index), seen.low, seen.high, counted[index].counts, counted[index].relative, seen.peak))
     return tuple(found)
 
 
@@ -75,15 +76,19 @@ def _percentile(activation: Activation, percentile: float) -> tuple[float, float
 
 
 def _least_error(activation: Activation) -> tuple[float, float]:
-    """The range with the least expected squared error, step**2 / 12 inside and the distance squared outside, over a grid of both ends."""
+    """The range with the least expected squared error, step**2 / 12 inside and the distance squared outside, over a grid of both ends.
+
+    Relative to each image's own level: an embedding is compared by its direction. A clip that is mostly zeros drives some features to ten times their
+    usual level (measured); counted by plain squares, one such clip in sixteen takes three bits from all others.
+    """
     width = (activation.high - activation.low) / BINS
     values = activation.low + width * (np.arange(BINS) + 0.5)
     lows = np.linspace(activation.low, 0.0, _GRID, endpoint=False) if activation.low < 0.0 else np.zeros(1)
     highs = np.linspace(activation.high, 0.0, _GRID, endpoint=False) if activation.high > 0.0 else np.zeros(1)
-    below = ((np.maximum(lows[:, None] - values, 0.0) ** 2) * activation.counts).sum(axis=1)
-    above = ((np.maximum(values - highs[:, None], 0.0) ** 2) * activation.counts).sum(axis=1)
+    below = ((np.maximum(lows[:, None] - values, 0.0) ** 2) * activation.relative).sum(axis=1)
+    above = ((np.maximum(values - highs[:, None], 0.0) ** 2) * activation.relative).sum(axis=1)
     step = (highs[None, :] - lows[:, None]) / STEPS
-    error = below[:, None] + above[None, :] + activation.counts.sum() * step**2 / 12.0
+    error = below[:, None] + above[None, :] + activation.relative.sum() * step**2 / 12.0
     row, column = np.unravel_index(int(error.argmin()), error.shape)
     return float(lows[row]), float(highs[column])
 
@@ -107,8 +112,10 @@ class _Counts:
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.scale = low, BINS / max(high - low, 1e-30)
-        self.counts = np.zeros(BINS)
+        self.counts, self.relative = np.zeros(BINS), np.zeros(BINS)
 
     def add(self, values: NDArray[Any]) -> None:
         bins = ((values.ravel() - np.float32(self.low)) * np.float32(self.scale)).astype(np.int32)
-        self.counts += np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)
+        counts = np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)
+        self.counts += counts
+        self.relative += counts / max(float((values.astype(np.float64) ** 2).sum()), 1e-12)

@@ -56,11 +56,13 @@ def refit(network: bytes, quantized: bytes, images: Sequence[NDArray[np.float32]
     outputs, features = _outputs(graph, network, images), _features(graph, head, quantized, images)
     now = np.concatenate([graph.constant(node.weights) for node in head.layers], axis=1).T.astype(np.float64)  # [width, dim]
     missing = outputs - (features @ now + graph.constant(head.biased.bias))
-    mean, gap = features.mean(axis=0), missing.mean(axis=0)
+    shares = 1.0 / np.maximum(((outputs - outputs.mean(axis=0)) ** 2).sum(axis=1, keepdims=True), 1e-12)  # relative errors: cosines are what counts
+    shares /= shares.sum()
+    mean, gap = (shares * features).sum(axis=0), (shares * missing).sum(axis=0)
     centred = features - mean
-    gram = centred.T @ centred
+    gram = centred.T @ (shares * centred)
     gram[np.diag_indices_from(gram)] += ridge * np.diag(gram).mean()
-    change = np.linalg.solve(gram, centred.T @ (missing - gap))
+    change = np.linalg.solve(gram, centred.T @ (shares * (missing - gap)))
     start = 0
     for node in head.layers:
         weights = graph.constant(node.weights)  # [dim, width of this layer]

@@ -1,4 +1,4 @@
-"""A float32 network as an int8 one without training: ranges from calibration images, bottlenecks equalised before, the head refitted after."""
+"""A float32 network as an int8 one without training: ranges from calibration images, channels evened out before, the head refitted after."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hearlite.convert import quantize_calibrated
 from hearlite.quantize.equalize import equalize
 from hearlite.quantize.graph import Graph
+from hearlite.quantize.headroom import fill_headroom
 from hearlite.quantize.ranges import Activation, choose_range, measure
 from hearlite.quantize.refit import find_head, refit
 from hearlite.spec import QuantSpec
@@ -26,7 +27,7 @@ class Quantized:
 
 def quantize_static(network: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec) -> Quantized:
     """int8 x int8, weights per channel, by `recipe`; `images` float32 `[frames, mels, 1]` of calibration clips."""
-    equalized = equalize(network, measure(network, images, histograms=False)) if recipe.equalize else network
+    equalized = _equalize(network, images) if recipe.equalize else network
     ranges = _ranges(measure(equalized, images), recipe)
     quantized = quantize_calibrated(equalized, ranges)
     if not recipe.refit_ridge:
@@ -34,6 +35,11 @@ def quantize_static(network: bytes, images: Sequence[NDArray[np.float32]], *, re
     refitted = refit(equalized, quantized, images, ridge=recipe.refit_ridge)
     ranges |= _ranges(measure(refitted, images, tensors=find_head(Graph(refitted)).outputs), recipe)
     return Quantized(quantize_calibrated(refitted, ranges), refitted)
+
+
+def _equalize(network: bytes, images: Sequence[NDArray[np.float32]]) -> bytes:
+    filled = fill_headroom(network, measure(network, images, histograms=False))
+    return equalize(filled, measure(filled, images, histograms=False))
 
 
 def _ranges(seen: Sequence[Activation], recipe: QuantSpec) -> dict[int, tuple[float, float]]:

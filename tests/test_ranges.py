@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from hearlite.quantize.graph import Graph
 from hearlite.quantize.ranges import BINS, METHODS, STEPS, Activation, choose_range, measure
 
 pytest.importorskip("tensorflow")
@@ -12,7 +15,8 @@ pytest.importorskip("tensorflow")
 
 def activation(values: np.ndarray) -> Activation:
     low, high = float(values.min()), float(values.max())
-    return Activation(0, "x", low, high, np.histogram(values, BINS, (low, high))[0].astype(float), np.abs(values).max(keepdims=True))
+    counts = np.histogram(values, BINS, (low, high))[0].astype(float)
+    return Activation(0, "x", low, high, counts, counts, np.abs(values).max(keepdims=True))
 
 
 def rounding_error(values: np.ndarray, low: float, high: float) -> float:
@@ -75,3 +79,19 @@ def test_measured_on_a_network() -> None:
         low, high = choose_range(seen[name], method="mse", percentile=0.0)
         assert low == 0.0, name
         assert 0.0 < high <= 6.0, name
+
+
+def test_one_loud_clip_does_not_set_the_range() -> None:
+    """Fifteen images and one at 400 times their level, which by plain squares is all that counts: its steps would be longer than they are."""
+    from small import small_images, small_network
+
+    from hearlite.convert import convert_network
+
+    quiet = [0.05 * image for image in small_images(15, seed=1)]
+    network = convert_network(small_network())
+    entry = Graph(network).graph.inputs[0]
+    (seen,) = measure(network, [*quiet, 400.0 * quiet[0]], tensors=[int(entry)])
+    loud, level = choose_range(seen, method="minmax", percentile=0.0)[1], max(float(image.max()) for image in quiet)
+    plain = choose_range(dataclasses.replace(seen, relative=seen.counts), method="mse", percentile=0.0)[1]
+    assert plain > 0.5 * loud > 100.0 * level
+    assert choose_range(seen, method="mse", percentile=0.0)[1] < 0.1 * loud
