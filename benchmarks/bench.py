@@ -195,6 +195,7 @@ def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
         parameters=manifest.parameters,
         macs=manifest.macs,
         dim=manifest.dim,
+        quantization=manifest.quantization,
     )
 
 

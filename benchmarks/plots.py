@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hearlite.benchmarks.schema import Curve, Estimate
+from hearlite.verdict import LayerLoss
 
 # By kind of model: colour is never the only difference.
 MARKERS = {"teacher": "o", "f32": "s", "i8": "D", "d8": "v", "w8": "<", "f16": ">", "peer": "^", "baseline": "x"}
@@ -18,6 +19,7 @@ SERIES_COLOURS = 6  # --s0 ... --s5 in the template, then they repeat
 _INK, _GRID, _BASELINE = "#0a0b01", "#0a0b02", "#0a0b03"  # stand-ins that no theme has; replaced by what CSS decides in light and dark
 _CSS = {_INK: "currentColor", _GRID: "var(--grid)", _BASELINE: "var(--baseline)"} | {f"#0a0c{k:02x}": f"var(--s{k})" for k in range(SERIES_COLOURS)}
 _LONGEST_LABEL = 44
+_HIGHEST_SNR_DB = 90.0  # of float16 weights; a tensor that is the same in both files has no end
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: searchable, in the page's font, nothing embedded
     "svg.hashsalt": "hearlite",  # the same results give the same bytes
@@ -102,6 +104,21 @@ def size_svg(points: Sequence[tuple[Series, int, Estimate]], *, show_bytes: Call
         axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: show_bytes(size)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="file size", ylabel="mean AUROC, 95 % interval")
+        return finish(name)
+
+
+def snr_svg(series: Series, layers: Sequence[LayerLoss], *, ringed: Sequence[LayerLoss], name: str) -> str:
+    """Signal over quantization noise in each layer, in order of execution from top to bottom."""
+    with _axes(5.0, 0.15 * len(layers) + 0.6) as (axes, finish):
+        shown = [min(max(layer.snr_db, 0.0), _HIGHEST_SNR_DB) for layer in layers]
+        axes.plot(shown, range(len(layers)), color=series.ink, linewidth=1.0, marker=MARKERS[series.kind], markersize=3.5)
+        rings = [index for index, layer in enumerate(layers) if layer in ringed]
+        axes.plot([shown[index] for index in rings], rings, color=_INK, linestyle="", marker="o", markersize=9, markerfacecolor="none")
+        axes.set_yticks(range(len(layers)), [_label(layer.layer) for layer in layers], fontsize=7)
+        axes.set(
+            ylim=(len(layers) - 0.5, -0.5), xlim=(0.0, max(shown, default=0.0) + 3.0), xlabel="signal over quantization noise, dB (ringed: lose most)"
+        )
+        axes.grid(visible=False, axis="y")
         return finish(name)
 
 

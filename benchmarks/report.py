@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, roc_svg, size_svg
+from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, roc_svg, size_svg, snr_svg
 from hearlite.benchmarks.probe import PERMUTED
 from hearlite.benchmarks.results import read_results
 from hearlite.benchmarks.schema import Estimate, Latency, ModelInfo, Results, Score, TaskResult
 from hearlite.files import write_bytes
 from hearlite.spec import PRECISION_NAMES
+from hearlite.verdict import LayerLoss
 
 STUDENT_NAMES = {kind: f"student, {name}" for kind, name in PRECISION_NAMES.items()}
 KIND_NAMES = {"teacher": "teacher", "peer": "peer", "baseline": "baseline", **STUDENT_NAMES}
@@ -20,6 +21,7 @@ _SYMBOLS = {"o": "●", "s": "■", "D": "◆", "v": "▼", "<": "◀", ">": "�
 _TEMPLATES = Path(__file__).parent / "templates"
 _ROC_TASKS = 9  # small multiples; the table has all tasks
 _DOT_TASKS = 24  # more would be a poster
+_SNR_LAYERS, _WORST_LAYERS = 80, 3  # the largest student has 60
 _NARROW_SPACE = "\u202f"
 _MINUS = "\u2212"
 _NOTHING = "–"
@@ -55,7 +57,7 @@ def render(results: Results) -> str:
     from markupsafe import Markup
 
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    for show in (auroc_text, difference_text, percent_text, bytes_text, count_text, times_text, ms_text):
+    for show in (auroc_text, difference_text, loss_text, percent_text, bytes_text, count_text, times_text, ms_text):
         environment.filters[show.__name__.removesuffix("_text")] = show
     rows = _rows(results)
     by_kind = {kind: next((row for row in rows if row.model.kind == kind), None) for kind in KIND_NAMES}
@@ -75,6 +77,8 @@ def render(results: Results) -> str:
         dotted=[row for row in rows if row.score and row.model.name != PERMUTED],
         dot_tasks=_DOT_TASKS,
         sizes=Markup(_sizes(rows)),
+        quantized=[(row, worst, Markup(svg)) for row, worst, svg in _quantized(rows)],
+        estimate=Estimate,
         sized=[row for row in rows if row.model.bytes and row.score and row.score.auroc.shown],
         score_of=lambda task, name: next((score for score in task.scores if score.model == name), None),
     )
@@ -88,6 +92,11 @@ def auroc_text(estimate: Estimate) -> str:
 def difference_text(estimate: Estimate) -> str:
     """−0.012 [−0.020, −0.004]"""
     return _text(estimate, digits=3, interval_digits=3)
+
+
+def loss_text(estimate: Estimate) -> str:
+    """0.0012 [−0.0004, 0.0028]: gates are of 0.003"""
+    return _text(estimate, digits=4, interval_digits=4)
 
 
 def percent_text(estimate: Estimate) -> str:
@@ -176,6 +185,13 @@ def _dots(results: Results, rows: Sequence[Row]) -> str:
     return auroc_svg(
         [(label, [(series[score.model], score.auroc) for score in scores if score.model in series]) for label, scores in groups], name="dots"
     )
+
+
+def _quantized(rows: Sequence[Row]) -> list[tuple[Row, tuple[LayerLoss, ...], str]]:
+    """Every quantized model with its worst layers, and all of them drawn."""
+    found = [(row, row.model.quantization) for row in rows if row.model.quantization]
+    shown = [(row, verdict.worst(_WORST_LAYERS), verdict.layers[:_SNR_LAYERS]) for row, verdict in found]
+    return [(row, worst, snr_svg(row.series, layers, ringed=worst, name=f"snr{index}")) for index, (row, worst, layers) in enumerate(shown)]
 
 
 def _sizes(rows: Sequence[Row]) -> str:

@@ -102,6 +102,9 @@ def _check(results: Results, *, where: str) -> None:
             raise InputError(f"{where}: model {model.name!r} has kind {model.kind!r}", f"use one of {', '.join(KINDS)}")
         if min(model.bytes or 0, model.parameters or 0, model.macs or 0, model.dim or 0) < 0:
             raise InputError(f"{where}: model {model.name!r} has a negative size")
+        losses = model.quantization.auroc.tasks if model.quantization and model.quantization.auroc else ()
+        if not all(0 <= rate <= 1 for task in losses for rate in (task.reference, task.quantized)):
+            raise InputError(f"{where}: the AUROC loss of model {model.name!r} is of an AUROC outside 0 to 1")
     if len(set(names)) != len(names):
         raise InputError(f"{where}: two models have the same name", f"names: {', '.join(names)}")
     scores = [*results.summary, *(score for task in results.tasks for score in task.scores)]

@@ -10,6 +10,7 @@ import hearlite
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.spec import PRECISION_NAMES
+from hearlite.verdict import Verdict
 
 SCHEMA = "hearlite-results/1"
 KINDS = ("teacher", *PRECISION_NAMES, "peer", "baseline")  # a peer is someone else's embedder; a baseline has to be beaten by all of them
@@ -95,6 +96,7 @@ class ModelInfo:
     macs: int | None = None  # multiply-accumulates for one clip
     dim: int | None = None
     sha256: str = ""  # of the file
+    quantization: Verdict | None = None  # what the file's manifest says that quantization cost
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hearlite.run import Run
 from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUDIO, PRECISIONS, QuantSpec, from_dict
 from hearlite.student import load_network
+from hearlite.verdict import Verdict, read_verdict
 
 
 def export(run: Run, *, to: Path, recipe: str = "", force: bool = False) -> Path:
@@ -65,12 +66,11 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
     metrics = read_json(run.metrics)
     on = "clips of validation subjects"
     figures = [Metric("centred cosine to the teacher's targets", metrics["val_centred_cosine"], f"{metrics['val_clips']:.0f} {on}")]
-    passed, calibration = True, ""
+    verdict, calibration = None, ""
     if recipe:
-        compare = read_json(run.quantized(recipe) / "compare.json")
-        figure = compare["comparison"]
-        passed, calibration = bool(compare["passed"]), str(read_json(run.quantized(recipe) / "calibration.json")["sha256"])
-        figures.append(Metric("centred cosine to the float32 student", figure["centred_cosine"], f"{figure['clips']} {on}"))
+        verdict = read_verdict(run.quantized(recipe) / "compare.json")
+        calibration = str(read_json(run.quantized(recipe) / "calibration.json")["sha256"])
+        figures += _cost(verdict, on=on)
     return Manifest(
         schema=SCHEMA,
         hearlite=__version__,
@@ -89,10 +89,21 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
         dataset=spec.dataset,
         recipe=recipe,
         calibration_sha256=calibration,
-        gate_passed=passed,
+        gate_passed=verdict is None or verdict.passed,
         metrics=tuple(figures),
         parameters=summary.parameters,
         macs=summary.macs,
         golden_signal=GOLDEN_SIGNAL,
         golden_embedding=(),
+        quantization=verdict,
     )
+
+
+def _cost(verdict: Verdict, *, on: str) -> list[Metric]:
+    """What quantization cost, as far as it was measured."""
+    found, loss = verdict.comparison, verdict.auroc
+    figures = [Metric("centred cosine to the float32 student", found.centred_cosine, f"{found.clips} {on}")]
+    if loss is not None:
+        where = f"{len(loss.tasks)} task{'s' * (len(loss.tasks) > 1)}, {loss.subjects} training and validation subjects of {loss.dataset}"
+        figures.append(Metric("mean AUROC loss to the float32 student", loss.mean, where))
+    return figures

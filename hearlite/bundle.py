@@ -17,9 +17,11 @@ from hearlite.flatbuffer import read_metadata, summarize
 from hearlite.run import DatasetInfo
 from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec, from_dict, to_dict
+from hearlite.verdict import Verdict
 
 SCHEMA = "hearlite-manifest/1"
 METADATA_NAME = "hearlite_manifest"
+_OUTSIDE = ("tflite_sha256", "golden_embedding")  # not in the copy inside the file: they depend on it
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,12 @@ class Manifest:
     macs: int
     golden_signal: str
     golden_embedding: tuple[float, ...]
+    quantization: Verdict | None = None  # None for float32: what quantization cost, against which limits
     tflite_sha256: str = ""  # "" in the copy inside the file, which can't know it
 
     def inside(self) -> bytes:
         """The copy that is stored in the .tflite: without the golden embedding and the hash, which depend on the file."""
-        data = to_dict(self)
-        del data["tflite_sha256"], data["golden_embedding"]
+        data = {key: value for key, value in to_dict(self).items() if key not in _OUTSIDE}
         return json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -99,7 +101,8 @@ def read_manifest(model: Path) -> Manifest:
     content = model.read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest.tflite_sha256:
         raise InputError(f"{model}: its sha256 is not the manifest's", "the two files belong to different exports, or the .tflite is damaged")
-    if read_metadata(content, METADATA_NAME) != manifest.inside():
+    own = {key: value for key, value in data.items() if key not in _OUTSIDE}  # as it was written: this version may know more fields
+    if read_metadata(content, METADATA_NAME) != json.dumps(own, ensure_ascii=False).encode():
         raise InputError(f"{path}: it is not what {model.name} says of itself", "the manifest was edited; export the file again")
     return manifest
 

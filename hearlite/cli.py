@@ -65,7 +65,7 @@ def quickstart(
 
 
 @cli.command()
-@click.argument("data", type=DATA)
+@click.argument("data", type=DATA, nargs=-1, required=True)
 @click.option("--run", "folder", type=DATA, required=True, help="Run folder; the same command resumes it.")
 @teacher_option
 @size_option
@@ -78,7 +78,7 @@ def quickstart(
 @click.option("--actors", type=click.IntRange(min=0), default=0, show_default=True, help="Make the records by this many Ray actors; 0: here.")
 @json_option
 def distill(
-    data: Path,
+    data: tuple[Path, ...],
     folder: Path,
     teacher: str,
     size: str,
@@ -91,16 +91,16 @@ def distill(
     actors: int,
     as_json: bool,
 ) -> None:
-    """Train a student on the recordings of DATA (folder or manifest CSV) to give the teacher's embeddings; no labels are used."""
+    """Train a student on the recordings of every DATA (folder or manifest CSV) to give the teacher's embeddings; no labels are used."""
     from hearlite.check import check_embedder, require
-    from hearlite.dataset import load_dataset
+    from hearlite.dataset import combine, load_dataset
     from hearlite.distill.presets import load_preset
     from hearlite.distill.train import distill as run_distill
     from hearlite.records import read_records
     from hearlite.student import StudentEmbedder
     from hearlite.teacher import open_teacher
 
-    dataset = load_dataset(data, hop_s=hop_s, events=events_only)
+    dataset = combine([load_dataset(path, hop_s=hop_s, events=events_only) for path in data])
     train = load_preset(size, teacher=teacher, config=config, steps=steps, seed=seed)
     finished = (folder / "weights.npz").is_file()
     if "TF_CONFIG" in os.environ:  # several processes: TensorFlow must know before a teacher uses it
@@ -123,39 +123,56 @@ def distill(
     _print({"run": str(folder), **metrics}, as_json=as_json)
 
 
-@cli.command()
-@click.argument("run_folder", metavar="RUN", type=DATA)
-@click.option("--recipe", default="auto", show_default=True, help="A recipe of quantize/recipes, or auto: the first that passes the gate.")
+@cli.command(name="import")
+@click.argument("name", metavar="DATASET")
+@click.argument("source", type=DATA)
+@click.option("--out", type=DATA, help="Manifest, in SOURCE or in a folder above it; default: SOURCE/manifest.csv.")
 @force_option
 @json_option
-def quantize(run_folder: Path, recipe: str, force: bool, as_json: bool) -> None:
+def import_(name: str, source: Path, out: Path | None, force: bool, as_json: bool) -> None:
+    """Write a manifest for SOURCE, your own copy of a public DATASET: sprsound, sprsound-records, sprsound-asthma, icbhi, esc50, coswara, coughvid or
+    fsd50k."""
+    from hearlite.benchmarks.tasks import import_dataset, write_manifest
+
+    _print(write_manifest(import_dataset(name, source), out or source / "manifest.csv", force=force), as_json=as_json)
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=DATA)
+@click.option("--recipe", default="auto", show_default=True, help="One of quantize/recipes, a .json file, or auto: the first that passes its gate.")
+@click.option("--data", type=DATA, help="Labelled recordings: gate the AUROC loss too, on subjects that are not in test.")
+@click.option("--label", "label_columns", multiple=True, help="Label column of --data; may be repeated.  [default: label]")
+@framing_option
+@force_option
+@json_option
+def quantize(run_folder: Path, recipe: str, data: Path | None, label_columns: tuple[str, ...], framing: str, force: bool, as_json: bool) -> None:
     """Quantize the network of a finished RUN, to int8 where that passes its gate, and compare with the float32 one through both files."""
     from hearlite.check import check_embedder, require
     from hearlite.distill.supply import Supply
-    from hearlite.quantize.ptq import quantize as run_quantize
-    from hearlite.quantize.ptq import quantize_auto
-    from hearlite.quantize.recipe import recipes
+    from hearlite.quantize import ptq
+    from hearlite.quantize.gate import summary
+    from hearlite.quantize.recipe import AUTO, find_recipe
     from hearlite.run import open_run
     from hearlite.runtime import TfliteEmbedder
     from hearlite.spec import PRECISIONS
+    from hearlite.verdict import read_verdict
 
-    known, run = recipes(), open_run(run_folder)
+    run = open_run(run_folder)
+    recipes = [find_recipe(name) for name in (AUTO if recipe == "auto" else (recipe,))]
+    training, quality = Supply(run), _quality(data, label_columns=label_columns, framing=framing)
     if recipe == "auto":
-        attempts = quantize_auto(run, training=Supply(run))
-        for attempt in attempts[:-1]:
-            click.echo(f"{attempt.recipe}: {attempt.reason}", err=True)
-        recipe, folder = attempts[-1].recipe, run.quantized(attempts[-1].recipe)
-    elif recipe in known:
-        folder = run_quantize(run, recipe=known[recipe], force=force, training=Supply(run) if known[recipe].qat.fraction else None)
+        attempts = ptq.quantize_auto(run, recipes=recipes, force=force, training=training, quality=quality)
+        for reason in filter(None, (attempt.reason for attempt in attempts)):
+            click.echo(reason, err=True)
+        (chosen,) = (known for known in recipes if known.recipe == attempts[-1].recipe)
     else:
-        raise UsageError(f"recipe is {recipe!r}", f"use auto or one of {', '.join(known)}")
-    checks = check_embedder(TfliteEmbedder(folder / "model.tflite"), precision=PRECISIONS[known[recipe].weights, known[recipe].activations])
+        (chosen,) = recipes
+        ptq.quantize(run, recipe=chosen, force=force, training=training, quality=quality)
+    folder = run.quantized(chosen.recipe)
+    checks = check_embedder(TfliteEmbedder(folder / "model.tflite"), precision=PRECISIONS[chosen.weights, chosen.activations])
     if not force:
         require(checks, what=str(folder / "model.tflite"))
-    compared = json.loads((folder / "compare.json").read_text())
-    shown = {key: compared[key] for key in ("minimum_centred_cosine", "passed")}
-    worst = [f"{layer['layer']}: {layer['snr_db']:.1f} dB, {layer['cause']}" for layer in compared["worst_layers"]]
-    _print({"recipe": recipe, "folder": str(folder), **compared["comparison"], **shown, "worst layers": worst}, as_json=as_json)
+    _print({"recipe": chosen.recipe, "folder": str(folder), **summary(read_verdict(folder / "compare.json"))}, as_json=as_json)
 
 
 @cli.command()
@@ -332,6 +349,20 @@ def _report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 
         click.echo(f"skipped: {item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}", err=True)
 
 
+def _quality(data: Path | None, *, label_columns: tuple[str, ...], framing: str) -> Any:
+    """What measures AUROC loss on labelled recordings, None without any."""
+    from hearlite.benchmarks.auroc_loss import AurocLossProbe
+    from hearlite.dataset import DEFAULT_LABELS, load_dataset
+
+    if data is None:
+        if label_columns:
+            raise UsageError(f"--label {label_columns[0]} is of no recordings", "name them with --data")
+        return None
+    dataset = load_dataset(data, framing=framing, label_columns=label_columns or DEFAULT_LABELS)
+    _report_dataset(dataset)
+    return AurocLossProbe(dataset, label_columns or DEFAULT_LABELS)
+
+
 def _print(data: Any, *, as_json: bool) -> None:
     """Data on stdout: JSON, or a table of a list of records, or of one record's keys and values."""
     if as_json:
@@ -353,7 +384,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, (dict, list)):
-        value = json.dumps(value, ensure_ascii=False)
+        lines = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
+        value = "\n".join(value) if lines else json.dumps(value, ensure_ascii=False)
     return escape(str(value).encode(errors="backslashreplace").decode())
 
 

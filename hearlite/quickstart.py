@@ -7,23 +7,25 @@ from typing import Any
 
 import click
 
+from hearlite.benchmarks.auroc_loss import AurocLossProbe
 from hearlite.benchmarks.bench import bench
 from hearlite.check import check_embedder, require
-from hearlite.dataset import load_dataset
+from hearlite.dataset import Dataset, load_dataset
 from hearlite.distill.presets import load_preset
 from hearlite.distill.supply import Supply
 from hearlite.distill.train import distill
-from hearlite.errors import GateError
+from hearlite.errors import InputError
 from hearlite.export.tflite import export
-from hearlite.files import read_json
-from hearlite.quantize.ptq import quantize
-from hearlite.quantize.recipe import AUTO, recipes
+from hearlite.quantize.gate import describe
+from hearlite.quantize.ptq import quantize_auto
+from hearlite.quantize.recipe import AUTO, find_recipe
 from hearlite.records import read_records
 from hearlite.run import Run
 from hearlite.spec import DISTILL_HOP_S
 from hearlite.student import StudentEmbedder
 from hearlite.synth import write_corpus
 from hearlite.teacher import open_teacher
+from hearlite.verdict import read_verdict
 
 SUBJECTS, RECORDINGS = 60, 12  # of the synthetic corpus: 720 recordings, 13 s to make
 
@@ -45,27 +47,24 @@ def run_quickstart(
     require(check_embedder(StudentEmbedder(run), precision="f32"), what="the float32 student")
     for skipped in read_records(run.records).skipped:
         click.echo(f"skipped: {skipped.file}: {skipped.reason}", err=True)
-    recipe = quantize_int8(run, force=force)
+    recipe = quantize_int8(run, dataset, label_columns=label_columns, force=force)
     files = [export(run, to=out, recipe=name, force=force) for name in (recipe, "")]
     from hearlite.cli import command_line
 
     return bench(dataset, teacher=embedder, files=files, label_columns=label_columns, out=out, seed=seed, command=command_line())
 
 
-def quantize_int8(run: Run, *, force: bool) -> str:
+def quantize_int8(run: Run, dataset: Dataset, *, label_columns: tuple[str, ...], force: bool) -> str:
     """The first int8 recipe of `auto` that passes its gate; with `force` the nearest to float32, whether it passes or not. Raises GateError."""
-    known = recipes()
-    names = [name for name in AUTO if known[name].activations == "int8"]
-    cosines: dict[str, float] = {}
-    for name in names:
-        try:
-            quantize(run, recipe=known[name], training=Supply(run))
-            return name
-        except GateError as error:
-            click.echo(error.message, err=True)
-            cosines[name] = read_json(run.quantized(name) / "compare.json")["comparison"]["centred_cosine"]
-            if name == names[-1] and not force:
-                raise
-    nearest = max(cosines, key=cosines.__getitem__)
-    quantize(run, recipe=known[nearest], training=Supply(run), force=True)
-    return nearest
+    try:
+        quality = AurocLossProbe(dataset, label_columns)
+    except InputError as error:
+        click.echo(f"AUROC loss is not measured: {error}", err=True)
+        quality = None
+    found = [recipe for recipe in map(find_recipe, AUTO) if recipe.activations == "int8"]
+    attempts = quantize_auto(run, recipes=found, force=force, training=Supply(run), quality=quality)
+    for reason in filter(None, (attempt.reason for attempt in attempts)):
+        click.echo(reason, err=True)
+    chosen = attempts[-1].recipe
+    click.echo(f"{chosen}: {describe(read_verdict(run.quantized(chosen) / 'compare.json'))}", err=True)
+    return chosen

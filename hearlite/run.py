@@ -7,7 +7,8 @@ weights.npz    the finished network, float32, by variable name; its presence mea
 history.csv    one row a checkpoint
 metrics.json   figures on validation subjects
 records/       clips and teacher vectors (or elsewhere, see spec.json)
-<recipe>/      one folder for each quantization: model.tflite, recipe.json, calibration.json, compare.json
+<recipe>/      one folder for each quantization: recipe.json, calibration.json, compare.json (figures, limits, verdict, layers; hearlite/verdict.py)
+               and, where the gate was passed or forced, model.tflite
 """
 
 from __future__ import annotations

@@ -247,12 +247,13 @@ class QuantSpec:
     activations: str = "int8"  # "float32": weights are widened when the file is loaded; "dynamic": int8 ranges of each call, float32 between layers
     ranges: str = "mse"  # of int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py; after qat also "learned"
     percentile: float = 99.99  # of "percentile"
-    equalize: bool = True  # linear bottlenecks, quantize/equalize.py
-    refit_ridge: float = 0.1  # head refit on the int8 trunk, quantize/refit.py; 0: none
+    equalize: bool = True  # channels: linear bottlenecks, quantize/equalize.py, and what ReLU6 leaves unused, quantize/headroom.py
+    refit_ridge: float = 10.0  # head refit on the int8 trunk, quantize/refit.py; 0: none
     qat: QatSpec = field(default_factory=QatSpec)
     calibration_clips: int = 512
     calibration_seed: int = 0
     min_centred_cosine: float | None = None  # None: MIN_CENTRED_COSINE of the student's size
+    max_mean_auroc_loss: float | None = None  # None: MAX_MEAN_AUROC_LOSS
 
 
 # How an exported file's numbers are stored, by a recipe's (weights, activations), and what people call it. "f32" is the unquantized one.
@@ -271,6 +272,7 @@ PRECISION_NAMES = {
     "f16": "float16 weights",
 }
 MIN_CENTRED_COSINE = {"tiny": 0.99, "small": 0.995, "base": 0.995}  # of quantized to float32 embeddings, the gate
+MAX_MEAN_AUROC_LOSS = 0.003  # of probes on the quantized file, mean over tasks, the other half of the gate; the project's goal
 
 
 AUDIO = AudioSpec()
@@ -364,6 +366,8 @@ def from_dict(kind: type[Spec], data: Any, *, where: str) -> Spec:
 def _value(hint: Any, value: Any, *, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, where=where)
+    if isinstance(hint, types.UnionType) and types.NoneType in typing.get_args(hint):
+        return None if value is None else _value(typing.get_args(hint)[0], value, where=where)  # X | None
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
             raise InputError(f"{where} is {value!r}", "expected a list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,23 +11,11 @@ from hearlite.audio import from_int16
 from hearlite.errors import InputError
 from hearlite.quantize.graph import Graph, Probe, Stored, dequantize, short_name, tensors_by_name
 from hearlite.runtime import TfliteModel
+from hearlite.verdict import Comparison, LayerLoss
 
 _OUTLIER = 12.0  # a range of more deviations than this to one side is ruled by few values: 4 would hold a normal distribution's
 _MUCH = 0.05  # of a channel's variance lost in one tensor: own fault, whatever came in
 _COARSE = 8.0  # steps in a deviation: below, rounding alone is at 27 dB
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Centred: the float32 mean is subtracted from both, since raw cosines of embeddings are near 1 whatever happens."""
-
-    clips: int
-    centred_cosine: float  # mean over clips
-    centred_cosine_p5: float  # 5th percentile
-    snr_db: float  # power of the centred float32 embeddings over that of the difference
-    mean_auroc_loss: float | None = None  # over probed tasks, where a benchmark measured it, with its paired 95 % interval
-    mean_auroc_loss_low: float | None = None
-    mean_auroc_loss_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +35,10 @@ class LayerComparison:
     steps: float  # int8 steps in a deviation, 0 where the tensor is float
     lost: float  # share of a channel's variance that this layer's own rounding and clipping takes, mean over channels
     cause: str
+
+    def in_short(self) -> LayerLoss:
+        """What of it the verdict holds, rounded: it travels inside the file."""
+        return LayerLoss(self.layer, round(self.snr_db, 2), float(f"{self.lost:.3g}"), self.cause)
 
 
 def compare_files(reference: bytes, quantized: bytes, *, pcm: NDArray[np.int16]) -> Comparison:
@@ -89,11 +80,6 @@ def compare_layers(reference: bytes, quantized: bytes, *, pcm: NDArray[np.int16]
         for name in names:
             sums[name].add(wanted[theirs[name].index], dequantize(found[ours[name].index], ours[name]))
     return tuple(sums[name].result(name) for name in names)
-
-
-def worst_layers(layers: Sequence[LayerComparison], *, count: int = 5) -> tuple[LayerComparison, ...]:
-    """Those that lose most by themselves; what they inherit is another layer's fault."""
-    return tuple(sorted(layers, key=lambda layer: layer.lost, reverse=True)[:count])
 
 
 class _Sums:

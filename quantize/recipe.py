@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +16,8 @@ SCHEMES = (("int8", "int8"), ("int8", "dynamic"), ("int8", "float32"), ("float16
 LEARNED = "learned"  # ranges as quantization-aware training leaves them, beside those that ranges.py measures
 # Fastest on a phone first, and none of those with int8 weights is larger than float16: what costs training comes before what costs speed.
 AUTO = ("static_wi8_ai8", "qat_wi8_ai8", "dynamic_wi8_afp32", "weight_only_wi8_afp32", "float16")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")  # also a folder's, inside the run's
+_TAKEN = ("auto", "float32", "records")  # mean something else there
 
 
 def recipes() -> dict[str, QuantSpec]:
@@ -22,6 +25,19 @@ def recipes() -> dict[str, QuantSpec]:
     files = [item for item in resources.files("hearlite.quantize").joinpath("recipes").iterdir() if item.name.endswith(".json")]
     found = [read_recipe(Path(str(item))) for item in sorted(files, key=lambda item: item.name)]
     return {spec.recipe: spec for spec in found}
+
+
+def find_recipe(name: str) -> QuantSpec:
+    """What a user calls a recipe: one of `recipes`, or a .json file with a name of its own. Raises UsageError for anything else."""
+    known = recipes()
+    if name in known:
+        return known[name]
+    if not name.endswith(".json"):
+        raise UsageError(f"recipe is {name!r}", f"use auto, one of {', '.join(known)}, or a .json file")
+    recipe = read_recipe(Path(name))
+    if recipe.recipe in known and recipe != known[recipe.recipe]:
+        raise UsageError(f"{name}: its recipe is called {recipe.recipe!r}, as one of hearlite's that differs", "give it a name of its own")
+    return recipe
 
 
 def read_recipe(path: Path) -> QuantSpec:
@@ -33,6 +49,10 @@ def read_recipe(path: Path) -> QuantSpec:
 
 def require_known(recipe: QuantSpec) -> None:
     """Raise UsageError for a recipe that asks for what is not built."""
+    if not _NAME.fullmatch(recipe.recipe) or recipe.recipe in _TAKEN:
+        raise UsageError(
+            f"a recipe is called {recipe.recipe!r:.80}", f"use lower-case letters, digits and _ . - for 'recipe', but none of {', '.join(_TAKEN)}"
+        )
     if (recipe.weights, recipe.activations) not in SCHEMES:
         known = ", ".join(f"{weights} x {activations}" for weights, activations in SCHEMES)
         raise UsageError(f"recipe {recipe.recipe} asks for {recipe.weights} x {recipe.activations}", f"weights x activations are one of {known}")

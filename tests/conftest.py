@@ -5,9 +5,11 @@ The student has learned next to nothing. Tests that need it ask whether the pipe
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from hearlite.bundle import Manifest, read_manifest
 from hearlite.dataset import Dataset, load_dataset
+from hearlite.files import read_arrays, write_arrays
 from hearlite.run import Run
 from hearlite.spec import AUDIO, QuantSpec, TrainSpec
 from hearlite.synth import write_corpus
@@ -65,6 +68,19 @@ def dataset(corpus: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifest of 80 synthetic recordings of 20 subjects, 6 of them to test on, with a label of two values that any network hears: a narrow band?"""
+    manifest = write_corpus(tmp_path_factory.mktemp("labelled") / "corpus", subjects=20, recordings_per_subject=4, seed=0)
+    with manifest.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (manifest.parent / "narrow.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["file", "start_s", "end_s", "subject", "split", "synthetic", "narrow"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({**row, "narrow": "yes" if row["device"] in ("telephone", "stethoscope") else "no"} for row in rows)
+    return manifest.parent / "narrow.csv"
+
+
+@pytest.fixture(scope="session")
 def teacher() -> FakeTeacher:
     return FakeTeacher(32)
 
@@ -98,6 +114,23 @@ def quantized_run(tiny_run: Run, lenient_recipe: QuantSpec) -> Run:
 
     quantize(tiny_run, recipe=lenient_recipe)
     return tiny_run
+
+
+OUTLIERS = ("block7_project", "block8_project", "block8_residual")  # one stream: a sum of two bottlenecks, so their channels belong together
+
+
+@pytest.fixture(scope="session")
+def hard_run(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same float32 function, hard to quantize: a channel of OUTLIERS is made 100 times as loud and read 100 times as quietly."""
+    run = dataclasses.replace(tiny_run, folder=tmp_path_factory.mktemp("runs") / "hard")
+    shutil.copytree(tiny_run.folder, run.folder, ignore=shutil.ignore_patterns(QuantSpec.recipe))
+    weights = read_arrays(run.weights)
+    for name in ("block7_project_bn/gamma:0", "block7_project_bn/beta:0", "block8_project_bn/gamma:0", "block8_project_bn/beta:0"):
+        weights[name][0] *= 100.0
+    for name in ("block8_expand/kernel:0", "head/kernel:0"):
+        weights[name][:, :, 0] /= 100.0
+    write_arrays(run.weights, weights)
+    return run
 
 
 @dataclasses.dataclass(frozen=True)

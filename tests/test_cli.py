@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,8 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["distil"], 2, "No such command"),
         (["distill"], 2, "Missing"),
         (["quantize", "RUN", "--recipe", "int2"], 2, "static_wi8_ai8"),
+        (["quantize", "RUN", "--label", "sick"], 2, "--data"),
+        (["quantize", "RUN", "--data", "DATA", "--label", "device"], 3, "no task to measure AUROC loss by"),
         (["embed", "DATA", "--model", "unheard-of", "--out", "TMP/out.parquet"], 2, "teacher is 'unheard-of'"),
         (["export", "TMP", "--to", "TMP/out"], 3, "is not a run folder"),
         (["info", "TMP/missing.tflite"], 3, "No such file"),
@@ -162,6 +165,38 @@ main(["export", run, "--to", to, "--force", "--json"])
     assert [Path(row["file"]).suffix for row in exported] == [".tflite", ".tflite"]
     assert all(Path(row["file"]).stat().st_size == row["bytes"] for row in exported)
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_loses_auroc_is_not_written(
+    tiny_run: Run, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network whose last layers have lost their weights, by a recipe of one's own that any cosine satisfies."""
+    from hearlite.quantize import ptq
+    from hearlite.quantize.graph import Graph
+    from hearlite.quantize.refit import find_head
+    from hearlite.quantize.static import Quantized
+
+    plain = ptq.convert_network(ptq.load_network(tiny_run.spec.student, tiny_run.weights))
+    damaged = Graph(plain)
+    for layer in find_head(damaged).layers:
+        damaged.set_constant(layer.weights, 0.0 * damaged.constant(layer.weights))
+    monkeypatch.setattr(ptq, "build", lambda *_, **__: Quantized(damaged.save(), plain))
+    folder = Path(shutil.copytree(tiny_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns(QuantSpec.recipe)))
+    (tmp_path / "mine.json").write_text(json.dumps({"recipe": "mine", "min_centred_cosine": -1.0}))
+    command = ["quantize", folder, "--recipe", tmp_path / "mine.json", "--data", labelled, "--label", "narrow", "--json"]
+    capsys.readouterr()
+    assert run(*command) == 4
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert re.search(r"the mean AUROC loss is 0\.4\d+ \[.*above the gate of 0\.003; the worst layer is (tap\d_sum|tap\d|embedding) ", output.err)
+    assert not (folder / "mine" / "model.tflite").exists()
+
+    assert run(*command, "--force") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["recipe"], printed["passed"], printed["max_mean_auroc_loss"]) == ("mine", False, 0.003)
+    assert printed["mean_auroc_loss_low"] > 0.3
+    assert printed["auroc loss"][0].startswith("narrow=yes: 0.9")
+    assert (folder / "mine" / "model.tflite").is_file()
 
 
 def test_distill_resumes_and_prints_its_metrics(tiny_run: Run, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -17,22 +16,7 @@ from hearlite.check import check_embedder
 from hearlite.cli import main
 from hearlite.dataset import Dataset, load_dataset
 from hearlite.errors import InputError, UsageError
-from hearlite.synth import write_corpus
 from hearlite.teacher import FakeTeacher
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 subjects, 6 of them to test on, and one two-valued label: is the sound an airway's own noise or something in it?"""
-    folder = write_corpus(tmp_path_factory.mktemp("end") / "corpus", subjects=20, recordings_per_subject=4, seed=0).parent
-    with (folder / "manifest.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    with (folder / "two.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["file", "start_s", "end_s", "subject", "split", "synthetic", "odd"])
-        writer.writeheader()
-        for index, row in enumerate(rows):
-            writer.writerow({**{key: row[key] for key in writer.fieldnames if key in row}, "odd": "yes" if index % 2 else "no"})
-    return folder / "two.csv"
 
 
 def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +28,7 @@ def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         "--teacher",
         "fake:32",
         "--label",
-        "odd",
+        "narrow",
         "--steps",
         "40",
         "--out",
@@ -68,6 +52,10 @@ def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert all(score.auroc.shown for score in results.tasks[0].scores)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "synthetic" in page.lower() and "not a diagnostic" in page.lower()
+    (verdict,) = (model.quantization for model in results.models if model.quantization)
+    assert verdict.auroc is not None and [task.name for task in verdict.auroc.tasks] == ["narrow=yes"]
+    assert verdict.auroc.subjects == 14  # not one of the 6 to test on
+    assert "What quantization cost" in page
 
     model = next(out.glob("*_i8.tflite"))
     embedder, manifest = open_bundle(model)

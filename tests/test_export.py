@@ -20,11 +20,13 @@ from hearlite.distill.targets import Targets
 from hearlite.errors import GateError, InputError
 from hearlite.export.tflite import export
 from hearlite.fake_hear import VitSize, build_hear_like_saved_model
-from hearlite.flatbuffer import read_metadata, summarize
+from hearlite.files import sha256_of
+from hearlite.flatbuffer import add_metadata, read_metadata, summarize
 from hearlite.run import Run
 from hearlite.saved_model import HEAR_NOTICE
 from hearlite.spec import AUDIO, QuantSpec, to_dict
 from hearlite.teacher import open_teacher
+from hearlite.verdict import AurocLoss, TaskLoss, read_verdict
 
 
 @pytest.fixture
@@ -207,6 +209,50 @@ def test_a_file_that_fails_its_self_test_is_not_exported(quantized_run: Run, tmp
     assert read_manifest(model).gate_passed is False
     assert inside is not None
     assert json.loads(inside)["gate_passed"] is False  # the copy inside must not claim more than the one beside it
+
+
+def test_what_quantization_cost_travels_with_the_file(bundle: Bundles, quantized_run: Run, tmp_path: Path) -> None:
+    assert bundle.manifest("f32").quantization is None
+    verdict = bundle.manifest("i8").quantization
+    assert verdict is not None
+    assert verdict == read_verdict(quantized_run.quantized(QuantSpec.recipe) / "compare.json")
+    assert (verdict.auroc, verdict.auroc_passed, verdict.limits.max_mean_auroc_loss) == (None, None, 0.003)
+    assert {"stem", "head"} < {layer.layer for layer in verdict.layers}
+    card = bundle.i8.with_suffix(".md").read_text()
+    assert "**The AUROC loss was not measured**" in card
+    assert f"`{verdict.worst(1)[0].layer}`" in card
+    assert "quantization" not in bundle.f32.with_suffix(".md").read_text()
+
+    folder = Path(shutil.copytree(quantized_run.folder, tmp_path / "run"))
+    path = folder / QuantSpec.recipe / "compare.json"
+    task = TaskLoss("sick=a|b", 70, 9, 11, 0.91, 0.9, 0.01, 0.002, 0.018)
+    loss = AurocLoss("00", "lungs", 70, 14, 2000, 0.01, 0.002, 0.018, (task,))
+    data = {**json.loads(path.read_text()), "auroc": to_dict(loss), "auroc_passed": False, "passed": False}
+    path.write_text(json.dumps(data))
+    run = dataclasses.replace(quantized_run, folder=folder)
+    with pytest.raises(GateError, match="failed its gate"):
+        export(run, to=tmp_path / "out", recipe=QuantSpec.recipe)
+    model = export(run, to=tmp_path / "out", recipe=QuantSpec.recipe, force=True)
+    manifest = read_manifest(model)
+    assert manifest.quantization is not None and manifest.quantization.auroc == loss
+    assert not manifest.gate_passed
+    assert [metric.value for metric in manifest.metrics if "AUROC loss" in metric.name] == [0.01]
+    assert "| sick=a/b | 0.910 | 0.900 | 0.0100 [0.0020, 0.0180] |" in model.with_suffix(".md").read_text()
+    assert "mean AUROC loss to the float32 student: 0.0100 on 1 task" in str(describe(model)["metrics"])
+
+
+def test_a_manifest_from_before_a_field_was_added(bundle: Bundles, tmp_path: Path) -> None:
+    """It vouches for its file as before."""
+    data = json.loads(manifest_path(bundle.f32).read_text())
+    del data["quantization"]
+    inside = json.dumps({key: value for key, value in data.items() if key not in ("tflite_sha256", "golden_embedding")}, ensure_ascii=False)
+    model = tmp_path / bundle.f32.name
+    model.write_bytes(add_metadata(bundle.f32.read_bytes(), METADATA_NAME, inside.encode()))
+    manifest_path(model).write_text(json.dumps({**data, "tflite_sha256": sha256_of(model)}))
+    assert read_manifest(model).quantization is None
+    manifest_path(model).write_text(json.dumps({**data, "tflite_sha256": sha256_of(model), "licence": "CC0-1.0"}))
+    with pytest.raises(InputError, match="not what"):
+        read_manifest(model)
 
 
 def test_card_and_notice_name_teacher_data_and_limits(bundle: Bundles, quantized_run: Run) -> None:

@@ -17,15 +17,19 @@ import hearlite.records
 from hearlite.audio import from_int16
 from hearlite.dataset import Dataset, clip_id
 from hearlite.errors import GateError, InputError, UsageError
+from hearlite.quantize import ptq
 from hearlite.quantize.calibrate import choose_calibration
 from hearlite.quantize.compare import compare_embeddings, compare_files
-from hearlite.quantize.ptq import quantize, recipes
-from hearlite.records import Records, read_records, write_records
+from hearlite.quantize.gate import failure, limits_of, summary
+from hearlite.quantize.ptq import quantize, quantize_auto, recipes
+from hearlite.quantize.static import Quantized
+from hearlite.records import Records, Views, read_records, write_records
 from hearlite.run import Run
 from hearlite.runtime import TfliteModel
-from hearlite.spec import QuantSpec
+from hearlite.spec import MAX_MEAN_AUROC_LOSS, STUDENTS, QuantSpec
 from hearlite.student import StudentEmbedder
 from hearlite.teacher import FakeTeacher
+from hearlite.verdict import AurocLoss, Comparison, LayerLoss, TaskLoss, judge, read_verdict
 
 
 def balanced(records: Records, ids: tuple[str, ...]) -> Counter[str]:
@@ -61,6 +65,13 @@ def test_calibration_takes_all_there_is(records: Records) -> None:
     everything = choose_calibration(records, clips=10_000, seed=0)
     assert len(everything.clip_ids) == len(set(everything.clip_ids)) == sum(len(rows) for rows in records.rows("train"))
     assert set(balanced(records, everything.clip_ids)) == records.subjects("train")
+
+
+def test_calibration_takes_clips_as_recorded(dataset: Dataset, tmp_path: Path) -> None:
+    found = write_records(dataset, teacher=FakeTeacher(4), folder=tmp_path, views=Views(3))
+    ids = set(choose_calibration(found, clips=10_000, seed=0).clip_ids)
+    assert ids == {source for shard in found.shards for source, split in zip(shard.sources, shard.splits, strict=True) if split == "train"}
+    assert len(ids) < sum(len(rows) for rows in found.rows("train"))
 
 
 def test_calibration_is_seeded_and_hashed(records: Records) -> None:
@@ -111,9 +122,9 @@ def test_a_finished_quantization_is_left_alone(quantized_run: Run, lenient_recip
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-def test_a_failed_gate_leaves_no_model_unless_forced(quantized_run: Run, lenient_recipe: QuantSpec, tmp_path: Path) -> None:
+def test_a_failed_gate_leaves_no_model_unless_forced(copied: Run, lenient_recipe: QuantSpec) -> None:
     """Not even an older one that passed. What was measured stays, to be read."""
-    run = dataclasses.replace(quantized_run, folder=Path(shutil.copytree(quantized_run.folder, tmp_path / "run")))
+    run = copied
     model = run.quantized(lenient_recipe.recipe) / "model.tflite"
     strict = dataclasses.replace(lenient_recipe, min_centred_cosine=1.01)
     assert model.is_file()
@@ -129,6 +140,143 @@ def test_a_failed_gate_leaves_no_model_unless_forced(quantized_run: Run, lenient
     assert json.loads((model.parent / "compare.json").read_text())["passed"] is False
     with pytest.raises(GateError):  # without --force, a file that is there is no success
         quantize(run, recipe=strict)
+
+
+def lost(mean: float, *, data: str = "a", low: float | None = None) -> AurocLoss:
+    low = mean - 0.0005 if low is None else low
+    return AurocLoss(data, "lungs", 70, 14, 2000, mean, low, mean + 0.001, (TaskLoss("label=cough", 70, 9, 11, 0.9, 0.9 - mean, mean, low, None),))
+
+
+class Measured:
+    """A quality that is known beforehand, and how often it was asked."""
+
+    def __init__(self, mean: float, *, data: str = "a") -> None:
+        self.mean, self.data, self.calls = mean, data, 0
+
+    def __call__(self, reference: bytes, quantized: bytes) -> AurocLoss:
+        assert reference != quantized
+        self.calls += 1
+        return lost(self.mean, data=self.data)
+
+
+@pytest.fixture(scope="module")
+def built(quantized_run: Run, lenient_recipe: QuantSpec) -> Quantized:
+    pcm = choose_calibration(read_records(quantized_run.records), clips=lenient_recipe.calibration_clips, seed=0).pcm
+    return ptq.build(quantized_run, lenient_recipe, pcm=pcm, training=None)
+
+
+@pytest.fixture
+def copied(quantized_run: Run, built: Quantized, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A copy of the run, in which quantizing again takes no conversion."""
+    monkeypatch.setattr(ptq, "build", lambda run, recipe, **_: built)
+    return dataclasses.replace(quantized_run, folder=Path(shutil.copytree(quantized_run.folder, tmp_path / "run")))
+
+
+def test_both_terms_of_the_gate_must_pass() -> None:
+    limits = limits_of(QuantSpec(), STUDENTS["tiny"])
+    assert (limits.min_centred_cosine, limits.max_mean_auroc_loss) == (0.99, MAX_MEAN_AUROC_LOSS) == (0.99, 0.003)
+    own = limits_of(QuantSpec(min_centred_cosine=0.5, max_mean_auroc_loss=0.02), STUDENTS["small"])
+    assert (own.min_centred_cosine, own.max_mean_auroc_loss) == (0.5, 0.02)
+    layer = LayerLoss("block3_project", 11.0, 0.4, "range too wide: outliers reach 40 deviations of the median channel")
+    for cosine, mean, passed in ((0.995, 0.001, True), (0.995, 0.004, False), (0.98, 0.001, False), (0.995, None, True), (0.98, None, False)):
+        verdict = judge(Comparison(40, cosine, cosine, 20.0), None if mean is None else lost(mean), limits=limits, layers=(layer,))
+        assert verdict.passed is passed
+        assert verdict.cosine_passed is (cosine > 0.99)
+        assert verdict.auroc_passed is (None if mean is None else mean <= 0.003)
+        error = failure(QuantSpec(), verdict)
+        assert (error is None) is passed
+        if error:
+            assert "block3_project (11 dB: range too wide" in error.message
+            assert f"{cosine:.4f} on 40 validation clips" in error.message
+            assert ("was not measured" if mean is None else f"{mean:.4f} [") in error.message
+            assert "--force" in error.hint
+        assert ("not measured" in str(summary(verdict)["auroc loss"])) is (mean is None)
+
+
+def test_a_loss_that_few_recordings_may_have_made_asks_for_more() -> None:
+    limits, comparison = limits_of(QuantSpec(), STUDENTS["tiny"]), Comparison(40, 0.995, 0.99, 20.0)
+    hints = []
+    for low in (-0.01, 0.004):
+        error = failure(QuantSpec(), judge(comparison, lost(0.008, low=low), limits=limits, layers=()))
+        assert error is not None
+        hints.append("label more recordings" in error.hint)
+    assert hints == [True, False]
+
+
+def test_auroc_loss_is_measured_where_it_was_not_or_by_other_data(copied: Run, lenient_recipe: QuantSpec) -> None:
+    folder = copied.quantized(lenient_recipe.recipe)
+    before, model = read_verdict(folder / "compare.json"), (folder / "model.tflite").read_bytes()
+    assert before.auroc is None
+    assert "was not measured" in json.loads((folder / "compare.json").read_text())["gate"]
+    quality = Measured(0.001)
+    assert quantize(copied, recipe=lenient_recipe, quality=quality) == folder
+    verdict = read_verdict(folder / "compare.json")
+    assert verdict.auroc == lost(0.001)
+    assert (verdict.cosine_passed, verdict.auroc_passed, verdict.passed) == (True, True, True)
+    assert (verdict.comparison, verdict.layers) == (before.comparison, before.layers)
+    written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    for known in (quality, None):  # the same data, or no wish to measure
+        assert quantize(copied, recipe=lenient_recipe, quality=known) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == written
+    assert quality.calls == 1
+    other = Measured(0.002, data="b")
+    quantize(copied, recipe=lenient_recipe, quality=other)
+    assert other.calls == 1
+    found = read_verdict(folder / "compare.json").auroc
+    assert found is not None and found.mean == 0.002
+    assert (folder / "model.tflite").read_bytes() == model
+
+
+def test_a_file_that_loses_auroc_is_refused_unless_forced(copied: Run, lenient_recipe: QuantSpec) -> None:
+    folder = copied.quantized(lenient_recipe.recipe)
+    with pytest.raises(GateError, match=r"mean AUROC loss is 0\.0080 \[.*above the gate of 0\.003; the worst layer is") as caught:
+        quantize(copied, recipe=lenient_recipe, quality=Measured(0.008))
+    assert caught.value.exit_code == 4
+    assert not (folder / "model.tflite").exists()
+    written = json.loads((folder / "compare.json").read_text())
+    assert (written["cosine_passed"], written["auroc_passed"], written["passed"]) == (True, False, False)
+    assert (written["limits"]["max_mean_auroc_loss"], written["auroc"]["tasks"][0]["name"]) == (0.003, "label=cough")
+    assert quantize(copied, recipe=lenient_recipe, quality=Measured(0.008), force=True) == folder
+    assert (folder / "model.tflite").is_file()
+    assert read_verdict(folder / "compare.json").passed is False
+    with pytest.raises(GateError, match="AUROC loss"):  # leaving the labels out makes it no better
+        quantize(copied, recipe=lenient_recipe)
+
+
+def test_a_comparison_of_another_version_is_made_again(copied: Run, lenient_recipe: QuantSpec) -> None:
+    path = copied.quantized(lenient_recipe.recipe) / "compare.json"
+    for broken in ({"passed": True}, {**json.loads(path.read_text()), "limits": 3}):
+        path.write_text(json.dumps(broken))
+        with pytest.raises(InputError, match=r"compare\.json"):
+            read_verdict(path)
+    quantize(copied, recipe=lenient_recipe)
+    assert read_verdict(path).passed
+
+
+def test_auto_keeps_the_nearest_when_it_must(copied: Run, built: Quantized, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No recipe can reach 1.01; the file that is the float32 network itself comes nearest."""
+    run = copied
+    network = ptq.convert_network(ptq.load_network(run.spec.student, run.weights))
+    monkeypatch.setattr(ptq, "build", lambda run, recipe, **_: Quantized(network, network) if recipe.recipe == "near" else built)
+    recipes = [QuantSpec(recipe=name, min_centred_cosine=1.01) for name in ("rough", "near", "rough2")]
+    with pytest.raises(GateError, match="no recipe passes its gate") as caught:
+        quantize_auto(run, recipes=recipes)
+    assert all(f"{recipe.recipe}: the mean centred cosine" in caught.value.message for recipe in recipes)
+    assert {path.parent.name for path in run.folder.glob("*/model.tflite")} == {QuantSpec.recipe}
+    *refused, kept = quantize_auto(run, recipes=recipes, force=True)
+    assert [attempt.folder for attempt in refused] == [None] * 3
+    assert kept.recipe == "near"
+    assert {path.parent.name for path in run.folder.glob("*/model.tflite")} == {"near", QuantSpec.recipe}
+    assert read_verdict(run.quantized("near") / "compare.json").passed is False
+    enough = [*recipes[:1], QuantSpec(recipe="near", min_centred_cosine=0.9)]
+    first = quantize_auto(run, recipes=enough)
+    assert [attempt.folder for attempt in first] == [None, run.quantized("near")]
+    monkeypatch.setattr(ptq, "build", None)  # a second call has nothing to build, nor to convert
+    monkeypatch.setattr(ptq, "convert_network", None)
+    assert quantize_auto(run, recipes=enough) == first
+    qat = QuantSpec(recipe="qat", qat=dataclasses.replace(QuantSpec().qat, fraction=0.5))
+    with pytest.raises(GateError, match="qat: needs the training data"):
+        quantize_auto(run, recipes=[qat])
 
 
 def test_the_recipe_that_users_get() -> None:

@@ -12,6 +12,7 @@ from hearlite.benchmarks.schema import KINDS, Counts, Curve, DatasetInfo, Estima
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError, UsageError
+from hearlite.verdict import AurocLoss, Comparison, LayerLoss, Limits, TaskLoss, judge
 
 HOSTILE = "<script>alert(1)</script> $\\frac{x $ \" ' & \ud800 \u0000 \u202e 咳"
 
@@ -223,6 +224,45 @@ def test_ids_are_unique_and_references_resolve(page):
 def test_same_results_give_the_same_page(page):
     results = make()
     assert page(results) == page(results)
+
+
+def judged(auroc):
+    layers = tuple(LayerLoss(f"block{k}_project", 20.0 + k, 0.01 * k, "rounding to 256 levels") for k in range(6))
+    limits = Limits(0.99, 0.003)
+    verdict = judge(Comparison(40, 0.9917, 0.98, 20.0), auroc, limits=limits, layers=(*layers, LayerLoss(HOSTILE, 300.0, 0.0, HOSTILE)))
+    results = make()
+    models = tuple(dataclasses.replace(model, quantization=verdict) if model.kind == "i8" else model for model in results.models)
+    return dataclasses.replace(results, models=models)
+
+
+def test_what_quantization_cost_is_shown_layer_by_layer(page):
+    loss = AurocLoss("00", "lungs", 70, 14, 2000, 0.0081, 0.0019, 0.0132, (TaskLoss(HOSTILE, 70, 9, 11, 0.91, 0.902, 0.0081, 0.0019, 0.0132),))
+    html = page(judged(loss))
+    text = str(Text(html))
+    for expected in (
+        "Centred cosine to the float32 student: 0.9917 , passes the gate of 0.99",
+        "Mean AUROC loss: 0.0081 [0.0019, 0.0132] , fails the gate of 0.003",
+        "9 / 11 0.910 0.902 0.0081 [0.0019, 0.0132]",
+        "14 training and validation subjects of lungs",
+        "block5_project , 25.0 dB: rounding to 256 levels block4_project",
+    ):
+        assert expected in text, expected
+    assert text.index("AUROC per task") < text.index("What quantization cost") < text.index("Latency")
+    assert html.count("<svg") == 4
+    assert "<script" not in html
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_loss_of_an_impossible_auroc_is_refused(tmp_path):
+    loss = AurocLoss("00", "lungs", 70, 14, 2000, 0.1, None, None, (TaskLoss("sick", 70, 9, 11, 1.5, 1.4, 0.1, None, None),))
+    with pytest.raises(UsageError, match="outside 0 to 1"):
+        write_results(judged(loss), tmp_path / "results.json")
+
+
+def test_an_auroc_loss_that_was_not_measured_is_called_that(page):
+    assert "AUROC loss was not measured" in str(Text(page(judged(None))))
+    assert "What quantization cost" not in str(Text(page(make())))
 
 
 def test_hostile_names_stay_text(page):

@@ -1,0 +1,71 @@
+"""One recipe applied to one network: converted, rounded or trained."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.audio import from_int16
+from hearlite.convert import convert_network, convert_network_dynamic, convert_network_float16, quantize_calibrated
+from hearlite.errors import UsageError
+from hearlite.frontend_tf import Frontend
+from hearlite.quantize.finetune import train_quantized
+from hearlite.quantize.qat import ranges_of
+from hearlite.quantize.recipe import LEARNED
+from hearlite.quantize.static import Quantized, quantize_static
+from hearlite.quantize.weight_only import weight_only
+from hearlite.run import Run
+from hearlite.spec import QuantSpec, StudentSpec
+from hearlite.student import EMBED_BATCH, load_network
+
+
+class Training(Protocol):
+    """What quantization-aware distillation needs of the distill stage, handed in by the caller since stages don't import each other."""
+
+    def batch(self, step: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """PCM `[n, clip_samples]` and targets `[n, dim]` of a step, the same whenever it is asked."""
+
+    def loss(self, prediction: Any, target: Any) -> Any:
+        """The distillation loss of two `[n, dim]`, a TensorFlow scalar."""
+
+
+def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: Training | None) -> Quantized:
+    """The run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges. UsageError for a recipe that trains without `training`."""
+    network = load_network(run.spec.student, run.weights)
+    ranges: dict[str, tuple[float, float]] = {}
+    if recipe.qat.fraction:
+        network, ranges = _train(run, network, recipe, training=training)
+    plain = convert_network(network)
+    if recipe.ranges == LEARNED:
+        return Quantized(quantize_calibrated(plain, ranges_of(plain, ranges, output=network.layers[-1].name)), plain)
+    if recipe.weights == "float16":
+        return Quantized(convert_network_float16(network), plain)
+    if recipe.activations == "dynamic":
+        return Quantized(convert_network_dynamic(network), plain)
+    if recipe.activations == "float32":
+        return Quantized(weight_only(plain), plain)
+    return quantize_static(plain, np.concatenate(image_batches(pcm, spec=run.spec.student)), recipe=recipe)
+
+
+def image_batches(pcm: NDArray[np.int16], *, spec: StudentSpec) -> list[Any]:
+    """Frontend images float32 `[n, frames, mels, 1]` of int16 `[n, clip_samples]`, in batches."""
+    frontend = Frontend(spec.frontend)
+    return [frontend(from_int16(pcm[start : start + EMBED_BATCH])).numpy() for start in range(0, len(pcm), EMBED_BATCH)]
+
+
+def _train(run: Run, network: Any, recipe: QuantSpec, *, training: Training | None) -> tuple[Any, dict[str, tuple[float, float]]]:
+    """Quantization-aware distillation, resumed where a kill left it: the network and the ranges that it has learned."""
+    if training is None:
+        raise UsageError(f"recipe {recipe.recipe} trains, and was given no training data", "use static_wi8_ai8, or quantize the run by command")
+    trained = train_quantized(
+        network,
+        student=run.spec.student,
+        train=run.spec.train,
+        qat=recipe.qat,
+        batch=training.batch,
+        loss=training.loss,
+        checkpoint=run.quantized(recipe.recipe) / "qat_state.npz",
+    )
+    return trained.network, trained.ranges

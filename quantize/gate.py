@@ -1,0 +1,106 @@
+"""The gate of a quantized file: its embeddings must point where the float32 ones do, and probes on them must lose next to no AUROC.
+
+Neither says what the other does: a mean cosine of 0.9986 has cost 0.008 of mean AUROC, and one of 0.9917 only 0.001.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from hearlite.errors import GateError
+from hearlite.spec import MAX_MEAN_AUROC_LOSS, MIN_CENTRED_COSINE, QuantSpec, StudentSpec
+from hearlite.verdict import SCHEMA, AurocLoss, Limits, TaskLoss, Verdict
+
+NOT_MEASURED = "AUROC loss was not measured: no labelled recordings were given, so the centred cosine alone decides"
+
+
+class Quality(Protocol):
+    """What the gate needs of the benchmarks stage, handed in by the caller since stages don't import each other."""
+
+    @property
+    def data(self) -> str:
+        """sha256 of the recordings, labels and protocol: what was measured with another one counts as not measured."""
+
+    def __call__(self, reference: bytes, quantized: bytes) -> AurocLoss:
+        """What probes lose from the float32 file to the quantized one."""
+
+
+def limits_of(recipe: QuantSpec, student: StudentSpec) -> Limits:
+    """The recipe's own limits, or those of the student's size."""
+    cosine, loss = recipe.min_centred_cosine, recipe.max_mean_auroc_loss
+    return Limits(MIN_CENTRED_COSINE[student.size] if cosine is None else cosine, MAX_MEAN_AUROC_LOSS if loss is None else loss)
+
+
+def compare_json(verdict: Verdict, layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """compare.json: what `hearlite.verdict.read_verdict` reads, the worst layers, and `layers`, all that is known of each."""
+    return {
+        "schema": SCHEMA,
+        "gate": NOT_MEASURED if verdict.auroc is None else "centred cosine and mean AUROC loss",
+        **{key: value for key, value in dataclasses.asdict(verdict).items() if key != "layers"},
+        "worst_layers": [dataclasses.asdict(layer) for layer in verdict.worst()],
+        "layers": list(layers),
+    }
+
+
+def failure(recipe: QuantSpec, verdict: Verdict) -> GateError | None:
+    """The error that says what was measured, the limit, whose fault it is and what to try next; None when the gate is passed."""
+    if verdict.passed:
+        return None
+    worst = verdict.worst(1)
+    blame = f"; the worst layer is {worst[0].layer} ({worst[0].snr_db:.0f} dB: {worst[0].cause})" if worst else ""
+    return GateError(f"{recipe.recipe}: {describe(verdict)}{blame}", f"{_remedy(recipe, verdict)}, or pass --force to keep a file marked as failed")
+
+
+def describe(verdict: Verdict) -> str:
+    """Both terms of the gate in a sentence."""
+    found, limits = verdict.comparison, verdict.limits
+    text = (
+        f"the mean centred cosine of its embeddings to the float32 ones is {found.centred_cosine:.4f} on {found.clips} validation clips, "
+        f"{'at least' if verdict.cosine_passed else 'below'} the gate of {limits.min_centred_cosine:g}"
+    )
+    if verdict.auroc is None:
+        return f"{text}; AUROC loss was not measured"
+    loss = verdict.auroc
+    tasks = f"{len(loss.tasks)} task{'s' * (len(loss.tasks) > 1)} and {loss.subjects} training and validation subjects"
+    return (
+        f"{text}; the mean AUROC loss is {loss.mean:.4f}{_interval(loss)} over {tasks}, "
+        f"{'at most' if verdict.auroc_passed else 'above'} the gate of {limits.max_mean_auroc_loss:g}"
+    )
+
+
+def summary(verdict: Verdict) -> dict[str, Any]:
+    """What the command line prints."""
+    loss = verdict.auroc
+    rows = [f"{row.name}: {row.reference:.3f} -> {row.quantized:.3f}, loss {row.loss:.4f}{_interval(row)}" for row in (loss.tasks if loss else ())]
+    return {
+        **dataclasses.asdict(verdict.comparison),
+        "mean_auroc_loss": loss.mean if loss else None,
+        "mean_auroc_loss_low": loss.low if loss else None,
+        "mean_auroc_loss_high": loss.high if loss else None,
+        **dataclasses.asdict(verdict.limits),
+        "passed": verdict.passed,
+        "auroc loss": rows or NOT_MEASURED,
+        "worst layers": [f"{layer.layer}: {layer.snr_db:.1f} dB, {layer.cause}" for layer in verdict.worst()],
+    }
+
+
+def _interval(loss: AurocLoss | TaskLoss) -> str:
+    return "" if loss.low is None or loss.high is None else f" [{loss.low:.4f}, {loss.high:.4f}]"
+
+
+def _remedy(recipe: QuantSpec, verdict: Verdict) -> str:
+    """What to try next."""
+    worst, loss = verdict.worst(1), verdict.auroc
+    if verdict.cosine_passed and loss is not None and loss.low is not None and loss.low <= verdict.limits.max_mean_auroc_loss:
+        return "label more recordings (the interval of the loss holds the gate), let --recipe auto find one that passes"
+    if recipe.weights != "int8" or recipe.activations != "int8":
+        return "train longer"
+    if recipe.qat.fraction:
+        return "train longer, or keep activations in float32: --recipe weight_only_wi8_afp32"
+    if worst and worst[0].cause.startswith("range too wide") and not recipe.equalize:
+        return "set 'equalize' to true in the recipe, or let --recipe auto find one that passes"
+    if worst and worst[0].cause.startswith(("range too wide", "range clipped")) and recipe.ranges != "mse":
+        return "set 'ranges' to 'mse' in the recipe, or learn around it: --recipe qat_wi8_ai8"
+    return "train longer, learn around it with --recipe qat_wi8_ai8, or let --recipe auto find one that passes"
