@@ -77,7 +77,7 @@ def bench(
     probes = run_probes(vectors, tasks, subjects, splits, reference=TEACHER, seed=seed)
     models = [_teacher_model(teacher), *(_bundle_model(path, manifest) for path, _, manifest in bundles)]
     models += [ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors]
-    notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, embedded)]
+    notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, dataset, embedded)]
     results = collect(
         probes,
         command=command,
@@ -229,11 +229,13 @@ def _dataset_info(dataset: Dataset, embedded: Embedded) -> DatasetInfo:
     )
 
 
-def _warnings(bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, embedded: Embedded) -> list[str]:
+def _warnings(bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, dataset: Dataset, embedded: Embedded) -> list[str]:
     notes = [f"{manifest.name} failed its quality gate and was written by force" for _, _, manifest in bundles if not manifest.gate_passed]
     for _, _, manifest in bundles:
         if manifest.teacher.fingerprint != teacher.info.fingerprint:
             notes.append(f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is compared with")
+        if dataset.name not in manifest.dataset.name.split("+"):
+            notes.append(f"{manifest.name} was distilled on {manifest.dataset.name} and has heard nothing of {dataset.name}")
     if embedded.silent:
         notes.append(f"{embedded.silent} clips are silent")
     return notes
