@@ -66,7 +66,7 @@ def bench(
     if len(set(names)) < len(names):
         raise UsageError(f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench")
     for _, _, manifest in bundles:
-        _require_unheard(manifest, dataset)
+        require_unheard(manifest, dataset)
     embedders: dict[str, Embedder] = {TEACHER: teacher, **{manifest.name: embedder for _, embedder, manifest in bundles}}
     if teacher.info.kind != SPECTRAL:
         embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?
@@ -95,7 +95,7 @@ def bench(
     return {**summary(results, out), **{f"file {manifest.precision}": str(path) for path, _, manifest in bundles}}
 
 
-def _require_unheard(manifest: Manifest, dataset: Dataset) -> None:
+def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
     """Refuse test subjects that the student was distilled on. Subjects are compared by the hashes in the manifest, so by their names."""
     heard = set(manifest.dataset.heard)
     leaking = sorted({clip.subject for clip in dataset.clips if clip.split == "test" and subject_hash(clip.subject) in heard})
