@@ -36,8 +36,10 @@ def _table(name: str, results: Results) -> str:
     data, latency = results.dataset, {row.model: row for row in results.latency}
     sizes = {model.name: model.bytes for model in results.models}
     standin = f" {results.teacher.standin}." if results.teacher.standin else ""
+    framing = ", short events zero-padded" if "framing of short events: zero-pad" in results.notes else ""
+    said = "".join(f"**{note}.**\n" for note in results.notes if "quality gate" in note or "was distilled on" in note)
     lines = [
-        f"\n**`{data.name}`{' (synthetic)' if data.synthetic else ''}, teacher `{Path(results.teacher.name).name}`.**{standin}\n"
+        f"\n**`{data.name}`{' (synthetic)' if data.synthetic else ''}{framing}, teacher `{Path(results.teacher.name).name}`.**{standin}\n{said}"
         f"{len(results.tasks)} tasks, {data.test_subjects} test subjects that neither distillation nor probes saw, {data.clips} clips in all "
         f"([results.json](benchmarks/results/{name}/results.json)).\n\n{HEADER}".rstrip("\n")
     ]
@@ -59,7 +61,6 @@ def _table(name: str, results: Results) -> str:
         lines.append(
             "\n".join(f"`{model.name}`: {latency[model.name].runtime}." for model in results.models if model.name in latency and model.kind == "i8")
         )
-    lines += [f"\n**{note}.**" for note in results.notes if any(word in note for word in ("quality gate", "framing", "was distilled on"))]
     return "\n".join(lines) + "\n"
 
 

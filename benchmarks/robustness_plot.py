@@ -57,7 +57,7 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
         axes.set_yticks([top + middle for top in tops], [item["name"] for item in conditions])
         axes.set(ylim=(bottom, 0.0), xlabel="mean AUROC of changed test clips less that of clean ones, 95 % interval")
         title = f"{results['dataset']['name']}: {results['test']['clips']} test clips of {results['test']['subjects']} subjects"
-        title += f"; teacher: {results['teacher']['name']}"
+        title += f"; teacher: {results['teacher']['name'].rpartition('/')[2]}"
         figure.legend(loc="outside upper left", frameon=False, title=title, alignment="left")
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
