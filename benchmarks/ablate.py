@@ -23,11 +23,11 @@ import numpy as np
 
 from hearlite.benchmarks.bootstrap import Floats
 from hearlite.benchmarks.latency import device
+from hearlite.benchmarks.study import run_module
 from hearlite.benchmarks.variant_table import estimate, mean_over_tasks, probe, summarize, table
 from hearlite.benchmarks.variants import Variant, load_variants
 from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, Dataset, load_dataset
 from hearlite.embedder import Embedder
-from hearlite.errors import HearliteError
 from hearlite.files import read_json, write_bytes, write_json
 from hearlite.records import Views, write_records
 from hearlite.run import Run
@@ -150,8 +150,4 @@ def command(
 
 
 if __name__ == "__main__":
-    try:
-        command()
-    except HearliteError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    run_module(command)

@@ -25,10 +25,11 @@ from hearlite.benchmarks.robustness_plot import write_plot
 from hearlite.benchmarks.robustness_scores import Design, design, score
 from hearlite.benchmarks.robustness_table import table
 from hearlite.benchmarks.robustness_verdicts import SAMPLES, summarize
+from hearlite.benchmarks.study import run_module
 from hearlite.bundle import Manifest, open_bundle
 from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, Dataset, load_dataset
 from hearlite.embedder import Embedder
-from hearlite.errors import HearliteError, UsageError
+from hearlite.errors import UsageError
 from hearlite.files import write_bytes, write_json
 from hearlite.spec import to_dict
 from hearlite.teacher import open_teacher
@@ -111,8 +112,4 @@ def command(
 
 
 if __name__ == "__main__":
-    try:
-        command()
-    except HearliteError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    run_module(command)

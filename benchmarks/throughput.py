@@ -26,9 +26,10 @@ import numpy as np
 
 from hearlite.audio import from_int16
 from hearlite.benchmarks.latency import device
+from hearlite.benchmarks.study import run_module
 from hearlite.dataset import Clip, ClipRef, Dataset, load_dataset, read_clips
 from hearlite.embedder import Embedder
-from hearlite.errors import HearliteError, InputError
+from hearlite.errors import InputError
 from hearlite.files import write_json
 from hearlite.records import Records, Views, clip_views, read_examples, write_records
 from hearlite.spec import STUDENTS, TrainSpec, student_spec
@@ -184,8 +185,4 @@ def command(data: Path, teachers: tuple[str, ...], sizes: tuple[str, ...], clips
 
 
 if __name__ == "__main__":
-    try:
-        command()
-    except HearliteError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    run_module(command)

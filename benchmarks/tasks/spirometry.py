@@ -11,7 +11,6 @@ It is synthetic: nothing measured on it says anything about people. It shows tha
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hearlite.errors import HearliteError
+from hearlite.benchmarks.study import run_module
 from hearlite.synth import DEVICES, Device, Float64, draw_splits, write_folder
 
 COLUMNS = ("file", "start_s", "end_s", "label", "fev1_fvc", "subject", "split", "device", "synthetic")
@@ -117,8 +116,4 @@ def command(folder: Path, subjects: int, recordings: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        command()
-    except HearliteError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    run_module(command)
