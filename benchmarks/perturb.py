@@ -1,8 +1,8 @@
 """Test clips as another recorder, room, distance or cut would have given them: one change at a time, of a known size.
 
 Each condition is a function of the clip alone: its dice are seeded by the clip's content and the kind of change, so the noise of all SNRs is one
-noise at several levels. What changes the level only (gain) is rounded and clipped as a recorder does it; all else is turned down rather than clipped,
-and filters keep the clip's rms, so that no condition is two. Kinds that `distill` also draws from (device, noise) have its constants.
+noise at several levels. Gain comes twice: as at a microphone, rounded to int16 steps and clipped, which takes sound away, and in floating point,
+which takes nothing. All else is turned down rather than clipped, and filters keep the clip's rms, so that no condition is two.
 """
 
 from __future__ import annotations
@@ -15,20 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearlite.acoustics import DEVICE_TAPS, FLAT_BELOW_HZ, HIGH_PASS_ORDER, LOW_PASS_ORDER, TILT_PIVOT_HZ, coloured_noise
+from hearlite.audio import from_int16
 from hearlite.dataset import Clip, clip_id
 from hearlite.errors import UsageError
 from hearlite.spec import AUDIO, AugmentSpec
-from hearlite.views import FLAT_BELOW_HZ
 
 Pcm = NDArray[np.int16]
 Floats = NDArray[np.float64]
 Response = Callable[[Floats], NDArray[Any]]  # Hz [bins] -> complex or real factor [bins]
 
 TELEPHONE_HZ = (300.0, 3_400.0)  # ITU-T G.712, the pass band of a telephone channel
-_LOW_PASS_ORDER = 4  # Butterworth, 24 dB an octave: an anti-alias filter, as in distill/augment.py
-_HIGH_PASS_ORDER = 2  # 12 dB an octave: a microphone's vent and coupling, as there
-_TILT_PIVOT_HZ = 1_000.0  # where a tilt is 0 dB, as on audio equalisers
-_DEVICE_TAPS = 256  # 16 ms, as in distill/augment.py
 _NOISE_SLOPES = {"white noise": 0.0, "pink noise": 1.0}  # power falls as f^-slope
 _FFT_STEP = 4_096  # lengths are multiples of it: few, and of small factors
 _EPSILON = 1e-9  # of an int16 step: keeps silence from being divided by
@@ -51,11 +48,19 @@ class Perturbed:
     pcm: Pcm
     clipped: int = 0  # samples beyond int16
     missing: int = 0  # samples that the recording doesn't have: zeros
+    scale: float = 1.0  # in floating point, after the recorder
+
+    @property
+    def audio(self) -> NDArray[np.float32]:
+        """What the models are given, float32 `[clip_samples]`; beyond [-1, 1) only where `scale` puts it there."""
+        return from_int16(self.pcm) * np.float32(self.scale)
 
 
 _GOAL, _JUDGED = "hearlite's requirement: -30 ... +10 dB", "judgement"
+_GAINS_DB = (-30.0, -20.0, -10.0, 10.0)
 CONDITIONS = (
-    *(Condition(f"gain {db:+g} dB", "gain", db, _GOAL) for db in (-30.0, -20.0, -10.0, 10.0)),
+    *(Condition(f"float gain {db:+g} dB", "float gain", db, f"{_GOAL}; nothing is rounded or clipped") for db in _GAINS_DB),
+    *(Condition(f"gain {db:+g} dB", "gain", db, f"{_GOAL}, at the microphone: rounded to int16 steps and clipped") for db in _GAINS_DB),
     *(Condition(f"shift {ms:+g} ms", "shift", ms, "hearlite's requirement: +-200 ms") for ms in (-200.0, -100.0, 100.0, 200.0)),
     Condition("event alone", "padding", None, "the framing of benchmarks that zero-pad short events; clips without one stay as they are"),
     Condition("first 1.0 s", "padding", 1.0, f"{_JUDGED}: half a clip, as of a recording that ends"),
@@ -96,6 +101,8 @@ def perturb(clip: Clip, condition: Condition) -> Perturbed:
         raise UsageError(f"condition {condition.name!r} has no amount", f"kind {kind!r} needs one")
     if kind == "gain":
         return _gain(clip.pcm, gain_db=amount)
+    if kind == "float gain":
+        return Perturbed(clip.pcm, scale=10.0 ** (amount / 20.0))
     if kind == "shift":
         return _shift(clip, later=round(amount / 1_000 * AUDIO.sample_rate_hz))
     if kind in _NOISE_SLOPES:
@@ -103,7 +110,7 @@ def perturb(clip: Clip, condition: Condition) -> Perturbed:
     responses: dict[str, Response] = {
         "low-pass": lambda hz: _low_pass(hz, amount),
         "high-pass": lambda hz: _high_pass(hz, amount),
-        "tilt": lambda hz: 10.0 ** (amount / 20.0 * np.log2(np.maximum(hz, FLAT_BELOW_HZ) / _TILT_PIVOT_HZ)),
+        "tilt": lambda hz: 10.0 ** (amount / 20.0 * np.log2(np.maximum(hz, FLAT_BELOW_HZ) / TILT_PIVOT_HZ)),
         "device": lambda hz: np.fft.rfft(_device_impulse(rng, tail_db=amount), 2 * (len(hz) - 1)),
     }
     if kind not in responses:
@@ -144,18 +151,18 @@ def _filtered(clip: Clip, response: Response) -> Perturbed:
     """The clip through a linear filter, at its own rms, without its mean. Zeros after its context take the filter's tail: nothing wraps around."""
     samples = len(clip.pcm)
     around = clip.context - clip.context.mean()
-    length = -(-(len(around) + _DEVICE_TAPS) // _FFT_STEP) * _FFT_STEP
+    length = -(-(len(around) + DEVICE_TAPS) // _FFT_STEP) * _FFT_STEP
     hz = np.fft.rfftfreq(length, 1.0 / AUDIO.sample_rate_hz)
     heard = np.fft.irfft(np.fft.rfft(around, length) * response(hz), length)[clip.start : clip.start + samples]
     return Perturbed(_to_int16(heard * (clip.pcm.std() / max(heard.std(), _EPSILON))))
 
 
 def _low_pass(hz: Floats, cut_hz: float) -> NDArray[np.complex128]:
-    return _butterworth(1j * hz / cut_hz, order=_LOW_PASS_ORDER)
+    return _butterworth(1j * hz / cut_hz, order=LOW_PASS_ORDER)
 
 
 def _high_pass(hz: Floats, cut_hz: float) -> NDArray[np.complex128]:
-    return _butterworth(cut_hz / (1j * np.maximum(hz, 1.0)), order=_HIGH_PASS_ORDER)  # below 1 Hz nothing is left anyway
+    return _butterworth(cut_hz / (1j * np.maximum(hz, 1.0)), order=HIGH_PASS_ORDER)  # below 1 Hz nothing is left anyway
 
 
 def _butterworth(s: NDArray[np.complex128], *, order: int) -> NDArray[np.complex128]:
@@ -170,7 +177,7 @@ def _device_impulse(rng: np.random.Generator, *, tail_db: float) -> Floats:
     """A random device: the direct sound, then decaying noise of `tail_db` over its energy (Morocutti et al. 2023, arXiv:2305.07499, by noise)."""
     low_s, high_s = AugmentSpec().device_decay_s
     decay_s = np.exp(rng.uniform(np.log(low_s), np.log(high_s)))
-    tail = rng.standard_normal(_DEVICE_TAPS) * np.exp(-np.arange(_DEVICE_TAPS) / AUDIO.sample_rate_hz / decay_s)
+    tail = rng.standard_normal(DEVICE_TAPS) * np.exp(-np.arange(DEVICE_TAPS) / AUDIO.sample_rate_hz / decay_s)
     impulse: Floats = 10.0 ** (tail_db / 20.0) * tail / np.sqrt(np.sum(tail**2))
     impulse[0] += 1.0
     return impulse
@@ -178,10 +185,7 @@ def _device_impulse(rng: np.random.Generator, *, tail_db: float) -> Floats:
 
 def _with_noise(pcm: Pcm, rng: np.random.Generator, *, slope: float, snr_db: float) -> Pcm:
     """`pcm` with Gaussian noise, `snr_db` below it by rms without means. Silence stays silence: no SNR is defined there."""
-    hz = np.fft.rfftfreq(len(pcm), 1.0 / AUDIO.sample_rate_hz)
-    noise = rng.standard_normal(len(pcm))
-    if slope:
-        noise = np.fft.irfft(np.fft.rfft(noise) * np.maximum(hz / FLAT_BELOW_HZ, 1.0) ** (-slope / 2.0), len(pcm))
+    noise = coloured_noise(rng, len(pcm), slope=slope)
     noise -= noise.mean()
     return _to_int16(pcm + noise * (pcm.std() / noise.std() * 10.0 ** (-snr_db / 20.0)))
 

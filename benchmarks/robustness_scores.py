@@ -25,7 +25,7 @@ from hearlite.benchmarks.perturb import REACH_S, Condition, perturb
 from hearlite.benchmarks.tasks import TEST_SPLIT, Task
 from hearlite.dataset import Clip, Dataset, Skipped, read_clips
 from hearlite.embed import BATCH, batched
-from hearlite.embedder import Embedder
+from hearlite.embedder import Clips, Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.progress import progress
@@ -121,8 +121,8 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
             here = slice(done, done + len(batch))
             clean = np.empty(0)
             for row, condition in enumerate((None, *plan.conditions)):
-                pcm = _heard(batch, condition, counts[row - 1]) if condition else np.stack([_clip(item).pcm for item in batch])
-                found = embedder.embed(from_int16(pcm)).astype(np.float64)
+                audio = _heard(batch, condition, counts[row - 1]) if condition else from_int16(np.stack([_clip(item).pcm for item in batch]))
+                found = embedder.embed(audio).astype(np.float64)
                 clean = clean if row else found
                 scores[:, row, here] = (found @ weights + offsets).T
                 cosines[row, here] = _cosines(found - mean, clean - mean)
@@ -132,14 +132,15 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
     return Scored(scores, cosines[1:].mean(axis=1), counts, chosen_c, np.asarray([probe[3] for probe in probes]))
 
 
-def _heard(batch: Sequence[Clip | Skipped], condition: Condition, counts: NDArray[np.int64]) -> NDArray[np.int16]:
-    """The batch under a condition, int16 `[n, clip_samples]`; adds to its row of `Scored.counts`."""
+def _heard(batch: Sequence[Clip | Skipped], condition: Condition, counts: NDArray[np.int64]) -> Clips:
+    """The batch under a condition, float32 `[n, clip_samples]`; adds to its row of `Scored.counts`."""
     clips = [_clip(item) for item in batch]
     changed = [perturb(clip, condition) for clip in clips]
     for clip, item in zip(clips, changed, strict=True):
-        differs, silenced = not np.array_equal(clip.pcm, item.pcm), not clip.silent and is_silent(from_int16(item.pcm))
+        differs = not np.array_equal(from_int16(clip.pcm), item.audio)
+        silenced = not clip.silent and is_silent(from_int16(item.pcm))  # in floating point nothing gets lost
         counts += (differs, item.clipped > 0, item.clipped, item.missing > 0, silenced)
-    return np.stack([item.pcm for item in changed])
+    return np.stack([item.audio for item in changed])
 
 
 def _clip(item: Clip | Skipped) -> Clip:

@@ -2,8 +2,9 @@
 
 Intervals are of other test subjects, by paired draws that all models, tasks and conditions share; the probes are fitted once. "Hurts no more than the
 teacher" is non-inferiority of the change: the lower end of the 95 % interval of (student's change - teacher's change) lies above -margin; "inferior"
-is an interval wholly below it. Gain has a limit of its own, whatever the teacher does: an interval within +-GAIN_LIMIT. A requirement over several
-conditions holds where each of them passes, which needs no correction for their number.
+is an interval wholly below it. Gain has a limit of its own, whatever the teacher does: an interval within +-GAIN_LIMIT. In floating point that judges
+the file alone, at the microphone also what int16 steps and clipping take away. A requirement over several conditions holds where each of them passes,
+which needs no correction for their number.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from hearlite.spec import to_dict
 SAMPLES = 2_000  # bootstrap replicates
 GAIN_LIMIT = 0.003  # AUROC, either way; hearlite's requirement for -30 ... +10 dB
 WITHIN, BEYOND = "within", "beyond"
+GAIN_KINDS = ("float gain", "gain")
 NO_MORE_KINDS = ("shift", "padding")  # that must hurt a student no more than the teacher: hearlite's requirement
 Estimate = dict[str, float | None]
 
@@ -90,7 +92,7 @@ def summarize(scored: Mapping[str, Scored], plan: Design, *, reference: str, mar
         for row, condition, cosine in zip(found, plan.conditions, scored[name].cosines, strict=True):
             row |= {"condition": condition.name, "centred_cosine": float(cosine)}
             row["tasks"] = dict(zip([task.name for task in plan.tasks], row["tasks"], strict=True))
-            if condition.kind == "gain":
+            if condition.kind in GAIN_KINDS:
                 row["gain_verdict"] = _gain_verdict(row["change"])
             if name == reference:
                 del row["beyond_reference"], row["verdict"]
@@ -142,15 +144,15 @@ def _gain_verdict(change: Estimate) -> str:
 
 
 def _requirements(row: Mapping[str, Any], conditions: Sequence[Condition], *, used: set[str]) -> dict[str, Any]:
-    """hearlite's two requirements of a student, over the conditions that changed any clip; null where there is none of them."""
+    """hearlite's requirements of a student, over the conditions that changed any clip; null where there is none of them."""
     of_kind = {item.name: item.kind for item in conditions if item.name in used}
-    gains = [item for item in row["conditions"] if of_kind.get(item["condition"]) == "gain"]
-    others = [item for item in row["conditions"] if of_kind.get(item["condition"]) in NO_MORE_KINDS]
-    return {
-        "model": row["model"],
-        "gain": _over_all(gains, verdict="gain_verdict", figure="change", good=WITHIN, bad=BEYOND),
-        "shift_and_padding": _over_all(others, verdict="verdict", figure="beyond_reference", good=NON_INFERIOR, bad=INFERIOR),
-    }
+
+    def of(*kinds: str) -> list[Mapping[str, Any]]:
+        return [item for item in row["conditions"] if of_kind.get(item["condition"]) in kinds]
+
+    gains = {kind.replace(" ", "_"): _over_all(of(kind), verdict="gain_verdict", figure="change", good=WITHIN, bad=BEYOND) for kind in GAIN_KINDS}
+    others = _over_all(of(*NO_MORE_KINDS), verdict="verdict", figure="beyond_reference", good=NON_INFERIOR, bad=INFERIOR)
+    return {"model": row["model"], **gains, "shift_and_padding": others}
 
 
 def _over_all(items: Sequence[Mapping[str, Any]], *, verdict: str, figure: str, good: str, bad: str) -> dict[str, Any] | None:

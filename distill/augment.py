@@ -13,13 +13,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from hearlite.acoustics import DEVICE_TAPS, FLAT_BELOW_HZ, HIGH_PASS_ORDER, LOW_PASS_ORDER, TILT_PIVOT_HZ
 from hearlite.spec import AUDIO, AugmentSpec, Range
-from hearlite.views import FLAT_BELOW_HZ
 
-_TILT_PIVOT_HZ = 1_000.0  # where a tilt is 0 dB, as on audio equalisers
-_LOW_PASS_ORDER = 4  # Butterworth magnitude, 24 dB an octave: an anti-alias filter
-_HIGH_PASS_ORDER = 2  # 12 dB an octave: a microphone's vent and coupling
-_DEVICE_TAPS = 256  # 16 ms; a decay of 3 ms is 46 dB down there
 _DEVICE_TAIL_DB = (-15.0, 0.0)  # the tail's energy over the direct sound's, uniform: a ripple of 1 - 5 dB rms (measured)
 _COARSE = 16  # spectrum bins per bin of a response (8 Hz): so short a tail is smooth in between
 _MIXSTYLE_FLOOR = 1e-6  # added to the variance, arXiv:2104.02008
@@ -49,7 +45,7 @@ class Augment:
             return clips
         rows, samples = tf.shape(clips)[0], clips.shape[1]
         dice = self._dice(_Draw.WAVEFORM, [rows, 13], step=step)
-        length = 1 << (samples + _DEVICE_TAPS - 1).bit_length()  # zeros for the tail: nothing wraps around
+        length = 1 << (samples + DEVICE_TAPS - 1).bit_length()  # zeros for the tail: nothing wraps around
         if filtered or spec.noise_p:
             spectrum = tf.signal.rfft(clips - tf.reduce_mean(clips, axis=1, keepdims=True), [length])  # [n, length / 2 + 1]
             if filtered:
@@ -84,16 +80,16 @@ class Augment:
         spec = self.spec
         tilt, low_on, low, high_on, high, device_on, decay, level = dice
         hz = tf.linspace(0.0, AUDIO.sample_rate_hz / 2, bins)[None, :]
-        octaves = tf.math.log(tf.maximum(hz, FLAT_BELOW_HZ) / _TILT_PIVOT_HZ) / math.log(2.0)
+        octaves = tf.math.log(tf.maximum(hz, FLAT_BELOW_HZ) / TILT_PIVOT_HZ) / math.log(2.0)
         response = tf.exp(_DB * spec.tilt_db_per_octave * (2.0 * tilt - 1.0) * octaves)
         if spec.low_pass_p:
-            response *= tf.where(low_on < spec.low_pass_p, _butterworth(hz / _log_between(spec.low_pass_hz, low), order=_LOW_PASS_ORDER), 1.0)
+            response *= tf.where(low_on < spec.low_pass_p, _butterworth(hz / _log_between(spec.low_pass_hz, low), order=LOW_PASS_ORDER), 1.0)
         if spec.high_pass_p:
             ratio = _log_between(spec.high_pass_hz, high) / tf.maximum(hz, 1.0)
-            response *= tf.where(high_on < spec.high_pass_p, _butterworth(ratio, order=_HIGH_PASS_ORDER), 1.0)
+            response *= tf.where(high_on < spec.high_pass_p, _butterworth(ratio, order=HIGH_PASS_ORDER), 1.0)
         response = tf.complex(response, tf.zeros_like(response))
         if spec.device_p:
-            noise = tf.random.stateless_normal([tf.shape(level)[0], _DEVICE_TAPS], self._key(_Draw.TAIL, step), alg="philox")
+            noise = tf.random.stateless_normal([tf.shape(level)[0], DEVICE_TAPS], self._key(_Draw.TAIL, step), alg="philox")
             level = tf.where(device_on < spec.device_p, tf.exp(_DB * _between(_DEVICE_TAIL_DB, level)), 0.0)
             impulse = _device_impulse(noise, decay_s=_log_between(spec.device_decay_s, decay), level=level)
             response *= tf.signal.rfft(impulse, [2 * (bins - 1)])

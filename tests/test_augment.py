@@ -350,15 +350,27 @@ def test_view_0_is_the_clip_and_a_view_is_a_function_of_its_arguments(recording:
         assert all(a.tobytes() != b.tobytes() for a, b in zip(others[1:], first[1:], strict=True))
 
 
-def test_four_views_of_a_clip_are_of_four_kinds(recording: NDArray[np.int16]) -> None:
-    clip = recording[START : START + CLIP]
+def test_three_views_of_a_clip_are_of_three_kinds(recording: NDArray[np.int16]) -> None:
+    clip, spec = recording[START : START + CLIP], ViewSpec(crop_p=0.0)
     for clip_id in "abc":
-        views = [shared_view(recording, clip_id=clip_id, view=view, seed=0, start=START, partner=partner_of(recording)) for view in range(1, 5)]
-        padded = [view for view in views if not view[-CLIP // 10 :].any()]
+        views = [
+            shared_view(recording, clip_id=clip_id, view=view, seed=0, start=START, partner=partner_of(recording), spec=spec) for view in (1, 2, 3)
+        ]
         shifted = [view for view in views if view.tobytes() in recording.tobytes()]
-        changed = [np.corrcoef(view, clip)[0, 1] for view in views if view.tobytes() not in recording.tobytes() and view[-CLIP // 10 :].any()]
-        assert (len(padded), len(shifted), len(changed)) == (1, 1, 2)
+        changed = [np.corrcoef(view, clip)[0, 1] for view in views if view.tobytes() not in recording.tobytes()]
+        assert (len(shifted), len(changed)) == (1, 2)
         assert min(changed) > 0.6
+
+
+def test_a_share_of_the_views_is_cut_besides(recording: NDArray[np.int16]) -> None:
+    def cut(crop_p: float) -> list[bool]:
+        spec = ViewSpec(crop_p=crop_p)
+        views = [shared_view(recording, clip_id="a", view=view, seed=0, start=START, partner=partner_of(recording), spec=spec) for view in range(200)]
+        return [not view[-CLIP // 10 :].any() for view in views]
+
+    assert not any(cut(0.0))
+    assert cut(1.0) == [False] + 199 * [True]  # view 0 is the clip
+    assert 70 < sum(cut(0.5)) < 130
 
 
 def test_a_shift_brings_in_real_context_and_never_zeros(recording: NDArray[np.int16]) -> None:
@@ -420,3 +432,5 @@ def test_unusable_audio_is_refused(recording: NDArray[np.int16]) -> None:
         shared_view(recording, clip_id="a", view=1, seed=0, partner=recording)
     with pytest.raises(UsageError, match="crop_s"):
         ViewSpec(crop_s=(0.5, 5.0))
+    with pytest.raises(UsageError, match="crop_p"):
+        ViewSpec(crop_p=1.5)

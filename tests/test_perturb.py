@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hearlite.audio import from_int16
 from hearlite.benchmarks.perturb import CONDITIONS, REACH_S, Condition, chosen, perturb
 from hearlite.dataset import Clip, ClipRef
 from hearlite.errors import UsageError
@@ -49,9 +50,9 @@ def level(pcm: NDArray[np.int16], hz: float) -> float:
 def test_every_condition_gives_another_clip_and_the_same_one_again(condition: Condition) -> None:
     heard = clip(noise(900.0, samples=SAMPLES + 2 * REACH), start=REACH, event_s=(0.5, 1.3))
     found, again = perturb(heard, condition), perturb(clip(heard.context, start=REACH, event_s=(0.5, 1.3), name="other.wav"), condition)
-    assert (found.pcm.dtype, found.pcm.shape) == (np.int16, (SAMPLES,))
-    assert not np.array_equal(found.pcm, heard.pcm)
-    np.testing.assert_array_equal(found.pcm, again.pcm)  # of the content, not the name
+    assert (found.audio.dtype, found.audio.shape) == (np.float32, (SAMPLES,))
+    assert not np.array_equal(found.audio, from_int16(heard.pcm))
+    np.testing.assert_array_equal(found.audio, again.audio)  # of the content, not the name
     assert found.missing == 0
 
 
@@ -82,10 +83,18 @@ def test_gain_clips_what_a_recorder_would_clip() -> None:
     assert (found.pcm.min(), found.pcm.max()) == (-AUDIO.pcm_full_scale, AUDIO.pcm_full_scale - 1)
 
 
-def test_gain_down_loses_int16_steps() -> None:
+def test_gain_down_loses_int16_steps_and_float_gain_does_not() -> None:
     quiet = clip(noise(20.0))
     found = perturb(quiet, BY_NAME["gain -30 dB"]).pcm
     assert len(np.unique(found)) < 8 < len(np.unique(quiet.pcm))
+    exact = perturb(quiet, BY_NAME["float gain -30 dB"])
+    assert (len(np.unique(exact.audio)), exact.clipped) == (len(np.unique(quiet.pcm)), 0)
+    assert db(exact.audio.std() / from_int16(quiet.pcm).std()) == pytest.approx(-30.0, abs=1e-4)
+
+
+def test_float_gain_goes_beyond_full_scale() -> None:
+    found = perturb(clip(tones(997.0, samples=SAMPLES) * 5), BY_NAME["float gain +10 dB"])
+    assert (found.clipped, found.audio.max()) == (0, pytest.approx(15_000 * np.sqrt(10) / AUDIO.pcm_full_scale, rel=1e-3))
 
 
 @pytest.mark.parametrize("later_ms", [-200, -100, 100, 200])

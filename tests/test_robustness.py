@@ -94,7 +94,7 @@ def found(tones: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     students = {"same": lambda clip: (pitch(clip), 0.0), "quiet": needs_loudness, "end": needs_an_end}
     embedders = {TEACHER: Listener("pitch", lambda clip: (pitch(clip), 0.0)), **{name: Listener(name, hears) for name, hears in students.items()}}
     about = {**ABOUT, "models": [{"name": name, "precision": "i8", "sha256": ""} for name in students]}
-    plan = plan_of(tones, "gain", "shift", "padding", "white noise 20 dB")
+    plan = plan_of(tones, "float gain", "gain", "shift", "padding", "white noise 20 dB")
     return robustness.robustness(plan, embedders=embedders, margin=0.01, out=tmp_path_factory.mktemp("out"), about=about)
 
 
@@ -104,7 +104,7 @@ def rows_of(found: dict, model: str) -> dict[str, dict]:
 
 
 def test_only_what_was_asked_for_is_studied(found: dict) -> None:
-    assert len(found["conditions"]) == 4 + 4 + 2 + 1
+    assert len(found["conditions"]) == 4 + 4 + 4 + 2 + 1
     assert found["tasks"] == ["label=high"]
     assert (found["train"]["subjects"], found["test"]["subjects"], found["test"]["clips"]) == (12, 12, 24)
     assert 0.7 < found["results"][0]["clean"]["value"] < 1.0  # there is something to lose and something to gain
@@ -135,6 +135,7 @@ def test_a_model_that_needs_loudness_is_found(found: dict) -> None:
     required = {row["model"]: row for row in found["requirements"]}["quiet"]
     assert (required["gain"]["verdict"], required["gain"]["furthest"]) == (BEYOND, "gain -30 dB")
     assert (required["gain"]["passed"], required["gain"]["conditions"]) == (3, 4)
+    assert (required["float_gain"]["verdict"], required["float_gain"]["furthest"]) == (BEYOND, "float gain -30 dB")
     assert required["shift_and_padding"]["verdict"] == NON_INFERIOR
 
 
@@ -165,8 +166,8 @@ def test_scores_are_those_of_a_bench_whose_test_clips_are_changed(tones: Dataset
     subjects = np.asarray([ref.subject for ref in plan.train.clips])
     heard = [list(read_clips(side.clips, reach_s=REACH_S)) for side in (plan.train, plan.test)]
     train, test = (np.stack([clip.pcm for clip in clips if isinstance(clip, Clip)]) for clips in heard)
-    changed = np.stack([perturb(clip, plan.conditions[0]).pcm for clip in heard[1] if isinstance(clip, Clip)])
-    vectors = [model.embed(from_int16(pcm)).astype(np.float64) for pcm in (train, test, changed)]
+    changed = np.stack([perturb(clip, plan.conditions[0]).audio for clip in heard[1] if isinstance(clip, Clip)])
+    vectors = [model.embed(audio).astype(np.float64) for audio in (from_int16(train), from_int16(test), changed)]
     folds = fold_table(labels, subjects, seed=0)
     for row in (0, 1):
         np.testing.assert_allclose(scored.scores[0, row], fit_probe(vectors[0], labels, vectors[1 + row], folds=folds).scores, rtol=0, atol=1e-8)
