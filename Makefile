@@ -21,7 +21,7 @@ lint: $(VENV)/.ready  ## ruff, and mypy on the installed wheel
 
 lock:  ## pin all dependencies again, with hashes
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra train --extra compat --extra test -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra train --extra compat --extra test --extra cluster -o requirements.lock pyproject.toml
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -42,6 +42,10 @@ _SAVER_FUNCTION = re.compile(r"__inference__traced_(save|restore)_\d+")
 _INDEPENDENCE_TOLERANCE = 1e-3  # of the largest coordinate; batch shapes alone change 1e-6 (measured on ViTs), a coupled batch far more
 
 
+class _BatchTooLargeError(InputError):
+    """Fewer clips at once may fit into memory."""
+
+
 class SavedModelTeacher:
     """An Embedder from a SavedModel whose serving_default takes float32 waveforms `[n, clip_samples]` and returns float32 `[n, dim]`.
 
@@ -63,7 +67,7 @@ class SavedModelTeacher:
         self.input_name, rows = self._waveform_input()
         self.output_name, dim = self._vector_output()
         self.fixed_rows = rows
-        self._one_by_one = False
+        self._one_by_one, self._batch_clips = False, BATCH_CLIPS
         self.info = EmbedderInfo(
             name=f"saved-model:{folder}",
             kind="saved-model",
@@ -77,9 +81,14 @@ class SavedModelTeacher:
     def embed(self, clips: Clips) -> Embeddings:
         """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the model returns NaN or infinity."""
         clips = as_clips(clips)
-        step = 1 if self._one_by_one else self.fixed_rows or BATCH_CLIPS
+        step = 1 if self._one_by_one else self.fixed_rows or self._batch_clips
         rows = self.fixed_rows or step
-        parts = [self._call(_padded(clips[i : i + step], rows=rows))[: len(clips[i : i + step])] for i in range(0, len(clips), step)]
+        try:
+            parts = [self._call(_padded(clips[i : i + step], rows=rows))[: len(clips[i : i + step])] for i in range(0, len(clips), step)]
+        except _BatchTooLargeError:
+            self._batch_clips = step // 2
+            warnings.warn(f"{self.folder}: no memory for {step} clips at once; going on with {self._batch_clips}", stacklevel=2)
+            return self.embed(clips)
         embeddings = np.concatenate(parts) if parts else np.empty((0, self.info.dim), dtype=np.float32)
         broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
         if broken.size:
@@ -92,7 +101,9 @@ class SavedModelTeacher:
         try:
             embeddings = self._function(**{self.input_name: tf.constant(clips)})[self.output_name].numpy()
         except (tf.errors.OpError, ValueError, TypeError) as error:
-            raise InputError(f"{self.folder}: the model fails on {len(clips)} clips: {_one_line(error)}") from error
+            too_large = isinstance(error, tf.errors.ResourceExhaustedError) and len(clips) > 1 and not self.fixed_rows
+            kind = _BatchTooLargeError if too_large else InputError
+            raise kind(f"{self.folder}: the model fails on {len(clips)} clips: {_one_line(error)}") from error
         if embeddings.shape != (len(clips), self.info.dim):
             raise InputError(f"{self.folder} returns {list(embeddings.shape)} for {len(clips)} clips", f"expected [{len(clips)}, {self.info.dim}]")
         return np.asarray(embeddings, dtype=np.float32)

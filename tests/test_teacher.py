@@ -249,6 +249,29 @@ def test_a_model_that_couples_the_batch_is_fed_clip_by_clip(save: Callable[..., 
     np.testing.assert_allclose(teacher.embed(clips[:9]), _starts_numpy(expected), atol=1e-6)
 
 
+def test_a_batch_that_memory_has_no_room_for_is_halved(save: Callable[..., Path], clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    teacher = SavedModelTeacher(save(_starts))
+    expected, function = teacher.embed(clips), teacher._function
+
+    def small_memory(*, room: int) -> Callable[..., Any]:
+        def call(**inputs: Any) -> Any:
+            (audio,) = inputs.values()
+            if len(audio) > room:
+                raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            return function(**inputs)
+
+        return call
+
+    monkeypatch.setattr(teacher, "_function", small_memory(room=3))
+    with pytest.warns(UserWarning, match="going on with 2"):
+        np.testing.assert_array_equal(teacher.embed(clips), expected)
+    monkeypatch.setattr(teacher, "_function", small_memory(room=0))
+    with pytest.warns(UserWarning), pytest.raises(InputError, match="the model fails on 1 clips"):
+        teacher.embed(clips)
+
+
 @pytest.mark.parametrize("shape", [(1, CLIP), (3, CLIP), (None, None)])
 def test_fixed_batches_and_free_lengths_work(save: Callable[..., Path], clips: Clips, shape: tuple[int | None, ...]) -> None:
     with warnings.catch_warnings():
