@@ -236,7 +236,6 @@ class QatSpec:
 
     fraction: float = 0.0
     lr_divisor: float = 18.0  # of the float run's peak (CP-Mobile, winner of DCASE 2023 task 1)
-    frozen_fraction: float = 0.2  # of the steps, at the end, with ranges frozen [CP-Mobile]
     student_share: float = 0.5  # of the loss is towards the float student's own output, which the gate compares with, the rest towards the teacher's
     checkpoint_every: int = 50  # steps: what a kill may lose
 
@@ -248,7 +247,7 @@ class QuantSpec:
     recipe: str = "static_wi8_ai8"
     weights: str = "int8"  # per output channel; or "float16"
     activations: str = "int8"  # "float32": weights are widened when the file is loaded; "dynamic": int8 ranges of each call, float32 between layers
-    ranges: str = "mse"  # of int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py; after qat also "learned"
+    ranges: str = "mse"  # of int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py
     percentile: float = 99.99  # of "percentile"
     equalize: bool = True  # channels: linear bottlenecks, quantize/equalize.py, and what ReLU6 leaves unused, quantize/headroom.py
     refit_ridge: float = 10.0  # head refit on the int8 trunk, quantize/refit.py; 0: none

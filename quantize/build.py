@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
-from hearlite.convert import convert_network, convert_network_dynamic, convert_network_float16, quantize_calibrated
+from hearlite.convert import convert_network, convert_network_dynamic, convert_network_float16
 from hearlite.errors import UsageError
 from hearlite.frontend_tf import Frontend
 from hearlite.quantize.finetune import train_quantized
-from hearlite.quantize.qat import ranges_of
-from hearlite.quantize.recipe import LEARNED
+from hearlite.quantize.graph import Graph
+from hearlite.quantize.qat import layer_of
+from hearlite.quantize.ranges import choose_range, measure
 from hearlite.quantize.static import Quantized, quantize_static
 from hearlite.quantize.weight_only import weight_only
 from hearlite.run import Run
-from hearlite.spec import QuantSpec, StudentSpec
+from hearlite.spec import QuantSpec, Range, StudentSpec
 from hearlite.student import EMBED_BATCH, load_network
 
 
@@ -34,19 +35,17 @@ class Training(Protocol):
 def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: Training | None) -> Quantized:
     """The run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges. UsageError for a recipe that trains without `training`."""
     network = load_network(run.spec.student, run.weights)
-    ranges: dict[str, tuple[float, float]] = {}
+    images = np.concatenate(image_batches(pcm, spec=run.spec.student)) if recipe.activations == "int8" else np.empty(0, np.float32)
     if recipe.qat.fraction:
-        network, ranges = _train(run, network, recipe, training=training)
+        network = _train(run, network, recipe, images=images, training=training)
     plain = convert_network(network)
-    if recipe.ranges == LEARNED:
-        return Quantized(quantize_calibrated(plain, ranges_of(plain, ranges, output=network.layers[-1].name)), plain)
     if recipe.weights == "float16":
         return Quantized(convert_network_float16(network), plain)
     if recipe.activations == "dynamic":
         return Quantized(convert_network_dynamic(network), plain)
     if recipe.activations == "float32":
         return Quantized(weight_only(plain), plain)
-    return quantize_static(plain, np.concatenate(image_batches(pcm, spec=run.spec.student)), recipe=recipe)
+    return quantize_static(plain, images, recipe=recipe)
 
 
 def image_batches(pcm: NDArray[np.int16], *, spec: StudentSpec) -> list[Any]:
@@ -55,17 +54,27 @@ def image_batches(pcm: NDArray[np.int16], *, spec: StudentSpec) -> list[Any]:
     return [frontend(from_int16(pcm[start : start + EMBED_BATCH])).numpy() for start in range(0, len(pcm), EMBED_BATCH)]
 
 
-def _train(run: Run, network: Any, recipe: QuantSpec, *, training: Training | None) -> tuple[Any, dict[str, tuple[float, float]]]:
-    """Quantization-aware distillation, resumed where a kill left it: the network and the ranges that it has learned."""
+def layer_ranges(network: Any, images: NDArray[np.float32], *, recipe: QuantSpec) -> dict[str, Range]:
+    """What `recipe` chooses for every layer's output of a float Keras network over images float32 `[n, frames, mels, 1]`."""
+    plain = convert_network(network)
+    graph, output = Graph(plain), network.layers[-1].name
+    return {
+        layer_of(graph, seen.index, output=output): choose_range(seen, method=recipe.ranges, percentile=recipe.percentile)
+        for seen in measure(plain, images)
+    }
+
+
+def _train(run: Run, network: Any, recipe: QuantSpec, *, images: NDArray[np.float32], training: Training | None) -> Any:
+    """The network after quantization-aware distillation, resumed where a kill left it."""
     if training is None:
         raise UsageError(f"recipe {recipe.recipe} trains, and was given no training data", "use static_wi8_ai8, or quantize the run by command")
-    trained = train_quantized(
+    return train_quantized(
         network,
         student=run.spec.student,
         train=run.spec.train,
         qat=recipe.qat,
+        ranges=layer_ranges(network, images, recipe=recipe),
         batch=training.batch,
         loss=training.loss,
         checkpoint=run.quantized(recipe.recipe) / "qat_state.npz",
-    )
-    return trained.network, trained.ranges
+    ).network

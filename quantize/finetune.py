@@ -1,10 +1,8 @@
 """Quantization-aware distillation: the finished float student learns on with its roundings simulated, and so learns to live with them.
 
-The loss is distillation's own; no labels. Batch norms keep their statistics, so that folding them into the weights later changes nothing. What comes
-out is float32 weights and a range for every activation, which go into a file as those of any network do.
-
-Trap (measured): tfmot's observers start at +-6 and move by 0.001 a step, hard-coded, so a short training never leaves the wrong ranges behind. They
-are calibrated first, at a decay of 0.9.
+The loss is distillation's own; no labels. Batch norms keep their statistics, so that folding them into the weights later changes nothing, and ranges
+keep what quantize/ranges.py chose for the float network: moving min-max observers would round wider than the file does. What comes out is float32
+weights, which go into a file as those of any network do.
 """
 
 from __future__ import annotations
@@ -24,11 +22,8 @@ from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.frontend_tf import Frontend
 from hearlite.progress import progress
-from hearlite.quantize.qat import observed_ranges, observer_decay, simulate, trained_network
-from hearlite.spec import QatSpec, StudentSpec, TrainSpec
-
-CALIBRATION_STEPS, CALIBRATION_DECAY = 40, 0.9
-DECAY = 0.99  # of the observers while training
+from hearlite.quantize.qat import set_ranges, simulate, trained_network
+from hearlite.spec import QatSpec, Range, StudentSpec, TrainSpec
 
 Batch = Callable[[int], tuple[NDArray[np.int16], NDArray[np.float32]]]
 Loss = Callable[[Any, Any], Any]
@@ -36,58 +31,62 @@ Loss = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Trained:
-    """What quantization-aware distillation leaves: the network with its new weights, and activation ranges by layer as student.py names them."""
+    """What quantization-aware distillation leaves."""
 
-    network: Any
-    ranges: dict[str, tuple[float, float]]
+    network: Any  # with its new weights
     simulated: Any  # the fake-quantized Keras model
 
 
-def train_quantized(network: Any, *, student: StudentSpec, train: TrainSpec, qat: QatSpec, batch: Batch, loss: Loss, checkpoint: Path) -> Trained:
+def train_quantized(
+    network: Any,
+    *,
+    student: StudentSpec,
+    train: TrainSpec,
+    qat: QatSpec,
+    ranges: dict[str, Range],
+    batch: Batch,
+    loss: Loss,
+    checkpoint: Path,
+) -> Trained:
     """Fine-tune a finished `network` under simulated int8; the same arguments give the same weights, also after a kill.
 
-    `batch(step)` gives PCM int16 `[n, clip_samples]` and targets `[n, dim]`. A `qat.student_share` of the loss is towards the float network's own
-    output, the rest towards the teacher's. Raises UsageError for a layer that tfmot does not know, InputError for a checkpoint of another network.
+    `ranges` are those of every layer's output by name. `batch(step)` gives PCM int16 `[n, clip_samples]` and targets `[n, dim]`. A
+    `qat.student_share` of the loss is towards the float network's own output, the rest towards the teacher's. Raises UsageError for a layer that has
+    no rule, InputError for a layer without a range or a checkpoint of another network.
     """
     tf_keras.utils.set_random_seed(train.seed)
     frontend = Frontend(student.frontend)
     simulated = simulate(network)
+    set_ranges(simulated, ranges)
     optimizer = tf_keras.optimizers.Adam(learning_rate=train.peak_lr / qat.lr_divisor, jit_compile=False)
     variables = simulated.trainable_variables
     optimizer.build(variables)
     steps = max(1, round(train.steps * qat.fraction))
-    frozen_from = round(steps * (1.0 - qat.frozen_fraction))
 
-    def step_with(observing: bool) -> Any:
-        @tf.function
-        def step(clips: Any, target: Any) -> Any:
-            image = frontend(clips)
-            own = network(image, training=False)
-            with tf.GradientTape() as tape:
-                found = simulated(image, training=observing)
-                value = (1.0 - qat.student_share) * loss(found, target) + qat.student_share * loss(found, own)
-            gradients, _ = tf.clip_by_global_norm(tape.gradient(value, variables), train.clip_norm)
-            optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return value
-
-        return step
+    @tf.function
+    def step(clips: Any, target: Any) -> Any:
+        image = frontend(clips)
+        own = network(image, training=False)
+        with tf.GradientTape() as tape:
+            found = simulated(image, training=False)  # True would let the observers move
+            value = (1.0 - qat.student_share) * loss(found, target) + qat.student_share * loss(found, own)
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(value, variables), train.clip_norm)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return value
 
     state = _State(checkpoint, simulated, optimizer)
-    first = state.resume()
-    if first == 0:
-        _calibrate(simulated, frontend, batch)
-    stepping, value = {observing: step_with(observing) for observing in (True, False)}, float("nan")
-    with progress(f"qat {student.size}", total=steps, start=first) as advance, observer_decay(DECAY):
+    first, value = state.resume(), float("nan")
+    with progress(f"qat {student.size}", total=steps, start=first) as advance:
         for index in range(first, steps):
             pcm, target = batch(train.steps + index)
             optimizer.learning_rate.assign(train.peak_lr / qat.lr_divisor * 0.5 * (1.0 + np.cos(np.pi * index / steps)))
-            value = float(stepping[index < frozen_from](from_int16(pcm), target))
+            value = float(step(from_int16(pcm), target))
             if not np.isfinite(value):
                 raise InputError(f"the loss became {value} at step {index}", "raise qat.lr_divisor; the last checkpoint is kept")
             if (index + 1) % qat.checkpoint_every == 0 or index + 1 == steps:
                 state.save(index + 1)
             advance(index + 1, f"loss {value:.3f}")
-    return Trained(trained_network(simulated, network), observed_ranges(simulated), simulated)
+    return Trained(trained_network(simulated, network), simulated)
 
 
 class _State:
@@ -112,13 +111,3 @@ class _State:
             return int(arrays["step"])
         except (KeyError, ValueError) as error:
             raise InputError(f"{self.path}: the checkpoint does not fit this student: {error}", "remove it to start again") from error
-
-
-def _calibrate(simulated: Any, frontend: Any, batch: Batch) -> None:
-    """Move the observers to the data, weights untouched. The first batch replaces tfmot's +-6 whole, layer after layer: a remnant would widen narrow
-    ranges, and a range that grows from 0 would starve all layers behind it."""
-    for decay, steps in ((0.0, range(1)), (CALIBRATION_DECAY, range(1, CALIBRATION_STEPS))):
-        with observer_decay(decay):
-            observe = tf.function(lambda clips: simulated(frontend(clips), training=True))
-            for step in steps:
-                observe(from_int16(batch(step)[0]))

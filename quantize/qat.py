@@ -6,8 +6,6 @@ alone: by its own defaults a depthwise convolution and a linear layer have one s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +15,7 @@ from tf_keras import layers
 from hearlite.errors import InputError, MissingExtraError, UsageError
 from hearlite.quantize.graph import Graph, short_name
 from hearlite.quantize.weight_only import STEPS as WEIGHT_STEPS
+from hearlite.spec import Range
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 KNOWN = (*CONVOLUTIONS, layers.Dense, layers.BatchNormalization, layers.ReLU, layers.Add, layers.GlobalAveragePooling2D)
@@ -52,28 +51,27 @@ def simulate(network: Any) -> Any:
     return simulated
 
 
-def observed_ranges(simulated: Any) -> dict[str, tuple[float, float]]:
-    """(low, high) of every activation that is rounded, by the name of the convolution, linear layer, sum or pool it belongs to; "image" the input."""
-    found = {}
+def set_ranges(simulated: Any, ranges: dict[str, Range]) -> None:
+    """Fix the (low, high) of every activation that is rounded, by the name of the layer it belongs to; "image" is the input.
+
+    tfmot's own observers start at +-6 and move by 0.001 a step, hard-coded: a short training never leaves the wrong ranges behind (measured).
+    Raises InputError for a gap.
+    """
     for layer in simulated.layers:
         ends = _ends(layer)
-        if ends:
-            name = layer.layer.name if hasattr(layer, "layer") else "image"
-            found[name.removesuffix("_relu").removesuffix("_bn")] = (min(float(ends["min"]), 0.0), max(float(ends["max"]), 0.0))
-    return found
+        if not ends:
+            continue
+        name = layer.layer.name if hasattr(layer, "layer") else "image"
+        name = name.removesuffix("_relu").removesuffix("_bn")
+        if name not in ranges:
+            raise InputError(f"quantization-aware training has no range for {name}", f"there are those of {', '.join(sorted(ranges))}")
+        ends["min"].assign(ranges[name][0])
+        ends["max"].assign(ranges[name][1])
 
 
-def ranges_of(network: bytes, ranges: dict[str, tuple[float, float]], *, output: str) -> dict[int, tuple[float, float]]:
-    """`ranges` by layer as ranges by tensor of the converted float32 `network`; `output` is the layer of its last. Raises InputError for a gap."""
-    graph = Graph(network)
-    found = {}
-    for index in graph.activations:
-        name = short_name(graph.tensor_name(index))
-        key = output if index in graph.graph.outputs else "image" if index in graph.graph.inputs else name
-        if key not in ranges:
-            raise InputError(f"quantization-aware training left no range for {name}", f"it has them for {', '.join(sorted(ranges))}")
-        found[index] = ranges[key]
-    return found
+def layer_of(graph: Graph, tensor: int, *, output: str) -> str:
+    """The layer, or "image", that a tensor of a converted network belongs to; `output` is the name of the network's last layer."""
+    return output if tensor in graph.graph.outputs else "image" if tensor in graph.graph.inputs else short_name(graph.tensor_name(tensor))
 
 
 def trained_network(simulated: Any, network: Any) -> Any:
@@ -86,24 +84,6 @@ def trained_network(simulated: Any, network: Any) -> Any:
         target = copy.get_layer(wrapper.layer.name)
         target.set_weights([kernel.numpy(), wrapper.layer.bias.numpy()] if target.use_bias else [kernel.numpy()])
     return copy
-
-
-@contextmanager
-def observer_decay(value: float) -> Iterator[None]:
-    """Let tfmot's observers move at `value` in whatever is traced meanwhile: their own decay, 0.999, is written into quant_ops.MovingAvgQuantize."""
-    from tensorflow_model_optimization.python.core.quantization.keras import quant_ops  # private; tfmot 0.8.1
-
-    original = quant_ops.MovingAvgQuantize
-
-    def patched(*arguments: Any, **options: Any) -> Any:
-        options["ema_decay"] = value
-        return original(*arguments, **options)
-
-    quant_ops.MovingAvgQuantize = patched
-    try:
-        yield
-    finally:
-        quant_ops.MovingAvgQuantize = original
 
 
 def _ends(layer: Any) -> dict[str, Any]:

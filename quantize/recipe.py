@@ -13,7 +13,6 @@ from hearlite.spec import QuantSpec, from_dict
 
 # Weights and activations that a network can be built with.
 SCHEMES = (("int8", "int8"), ("int8", "dynamic"), ("int8", "float32"), ("float16", "float32"))
-LEARNED = "learned"  # ranges as quantization-aware training leaves them, beside those that ranges.py measures
 # Fastest on a phone first, and none of those with int8 weights is larger than float16: what costs training comes before what costs speed.
 AUTO = ("static_wi8_ai8", "qat_wi8_ai8", "dynamic_wi8_afp32", "weight_only_wi8_afp32", "float16")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")  # also a folder's, inside the run's
@@ -56,9 +55,8 @@ def require_known(recipe: QuantSpec) -> None:
     if (recipe.weights, recipe.activations) not in SCHEMES:
         known = ", ".join(f"{weights} x {activations}" for weights, activations in SCHEMES)
         raise UsageError(f"recipe {recipe.recipe} asks for {recipe.weights} x {recipe.activations}", f"weights x activations are one of {known}")
-    known_ranges = (*METHODS, LEARNED) if recipe.qat.fraction else METHODS
-    if recipe.ranges not in known_ranges:
-        raise UsageError(f"recipe {recipe.recipe} asks for ranges {recipe.ranges!r}", f"use one of {', '.join(known_ranges)}")
+    if recipe.ranges not in METHODS:
+        raise UsageError(f"recipe {recipe.recipe} asks for ranges {recipe.ranges!r}", f"use one of {', '.join(METHODS)}")
     if not 50.0 < recipe.percentile <= 100.0:
         raise UsageError(f"recipe {recipe.recipe} asks for percentile {recipe.percentile}", "use more than 50 and at most 100")
     if recipe.refit_ridge < 0.0 or recipe.qat.fraction < 0.0 or recipe.calibration_clips < 1:

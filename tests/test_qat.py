@@ -20,13 +20,16 @@ pytest.importorskip("tensorflow_model_optimization")
 from hearlite.convert import convert_network, quantize_calibrated
 from hearlite.distill.supply import Supply
 from hearlite.errors import InputError, UsageError
+from hearlite.quantize.build import layer_ranges
 from hearlite.quantize.finetune import Trained, train_quantized
 from hearlite.quantize.graph import Graph, Probe, dequantize, short_name, tensors_by_name
 from hearlite.quantize.ptq import quantize
-from hearlite.quantize.qat import ranges_of, simulate
+from hearlite.quantize.qat import layer_of, set_ranges, simulate
 from hearlite.quantize.recipe import recipes
 from hearlite.run import Run
 from hearlite.spec import QatSpec, TrainSpec
+
+RANGES = layer_ranges(small_network(), small_images(16, seed=3), recipe=recipes()["qat_wi8_ai8"])
 
 
 class Killed(Exception):
@@ -50,6 +53,7 @@ def train(folder: Path, *, dies_at: int | None = None) -> Trained:
         student=SMALL,
         train=TrainSpec(steps=100),
         qat=QatSpec(fraction=0.06, checkpoint_every=2),
+        ranges=RANGES,
         batch=given,
         loss=lambda a, b: tf.reduce_mean((a - b) ** 2),
         checkpoint=folder / "state.npz",
@@ -66,7 +70,8 @@ def test_the_file_does_what_the_simulation_did(trained: Trained) -> None:
     either side. From end to end such steps add up to as much as the rounding itself, so there the whole network only has to be near."""
     images = small_images(8, seed=5)
     network = convert_network(trained.network)
-    quantized = quantize_calibrated(network, ranges_of(network, trained.ranges, output="embedding_sum"))
+    plain = Graph(network)
+    quantized = quantize_calibrated(network, {index: RANGES[layer_of(plain, index, output="embedding_sum")] for index in plain.activations})
     graph, stored = Graph(quantized), tensors_by_name(quantized)
     by_index = {tensor.index: tensor for tensor in stored.values()}
     wrapped = {layer.layer.name: layer for layer in trained.simulated.layers if hasattr(layer, "layer")}
@@ -100,12 +105,22 @@ def test_weights_moved_and_batch_norms_did_not(trained: Trained) -> None:
             assert not all(same), layer.name
 
 
-def test_ranges_are_those_of_the_data(trained: Trained) -> None:
-    """tfmot's observers start at +-6 and would still be there."""
-    for name, (low, high) in trained.ranges.items():
+def test_ranges_are_those_that_were_chosen(trained: Trained) -> None:
+    """tfmot's observers start at +-6 and would move; a network between two of its wrappers is rounded to what it was given."""
+    set_ranges(trained.simulated, {name: (low, high + 1.0) for name, (low, high) in RANGES.items()})
+    wide = trained.simulated(small_images(4, seed=1), training=False).numpy()
+    set_ranges(trained.simulated, RANGES)
+    assert np.abs(wide - trained.simulated(small_images(4, seed=1), training=False).numpy()).max() > 0.0
+    with pytest.raises(InputError, match="no range for embedding_sum"):
+        set_ranges(trained.simulated, {name: ends for name, ends in RANGES.items() if name != "embedding_sum"})
+
+
+def test_ranges_of_a_float_network_have_0_inside_and_miss_no_layer() -> None:
+    assert "image" in RANGES
+    for name, (low, high) in RANGES.items():
         assert low <= 0.0 < high, name
-        assert high < 6.5 or "project" in name or "residual" in name or "image" in name, name
-    assert trained.ranges["stem"][0] == 0.0
+        assert high < 6.5 or "project" in name or "residual" in name or "image" in name or "embedding" in name, name
+    assert RANGES["stem"][0] == 0.0
 
 
 def test_a_killed_training_ends_as_one_that_ran_through(trained: Trained, tmp_path: Path) -> None:
@@ -114,8 +129,6 @@ def test_a_killed_training_ends_as_one_that_ran_through(trained: Trained, tmp_pa
     again = train(tmp_path)
     for a, b in zip(again.network.get_weights(), trained.network.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
-    for name, ends in trained.ranges.items():
-        assert again.ranges[name] == pytest.approx(ends, abs=1e-5), name
 
 
 def test_a_checkpoint_of_another_network(tmp_path: Path) -> None:
@@ -134,12 +147,10 @@ def test_a_layer_without_a_rule_is_named() -> None:
 
 
 def test_a_run_trains_on_with_its_own_batches_and_loss(tiny_run: Run, tmp_path: Path) -> None:
-    """As the command does it: both graphs, before and after the observers freeze, take the loss from the run's folder."""
+    """As the command does it: batches and loss come from the run's folder."""
     run = dataclasses.replace(tiny_run, folder=tmp_path / "run")
     shutil.copytree(tiny_run.folder, run.folder)
     recipe = recipes()["qat_wi8_ai8"]
-    recipe = dataclasses.replace(
-        recipe, calibration_clips=16, min_centred_cosine=0.5, qat=dataclasses.replace(recipe.qat, fraction=0.5, frozen_fraction=0.5)
-    )
+    recipe = dataclasses.replace(recipe, calibration_clips=16, min_centred_cosine=0.5, qat=dataclasses.replace(recipe.qat, fraction=0.5))
     folder = quantize(run, recipe=recipe, training=Supply(run))
     assert (folder / "model.tflite").is_file()

@@ -19,7 +19,7 @@ from hearlite.convert import convert_frontend, convert_network, convert_network_
 from hearlite.errors import InputError, UsageError
 from hearlite.flatbuffer import summarize
 from hearlite.quantize.compare import LayerComparison, compare_embeddings, compare_layers
-from hearlite.quantize.ptq import quantize_auto
+from hearlite.quantize.ptq import quantize, quantize_auto
 from hearlite.quantize.recipe import AUTO, find_recipe, read_recipe, recipes, require_known
 from hearlite.quantize.static import quantize_static
 from hearlite.quantize.weight_only import quantize_weights, weight_only
@@ -207,15 +207,23 @@ def test_auto_gets_past_the_layers_that_fail_a_plain_recipe(tiny_run: Run, hard_
     ours, theirs = (load_network(run.spec.student, run.weights)(images).numpy() for run in (hard_run, tiny_run))
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
 
-    run = dataclasses.replace(hard_run, folder=Path(shutil.copytree(hard_run.folder, tmp_path / "run")))
+    run, tried = (dataclasses.replace(hard_run, folder=Path(shutil.copytree(hard_run.folder, tmp_path / name))) for name in ("run", "tried"))
     path = tmp_path / "plain.json"
-    path.write_text(json.dumps({"recipe": "plain", "ranges": "minmax", "equalize": False, "refit_ridge": 0.0, "min_centred_cosine": 0.93}))
-    static = dataclasses.replace(find_recipe("static_wi8_ai8"), min_centred_cosine=0.93)
+    wrecking = {"recipe": "plain", "ranges": "minmax", "equalize": False, "refit_ridge": 0.0}
+    path.write_text(json.dumps({**wrecking, "min_centred_cosine": 0.0}))
+    free = (find_recipe(str(path)), dataclasses.replace(find_recipe("static_wi8_ai8"), min_centred_cosine=0.0))
+    low, high = (read_verdict(quantize(tried, recipe=recipe) / "compare.json").comparison.centred_cosine for recipe in free)
+    assert low + 0.02 < high  # how good a student of a dozen steps gets in int8 varies; that equalisation helps it doesn't
+    gate = (low + high) / 2
+    path.write_text(json.dumps({**wrecking, "min_centred_cosine": gate}))
+    static = dataclasses.replace(find_recipe("static_wi8_ai8"), min_centred_cosine=gate)
     plain, passed = quantize_auto(run, recipes=[find_recipe(str(path)), static, find_recipe("float16")])
     verdict = read_verdict(run.quantized("plain") / "compare.json")
     assert not verdict.passed
     assert {layer.layer for layer in verdict.worst(3)} == set(OUTLIERS)
-    assert all(layer.cause.startswith("range too wide") for layer in verdict.worst(3))
+    causes = [layer.cause for layer in verdict.worst(3)]  # a clip may be louder than any of the few that calibrated: then an outlier is clipped
+    assert all(cause.startswith(("range too wide", "range clipped")) for cause in causes), causes
+    assert any(cause.startswith("range too wide") for cause in causes), causes
     assert plain.folder is None
     assert any(f"the worst layer is {name}" in plain.reason for name in OUTLIERS)
     assert not (run.quantized("plain") / "model.tflite").exists()
