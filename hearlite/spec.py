@@ -135,8 +135,8 @@ class AugmentSpec:
     Gain matters although the frontend removes it: clipping and the steps of int16 come after it.
     """
 
-    gain_db: float = 20.0  # uniform in +- this
-    peak_dbfs: Range = (-50.0, 6.0)  # where gain stops: a quieter clip is all steps, a louder one a square wave, and the target is the clean one's
+    gain_db: float = 30.0  # uniform in +- this: hearlite's requirement, -30 ... +10 dB
+    peak_dbfs: Range = (-65.0, 6.0)  # where gain stops: at 18 steps of int16, and at a square wave, while the target is the clean clip's
     dc_offset: float = 0.01  # of full scale, uniform in +- this; shows only where it makes clipping one-sided, the frontend removes the rest
     tilt_db_per_octave: float = 2.0  # uniform in +- this: up to 6 dB at 8 kHz
     low_pass_p: float = 0.2
