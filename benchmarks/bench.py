@@ -28,6 +28,7 @@ from hearlite.errors import InputError, UsageError
 from hearlite.files import sha256_of
 from hearlite.flatbuffer import summarize
 from hearlite.progress import progress
+from hearlite.spec import AUROC_MARGIN
 from hearlite.teacher import SpectralTeacher
 
 TEACHER, SPECTRAL, DURATION = "teacher", "spectral", "duration only"
@@ -56,9 +57,11 @@ def bench(
     seed: int = 0,
     threads: int = 1,
     framing: str = "context",
+    margin: float = AUROC_MARGIN,
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
 
+    `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its float32 one, and still be non-inferior.
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
     bundles = [(path, *open_bundle(path, threads=threads)) for path in files]
@@ -74,7 +77,8 @@ def bench(
     tasks, left_out = make_tasks(embedded.clips, label_columns)
     vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
     subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
-    probes = run_probes(vectors, tasks, subjects, splits, reference=TEACHER, seed=seed)
+    floats = own_floats([manifest for _, _, manifest in bundles])
+    probes = run_probes(vectors, tasks, subjects, splits, reference=TEACHER, float_of=floats, margin=margin, seed=seed)
     models = [_teacher_model(teacher), *(_bundle_model(path, manifest) for path, _, manifest in bundles)]
     models += [ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors]
     notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, dataset, embedded)]
@@ -104,6 +108,13 @@ def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
             f"{manifest.name} was distilled on {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
             "use the split that it was distilled with: the same manifest, or a split column",
         )
+
+
+def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """The name of each quantized file's own float32 file, where both are there: of the same size, teacher and recordings."""
+    floats = {(item.size, item.teacher, item.dataset): item.name for item in manifests if item.precision == "f32"}
+    keys = {item.name: (item.size, item.teacher, item.dataset) for item in manifests if item.precision != "f32"}
+    return {name: floats[key] for name, key in keys.items() if key in floats}
 
 
 def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded:
@@ -145,6 +156,7 @@ def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[
 def summary(results: Results, out: Path) -> dict[str, Any]:
     """Mean AUROC, size and speed of each model, and the paths of what was written."""
     sizes = {model.name: model.bytes for model in results.models}
+    judged = {model.name for model in results.models if model.kind != "baseline"}
     times = {row.model: row for row in results.latency}
     rows: dict[str, Any] = {}
     for score in results.summary:
@@ -158,7 +170,8 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
             text += f", {(sizes[score.model] or 0) / 1e6:.2f} MB"
         if time:
             text += f", {time.median_ms:.2f} ms"
-        rows[score.model] = text
+        verdicts = [f"{pair.verdict} to {pair.to}" for pair in results.comparisons if pair.model == score.model and score.model in judged]
+        rows[score.model] = "; ".join([text, *verdicts])
     return {**rows, "tasks": len(results.tasks), "report": str(out / "report.html"), "results": str(out / "results.json")}
 
 

@@ -12,7 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from hearlite import spec
-from hearlite.benchmarks.schema import KINDS, ROC_POINTS, SCHEMA, DatasetInfo, Latency, ModelInfo, ProbeResults, Results, Score, Seed, Versions
+from hearlite.benchmarks.schema import (
+    KINDS,
+    OLD_SCHEMA,
+    ROC_POINTS,
+    SCHEMA,
+    VERDICTS,
+    DatasetInfo,
+    Latency,
+    ModelInfo,
+    Paired,
+    ProbeResults,
+    Results,
+    Score,
+    Seed,
+    Versions,
+)
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError, UsageError
@@ -20,6 +35,7 @@ from hearlite.files import write_bytes
 
 _LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
 _LARGEST_INTEGER = 1 << 62
+_OLD_NOTE = f"made by an older version ({OLD_SCHEMA}): its intervals are plain percentiles, too narrow for few subjects; run the benchmark again"
 
 
 def collect(
@@ -60,6 +76,8 @@ def collect(
         latency=tuple(latency),
         notes=(*notes, *probes.notes),
         skipped=skipped,
+        comparisons=probes.comparisons,
+        margin=probes.margin,
     )
 
 
@@ -87,16 +105,18 @@ def read_results(path: Path) -> Results:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}", "make it again with the benchmark") from error
     schema = data.get("schema") if isinstance(data, dict) else None
-    if schema != SCHEMA:
-        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r}")
+    if schema not in (SCHEMA, OLD_SCHEMA):
+        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r} and {OLD_SCHEMA!r}; run the benchmark again")
     results = spec.from_dict(Results, data, where=str(path))
     _check(results, where=str(path))
-    return results
+    return dataclasses.replace(results, notes=(*results.notes, _OLD_NOTE)) if schema == OLD_SCHEMA else results
 
 
 def _check(results: Results, *, where: str) -> None:
     """What types alone don't say."""
     names = [model.name for model in results.models]
+    if results.margin is not None and not 0 < results.margin < 0.5:
+        raise InputError(f"{where}: margin is {results.margin}", "an AUROC difference lies above 0 and below 0.5")
     for model in results.models:
         if model.kind not in KINDS:
             raise InputError(f"{where}: model {model.name!r} has kind {model.kind!r}", f"use one of {', '.join(KINDS)}")
@@ -108,9 +128,11 @@ def _check(results: Results, *, where: str) -> None:
     if len(set(names)) != len(names):
         raise InputError(f"{where}: two models have the same name", f"names: {', '.join(names)}")
     scores = [*results.summary, *(score for task in results.tasks for score in task.scores)]
+    pairs = [*results.comparisons, *(pair for task in results.tasks for pair in task.comparisons)]
     used = [
         results.reference,
         *(score.model for score in scores),
+        *(name for pair in pairs for name in (pair.model, pair.to)),
         *(row.model for row in results.latency),
         *(row.ratio_to for row in results.latency),
     ]
@@ -119,6 +141,8 @@ def _check(results: Results, *, where: str) -> None:
         raise InputError(f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}")
     for score in scores:
         _check_score(score, where=where)
+    for pair in pairs:
+        _check_pair(pair, where=where)
     for row in results.latency:
         if min(row.median_ms, row.p5_ms, row.p95_ms, row.mean_ms, row.cold_ms, row.ratio, row.ratio_p5, row.ratio_p95) < 0:
             raise InputError(f"{where}: the latency of {row.model!r} is negative")
@@ -130,6 +154,14 @@ def _check_score(score: Score, *, where: str) -> None:
         raise InputError(f"{where}: model {score.model!r} has an AUROC or a rate outside 0 to 1")
     if len(score.roc.false_positive) != len(score.roc.true_positive) or len(score.roc.true_positive) > ROC_POINTS:
         raise InputError(f"{where}: the ROC curve of {score.model!r} has unequal sides or more than {ROC_POINTS} points")
+
+
+def _check_pair(pair: Paired, *, where: str) -> None:
+    if pair.verdict not in VERDICTS or pair.verdict_holm not in VERDICTS:
+        raise InputError(f"{where}: the verdict of {pair.model!r} is {pair.verdict!r}, {pair.verdict_holm!r}", f"use one of {', '.join(VERDICTS)}")
+    p_values = (pair.p, pair.p_holm, pair.p_non_inferior, pair.p_inferior)
+    if not all(p is None or 0 <= p <= 1 for p in p_values):
+        raise InputError(f"{where}: {pair.model!r} has a p-value outside 0 to 1")
 
 
 def _finite(value: Any) -> Any:

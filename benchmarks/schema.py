@@ -12,7 +12,9 @@ from hearlite.embedder import EmbedderInfo
 from hearlite.spec import PRECISION_NAMES
 from hearlite.verdict import Verdict
 
-SCHEMA = "hearlite-results/1"
+SCHEMA = "hearlite-results/2"
+OLD_SCHEMA = "hearlite-results/1"  # can be read: it has less, and its intervals are plain percentiles, which are too narrow
+VERDICTS = ("non-inferior", "inconclusive", "inferior")
 KINDS = ("teacher", *PRECISION_NAMES, "peer", "baseline")  # a peer is someone else's embedder; a baseline has to be beaten by all of them
 ROC_POINTS = 101  # at most, per curve: a drawing, not data
 
@@ -43,12 +45,27 @@ class Score:
     """One model on one task, or, as a summary, its mean over all tasks (then without `c` and curve)."""
 
     model: str
-    auroc: Estimate  # interval: subject-clustered bootstrap
+    auroc: Estimate  # interval: subject-clustered bootstrap, t quantiles on the logit scale
     difference: Estimate  # AUROC minus the reference's, from the same replicates; null for the reference itself
     excess_ratio: Estimate  # (AUROC - 0.5) / (reference's - 0.5); null where the reference's interval reaches chance
     delong: Estimate = Estimate()  # what the interval would be if clips were independent
     c: float | None = None  # inverse regularisation that cross-validation chose
     roc: Curve = Curve()
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A model beside another on the same subjects: one task, or the mean over all. Null where too few replicates have both classes."""
+
+    model: str
+    to: str
+    difference: Estimate  # AUROC of the model less the other's
+    p: float | None  # two-sided, of no difference: clustered DeLong test on a task, paired t test of the bootstrap for the mean
+    p_holm: float | None  # of all tasks at once
+    p_non_inferior: float | None  # one-sided, of a loss of the margin or more: small speaks for the model
+    p_inferior: float | None  # one-sided, of a loss of the margin or less
+    verdict: str  # one of VERDICTS, of this comparison alone
+    verdict_holm: str  # where all tasks are asked at once
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,7 @@ class TaskResult:
     test: Counts
     dropped_replicates: int  # bootstrap replicates that drew one class only
     scores: tuple[Score, ...]
+    comparisons: tuple[Paired, ...] = ()  # every model to the reference, every quantized file to its own float32 one
 
 
 @dataclass(frozen=True)
@@ -78,8 +96,10 @@ class ProbeResults:
 
     tasks: tuple[TaskResult, ...]
     summary: tuple[Score, ...]
+    comparisons: tuple[Paired, ...]
     reference: str
     replicates: int
+    margin: float
     seed: int
     notes: tuple[str, ...]
 
@@ -178,6 +198,8 @@ class Results:
     latency: tuple[Latency, ...]
     notes: tuple[str, ...]
     skipped: int  # recordings that could not be used
+    comparisons: tuple[Paired, ...] = ()  # of the means over all tasks
+    margin: float | None = None  # AUROC that a model may lose and still be called non-inferior; set before the run
     schema: str = SCHEMA
 
 

@@ -17,7 +17,7 @@ import click
 
 from hearlite import __version__
 from hearlite.errors import HearliteError, MissingExtraError, UsageError
-from hearlite.spec import DISTILL_HOP_S
+from hearlite.spec import AUROC_MARGIN, DISTILL_HOP_S
 
 BUG_EXIT = 1
 EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat", "ray": "cluster"}
@@ -206,6 +206,13 @@ def export(run_folder: Path, to: Path, names: tuple[str, ...], force: bool, as_j
 @hop_option
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the latency measurement.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    default=AUROC_MARGIN,
+    show_default=True,
+    help="AUROC that a model may lose and still replace its teacher, or an int8 file its float32 one; set it before the run.",
+)
 @json_option
 def bench(
     data: Path,
@@ -217,6 +224,7 @@ def bench(
     hop_s: float,
     seed: int,
     threads: int,
+    margin: float,
     as_json: bool,
 ) -> None:
     """Measure what MODELs keep of the teacher on DATA (linear probes, subjects never shared) and what they cost; writes a report."""
@@ -235,6 +243,7 @@ def bench(
         seed=seed,
         threads=threads,
         framing=framing,
+        margin=margin,
         command=command_line(),
     )
     _print(result, as_json=as_json)

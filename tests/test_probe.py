@@ -5,9 +5,11 @@ import pytest
 
 from hearlite.benchmarks import logistic
 from hearlite.benchmarks.logistic import C_GRID
+from hearlite.benchmarks.noninferiority import INFERIOR, NON_INFERIOR
 from hearlite.benchmarks.probe import PERMUTED, run_probes
 from hearlite.benchmarks.tasks import binary_tasks
 from hearlite.errors import InputError, UsageError
+from hearlite.spec import AUROC_MARGIN
 
 SUBJECTS, CLIPS, DIM = 60, 5, 12
 
@@ -100,7 +102,19 @@ def results():
         "noisy": embeddings + rng.normal(size=embeddings.shape),
         "duration": rng.random((len(embeddings), 1)),
     }
-    return run_probes(models, tasks, subjects, splits, reference="teacher", seed=0, samples=600)
+    return run_probes(models, tasks, subjects, splits, reference="teacher", float_of={"noisy": "copy"}, seed=0, samples=600)
+
+
+def test_every_model_is_compared_to_the_teacher_and_a_quantized_file_to_its_float_one(results):
+    expected = [("copy", "teacher"), ("noisy", "teacher"), ("duration", "teacher"), ("noisy", "copy")]
+    for pairs in (results.comparisons, *(task.comparisons for task in results.tasks)):
+        assert [(pair.model, pair.to) for pair in pairs] == expected
+    copy, noisy, duration, to_copy = results.comparisons
+    assert (copy.difference.low, copy.difference.high, copy.p, copy.verdict) == (0.0, 0.0, 1.0, NON_INFERIOR)
+    assert noisy.difference == to_copy.difference == results.summary[2].difference
+    assert duration.verdict == INFERIOR and duration.p < 0.001
+    assert all(pair.p <= pair.p_holm for task in results.tasks for pair in task.comparisons)
+    assert results.margin == AUROC_MARGIN
 
 
 def test_results_have_every_model_with_interval_counts_and_curve(results):
@@ -197,5 +211,7 @@ def test_bad_embeddings_are_refused():
         run_probes({"t": embeddings[:-1]}, tasks, subjects, splits, reference="t", seed=0)
     with pytest.raises(UsageError, match="reference is 'x'"):
         run_probes({"t": embeddings}, tasks, subjects, splits, reference="x", seed=0)
+    with pytest.raises(UsageError, match="margin is 0"):
+        run_probes({"t": embeddings, "u": embeddings}, tasks, subjects, splits, reference="t", margin=0.0, seed=0, samples=10)
     with pytest.raises(InputError, match="no task"):
         run_probes({"t": embeddings}, [], subjects, splits, reference="t", seed=0)

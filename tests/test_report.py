@@ -8,7 +8,7 @@ import pytest
 from hearlite.benchmarks.plots import MARKERS
 from hearlite.benchmarks.report import _SYMBOLS, KIND_NAMES, auroc_text, bytes_text, difference_text, ms_text, percent_text, times_text, write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
-from hearlite.benchmarks.schema import KINDS, Counts, Curve, DatasetInfo, Estimate, Latency, ModelInfo, ProbeResults, Score, TaskResult
+from hearlite.benchmarks.schema import KINDS, Counts, Curve, DatasetInfo, Estimate, Latency, ModelInfo, Paired, ProbeResults, Score, TaskResult
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError, UsageError
@@ -26,7 +26,15 @@ def score(model, value, *, reference=False):
 
 def task(name):
     scores = (score("teacher", 0.9, reference=True), score("small_f32", 0.87), score("small_i8", 0.86), score("permuted labels", 0.5))
-    return TaskResult(name, "event", "cough", Counts(50, 90, 20, 30), Counts(25, 40, 10, 15), 3, scores)
+    return TaskResult(name, "event", "cough", Counts(50, 90, 20, 30), Counts(25, 40, 10, 15), 3, scores, comparisons=pairs())
+
+
+def pairs(verdict="inconclusive"):
+    return (
+        Paired("small_f32", "teacher", Estimate(-0.03, -0.05, -0.01), 0.004, 0.008, 0.8, 0.2, verdict, "inconclusive"),
+        Paired("small_i8", "teacher", Estimate(-0.04, -0.06, -0.02), 0.001, 0.002, 0.9, 0.1, verdict, "inconclusive"),
+        Paired("small_i8", "small_f32", Estimate(-0.011, -0.014, -0.008), 0.03, 0.06, 0.001, 0.999, "non-inferior", "non-inferior"),
+    )
 
 
 def latency(model, median_ms):
@@ -51,7 +59,8 @@ def latency(model, median_ms):
 
 def make(*, tasks=("event=cough",), standin="", synthetic=False, dataset="field data", notes=()):
     results = tuple(task(name) for name in tasks)
-    probes = ProbeResults(results, results[0].scores if results else (), "teacher", 2000, 0, ())
+    summary = results[0].scores if results else ()
+    probes = ProbeResults(results, summary, pairs() if results else (), "teacher", 2000, margin=0.02, seed=0, notes=())
     return collect(
         probes,
         command="hearlite bench data",
@@ -109,7 +118,7 @@ def test_results_come_back_as_they_were_written(tmp_path):
     results = make()
     write_results(results, tmp_path / "results.json")
     assert read_results(tmp_path / "results.json") == results
-    assert json.loads((tmp_path / "results.json").read_text())["schema"] == "hearlite-results/1"
+    assert json.loads((tmp_path / "results.json").read_text())["schema"] == "hearlite-results/2"
     assert [model.name for model in results.models][-1] == "permuted labels"  # probed but not listed by the caller
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
@@ -122,6 +131,19 @@ def test_numbers_keep_their_precision_and_nan_becomes_null(tmp_path):
     assert not re.search(r"NaN|Infinity", (tmp_path / "results.json").read_text())
 
 
+def test_results_of_the_version_before_are_read_and_called_old(tmp_path):
+    path = tmp_path / "results.json"
+    write_results(make(), path)
+    data = json.loads(path.read_text())
+    for part in (data, *data["tasks"]):
+        del part["comparisons"]
+    del data["margin"]
+    path.write_text(json.dumps({**data, "schema": "hearlite-results/1"}))
+    results = read_results(path)
+    assert results.tasks[0].scores == make().tasks[0].scores and results.margin is None and not results.comparisons
+    assert "older version (hearlite-results/1): its intervals are plain percentiles" in results.notes[-1]
+
+
 def edited(key, value):
     def edit(data):
         data[key] = value
@@ -132,7 +154,11 @@ def edited(key, value):
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (edited("schema", "other/1"), "schema is 'other/1'"),
+        (edited("schema", "other/1"), "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and 'hearlite-results/1'"),
+        (edited("margin", 0.7), "margin is 0.7"),
+        (lambda data: data["comparisons"][0].update(verdict="fine"), "the verdict of 'small_f32' is 'fine'"),
+        (lambda data: data["tasks"][0]["comparisons"][0].update(p=1.5), "p-value outside 0 to 1"),
+        (lambda data: data["tasks"][0]["comparisons"][0].update(to="nobody"), "model 'nobody' is measured but not listed"),
         (edited("surprise", 1), "unknown key 'surprise'"),
         (edited("skipped", "two"), "skipped is 'two'"),
         (edited("reference", "nobody"), "model 'nobody' is measured but not listed"),
@@ -270,7 +296,9 @@ def test_hostile_names_stay_text(page):
     rename = {model.name: f"{HOSTILE} {model.name}" for model in results.models}
     results = dataclasses.replace(results, models=tuple(dataclasses.replace(model, name=rename[model.name]) for model in results.models))
     renamed = [dataclasses.replace(item, model=rename[item.model]) for item in results.summary]
-    tasks = tuple(dataclasses.replace(item, scores=tuple(renamed)) for item in results.tasks)
+    compared = tuple(dataclasses.replace(pair, model=rename[pair.model], to=rename[pair.to]) for pair in results.comparisons)
+    tasks = tuple(dataclasses.replace(item, scores=tuple(renamed), comparisons=compared) for item in results.tasks)
+    results = dataclasses.replace(results, comparisons=compared)
     times = tuple(dataclasses.replace(item, model=rename[item.model], ratio_to=rename[item.ratio_to]) for item in results.latency)
     html = page(dataclasses.replace(results, reference=rename["teacher"], summary=tuple(renamed), tasks=tasks, latency=times))
     assert "<script" not in html
@@ -310,10 +338,9 @@ def test_page_without_tasks_teacher_size_or_latency_says_so(page):
 
 def test_page_of_a_teacher_alone(page):
     results = make()
-    alone = tuple(dataclasses.replace(item, scores=item.scores[:1]) for item in results.tasks)
-    text = str(
-        Text(page(dataclasses.replace(results, models=results.models[:1], summary=results.summary[:1], tasks=alone, latency=results.latency[:1])))
-    )
+    tasks = tuple(dataclasses.replace(item, scores=item.scores[:1], comparisons=()) for item in results.tasks)
+    alone = dataclasses.replace(results, models=results.models[:1], summary=results.summary[:1], tasks=tasks, latency=results.latency[:1])
+    text = str(Text(page(dataclasses.replace(alone, comparisons=()))))
     assert "Benchmark on field data" in text
 
 
