@@ -19,6 +19,7 @@ from hearlite.benchmarks.probe import run_probes
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, write_results
 from hearlite.benchmarks.schema import DatasetInfo, Latency, ModelInfo, Results
+from hearlite.benchmarks.subgroups import subgroup_values
 from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
 from hearlite.bundle import Manifest, open_bundle
 from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
@@ -57,10 +58,12 @@ def bench(
     seed: int = 0,
     threads: int = 1,
     framing: str = "context",
+    subgroup_columns: Sequence[str] = (),
     margin: float = AUROC_MARGIN,
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
 
+    `subgroup_columns` are metadata columns that the dataset was loaded with, such as sex or device; AUROC is looked at group by group.
     `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its float32 one, and still be non-inferior.
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
@@ -78,10 +81,13 @@ def bench(
     vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
     subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
     floats = own_floats([manifest for _, _, manifest in bundles])
-    probes = run_probes(vectors, tasks, subjects, splits, reference=TEACHER, float_of=floats, margin=margin, seed=seed)
+    grouped = {column: subgroup_values(column, [clip.label(column) for clip in embedded.clips]) for column in subgroup_columns}
+    groups = {column: values for column, (values, _) in grouped.items()}
+    probes = run_probes(vectors, tasks, subjects, splits, reference=TEACHER, float_of=floats, subgroups=groups, margin=margin, seed=seed)
     models = [_teacher_model(teacher), *(_bundle_model(path, manifest) for path, _, manifest in bundles)]
     models += [ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors]
     notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, dataset, embedded)]
+    notes += [note for _, found in grouped.values() for note in found]
     results = collect(
         probes,
         command=command,

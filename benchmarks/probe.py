@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.bootstrap import Floats, subject_multiplicities
 from hearlite.benchmarks.comparisons import Pair, Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
-from hearlite.benchmarks.delong import delong_interval
 from hearlite.benchmarks.folds import fold_table
-from hearlite.benchmarks.logistic import MAX_ITER, SELECTION_TOL, Fitted, fit_probe, regularisation_path
-from hearlite.benchmarks.schema import ROC_POINTS, Counts, Curve, Estimate, ProbeResults, Score, TaskResult
-from hearlite.benchmarks.sweep import roc_curve
+from hearlite.benchmarks.logistic import MAX_ITER, SELECTION_TOL, fit_probe, regularisation_path
+from hearlite.benchmarks.schema import Counts, ProbeResults, TaskResult
+from hearlite.benchmarks.score_details import detailed
 from hearlite.benchmarks.tasks import MIN_SUBJECTS, TEST_SPLIT, Task, check_splits
 from hearlite.errors import InputError, UsageError
 from hearlite.progress import progress
@@ -40,6 +39,7 @@ def run_probes(
     reference: str,
     seed: int,
     float_of: Mapping[str, str] | None = None,
+    subgroups: Mapping[str, Sequence[str]] | None = None,
     margin: float = AUROC_MARGIN,
     samples: int = 2000,
 ) -> ProbeResults:
@@ -51,6 +51,7 @@ def run_probes(
     tasks : what `binary_tasks` returned; subjects, splits : [n].
     reference : the model that differences and excess ratios are to: the teacher. A probe of its embeddings with permuted training labels is added.
     float_of : the name of each quantized file's own float32 file, to which it is compared too.
+    subgroups : the values of metadata columns, [n] each, "" for unknown, in which AUROC is looked at group by group.
     margin : AUROC that a model may lose, set before the run; in (0, 0.5).
     seed : of folds, permutations and bootstrap. samples : bootstrap replicates, each ONE draw of subjects for all models and tasks.
 
@@ -61,7 +62,8 @@ def run_probes(
     if not tasks:
         raise InputError("no task to probe", f"label at least {MIN_SUBJECTS} subjects of each class in train and in test")
     arrays = _checked(models, n=len(subjects), reference=reference)
-    bench = _bench(arrays, np.asarray(subjects, dtype=str), np.asarray(splits, dtype=str), reference=reference, seed=seed, samples=samples)
+    people, sides = np.asarray(subjects, dtype=str), np.asarray(splits, dtype=str)
+    bench = _bench(arrays, people, sides, subgroups=subgroups or {}, reference=reference, seed=seed, samples=samples)
     results: list[TaskResult] = []
     tested: list[TaskScores] = []
     notes: list[str] = []
@@ -99,15 +101,27 @@ class _Bench:
     tested: NDArray[np.bool_]  # [n]
     owners: NDArray[np.intp]  # [n], column in `multiplicities` of a test clip's subject; -1 in training
     multiplicities: NDArray[np.uint16]  # [samples, test subjects]
+    subgroups: dict[str, NDArray[Any]]  # by column, [n]
     reference: str
     seed: int
 
 
-def _bench(models: dict[str, Floats], subjects: NDArray[np.str_], splits: NDArray[np.str_], *, reference: str, seed: int, samples: int) -> _Bench:
+def _bench(
+    models: dict[str, Floats],
+    subjects: NDArray[np.str_],
+    splits: NDArray[np.str_],
+    *,
+    subgroups: Mapping[str, Sequence[str]],
+    reference: str,
+    seed: int,
+    samples: int,
+) -> _Bench:
     tested = splits == TEST_SPLIT
     owners = np.full(len(subjects), -1, dtype=np.intp)
     people, owners[tested] = np.unique(subjects[tested], return_inverse=True)
-    return _Bench(models, subjects, tested, owners, subject_multiplicities(len(people), samples=samples, seed=seed), reference, seed)
+    drawn = subject_multiplicities(len(people), samples=samples, seed=seed)
+    columns = {column: np.asarray(values, dtype=object) for column, values in subgroups.items()}
+    return _Bench(models, subjects, tested, owners, drawn, columns, reference, seed)
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
@@ -123,7 +137,11 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     drawn = np.concatenate([drawn[: len(fitted)], drawn[len(fitted) :].mean(axis=0, keepdims=True)])
     aurocs = Replicated(observed, drawn, *sureness(test, owners))
     scores = scored(aurocs, reference=bench.reference, margin=margin)
-    scores = tuple(_with_probe(score, fitted[score.model], test) if score.model in fitted else score for score in scores)
+    groups = {column: values[outside] for column, values in bench.subgroups.items()}
+    scores = tuple(
+        detailed(score, fitted[score.model], train, test, owners, bench.multiplicities, subgroups=groups) if score.model in fitted else score
+        for score in scores
+    )
     counts = [_counts(task.labels[side], bench.subjects[side]) for side in (inside, outside)]
     result = TaskResult(task.name, task.column, task.positive, counts[0], counts[1], int(np.isnan(drawn[0]).sum()), scores)
     notes = [f"{task.name}, {name}: {fit.unconverged} fits stopped after {MAX_ITER} iterations" for name, fit in fitted.items() if fit.unconverged]
@@ -139,13 +157,6 @@ def _permuted_scores(
         regularisation_path(values[inside], rng.permutation(labels), values[outside], grid=(c,), tol=SELECTION_TOL)[0][0]
         for _ in range(_PERMUTATIONS)
     ]
-
-
-def _with_probe(score: Score, fit: Fitted, test: NDArray[np.bool_]) -> Score:
-    """The score with what only a single task has: the chosen C, DeLong's interval and the curve."""
-    curve = Curve(*(tuple(np.round(rates, 4).tolist()) for rates in roc_curve(fit.scores, test, points=ROC_POINTS)))
-    independent = Estimate(score.auroc.value, *delong_interval(fit.scores, test))
-    return dataclasses.replace(score, c=fit.c, roc=curve, delong=independent)
 
 
 def _counts(labels: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Counts:

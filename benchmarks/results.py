@@ -35,6 +35,7 @@ from hearlite.files import write_bytes
 
 _LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
 _LARGEST_INTEGER = 1 << 62
+_GONE = ("c", "delong")  # keys of OLD_SCHEMA that nothing shows
 _OLD_NOTE = f"made by an older version ({OLD_SCHEMA}): its intervals are plain percentiles, too narrow for few subjects; run the benchmark again"
 
 
@@ -107,7 +108,7 @@ def read_results(path: Path) -> Results:
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema not in (SCHEMA, OLD_SCHEMA):
         raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r} and {OLD_SCHEMA!r}; run the benchmark again")
-    results = spec.from_dict(Results, data, where=str(path))
+    results = spec.from_dict(Results, _without(data, _GONE) if schema == OLD_SCHEMA else data, where=str(path))
     _check(results, where=str(path))
     return dataclasses.replace(results, notes=(*results.notes, _OLD_NOTE)) if schema == OLD_SCHEMA else results
 
@@ -149,11 +150,22 @@ def _check(results: Results, *, where: str) -> None:
 
 
 def _check_score(score: Score, *, where: str) -> None:
-    rates = (score.auroc.value, score.auroc.low, score.auroc.high, *score.roc.false_positive, *score.roc.true_positive)
+    figures = [score.auroc, *(group.auroc for column in score.subgroups for group in column.groups)]
+    if score.sweep:
+        figures += [score.sweep.average_precision, score.sweep.sensitivity]
+    if score.point:
+        figures += [score.point.sensitivity, score.point.specificity, score.point.accuracy, score.point.balanced_accuracy, score.point.f1]
+    curve = score.calibration.reliability if score.calibration else None
+    if score.calibration:
+        figures += [score.calibration.brier, score.calibration.ece, score.calibration.ece_equal_mass]
+    drawn = (score.roc.false_positive, score.roc.true_positive, *((curve.predicted, curve.observed, curve.low, curve.high) if curve else ()))
+    rates = [*(rate for figure in figures for rate in (figure.value, figure.low, figure.high)), *(rate for rates in drawn for rate in rates)]
     if not all(rate is None or 0 <= rate <= 1 for rate in rates):
         raise InputError(f"{where}: model {score.model!r} has an AUROC or a rate outside 0 to 1")
     if len(score.roc.false_positive) != len(score.roc.true_positive) or len(score.roc.true_positive) > ROC_POINTS:
         raise InputError(f"{where}: the ROC curve of {score.model!r} has unequal sides or more than {ROC_POINTS} points")
+    if curve and len({len(part) for part in (curve.predicted, curve.observed, curve.low, curve.high, curve.clips)}) > 1:
+        raise InputError(f"{where}: the reliability curve of {score.model!r} has unequal sides")
 
 
 def _check_pair(pair: Paired, *, where: str) -> None:
@@ -162,6 +174,13 @@ def _check_pair(pair: Paired, *, where: str) -> None:
     p_values = (pair.p, pair.p_holm, pair.p_non_inferior, pair.p_inferior)
     if not all(p is None or 0 <= p <= 1 for p in p_values):
         raise InputError(f"{where}: {pair.model!r} has a p-value outside 0 to 1")
+
+
+def _without(value: Any, keys: Sequence[str]) -> Any:
+    """A copy without some keys, however deep."""
+    if isinstance(value, dict):
+        return {key: _without(item, keys) for key, item in value.items() if key not in keys}
+    return [_without(item, keys) for item in value] if isinstance(value, list) else value
 
 
 def _finite(value: Any) -> Any:

@@ -207,6 +207,9 @@ def export(run_folder: Path, to: Path, names: tuple[str, ...], force: bool, as_j
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the latency measurement.")
 @click.option(
+    "--subgroup", "subgroup_columns", multiple=True, help="Metadata column to compare groups in, such as sex, age or device; may be repeated."
+)
+@click.option(
     "--margin",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
     default=AUROC_MARGIN,
@@ -224,6 +227,7 @@ def bench(
     hop_s: float,
     seed: int,
     threads: int,
+    subgroup_columns: tuple[str, ...],
     margin: float,
     as_json: bool,
 ) -> None:
@@ -232,7 +236,8 @@ def bench(
     from hearlite.dataset import load_dataset
     from hearlite.teacher import open_teacher
 
-    dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=label_columns)
+    columns = tuple(dict.fromkeys((*label_columns, *subgroup_columns)))
+    dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=columns)
     _report_dataset(dataset)
     result = run_bench(
         dataset,
@@ -243,6 +248,7 @@ def bench(
         seed=seed,
         threads=threads,
         framing=framing,
+        subgroup_columns=subgroup_columns,
         margin=margin,
         command=command_line(),
     )

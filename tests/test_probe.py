@@ -102,7 +102,26 @@ def results():
         "noisy": embeddings + rng.normal(size=embeddings.shape),
         "duration": rng.random((len(embeddings), 1)),
     }
-    return run_probes(models, tasks, subjects, splits, reference="teacher", float_of={"noisy": "copy"}, seed=0, samples=600)
+    return run_probes(
+        models, tasks, subjects, splits, reference="teacher", float_of={"noisy": "copy"}, subgroups=groups(subjects), seed=0, samples=600
+    )
+
+
+def groups(subjects):
+    return {"sex": ["male" if int(name[1:]) % 2 else "female" for name in subjects]}
+
+
+def test_details_and_subgroups_are_of_single_tasks(results):
+    for task in results.tasks:
+        for score in task.scores[:4]:
+            assert score.sweep.prevalence == task.test.positive_clips / (20 * CLIPS)
+            assert sum(score.calibration.reliability.clips) == 20 * CLIPS
+            assert score.subgroups[0].column == "sex"
+        assert task.scores[4].point is None  # of several probes with permuted labels
+    (sick,) = results.tasks[-1].scores[0].subgroups
+    assert [item.name for item in sick.left_out] == ["sex=female", "sex=male"] and not sick.gap.shown
+    assert {group.value for group in results.tasks[0].scores[0].subgroups[0].groups} == {"female", "male"}
+    assert all(score.point is None and not score.subgroups for score in results.summary)
 
 
 def test_every_model_is_compared_to_the_teacher_and_a_quantized_file_to_its_float_one(results):
@@ -125,7 +144,7 @@ def test_results_have_every_model_with_interval_counts_and_curve(results):
         assert task.train.positive_clips + task.train.negative_clips == 40 * CLIPS
         for score in task.scores[:4]:
             assert score.auroc.low <= score.auroc.value <= score.auroc.high
-            assert score.c in C_GRID
+            assert score.chosen[0].name == "C" and score.chosen[0].value in C_GRID
             assert score.roc.true_positive[-1] == 1.0
     assert results.tasks[-1].test.positive_subjects == 4 and results.tasks[-1].test.negative_subjects == 16
 
@@ -164,7 +183,7 @@ def test_replicates_without_a_class_are_counted_and_noted(results):
 def test_same_seed_same_results_and_models_do_not_influence_each_other(results):
     embeddings, events, _, subjects, splits = made_up()
     tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks
-    alone = run_probes({"teacher": embeddings}, tasks[:1], subjects, splits, reference="teacher", seed=0, samples=600)
+    alone = run_probes({"teacher": embeddings}, tasks[:1], subjects, splits, reference="teacher", subgroups=groups(subjects), seed=0, samples=600)
     assert alone.tasks[0].scores[0] == results.tasks[0].scores[0]
     assert alone.tasks[0].scores[-1].auroc == results.tasks[0].scores[-1].auroc
 
@@ -177,7 +196,7 @@ def test_test_labels_do_not_reach_the_probe():
     for labels in (events, flipped):
         tasks = binary_tasks(labels, column="event", subjects=subjects, splits=splits).tasks[:1]
         chosen.append(run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10).tasks[0])
-    assert chosen[0].scores[0].c == chosen[1].scores[0].c
+    assert chosen[0].scores[0].chosen == chosen[1].scores[0].chosen
     assert chosen[0].train == chosen[1].train
     assert chosen[1].scores[0].auroc.value < 0.5 < chosen[0].scores[0].auroc.value
 

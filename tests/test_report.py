@@ -8,7 +8,27 @@ import pytest
 from hearlite.benchmarks.plots import MARKERS
 from hearlite.benchmarks.report import _SYMBOLS, KIND_NAMES, auroc_text, bytes_text, difference_text, ms_text, percent_text, times_text, write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
-from hearlite.benchmarks.schema import KINDS, Counts, Curve, DatasetInfo, Estimate, Latency, ModelInfo, Paired, ProbeResults, Score, TaskResult
+from hearlite.benchmarks.schema import (
+    KINDS,
+    Calibration,
+    Confusion,
+    Counts,
+    Curve,
+    DatasetInfo,
+    Estimate,
+    Latency,
+    ModelInfo,
+    OperatingPoint,
+    Paired,
+    ProbeResults,
+    Reliability,
+    Score,
+    Setting,
+    Subgroup,
+    Subgroups,
+    SweepFigures,
+    TaskResult,
+)
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError, UsageError
@@ -21,7 +41,33 @@ def score(model, value, *, reference=False):
     ratio = Estimate() if reference else Estimate((value - 0.5) / 0.4, 0.81, 0.97)
     difference = Estimate() if reference else Estimate(value - 0.9, value - 0.92, value - 0.88)
     curve = Curve((0.0, 0.1, 1.0), (0.0, value, 1.0))
-    return Score(model, Estimate(value, value - 0.03, min(1.0, value + 0.03)), difference, ratio, c=0.01, roc=curve)
+    auroc = around(value)
+    return Score(
+        model,
+        auroc,
+        difference,
+        ratio,
+        chosen=(Setting("C", 0.01),),
+        roc=curve,
+        sweep=SweepFigures(around(0.71), 0.385, around(0.62), 0.95),
+        point=OperatingPoint(0.4, Confusion(20, 6, 5, 34), around(0.8), around(0.85), around(0.83), around(0.825), around(0.784)),
+        calibration=Calibration(around(0.12), around(0.05), around(0.06), Reliability((0.2, 0.7), (0.25, 0.66), (0.1, None), (0.4, None), (50, 15))),
+        subgroups=(
+            Subgroups(
+                "sex",
+                (Subgroup("female", Counts(12, 20, 5, 7), around(value)), Subgroup("male", Counts(13, 20, 5, 8), around(value - 0.08))),
+                around(0.08),
+                0.2,
+                "female",
+                "male",
+                (LeftOut("sex=other", "1 positive subjects in test, needs 5"),),
+            ),
+        ),
+    )
+
+
+def around(value):
+    return Estimate(value, value - 0.03, min(1.0, value + 0.03))
 
 
 def task(name):
@@ -137,10 +183,15 @@ def test_results_of_the_version_before_are_read_and_called_old(tmp_path):
     data = json.loads(path.read_text())
     for part in (data, *data["tasks"]):
         del part["comparisons"]
+    for score in data["tasks"][0]["scores"]:
+        score |= {"c": 0.01, "delong": {"value": 0.9, "low": 0.8, "high": 1.0}}
+        for key in ("chosen", "sweep", "point", "calibration", "subgroups"):
+            del score[key]
     del data["margin"]
     path.write_text(json.dumps({**data, "schema": "hearlite-results/1"}))
     results = read_results(path)
-    assert results.tasks[0].scores == make().tasks[0].scores and results.margin is None and not results.comparisons
+    assert [score.auroc for score in results.tasks[0].scores] == [score.auroc for score in make().tasks[0].scores]
+    assert results.margin is None and not results.comparisons and results.tasks[0].scores[0].point is None
     assert "older version (hearlite-results/1): its intervals are plain percentiles" in results.notes[-1]
 
 
@@ -155,6 +206,8 @@ def edited(key, value):
     ("edit", "says"),
     [
         (edited("schema", "other/1"), "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and 'hearlite-results/1'"),
+        (lambda data: data["tasks"][0]["scores"][0]["point"]["f1"].update(high=1.5), "outside 0 to 1"),
+        (lambda data: data["tasks"][0]["scores"][0]["calibration"]["reliability"]["low"].pop(), "unequal sides"),
         (edited("margin", 0.7), "margin is 0.7"),
         (lambda data: data["comparisons"][0].update(verdict="fine"), "the verdict of 'small_f32' is 'fine'"),
         (lambda data: data["tasks"][0]["comparisons"][0].update(p=1.5), "p-value outside 0 to 1"),
