@@ -134,7 +134,10 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     permuted = _permuted_scores(bench.models[bench.reference], train, inside=inside, outside=outside, c=c, seed=[bench.seed, _crc(task.name)])
     observed = {name: auroc(fit.scores, test) for name, fit in fitted.items()} | {PERMUTED: _mean([auroc(scores, test) for scores in permuted])}
     drawn = weighted_aurocs(np.stack([*(fit.scores for fit in fitted.values()), *permuted]), test, owners, bench.multiplicities)
-    drawn = np.concatenate([drawn[: len(fitted)], drawn[len(fitted) :].mean(axis=0, keepdims=True)])
+    # Other permutations would give another baseline, so they are drawn with replacement too.
+    picked = np.random.default_rng([bench.seed, _crc(task.name)]).integers(_PERMUTATIONS, size=(_PERMUTATIONS, drawn.shape[1]))
+    baseline = np.take_along_axis(drawn[len(fitted) :], picked, axis=0).mean(axis=0, keepdims=True)
+    drawn = np.concatenate([drawn[: len(fitted)], baseline])
     aurocs = Replicated(observed, drawn, *sureness(test, owners))
     scores = scored(aurocs, reference=bench.reference, margin=margin)
     groups = {column: values[outside] for column, values in bench.subgroups.items()}

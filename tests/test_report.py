@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from hearlite.benchmarks.formats import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
 from hearlite.benchmarks.plots import MARKERS
-from hearlite.benchmarks.report import _SYMBOLS, KIND_NAMES, auroc_text, bytes_text, difference_text, ms_text, percent_text, times_text, write_report
+from hearlite.benchmarks.report import _SYMBOLS, KIND_NAMES, write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
 from hearlite.benchmarks.schema import (
     KINDS,
@@ -266,6 +267,60 @@ def test_first_screen_answers_what_is_kept_how_small_and_how_fast(page):
         assert expected in head.replace("\u202f", " "), expected
 
 
+@pytest.mark.parametrize(
+    ("of_mean", "of_tasks", "says"),
+    [
+        ("non-inferior", ("non-inferior", "non-inferior"), "Yes"),
+        ("non-inferior", ("non-inferior", "inconclusive"), "Yes, on average"),
+        ("non-inferior", ("non-inferior", "inferior"), "Not on every task"),
+        ("inconclusive", ("non-inferior", "inconclusive"), "Not shown"),
+        ("inferior", ("inconclusive", "inconclusive"), "No"),
+    ],
+)
+def test_first_screen_says_whether_the_teacher_can_be_replaced(page, of_mean, of_tasks, says):
+    results = make(tasks=("event=cough", "event=snore"))
+
+    def judge_all(compared, verdict):
+        return tuple(dataclasses.replace(pair, verdict=verdict, verdict_holm=verdict) if pair.to == "teacher" else pair for pair in compared)
+
+    tasks = tuple(
+        dataclasses.replace(item, comparisons=judge_all(item.comparisons, verdict)) for item, verdict in zip(results.tasks, of_tasks, strict=True)
+    )
+    html = page(dataclasses.replace(results, tasks=tasks, comparisons=judge_all(results.comparisons, of_mean)))
+    text = str(Text(html))
+    answer = text[text.index("Is it safe to replace") : text.index("Mean AUROC Above chance")]
+    assert answer.startswith(
+        f"Is it safe to replace the teacher on these tasks? {says} {of_mean} : it may lose 0.02 of mean AUROC, a margin set before"
+    )
+    assert "−0.040 [−0.060, −0.020]" in answer
+    assert f"1 {of_tasks[1]}" in answer or f"2 {of_tasks[1]}" in answer
+    assert "Quantization alone: non-inferior , −0.011 [−0.014, −0.008]" in answer
+
+
+def test_thresholds_calibration_subgroups_and_quantization_have_their_tables(page):
+    text = str(Text(page(make())))
+    for expected in (
+        "0.710 [0.68, 0.74] 0.39 0.620 [0.59, 0.65] 0.800 [0.77, 0.83] 20 / 5 clips 0.850 [0.82, 0.88] 6 / 34 clips 0.784 [0.75, 0.82]",
+        "0.120 [0.090, 0.150] 0.050 [0.020, 0.080]",  # Brier score, calibration error
+        "By sex", "female 12 / 20 5 / 7", "largest gap", "female over male, p 0.20", "sex=other: 1 positive subjects in test, needs 5",
+        "Quantized files beside their own float32", "−0.011 [−0.014, −0.008] non-inferior , p 0.060",
+        "p and verdict are corrected for 1 task (Holm)", "a margin set before the run",
+    ):  # fmt: skip
+        assert expected in text, expected
+
+
+def test_page_of_old_results_claims_nothing_new(page, tmp_path):
+    results = make()
+    results = make()
+    bare = tuple(Score(score.model, score.auroc, score.difference, score.excess_ratio, roc=score.roc) for score in results.tasks[0].scores)
+    tasks = tuple(dataclasses.replace(item, comparisons=(), scores=bare) for item in results.tasks)
+    text = str(Text(page(dataclasses.replace(results, schema="hearlite-results/1", comparisons=(), margin=None, tasks=tasks))))
+    assert "Is it safe to replace the teacher on this task? not measured These results are of an older version" in text
+    assert "too narrow for few subjects" in text
+    for absent in ("non-inferior", "margin", "Holm", "yes-or-no", "calibration", "logit"):
+        assert absent not in text, absent
+
+
 def test_stand_in_and_synthetic_data_are_named_in_the_first_line(page):
     text = str(Text(page(make(standin="spectral stands in for HeAR: nothing learned", synthetic=True))))
     assert text.startswith(
@@ -327,7 +382,7 @@ def test_what_quantization_cost_is_shown_layer_by_layer(page):
     ):
         assert expected in text, expected
     assert text.index("AUROC per task") < text.index("What quantization cost") < text.index("Latency")
-    assert html.count("<svg") == 4
+    assert html.count("<svg") == 5
     assert "<script" not in html
     ids = re.findall(r'\bid="([^"]*)"', html)
     assert len(ids) == len(set(ids))
@@ -362,7 +417,7 @@ def test_hostile_names_stay_text(page):
 def test_plots_take_their_colours_from_the_page(page):
     html = page(make())
     svgs = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    assert len(svgs) == 3  # dots, sizes, one ROC
+    assert len(svgs) == 4  # dots, sizes, one ROC, one reliability curve
     assert all("currentColor" in svg and "var(--s0)" in svg for svg in svgs)
     assert not any(re.search(r"#[0-9a-f]{6}\b", svg) for svg in svgs)
     assert "prefers-color-scheme: dark" in html
@@ -413,6 +468,7 @@ def test_formats():
         "–",
     ]
     assert [times_text(ratio) for ratio in (758.4, 1.38, 0.8, 12_345)] == ["758×", "1.4×", "0.80×", "12\u202f345×"]
+    assert [p_text(p) for p in (0.0004, 0.0123, 0.4567, None)] == ["p < 0.001", "p 0.012", "p 0.46", "–"]
     assert [ms_text(value) for value in (1.1049, 20.14, 0.012345, 1234.5)] == ["1.10", "20.1", "0.0123", "1234"]
 
 
