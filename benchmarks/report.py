@@ -53,13 +53,16 @@ class Answer:
     counts: tuple[tuple[str, int], ...]  # tasks by verdict, all of them asked at once
 
 
-def write_report(results_path: Path, html_path: Path) -> None:
-    """Write report.html from results.json through a temporary file. Raises InputError for a results.json that can't be used."""
-    html = render(read_results(results_path))
+def write_report(results_path: Path, html_path: Path, *, compare: Path | None = None) -> None:
+    """Write report.html from results.json through a temporary file, beside the results.json of another run if one is named.
+
+    Raises InputError for a results.json that can't be used.
+    """
+    html = render(read_results(results_path), other=read_results(compare) if compare else None)
     write_bytes(html_path, html.encode("utf-8", errors="replace"))  # names may hold lone surrogates
 
 
-def render(results: Results) -> str:
+def render(results: Results, *, other: Results | None = None) -> str:
     """The page. Names in results are hostile input: the template escapes every one."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -84,6 +87,8 @@ def render(results: Results) -> str:
         answer=_answer(results, student) if student else None,
         own_float=[pair for pair in results.comparisons if pair.to != results.reference],
         pair_of=_pair,
+        other=other,
+        unlike=_unlike(results, other) if other else (),
         roc=[(task, Markup(svg)) for task, svg in _roc(results.tasks, trio)],
         calibrated=[(task, Markup(svg)) for task, svg in _reliability(results.tasks, trio)],
         dots=Markup(_dots(results, rows)),
@@ -143,6 +148,18 @@ def _answer(results: Results, student: Row) -> Answer | None:
     if mean.verdict == INCONCLUSIVE:
         return Answer("Not shown", INCONCLUSIVE, mean, counts)
     return Answer("Yes" if set(by_task) == {NON_INFERIOR} else "Yes, on average", NON_INFERIOR, mean, counts)
+
+
+def _unlike(results: Results, other: Results) -> tuple[str, ...]:
+    """What makes figures of two runs something else than a comparison of their models."""
+    pairs = {
+        "There are other data": (results.dataset.sha256, other.dataset.sha256),
+        "There is another teacher": (results.teacher.fingerprint, other.teacher.fingerprint),
+        "There are other tasks, so means are over other ones": ([task.name for task in results.tasks], [task.name for task in other.tasks]),
+        "There is another machine, so times can't be compared": (results.machine, other.machine),
+        "There is another version of results.json, so intervals are of another kind": (results.schema, other.schema),
+    }
+    return tuple(what for what, (here, there) in pairs.items() if here != there)
 
 
 def _dots(results: Results, rows: Sequence[Row]) -> str:

@@ -256,6 +256,19 @@ def bench(
 
 
 @cli.command()
+@click.argument("results", type=DATA)
+@click.option("--compare", type=DATA, help="results.json of another run, to stand beside it.")
+@click.option("--out", type=DATA, required=True, help="The .html to write.")
+@json_option
+def report(results: Path, compare: Path | None, out: Path, as_json: bool) -> None:
+    """Make the report of a results.json again, on its own or beside another run."""
+    from hearlite.benchmarks.report import write_report
+
+    write_report(results, out, compare=compare)
+    _print({"report": str(out)}, as_json=as_json)
+
+
+@cli.command()
 @click.argument("data", type=DATA)
 @click.option("--model", default="spectral", show_default=True, help="Any teacher, or tflite:FILE for an exported student.")
 @click.option("--out", type=DATA, required=True, help="A .parquet, to be used as embeddings:FILE.parquet.")

@@ -309,6 +309,26 @@ def test_thresholds_calibration_subgroups_and_quantization_have_their_tables(pag
         assert expected in text, expected
 
 
+def test_a_run_stands_beside_another_and_what_differs_is_said(page, tmp_path):
+    here = make(tasks=("event=cough", "event=snore"))
+    there = dataclasses.replace(make(), machine="Another CPU", command="hearlite bench before", latency=())
+    for name, results in (("here", here), ("there", there)):
+        write_results(results, tmp_path / f"{name}.json")
+    write_report(tmp_path / "here.json", tmp_path / "both.html", compare=tmp_path / "there.json")
+    html = (tmp_path / "both.html").read_text(encoding="utf-8")
+    text = str(Text(html))
+    section = text[text.index("Beside another run") : text.index("Overlapping intervals")]
+    for expected in (
+        "hearlite bench before", "There are other tasks, so means are over other ones.", "There is another machine, so times can't be compared.",
+        "0.860 [0.83, 0.89] 0.860 [0.83, 0.89] 90 % [81, 97] 90 % [81, 97] 1.6 MB 1.6 MB 2.00 ms –",
+    ):  # fmt: skip
+        assert expected in section, expected
+    assert section.count("event=cough") == 1 and "event=snore" not in section  # tasks of both runs only
+    assert "other data" not in section and "another teacher" not in section
+    assert not {"script", "link", "img"} & set(Text(html).tags)
+    assert "Beside another run" not in str(Text(page(here)))
+
+
 def test_page_of_old_results_claims_nothing_new(page, tmp_path):
     results = make()
     results = make()
