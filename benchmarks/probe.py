@@ -6,7 +6,6 @@ Intervals say how the figures would vary with other test subjects; the probe its
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,18 +15,17 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.bootstrap import Floats, subject_multiplicities
+from hearlite.benchmarks.classifiers import fit_classifier
 from hearlite.benchmarks.comparisons import Pair, Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
-from hearlite.benchmarks.folds import fold_table
-from hearlite.benchmarks.logistic import MAX_ITER, SELECTION_TOL, fit_probe, regularisation_path
+from hearlite.benchmarks.folds import LEAKING, fold_table
+from hearlite.benchmarks.paper_protocol import leaking_aurocs, leaking_beside
+from hearlite.benchmarks.permuted import PERMUTED, permuted_baseline
 from hearlite.benchmarks.schema import Counts, ProbeResults, TaskResult
 from hearlite.benchmarks.score_details import detailed
 from hearlite.benchmarks.tasks import MIN_SUBJECTS, TEST_SPLIT, Task, check_splits
 from hearlite.errors import InputError, UsageError
 from hearlite.progress import progress
 from hearlite.spec import AUROC_MARGIN
-
-PERMUTED = "permuted labels"  # name of the baseline whose training labels are shuffled: it must come out near 0.5
-_PERMUTATIONS = 5  # one alone wanders: a random direction of a wide embedding may point along the labels
 
 
 def run_probes(
@@ -41,6 +39,8 @@ def run_probes(
     float_of: Mapping[str, str] | None = None,
     subgroups: Mapping[str, Sequence[str]] | None = None,
     margin: float = AUROC_MARGIN,
+    probe: str = "logistic",
+    clip_wise: bool = False,
     samples: int = 2000,
 ) -> ProbeResults:
     """Every model on every task: AUROC on the test subjects, its 95 % interval, what it keeps of the reference, and whether it loses too much.
@@ -53,7 +53,8 @@ def run_probes(
     float_of : the name of each quantized file's own float32 file, to which it is compared too.
     subgroups : the values of metadata columns, [n] each, "" for unknown, in which AUROC is looked at group by group.
     margin : AUROC that a model may lose, set before the run; in (0, 0.5).
-    seed : of folds, permutations and bootstrap. samples : bootstrap replicates, each ONE draw of subjects for all models and tasks.
+    probe : one of CLASSIFIERS. clip_wise : measure by a paper's clip-wise split too, which LEAKS, and the gap to the figures that don't.
+    seed : of folds, probes, permutations and bootstrap. samples : bootstrap replicates, each ONE draw of subjects for all models and tasks.
 
     Raises InputError for embeddings that are not finite or not [n, dim], for a subject on two sides and for no task; UsageError for an unknown
     reference or a margin that is none.
@@ -63,7 +64,7 @@ def run_probes(
         raise InputError("no task to probe", f"label at least {MIN_SUBJECTS} subjects of each class in train and in test")
     arrays = _checked(models, n=len(subjects), reference=reference)
     people, sides = np.asarray(subjects, dtype=str), np.asarray(splits, dtype=str)
-    bench = _bench(arrays, people, sides, subgroups=subgroups or {}, reference=reference, seed=seed, samples=samples)
+    bench = _bench(arrays, people, sides, subgroups=subgroups or {}, reference=reference, probe=probe, seed=seed, samples=samples)
     results: list[TaskResult] = []
     tested: list[TaskScores] = []
     notes: list[str] = []
@@ -78,15 +79,21 @@ def run_probes(
     compared = paired_by_task(pairs, tested, margin=margin)
     means = mean_over_tasks([task.aurocs for task in tested])
     dropped = int(np.isnan(means.drawn[0]).sum())
+    if clip_wise:
+        notes.append(f"LEAKING figures are in these results. A {LEAKING}")
     if dropped:
         notes.append(f"{dropped} of {samples} bootstrap replicates lack a class in some task and are left out of the mean over tasks")
+    leaking = leaking_aurocs(tasks, tested, arrays, people, bench.tested, kind=probe, samples=samples, seed=seed) if clip_wise else []
+    by_task = [leaking_beside(*pair) for pair in leaking] or [()] * len(tasks)
     return ProbeResults(
-        tasks=tuple(dataclasses.replace(result, comparisons=of_task) for result, of_task in zip(results, compared, strict=True)),
+        tasks=tuple(dataclasses.replace(item, comparisons=pair, leaking=leak) for item, pair, leak in zip(results, compared, by_task, strict=True)),
         summary=scored(means, reference=reference, margin=margin),
         comparisons=paired_means(pairs, means, margin=margin),
         reference=reference,
         replicates=samples,
         margin=margin,
+        probe=probe,
+        leaking=leaking_beside(*(mean_over_tasks(side) for side in zip(*leaking, strict=True))) if leaking else (),
         seed=seed,
         notes=tuple(notes),
     )
@@ -103,6 +110,7 @@ class _Bench:
     multiplicities: NDArray[np.uint16]  # [samples, test subjects]
     subgroups: dict[str, NDArray[Any]]  # by column, [n]
     reference: str
+    probe: str
     seed: int
 
 
@@ -113,6 +121,7 @@ def _bench(
     *,
     subgroups: Mapping[str, Sequence[str]],
     reference: str,
+    probe: str,
     seed: int,
     samples: int,
 ) -> _Bench:
@@ -121,7 +130,7 @@ def _bench(
     people, owners[tested] = np.unique(subjects[tested], return_inverse=True)
     drawn = subject_multiplicities(len(people), samples=samples, seed=seed)
     columns = {column: np.asarray(values, dtype=object) for column, values in subgroups.items()}
-    return _Bench(models, subjects, tested, owners, drawn, columns, reference, seed)
+    return _Bench(models, subjects, tested, owners, drawn, columns, reference, probe, seed)
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
@@ -129,15 +138,26 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     inside, outside = np.flatnonzero(task.labelled & ~bench.tested), np.flatnonzero(task.labelled & bench.tested)
     train, test, owners = task.labels[inside], task.labels[outside], bench.owners[outside]
     folds = fold_table(train, bench.subjects[inside], seed=bench.seed)
-    fitted = {name: fit_probe(values[inside], train, values[outside], folds=folds) for name, values in bench.models.items()}
-    c = fitted[bench.reference].chosen["C"]
-    permuted = _permuted_scores(bench.models[bench.reference], train, inside=inside, outside=outside, c=c, seed=[bench.seed, _crc(task.name)])
-    observed = {name: auroc(fit.scores, test) for name, fit in fitted.items()} | {PERMUTED: _mean([auroc(scores, test) for scores in permuted])}
-    drawn = weighted_aurocs(np.stack([*(fit.scores for fit in fitted.values()), *permuted]), test, owners, bench.multiplicities)
-    # Other permutations would give another baseline, so they are drawn with replacement too.
-    picked = np.random.default_rng([bench.seed, _crc(task.name)]).integers(_PERMUTATIONS, size=(_PERMUTATIONS, drawn.shape[1]))
-    baseline = np.take_along_axis(drawn[len(fitted) :], picked, axis=0).mean(axis=0, keepdims=True)
-    drawn = np.concatenate([drawn[: len(fitted)], baseline])
+    fitted = {
+        name: fit_classifier(bench.probe, values[inside], train, values[outside], folds=folds, seed=bench.seed)
+        for name, values in bench.models.items()
+    }
+    probed = {name: fit.scores for name, fit in fitted.items()}
+    known = bench.models[bench.reference]
+    baseline, of_baseline = permuted_baseline(
+        known[inside],
+        train,
+        known[outside],
+        test,
+        owners=owners,
+        multiplicities=bench.multiplicities,
+        kind=bench.probe,
+        chosen=fitted[bench.reference].chosen,
+        task=task.name,
+        seed=bench.seed,
+    )
+    observed = {name: auroc(scores, test) for name, scores in probed.items()} | {PERMUTED: baseline}
+    drawn = np.concatenate([weighted_aurocs(np.stack(list(probed.values())), test, owners, bench.multiplicities), of_baseline[None]])
     aurocs = Replicated(observed, drawn, *sureness(test, owners))
     scores = scored(aurocs, reference=bench.reference, margin=margin)
     groups = {column: values[outside] for column, values in bench.subgroups.items()}
@@ -147,31 +167,12 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     )
     counts = [_counts(task.labels[side], bench.subjects[side]) for side in (inside, outside)]
     result = TaskResult(task.name, task.column, task.positive, counts[0], counts[1], int(np.isnan(drawn[0]).sum()), scores)
-    notes = [f"{task.name}, {name}: {fit.unconverged} fits stopped after {MAX_ITER} iterations" for name, fit in fitted.items() if fit.unconverged]
-    return result, TaskScores({name: fit.scores for name, fit in fitted.items()}, test, owners, aurocs), notes
-
-
-def _permuted_scores(
-    values: Floats, labels: NDArray[np.bool_], *, inside: NDArray[np.intp], outside: NDArray[np.intp], c: float, seed: list[int]
-) -> list[Floats]:
-    """Test scores of probes whose training labels are permuted over clips, at the C of the real one."""
-    rng = np.random.default_rng(seed)
-    return [
-        regularisation_path(values[inside], rng.permutation(labels), values[outside], grid=(c,), tol=SELECTION_TOL)[0][0]
-        for _ in range(_PERMUTATIONS)
-    ]
+    notes = [f"{task.name}, {name}: {fit.unconverged} fits stopped before they converged" for name, fit in fitted.items() if fit.unconverged]
+    return result, TaskScores(probed, test, owners, aurocs), notes
 
 
 def _counts(labels: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Counts:
     return Counts(int(labels.sum()), int((~labels).sum()), len(set(subjects[labels])), len(set(subjects[~labels])))
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    return float(np.mean(np.asarray(values, dtype=np.float64)))
-
-
-def _crc(name: str) -> int:
-    return zlib.crc32(name.encode(errors="surrogatepass"))
 
 
 def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> dict[str, Floats]:

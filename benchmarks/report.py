@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearlite.benchmarks.classifiers import CLASSIFIERS
 from hearlite.benchmarks.formats import auroc_text, bytes_text, count_text, difference_text, loss_text, ms_text, p_text, percent_text, times_text
 from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
+from hearlite.benchmarks.permuted import PERMUTED
 from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, reliability_svg, roc_svg, size_svg, snr_svg
-from hearlite.benchmarks.probe import PERMUTED
 from hearlite.benchmarks.results import read_results
 from hearlite.benchmarks.schema import OLD_SCHEMA, Estimate, Latency, ModelInfo, Paired, Results, Score, TaskResult
 from hearlite.files import write_bytes
@@ -87,6 +88,8 @@ def render(results: Results, *, other: Results | None = None) -> str:
         answer=_answer(results, student) if student else None,
         own_float=[pair for pair in results.comparisons if pair.to != results.reference],
         pair_of=_pair,
+        probe=CLASSIFIERS[results.probe],
+        leaks=[("mean over all tasks", results.leaking, results.summary), *((task.name, task.leaking, task.scores) for task in results.tasks)],
         other=other,
         unlike=_unlike(results, other) if other else (),
         roc=[(task, Markup(svg)) for task, svg in _roc(results.tasks, trio)],
@@ -153,6 +156,7 @@ def _answer(results: Results, student: Row) -> Answer | None:
 def _unlike(results: Results, other: Results) -> tuple[str, ...]:
     """What makes figures of two runs something else than a comparison of their models."""
     pairs = {
+        "There is another kind of probe": (results.probe, other.probe),
         "There are other data": (results.dataset.sha256, other.dataset.sha256),
         "There is another teacher": (results.teacher.fingerprint, other.teacher.fingerprint),
         "There are other tasks, so means are over other ones": ([task.name for task in results.tasks], [task.name for task in other.tasks]),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hearlite import spec
+from hearlite.benchmarks.classifiers import CLASSIFIERS
 from hearlite.benchmarks.schema import (
     KINDS,
     OLD_SCHEMA,
@@ -79,6 +80,8 @@ def collect(
         skipped=skipped,
         comparisons=probes.comparisons,
         margin=probes.margin,
+        probe=probes.probe,
+        leaking=probes.leaking,
     )
 
 
@@ -118,6 +121,8 @@ def _check(results: Results, *, where: str) -> None:
     names = [model.name for model in results.models]
     if results.margin is not None and not 0 < results.margin < 0.5:
         raise InputError(f"{where}: margin is {results.margin}", "an AUROC difference lies above 0 and below 0.5")
+    if results.probe not in CLASSIFIERS:
+        raise InputError(f"{where}: probe is {results.probe!r}", f"use one of {', '.join(CLASSIFIERS)}")
     for model in results.models:
         if model.kind not in KINDS:
             raise InputError(f"{where}: model {model.name!r} has kind {model.kind!r}", f"use one of {', '.join(KINDS)}")
@@ -130,8 +135,10 @@ def _check(results: Results, *, where: str) -> None:
         raise InputError(f"{where}: two models have the same name", f"names: {', '.join(names)}")
     scores = [*results.summary, *(score for task in results.tasks for score in task.scores)]
     pairs = [*results.comparisons, *(pair for task in results.tasks for pair in task.comparisons)]
+    leaking = [*results.leaking, *(item for task in results.tasks for item in task.leaking)]
     used = [
         results.reference,
+        *(item.model for item in leaking),
         *(score.model for score in scores),
         *(name for pair in pairs for name in (pair.model, pair.to)),
         *(row.model for row in results.latency),
@@ -142,6 +149,8 @@ def _check(results: Results, *, where: str) -> None:
         raise InputError(f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}")
     for score in scores:
         _check_score(score, where=where)
+    if not all(0 <= rate <= 1 for item in leaking for rate in (item.auroc.value, item.auroc.low, item.auroc.high) if rate is not None):
+        raise InputError(f"{where}: a leaking AUROC is outside 0 to 1")
     for pair in pairs:
         _check_pair(pair, where=where)
     for row in results.latency:

@@ -166,6 +166,15 @@ class Paired:
 
 
 @dataclass(frozen=True)
+class Leaking:
+    """A model by a paper's clip-wise split, which LEAKS: the same subjects are in training and in test. Never show it without the gap."""
+
+    model: str
+    auroc: Estimate  # LEAKING
+    gap: Estimate  # LEAKING AUROC less the leak-free one
+
+
+@dataclass(frozen=True)
 class TaskResult:
     name: str
     column: str
@@ -175,6 +184,7 @@ class TaskResult:
     dropped_replicates: int  # bootstrap replicates that drew one class only
     scores: tuple[Score, ...]
     comparisons: tuple[Paired, ...] = ()  # every model to the reference, every quantized file to its own float32 one
+    leaking: tuple[Leaking, ...] = ()  # empty unless the paper's protocol was asked for
 
 
 @dataclass(frozen=True)
@@ -187,6 +197,8 @@ class ProbeResults:
     reference: str
     replicates: int
     margin: float
+    probe: str
+    leaking: tuple[Leaking, ...]
     seed: int
     notes: tuple[str, ...]
 
@@ -287,6 +299,8 @@ class Results:
     skipped: int  # recordings that could not be used
     comparisons: tuple[Paired, ...] = ()  # of the means over all tasks
     margin: float | None = None  # AUROC that a model may lose and still be called non-inferior; set before the run
+    probe: str = "logistic"  # one of classifiers.py
+    leaking: tuple[Leaking, ...] = ()  # means over all tasks by a paper's clip-wise split, which LEAKS
     schema: str = SCHEMA
 
 

@@ -21,6 +21,7 @@ from hearlite.spec import AUROC_MARGIN, DISTILL_HOP_S
 
 BUG_EXIT = 1
 EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat", "ray": "cluster"}
+PROBES = ("logistic", "svm", "forest", "boosting", "mlp")  # of benchmarks/classifiers.py, which is slow to import
 DATA = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
 teacher_option = click.option(
@@ -206,6 +207,14 @@ def export(run_folder: Path, to: Path, names: tuple[str, ...], force: bool, as_j
 @hop_option
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the latency measurement.")
+@click.option("--probe", type=click.Choice(PROBES), default=PROBES[0], show_default=True, help="Classifier on the frozen embeddings.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["subjects", "paper"]),
+    default="subjects",
+    show_default=True,
+    help="paper adds a clip-wise 80/20 split, which LEAKS subjects, and says by how much it flatters.",
+)
 @click.option(
     "--subgroup", "subgroup_columns", multiple=True, help="Metadata column to compare groups in, such as sex, age or device; may be repeated."
 )
@@ -229,9 +238,11 @@ def bench(
     threads: int,
     subgroup_columns: tuple[str, ...],
     margin: float,
+    probe: str,
+    protocol: str,
     as_json: bool,
 ) -> None:
-    """Measure what MODELs keep of the teacher on DATA (linear probes, subjects never shared) and what they cost; writes a report."""
+    """Measure what MODELs keep of the teacher on DATA (probes of frozen embeddings, subjects never shared) and what they cost; writes a report."""
     from hearlite.benchmarks.bench import bench as run_bench
     from hearlite.dataset import load_dataset
     from hearlite.teacher import open_teacher
@@ -250,6 +261,8 @@ def bench(
         framing=framing,
         subgroup_columns=subgroup_columns,
         margin=margin,
+        probe=probe,
+        protocol=protocol,
         command=command_line(),
     )
     _print(result, as_json=as_json)

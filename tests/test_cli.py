@@ -53,6 +53,13 @@ print(loaded, file=sys.stderr)
         assert command in done.stdout
 
 
+def test_probes_of_the_command_line_are_those_that_there_are() -> None:
+    from hearlite.benchmarks.classifiers import CLASSIFIERS
+    from hearlite.cli import PROBES
+
+    assert tuple(CLASSIFIERS) == PROBES
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
     assert __version__ in capsys.readouterr().out

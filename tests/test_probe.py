@@ -6,7 +6,8 @@ import pytest
 from hearlite.benchmarks import logistic
 from hearlite.benchmarks.logistic import C_GRID
 from hearlite.benchmarks.noninferiority import INFERIOR, NON_INFERIOR
-from hearlite.benchmarks.probe import PERMUTED, run_probes
+from hearlite.benchmarks.permuted import PERMUTED
+from hearlite.benchmarks.probe import run_probes
 from hearlite.benchmarks.tasks import binary_tasks
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import AUROC_MARGIN
@@ -216,7 +217,7 @@ def test_probes_that_do_not_converge_are_notes_not_warnings(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10)
-    assert any("event=event 0, t: " in note and "fits stopped after" in note for note in found.notes)
+    assert any("event=event 0, t: " in note and "fits stopped before they converged" in note for note in found.notes)
 
 
 def test_bad_embeddings_are_refused():

@@ -18,6 +18,7 @@ from hearlite.benchmarks.schema import (
     DatasetInfo,
     Estimate,
     Latency,
+    Leaking,
     ModelInfo,
     OperatingPoint,
     Paired,
@@ -107,7 +108,7 @@ def latency(model, median_ms):
 def make(*, tasks=("event=cough",), standin="", synthetic=False, dataset="field data", notes=()):
     results = tuple(task(name) for name in tasks)
     summary = results[0].scores if results else ()
-    probes = ProbeResults(results, summary, pairs() if results else (), "teacher", 2000, margin=0.02, seed=0, notes=())
+    probes = ProbeResults(results, summary, pairs() if results else (), "teacher", 2000, margin=0.02, probe="logistic", leaking=(), seed=0, notes=())
     return collect(
         probes,
         command="hearlite bench data",
@@ -209,6 +210,8 @@ def edited(key, value):
         (edited("schema", "other/1"), "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and 'hearlite-results/1'"),
         (lambda data: data["tasks"][0]["scores"][0]["point"]["f1"].update(high=1.5), "outside 0 to 1"),
         (lambda data: data["tasks"][0]["scores"][0]["calibration"]["reliability"]["low"].pop(), "unequal sides"),
+        (edited("probe", "guess"), "probe is 'guess'; use one of logistic, svm, forest, boosting, mlp"),
+        (edited("leaking", [{"model": "teacher", "auroc": {"value": 1.2}, "gap": {}}]), "leaking AUROC is outside 0 to 1"),
         (edited("margin", 0.7), "margin is 0.7"),
         (lambda data: data["comparisons"][0].update(verdict="fine"), "the verdict of 'small_f32' is 'fine'"),
         (lambda data: data["tasks"][0]["comparisons"][0].update(p=1.5), "p-value outside 0 to 1"),
@@ -327,6 +330,18 @@ def test_a_run_stands_beside_another_and_what_differs_is_said(page, tmp_path):
     assert "other data" not in section and "another teacher" not in section
     assert not {"script", "link", "img"} & set(Text(html).tags)
     assert "Beside another run" not in str(Text(page(here)))
+
+
+def test_leaking_figures_are_called_that_and_stand_beside_the_others(page):
+    results = make()
+    leaking = (Leaking("small_i8", around(0.95), Estimate(0.09, 0.05, 0.13)),)
+    tasks = tuple(dataclasses.replace(item, leaking=leaking) for item in results.tasks)
+    text = str(Text(page(dataclasses.replace(results, leaking=leaking, tasks=tasks, probe="forest"))))
+    section = text[text.index("LEAKING: a paper’s clip-wise split") : text.index("Latency Model")]
+    assert section.count("small_ i8 0.950 [0.92, 0.98] 0.860 [0.83, 0.89] 0.090 [0.050, 0.130]") == 2  # mean and task
+    assert "too good" in section and "0.950" not in text.replace(section, "")
+    assert "Its embeddings go into a random forest" in text
+    assert "LEAKING" not in str(Text(page(results)))
 
 
 def test_page_of_old_results_claims_nothing_new(page, tmp_path):
