@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.bootstrap import Bools, Floats
-from hearlite.benchmarks.logistic import SELECTION_TOL, Fitted, best_candidate, fit_probe, fits_quietly, regularisation_path
+from hearlite.benchmarks.logistic import SELECTION_TOL, Fitted, best_candidate, fit_probe, fits_quietly, in_unit_of, regularisation_path, standardized
 from hearlite.errors import UsageError
 
 CLASSIFIERS = {  # by the name that a user types
@@ -55,12 +55,14 @@ def fit_classifier(kind: str, train: Floats, labels: Bools, test: Floats, *, fol
             continue
         for row, (_, pipeline) in enumerate(grid):
             converged.append(fits_quietly(pipeline, train[inside], labels[inside]))
-            candidates[row, outside] = _scores(pipeline, train[outside])
+            found = _scores(pipeline, train[outside])
+            candidates[row, outside] = standardized(found, _scores(pipeline, train[inside])) if kind == "svm" else found
     best = best_candidate(candidates, labels, folds)
     chosen, pipeline = grid[best]
     converged.append(fits_quietly(pipeline, train, labels))
     unconverged = 0 if kind == "mlp" else converged.count(False)  # an MLP's epochs are a setting, not a limit
-    return Fitted(_scores(pipeline, test), candidates[best], chosen, unconverged)
+    held_out = in_unit_of(_scores(pipeline, train), candidates[best]) if kind == "svm" else candidates[best]  # linear: see `standardized`
+    return Fitted(_scores(pipeline, test), held_out, chosen, unconverged)
 
 
 def refit(kind: str, chosen: Mapping[str, float], train: Floats, labels: Bools, test: Floats, *, seed: int) -> Floats:

@@ -160,7 +160,7 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     drawn = np.concatenate([weighted_aurocs(np.stack(list(probed.values())), test, owners, bench.multiplicities), of_baseline[None]])
     aurocs = Replicated(observed, drawn, *sureness(test, owners))
     scores = scored(aurocs, reference=bench.reference, margin=margin)
-    groups = {column: values[outside] for column, values in bench.subgroups.items()}
+    groups = {column: values[outside].tolist() for column, values in bench.subgroups.items()}
     scores = tuple(
         detailed(score, fitted[score.model], train, test, owners, bench.multiplicities, subgroups=groups) if score.model in fitted else score
         for score in scores

@@ -6,6 +6,7 @@ from hearlite.benchmarks.auroc import auroc
 from hearlite.benchmarks.classifiers import CLASSIFIERS, fit_classifier, refit
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.logistic import C_GRID, fit_probe
+from hearlite.benchmarks.operating_point import choose_threshold
 from hearlite.errors import InputError, UsageError
 
 SUBJECTS, CLIPS, DIM = 45, 6, 8
@@ -41,6 +42,15 @@ def test_every_kind_learns_chooses_and_repeats_itself(kind, data):
     again = fit_classifier(kind, train, labels, test, folds=folds, seed=0)
     np.testing.assert_array_equal(again.scores, fitted.scores)
     np.testing.assert_array_equal(again.out_of_fold, fitted.out_of_fold)
+
+
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+def test_a_threshold_of_out_of_fold_scores_holds_for_test_scores(kind, data, monkeypatch):
+    monkeypatch.setattr(classifiers, "SVM_C", (1e-6,))  # so that intercepts outweigh what the features say
+    train, labels, folds, test, truth, _ = data
+    fitted = fit_classifier(kind, train, labels, test, folds=folds, seed=0)
+    best = np.mean((fitted.scores >= choose_threshold(fitted.scores, truth)) == truth)
+    assert np.mean((fitted.scores >= choose_threshold(fitted.out_of_fold, labels)) == truth) > best - 0.07
 
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)
