@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hearlite.benchmarks import classifiers
+from hearlite.benchmarks import classifiers, logistic
 from hearlite.benchmarks.auroc import auroc
 from hearlite.benchmarks.classifiers import CLASSIFIERS, fit_classifier, refit
 from hearlite.benchmarks.folds import fold_table
@@ -51,6 +51,16 @@ def test_a_threshold_of_out_of_fold_scores_holds_for_test_scores(kind, data, mon
     fitted = fit_classifier(kind, train, labels, test, folds=folds, seed=0)
     best = np.mean((fitted.scores >= choose_threshold(fitted.scores, truth)) == truth)
     assert np.mean((fitted.scores >= choose_threshold(fitted.out_of_fold, labels)) == truth) > best - 0.07
+
+
+@pytest.mark.parametrize("kind", ["logistic", "svm"])
+def test_out_of_fold_scores_of_linear_probes_spread_as_test_scores_do(kind, data, monkeypatch):
+    """The slope of a strongly regularised probe grows with its clips, of which every fold lacks a third."""
+    monkeypatch.setattr(classifiers, "SVM_C", (1e-6,))
+    monkeypatch.setattr(logistic, "C_GRID", (1e-6,))
+    train, labels, folds, test, _, _ = data
+    fitted = fit_classifier(kind, train, labels, test, folds=folds, seed=0)
+    assert 0.85 < np.std(fitted.out_of_fold) / np.std(fitted.scores) < 1.2
 
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)
