@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
+from hearlite.benchmarks.formats import auroc_text, difference_text
 from hearlite.benchmarks.latency import Candidate, device, file_candidate, measure_candidates
 from hearlite.benchmarks.probe import run_probes
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, write_results
-from hearlite.benchmarks.schema import DatasetInfo, Latency, ModelInfo, Results
+from hearlite.benchmarks.schema import DatasetInfo, Latency, Leaking, ModelInfo, Results
+from hearlite.benchmarks.subgroups import subgroup_values
 from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
 from hearlite.bundle import Manifest, open_bundle
 from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
@@ -28,6 +30,7 @@ from hearlite.errors import InputError, UsageError
 from hearlite.files import sha256_of
 from hearlite.flatbuffer import summarize
 from hearlite.progress import progress
+from hearlite.spec import AUROC_MARGIN
 from hearlite.teacher import SpectralTeacher
 
 TEACHER, SPECTRAL, DURATION = "teacher", "spectral", "duration only"
@@ -56,9 +59,16 @@ def bench(
     seed: int = 0,
     threads: int = 1,
     framing: str = "context",
+    subgroup_columns: Sequence[str] = (),
+    margin: float = AUROC_MARGIN,
+    probe: str = "logistic",
+    protocol: str = "subjects",
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
 
+    `subgroup_columns` are metadata columns that the dataset was loaded with, such as sex or device; AUROC is looked at group by group.
+    `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its float32 one, and still be non-inferior.
+    `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what leaking would add, "paper".
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
     bundles = [(path, *open_bundle(path, threads=threads)) for path in files]
@@ -74,10 +84,26 @@ def bench(
     tasks, left_out = make_tasks(embedded.clips, label_columns)
     vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
     subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
-    probes = run_probes(vectors, tasks, subjects, splits, reference=TEACHER, seed=seed)
+    floats = own_floats([manifest for _, _, manifest in bundles])
+    grouped = {column: subgroup_values(column, [clip.label(column) for clip in embedded.clips]) for column in subgroup_columns}
+    groups = {column: values for column, (values, _) in grouped.items()}
+    probes = run_probes(
+        vectors,
+        tasks,
+        subjects,
+        splits,
+        reference=TEACHER,
+        float_of=floats,
+        subgroups=groups,
+        margin=margin,
+        probe=probe,
+        clip_wise=protocol == "paper",
+        seed=seed,
+    )
     models = [_teacher_model(teacher), *(_bundle_model(path, manifest) for path, _, manifest in bundles)]
     models += [ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors]
     notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, dataset, embedded)]
+    notes += [note for _, found in grouped.values() for note in found]
     results = collect(
         probes,
         command=command,
@@ -104,6 +130,13 @@ def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
             f"{manifest.name} was distilled on {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
             "use the split that it was distilled with: the same manifest, or a split column",
         )
+
+
+def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """The name of each quantized file's own float32 file, where both are there: of the same size, teacher and recordings."""
+    floats = {(item.size, item.teacher, item.dataset): item.name for item in manifests if item.precision == "f32"}
+    keys = {item.name: (item.size, item.teacher, item.dataset) for item in manifests if item.precision != "f32"}
+    return {name: floats[key] for name, key in keys.items() if key in floats}
 
 
 def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded:
@@ -145,7 +178,9 @@ def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[
 def summary(results: Results, out: Path) -> dict[str, Any]:
     """Mean AUROC, size and speed of each model, and the paths of what was written."""
     sizes = {model.name: model.bytes for model in results.models}
+    judged = {model.name for model in results.models if model.kind != "baseline"}
     times = {row.model: row for row in results.latency}
+    leaking = {item.model: item for item in results.leaking}
     rows: dict[str, Any] = {}
     for score in results.summary:
         auroc, excess, time = score.auroc, score.excess_ratio, times.get(score.model)
@@ -158,8 +193,15 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
             text += f", {(sizes[score.model] or 0) / 1e6:.2f} MB"
         if time:
             text += f", {time.median_ms:.2f} ms"
-        rows[score.model] = text
+        verdicts = [f"{pair.verdict} to {pair.to}" for pair in results.comparisons if pair.model == score.model and score.model in judged]
+        if score.model in leaking:
+            verdicts.append(_leaking_text(leaking[score.model]))
+        rows[score.model] = "; ".join([text, *verdicts])
     return {**rows, "tasks": len(results.tasks), "report": str(out / "report.html"), "results": str(out / "results.json")}
+
+
+def _leaking_text(item: Leaking) -> str:
+    return f"LEAKING clip-wise split: {auroc_text(item.auroc)}, too good by {difference_text(item.gap)}"
 
 
 def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.auroc import checked_scores
-from hearlite.benchmarks.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, interval, weighted_sums
-from hearlite.benchmarks.schema import Estimate
+from hearlite.benchmarks.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, interval, rate_interval, weighted_sums
+from hearlite.benchmarks.schema import Calibration, Estimate, Reliability
 from hearlite.errors import InputError
 
 BINS = 10
@@ -33,25 +33,6 @@ class Platt:
     def probabilities(self, scores: NDArray[Any]) -> Floats:
         """[n] in (0, 1) from scores [n]."""
         return _sigmoid(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept)
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """A reliability curve: the bins that hold clips, in rising order of probability."""
-
-    predicted: tuple[float, ...]  # mean probability of the bin's clips
-    observed: tuple[float, ...]  # share of positives among them
-    clips: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """One model on one task."""
-
-    brier: Estimate
-    ece: Estimate  # ten bins of equal width
-    ece_equal_mass: Estimate  # ten bins of equally many clips, fewer where probabilities tie
-    reliability: Reliability  # the bins of `ece`
 
 
 def fit_platt(scores: NDArray[Any], labels: NDArray[Any]) -> Platt:
@@ -81,14 +62,24 @@ def expected_calibration_error(probabilities: NDArray[Any], labels: NDArray[Any]
     return float(np.abs(np.bincount(bin_of, weights=truth - values)).sum() / len(values))
 
 
-def reliability_curve(probabilities: NDArray[Any], labels: NDArray[Any], *, bins: int = BINS) -> Reliability:
-    """Mean probability and share of positives in bins of equal width; empty bins are left out."""
+def reliability_curve(probabilities: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities) -> Reliability:
+    """Mean probability and share of positives, with its interval over subjects, in bins of equal width; empty bins are left out."""
     values, truth = _checked(probabilities, labels)
-    bin_of = _bins(values, bins=bins, equal_mass=False)
-    clips = np.bincount(bin_of, minlength=bins)
-    filled = clips > 0
-    predicted, observed = (np.bincount(bin_of, weights=of, minlength=bins)[filled] / clips[filled] for of in (values, truth.astype(float)))
-    return Reliability(tuple(predicted.tolist()), tuple(observed.tolist()), tuple(clips[filled].tolist()))
+    bin_of = _bins(values, bins=BINS, equal_mass=False)
+    points = [_reliability_point(bin_of == number, values, truth, owners, multiplicities) for number in np.unique(bin_of)]
+    predicted, observed, low, high, clips = zip(*points, strict=True)
+    return Reliability(predicted, observed, low, high, clips)
+
+
+def _reliability_point(
+    inside: Bools, values: Floats, truth: Bools, owners: Owners, multiplicities: Multiplicities
+) -> tuple[float, float, float | None, float | None, int]:
+    """(predicted, observed, low, high, clips) of one bin."""
+    observed, subjects = float(truth[inside].mean()), len(np.unique(owners[inside]))
+    positive, clips = weighted_sums(np.stack([truth & inside, inside], axis=1), owners, multiplicities).T
+    drawn = np.divide(positive, clips, out=np.full(len(clips), np.nan), where=clips > 0)
+    bounds = rate_interval(observed, drawn, degrees_of_freedom=subjects - 1, trials=subjects) if subjects > 1 else None
+    return (float(values[inside].mean()), observed, *(bounds or (None, None)), int(inside.sum()))
 
 
 def calibration(probabilities: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities) -> Calibration:
@@ -101,7 +92,7 @@ def calibration(probabilities: NDArray[Any], labels: NDArray[Any], owners: Owner
     low, high = difference_interval(score, drawn[:, 1] / drawn[:, 0], degrees_of_freedom=freedom) or (None, None)
     clipped = Estimate(score, None if low is None else max(0.0, low), None if high is None else min(1.0, high))
     ece, ece_equal_mass = (_binned_error(values, truth, owners, multiplicities, equal_mass=equal_mass) for equal_mass in (False, True))
-    return Calibration(clipped, ece, ece_equal_mass, reliability_curve(values, truth))
+    return Calibration(clipped, ece, ece_equal_mass, reliability_curve(values, truth, owners, multiplicities))
 
 
 def _binned_error(values: Floats, truth: Bools, owners: Owners, multiplicities: Multiplicities, *, equal_mass: bool) -> Estimate:

@@ -7,17 +7,23 @@ clips, so of subjects that it also learns from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.bootstrap import Bools, Floats
-from hearlite.benchmarks.logistic import Fitted, best_candidate, fit_probe, fits_quietly
+from hearlite.benchmarks.logistic import SELECTION_TOL, Fitted, best_candidate, fit_probe, fits_quietly, in_unit_of, regularisation_path, standardized
 from hearlite.errors import UsageError
 
-CLASSIFIERS = ("logistic", "linear-svm", "random-forest", "gradient-boosting", "mlp")
+CLASSIFIERS = {  # by the name that a user types
+    "logistic": "logistic regression",
+    "svm": "linear SVM",
+    "forest": "random forest",
+    "boosting": "gradient boosting",
+    "mlp": "multi-layer perceptron",
+}
 SVM_C = (1e-5, 1e-4, 1e-3, 1e-2)  # of squared hinge loss; each takes longer than the one before, 1e-2 seven times as long as 1e-3
 FOREST_TREES = 100  # scikit-learn's
 FOREST_LEAF_CLIPS = (1, 5, 20)
@@ -49,12 +55,23 @@ def fit_classifier(kind: str, train: Floats, labels: Bools, test: Floats, *, fol
             continue
         for row, (_, pipeline) in enumerate(grid):
             converged.append(fits_quietly(pipeline, train[inside], labels[inside]))
-            candidates[row, outside] = _scores(pipeline, train[outside])
+            found = _scores(pipeline, train[outside])
+            candidates[row, outside] = standardized(found, _scores(pipeline, train[inside])) if kind == "svm" else found
     best = best_candidate(candidates, labels, folds)
     chosen, pipeline = grid[best]
     converged.append(fits_quietly(pipeline, train, labels))
     unconverged = 0 if kind == "mlp" else converged.count(False)  # an MLP's epochs are a setting, not a limit
-    return Fitted(_scores(pipeline, test), candidates[best], chosen, unconverged)
+    held_out = in_unit_of(_scores(pipeline, train), candidates[best]) if kind == "svm" else candidates[best]  # linear: see `standardized`
+    return Fitted(_scores(pipeline, test), held_out, chosen, unconverged)
+
+
+def refit(kind: str, chosen: Mapping[str, float], train: Floats, labels: Bools, test: Floats, *, seed: int) -> Floats:
+    """Test scores [n_test] of a probe with hyper-parameters that `fit_classifier` chose before."""
+    if kind == "logistic":
+        return regularisation_path(train, labels, test, grid=(chosen["C"],), tol=SELECTION_TOL)[0][0]
+    (pipeline,) = (candidate for settings, candidate in _grid(kind, seed=seed) if settings == chosen)
+    fits_quietly(pipeline, train, labels)
+    return _scores(pipeline, test)
 
 
 def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
@@ -65,13 +82,13 @@ def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
-    if kind == "linear-svm":
+    if kind == "svm":
         for c in SVM_C:
             yield {"C": c}, make_pipeline(StandardScaler(), LinearSVC(C=c, dual=False))  # the primal problem needs no random numbers
-    elif kind == "random-forest":
+    elif kind == "forest":
         for clips in FOREST_LEAF_CLIPS:
             yield {"min_samples_leaf": clips}, make_pipeline(RandomForestClassifier(FOREST_TREES, min_samples_leaf=clips, random_state=seed))
-    elif kind == "gradient-boosting":
+    elif kind == "boosting":
         for leaves in BOOSTING_LEAVES:
             boosting = HistGradientBoostingClassifier(max_iter=BOOSTING_ROUNDS, max_leaf_nodes=leaves, early_stopping=False, random_state=seed)
             yield {"max_leaf_nodes": leaves}, make_pipeline(boosting)

@@ -25,7 +25,7 @@ class Fitted:
     """A probe's scores of the test clips, and what thresholds and calibration may be fitted to."""
 
     scores: Floats  # [n_test]
-    out_of_fold: Floats  # [n_train]: each by a probe with the same hyper-parameters that was fitted to the other folds
+    out_of_fold: Floats  # [n_train]: each by a probe with the same hyper-parameters that was fitted to the other folds, in the unit of `scores`
     chosen: Mapping[str, float]  # hyper-parameters
     unconverged: int  # fits that stopped before they converged
 
@@ -42,8 +42,9 @@ def fit_probe(train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.i
     Raises InputError when no fold has both classes inside and outside.
     """
     c, candidates, unconverged = _search(train, labels, folds=folds)
-    ((scores, converged),) = regularisation_path(train, labels, test, grid=(c,))
-    return Fitted(scores, candidates[C_GRID.index(c)], {"C": c}, unconverged + (not converged))
+    ((found, converged),) = regularisation_path(train, labels, np.concatenate([test, train]), grid=(c,))
+    scores, own = np.split(found, [len(test)])
+    return Fitted(scores, in_unit_of(own, candidates[C_GRID.index(c)]), {"C": c}, unconverged + (not converged))
 
 
 def choose_c(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[float, int]:
@@ -65,6 +66,20 @@ def regularisation_path(train: Floats, labels: Bools, test: Floats, *, grid: Seq
         converged = fits_quietly(probe.set_params(C=c), train, labels)
         path.append((np.asarray(probe.decision_function(test), dtype=np.float64), converged))
     return path
+
+
+def standardized(scores: Floats, own: Floats) -> Floats:
+    """A linear probe's scores [n] in deviations of those of its own training clips, `own`, from their mean.
+
+    Folds differ in intercept, since the more positives are held out the fewer are left, and in slope, since a third of the clips is missing. The
+    stronger the regularisation, the more of a score that is: thresholds of raw out-of-fold scores then mean nothing for the probe of all clips.
+    """
+    return np.asarray((scores - own.mean()) / (own.std() or 1.0))
+
+
+def in_unit_of(own: Floats, deviations: Floats) -> Floats:
+    """What `standardized` gave, as scores of the probe whose training clips score `own`."""
+    return np.asarray(own.mean() + (own.std() or 1.0) * deviations)
 
 
 def fits_quietly(model: Any, train: Floats, targets: NDArray[Any]) -> bool:
@@ -90,13 +105,14 @@ def best_candidate(candidates: Floats, labels: Bools, folds: NDArray[np.intp]) -
 
 
 def _search(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[float, Floats, int]:
-    """(C, out-of-fold scores of the whole grid [candidates, n_train], unconverged fits)."""
+    """(C, standardized out-of-fold scores of the whole grid [candidates, n_train], unconverged fits)."""
     candidates = np.full((len(C_GRID), len(labels)), np.nan)
     unconverged = 0
     for fold in np.unique(folds):
         inside, outside = folds != fold, folds == fold
         if np.unique(labels[inside]).size == 2:
-            path = regularisation_path(train[inside], labels[inside], train[outside], grid=C_GRID, tol=SELECTION_TOL)
-            candidates[:, outside] = [scores for scores, _ in path]
+            both = np.concatenate([train[outside], train[inside]])
+            path = regularisation_path(train[inside], labels[inside], both, grid=C_GRID, tol=SELECTION_TOL)
+            candidates[:, outside] = [standardized(*np.split(scores, [int(outside.sum())])) for scores, _ in path]
             unconverged += sum(not converged for _, converged in path)
     return C_GRID[best_candidate(candidates, labels, folds)], candidates, unconverged

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hearlite.benchmarks.bootstrap import LEVEL, Floats, difference_interval, standard_error, t_tail
+from hearlite.benchmarks.schema import VERDICTS
 from hearlite.errors import UsageError
 
-NON_INFERIOR, INFERIOR, INCONCLUSIVE = "non-inferior", "inferior", "inconclusive"
+NON_INFERIOR, INCONCLUSIVE, INFERIOR = VERDICTS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ A threshold chosen on the test clips would flatter every figure here. Scores at 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.auroc import checked_scores
 from hearlite.benchmarks.bootstrap import Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, rate_interval, weighted_sums
-from hearlite.benchmarks.schema import Estimate
+from hearlite.benchmarks.schema import Confusion, Estimate, OperatingPoint, SweepFigures
 from hearlite.benchmarks.sweep import SPECIFICITY, average_precision, sensitivity_at, weighted_sweep
 from hearlite.errors import InputError, UsageError
 
@@ -22,39 +21,6 @@ RULES = {  # how a threshold is chosen
     "youden": "the largest sensitivity + specificity, which no share of positives changes (Youden 1950)",
     "f1": "the largest F1 of the positive class",
 }
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Test clips by label and answer."""
-
-    true_positive: int
-    false_positive: int
-    false_negative: int
-    true_negative: int
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """One model on one task, at one threshold."""
-
-    threshold: float
-    confusion: Confusion
-    sensitivity: Estimate
-    specificity: Estimate
-    accuracy: Estimate
-    balanced_accuracy: Estimate
-    f1: Estimate
-
-
-@dataclass(frozen=True)
-class SweepFigures:
-    """What needs no threshold, beside the AUROC."""
-
-    average_precision: Estimate  # AUPRC; chance is `prevalence`
-    prevalence: float
-    sensitivity: Estimate  # at `specificity` or above, on the test curve
-    specificity: float
 
 
 def choose_threshold(scores: NDArray[Any], labels: NDArray[Any], *, rule: str = "youden") -> float:

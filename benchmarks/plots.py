@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hearlite.benchmarks.schema import Curve, Estimate
+from hearlite.benchmarks.schema import Curve, Estimate, Reliability
 from hearlite.verdict import LayerLoss
 
 # By kind of model: colour is never the only difference.
@@ -57,6 +57,22 @@ def roc_svg(curves: Sequence[tuple[Series, Curve]], *, name: str) -> str:
             width = 2.2 if series.kind == "teacher" else 1.4
             axes.plot(curve.false_positive, curve.true_positive, color=series.ink, linestyle=style, linewidth=width)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="false positive rate", ylabel="true positive rate")
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        return finish(name)
+
+
+def reliability_svg(curves: Sequence[tuple[Series, Reliability]], *, name: str) -> str:
+    """Share of positives over predicted probability, with intervals; bins without one are left out. On the diagonal a model is calibrated."""
+    with _axes(2.5, 2.5) as (axes, finish):
+        axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2)
+        for series, curve in curves:
+            bins = [item for item in zip(curve.predicted, curve.observed, curve.low, curve.high, strict=True) if item[2] is not None]
+            for at, _, low, high in bins:
+                axes.plot([at, at], [low, high], color=series.ink, linewidth=1.0, solid_capstyle="butt")
+            style = {"color": series.ink, "linewidth": 1.0, "linestyle": {"f32": "--"}.get(series.kind, "-"), "marker": MARKERS[series.kind]}
+            axes.plot([item[0] for item in bins], [item[1] for item in bins], markersize=3.5, **style)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="predicted probability", ylabel="share of positives")
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         return finish(name)

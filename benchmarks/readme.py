@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hearlite.benchmarks.results import read_results
-from hearlite.benchmarks.schema import SCHEMA, Estimate, Results
+from hearlite.benchmarks.schema import OLD_SCHEMA, SCHEMA, Estimate, Results
 from hearlite.errors import InputError
 from hearlite.files import read_json, write_bytes
 
@@ -28,7 +28,7 @@ def update(readme: Path, results: Path) -> bool:
 
 def render(folder: Path) -> str:
     """One table for each benchmark among `folder`/*/results.json, in the order of their names; studies have results.json of other schemas."""
-    found = [path for path in sorted(folder.glob("*/results.json")) if read_json(path)["schema"] == SCHEMA]
+    found = [path for path in sorted(folder.glob("*/results.json")) if read_json(path)["schema"] in (SCHEMA, OLD_SCHEMA)]
     return "\n".join(_table(path.parent.name, read_results(path)) for path in found)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, roc_svg, size_svg, snr_svg
-from hearlite.benchmarks.probe import PERMUTED
+from hearlite.benchmarks.classifiers import CLASSIFIERS
+from hearlite.benchmarks.formats import auroc_text, bytes_text, count_text, difference_text, loss_text, ms_text, p_text, percent_text, times_text
+from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
+from hearlite.benchmarks.permuted import PERMUTED
+from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, reliability_svg, roc_svg, size_svg, snr_svg
 from hearlite.benchmarks.results import read_results
-from hearlite.benchmarks.schema import Estimate, Latency, ModelInfo, Results, Score, TaskResult
+from hearlite.benchmarks.schema import OLD_SCHEMA, Estimate, Latency, ModelInfo, Paired, Results, Score, TaskResult
 from hearlite.files import write_bytes
 from hearlite.spec import PRECISION_NAMES
 from hearlite.verdict import LayerLoss
@@ -22,9 +24,6 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _ROC_TASKS = 9  # small multiples; the table has all tasks
 _DOT_TASKS = 24  # more would be a poster
 _SNR_LAYERS, _WORST_LAYERS = 80, 3  # the largest student has 60
-_NARROW_SPACE = "\u202f"
-_MINUS = "\u2212"
-_NOTHING = "–"
 
 
 @dataclass(frozen=True)
@@ -45,19 +44,32 @@ class Row:
         return "baseline" if self.model.kind == "baseline" else f"s{self.series.colour % SERIES_COLOURS}"
 
 
-def write_report(results_path: Path, html_path: Path) -> None:
-    """Write report.html from results.json through a temporary file. Raises InputError for a results.json that can't be used."""
-    html = render(read_results(results_path))
+@dataclass(frozen=True)
+class Answer:
+    """May the student replace its teacher? A task on which it is inferior is never hidden by the mean."""
+
+    headline: str
+    verdict: str
+    mean: Paired
+    counts: tuple[tuple[str, int], ...]  # tasks by verdict, all of them asked at once
+
+
+def write_report(results_path: Path, html_path: Path, *, compare: Path | None = None) -> None:
+    """Write report.html from results.json through a temporary file, beside the results.json of another run if one is named.
+
+    Raises InputError for a results.json that can't be used.
+    """
+    html = render(read_results(results_path), other=read_results(compare) if compare else None)
     write_bytes(html_path, html.encode("utf-8", errors="replace"))  # names may hold lone surrogates
 
 
-def render(results: Results) -> str:
+def render(results: Results, *, other: Results | None = None) -> str:
     """The page. Names in results are hostile input: the template escapes every one."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    for show in (auroc_text, difference_text, loss_text, percent_text, bytes_text, count_text, times_text, ms_text):
+    for show in (auroc_text, difference_text, loss_text, percent_text, bytes_text, count_text, times_text, ms_text, p_text):
         environment.filters[show.__name__.removesuffix("_text")] = show
     rows = _rows(results)
     by_kind = {kind: next((row for row in rows if row.model.kind == kind), None) for kind in KIND_NAMES}
@@ -72,7 +84,16 @@ def render(results: Results) -> str:
         student=student,
         compared=[row for row in rows if row.model.kind != "baseline" and row is not reference],
         kind_names=KIND_NAMES,
+        old=results.schema == OLD_SCHEMA,
+        answer=_answer(results, student) if student else None,
+        own_float=[pair for pair in results.comparisons if pair.to != results.reference],
+        pair_of=_pair,
+        probe=CLASSIFIERS[results.probe],
+        leaks=[("mean over all tasks", results.leaking, results.summary), *((task.name, task.leaking, task.scores) for task in results.tasks)],
+        other=other,
+        unlike=_unlike(results, other) if other else (),
         roc=[(task, Markup(svg)) for task, svg in _roc(results.tasks, trio)],
+        calibrated=[(task, Markup(svg)) for task, svg in _reliability(results.tasks, trio)],
         dots=Markup(_dots(results, rows)),
         dotted=[row for row in rows if row.score and row.model.name != PERMUTED],
         dot_tasks=_DOT_TASKS,
@@ -82,79 +103,6 @@ def render(results: Results) -> str:
         sized=[row for row in rows if row.model.bytes and row.score and row.score.auroc.shown],
         score_of=lambda task, name: next((score for score in task.scores if score.model == name), None),
     )
-
-
-def auroc_text(estimate: Estimate) -> str:
-    """0.912 [0.88, 0.94]"""
-    return _text(estimate, digits=3, interval_digits=2)
-
-
-def difference_text(estimate: Estimate) -> str:
-    """−0.012 [−0.020, −0.004]"""
-    return _text(estimate, digits=3, interval_digits=3)
-
-
-def loss_text(estimate: Estimate) -> str:
-    """0.0012 [−0.0004, 0.0028]: gates are of 0.003"""
-    return _text(estimate, digits=4, interval_digits=4)
-
-
-def percent_text(estimate: Estimate) -> str:
-    """93 % [88, 97]"""
-    return _text(estimate, digits=0, interval_digits=0, scale=100, unit=f"{_NARROW_SPACE}%")
-
-
-def _text(estimate: Estimate, *, digits: int, interval_digits: int, scale: float = 1.0, unit: str = "") -> str:
-    """Value and interval, which is rounded outwards so that it never excludes what it holds. No interval, no figure."""
-    if estimate.value is None or estimate.low is None or estimate.high is None:
-        return _NOTHING
-    grain = scale * 10**interval_digits
-    tiny = 1e-6  # keeps 0.29 * 100 = 28.999... at 29
-    low, high = math.floor(estimate.low * grain + tiny), math.ceil(estimate.high * grain - tiny)
-    shown = (_number(bound / 10**interval_digits, interval_digits) for bound in (low, high))
-    return f"{_number(estimate.value * scale, digits)}{unit} [{', '.join(shown)}]"
-
-
-def _number(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    return text.replace("-", _MINUS) if float(text) else text.removeprefix("-")
-
-
-def bytes_text(size: float | None) -> str:
-    """1.6 MB, 430 kB: decimal units, two digits or all of the integer part."""
-    if size is None:
-        return _NOTHING
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{_two_digits(size / scale)}{_NARROW_SPACE}{unit}"
-    return f"{size:.0f}{_NARROW_SPACE}B"
-
-
-def count_text(count: int | None) -> str:
-    """1.07 M, 320 k, 12"""
-    if count is None:
-        return _NOTHING
-    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= scale:
-            return f"{_two_digits(count / scale)}{_NARROW_SPACE}{unit}"
-    return str(count)
-
-
-def times_text(ratio: float) -> str:
-    """758×, 1.4×"""
-    return f"{_two_digits(ratio)}×"
-
-
-def ms_text(milliseconds: float) -> str:
-    """Three significant digits"""
-    digits = max(0, 2 - math.floor(math.log10(milliseconds))) if milliseconds > 0 else 0
-    return f"{milliseconds:.{min(digits, 4)}f}"
-
-
-def _two_digits(value: float) -> str:
-    if value < 9.95:
-        return f"{value:.1f}" if value >= 0.995 else f"{value:.2f}"
-    return f"{value:,.0f}".replace(",", _NARROW_SPACE)
 
 
 def _rows(results: Results) -> list[Row]:
@@ -175,6 +123,47 @@ def _roc(tasks: Sequence[TaskResult], trio: Sequence[Row]) -> list[tuple[TaskRes
         curves = [(series[score.model], score.roc) for score in task.scores if score.model in series]
         drawn.append((task, roc_svg(curves, name=f"roc{index}")))
     return drawn
+
+
+def _reliability(tasks: Sequence[TaskResult], trio: Sequence[Row]) -> list[tuple[TaskResult, str]]:
+    series = {row.model.name: row.series for row in trio}
+    drawn = []
+    for index, task in enumerate(tasks[:_ROC_TASKS]):
+        curves = [(series[score.model], score.calibration.reliability) for score in task.scores if score.model in series and score.calibration]
+        if curves:
+            drawn.append((task, reliability_svg(curves, name=f"reliability{index}")))
+    return drawn
+
+
+def _pair(compared: Results | TaskResult, model: str, to: str) -> Paired | None:
+    return next((pair for pair in compared.comparisons if (pair.model, pair.to) == (model, to)), None)
+
+
+def _answer(results: Results, student: Row) -> Answer | None:
+    """None where nothing was compared: in results of the version before, and for a teacher alone."""
+    mean = _pair(results, student.model.name, results.reference)
+    by_task = [pair.verdict_holm for task in results.tasks if (pair := _pair(task, student.model.name, results.reference))]
+    if mean is None:
+        return None
+    counts = tuple((verdict, by_task.count(verdict)) for verdict in (NON_INFERIOR, INCONCLUSIVE, INFERIOR) if verdict in by_task)
+    if INFERIOR in (mean.verdict, *by_task):
+        return Answer("No" if mean.verdict == INFERIOR else "Not on every task", INFERIOR, mean, counts)
+    if mean.verdict == INCONCLUSIVE:
+        return Answer("Not shown", INCONCLUSIVE, mean, counts)
+    return Answer("Yes" if set(by_task) == {NON_INFERIOR} else "Yes, on average", NON_INFERIOR, mean, counts)
+
+
+def _unlike(results: Results, other: Results) -> tuple[str, ...]:
+    """What makes figures of two runs something else than a comparison of their models."""
+    pairs = {
+        "There is another kind of probe": (results.probe, other.probe),
+        "There are other data": (results.dataset.sha256, other.dataset.sha256),
+        "There is another teacher": (results.teacher.fingerprint, other.teacher.fingerprint),
+        "There are other tasks, so means are over other ones": ([task.name for task in results.tasks], [task.name for task in other.tasks]),
+        "There is another machine, so times can't be compared": (results.machine, other.machine),
+        "There is another version of results.json, so intervals are of another kind": (results.schema, other.schema),
+    }
+    return tuple(what for what, (here, there) in pairs.items() if here != there)
 
 
 def _dots(results: Results, rows: Sequence[Row]) -> str:

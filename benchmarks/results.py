@@ -12,7 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from hearlite import spec
-from hearlite.benchmarks.schema import KINDS, ROC_POINTS, SCHEMA, DatasetInfo, Latency, ModelInfo, ProbeResults, Results, Score, Seed, Versions
+from hearlite.benchmarks.classifiers import CLASSIFIERS
+from hearlite.benchmarks.schema import (
+    KINDS,
+    OLD_SCHEMA,
+    ROC_POINTS,
+    SCHEMA,
+    VERDICTS,
+    DatasetInfo,
+    Latency,
+    ModelInfo,
+    Paired,
+    ProbeResults,
+    Results,
+    Score,
+    Seed,
+    Versions,
+)
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError, UsageError
@@ -20,6 +36,8 @@ from hearlite.files import write_bytes
 
 _LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
 _LARGEST_INTEGER = 1 << 62
+_GONE = ("c", "delong")  # keys of OLD_SCHEMA that nothing shows
+_OLD_NOTE = f"made by an older version ({OLD_SCHEMA}): its intervals are plain percentiles, too narrow for few subjects; run the benchmark again"
 
 
 def collect(
@@ -60,6 +78,10 @@ def collect(
         latency=tuple(latency),
         notes=(*notes, *probes.notes),
         skipped=skipped,
+        comparisons=probes.comparisons,
+        margin=probes.margin,
+        probe=probes.probe,
+        leaking=probes.leaking,
     )
 
 
@@ -87,16 +109,20 @@ def read_results(path: Path) -> Results:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}", "make it again with the benchmark") from error
     schema = data.get("schema") if isinstance(data, dict) else None
-    if schema != SCHEMA:
-        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r}")
-    results = spec.from_dict(Results, data, where=str(path))
+    if schema not in (SCHEMA, OLD_SCHEMA):
+        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r} and {OLD_SCHEMA!r}; run the benchmark again")
+    results = spec.from_dict(Results, _without(data, _GONE) if schema == OLD_SCHEMA else data, where=str(path))
     _check(results, where=str(path))
-    return results
+    return dataclasses.replace(results, notes=(*results.notes, _OLD_NOTE)) if schema == OLD_SCHEMA else results
 
 
 def _check(results: Results, *, where: str) -> None:
     """What types alone don't say."""
     names = [model.name for model in results.models]
+    if results.margin is not None and not 0 < results.margin < 0.5:
+        raise InputError(f"{where}: margin is {results.margin}", "an AUROC difference lies above 0 and below 0.5")
+    if results.probe not in CLASSIFIERS:
+        raise InputError(f"{where}: probe is {results.probe!r}", f"use one of {', '.join(CLASSIFIERS)}")
     for model in results.models:
         if model.kind not in KINDS:
             raise InputError(f"{where}: model {model.name!r} has kind {model.kind!r}", f"use one of {', '.join(KINDS)}")
@@ -108,9 +134,13 @@ def _check(results: Results, *, where: str) -> None:
     if len(set(names)) != len(names):
         raise InputError(f"{where}: two models have the same name", f"names: {', '.join(names)}")
     scores = [*results.summary, *(score for task in results.tasks for score in task.scores)]
+    pairs = [*results.comparisons, *(pair for task in results.tasks for pair in task.comparisons)]
+    leaking = [*results.leaking, *(item for task in results.tasks for item in task.leaking)]
     used = [
         results.reference,
+        *(item.model for item in leaking),
         *(score.model for score in scores),
+        *(name for pair in pairs for name in (pair.model, pair.to)),
         *(row.model for row in results.latency),
         *(row.ratio_to for row in results.latency),
     ]
@@ -119,17 +149,47 @@ def _check(results: Results, *, where: str) -> None:
         raise InputError(f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}")
     for score in scores:
         _check_score(score, where=where)
+    if not all(0 <= rate <= 1 for item in leaking for rate in (item.auroc.value, item.auroc.low, item.auroc.high) if rate is not None):
+        raise InputError(f"{where}: a leaking AUROC is outside 0 to 1")
+    for pair in pairs:
+        _check_pair(pair, where=where)
     for row in results.latency:
         if min(row.median_ms, row.p5_ms, row.p95_ms, row.mean_ms, row.cold_ms, row.ratio, row.ratio_p5, row.ratio_p95) < 0:
             raise InputError(f"{where}: the latency of {row.model!r} is negative")
 
 
 def _check_score(score: Score, *, where: str) -> None:
-    rates = (score.auroc.value, score.auroc.low, score.auroc.high, *score.roc.false_positive, *score.roc.true_positive)
+    figures = [score.auroc, *(group.auroc for column in score.subgroups for group in column.groups)]
+    if score.sweep:
+        figures += [score.sweep.average_precision, score.sweep.sensitivity]
+    if score.point:
+        figures += [score.point.sensitivity, score.point.specificity, score.point.accuracy, score.point.balanced_accuracy, score.point.f1]
+    curve = score.calibration.reliability if score.calibration else None
+    if score.calibration:
+        figures += [score.calibration.brier, score.calibration.ece, score.calibration.ece_equal_mass]
+    drawn = (score.roc.false_positive, score.roc.true_positive, *((curve.predicted, curve.observed, curve.low, curve.high) if curve else ()))
+    rates = [*(rate for figure in figures for rate in (figure.value, figure.low, figure.high)), *(rate for rates in drawn for rate in rates)]
     if not all(rate is None or 0 <= rate <= 1 for rate in rates):
         raise InputError(f"{where}: model {score.model!r} has an AUROC or a rate outside 0 to 1")
     if len(score.roc.false_positive) != len(score.roc.true_positive) or len(score.roc.true_positive) > ROC_POINTS:
         raise InputError(f"{where}: the ROC curve of {score.model!r} has unequal sides or more than {ROC_POINTS} points")
+    if curve and len({len(part) for part in (curve.predicted, curve.observed, curve.low, curve.high, curve.clips)}) > 1:
+        raise InputError(f"{where}: the reliability curve of {score.model!r} has unequal sides")
+
+
+def _check_pair(pair: Paired, *, where: str) -> None:
+    if pair.verdict not in VERDICTS or pair.verdict_holm not in VERDICTS:
+        raise InputError(f"{where}: the verdict of {pair.model!r} is {pair.verdict!r}, {pair.verdict_holm!r}", f"use one of {', '.join(VERDICTS)}")
+    p_values = (pair.p, pair.p_holm, pair.p_non_inferior, pair.p_inferior)
+    if not all(p is None or 0 <= p <= 1 for p in p_values):
+        raise InputError(f"{where}: {pair.model!r} has a p-value outside 0 to 1")
+
+
+def _without(value: Any, keys: Sequence[str]) -> Any:
+    """A copy without some keys, however deep."""
+    if isinstance(value, dict):
+        return {key: _without(item, keys) for key, item in value.items() if key not in keys}
+    return [_without(item, keys) for item in value] if isinstance(value, list) else value
 
 
 def _finite(value: Any) -> Any:

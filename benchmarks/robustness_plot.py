@@ -10,9 +10,9 @@ from hearlite.benchmarks.plots import MARKERS
 from hearlite.files import replacing
 
 # Of the report's light theme (templates/report.html.j2): this picture is a file of its own, on white.
-_COLOURS = ("#0067b3", "#c2410c", "#087f5b", "#8e44ad", "#b8860b", "#c2255c")
+COLOURS = ("#0067b3", "#c2410c", "#087f5b", "#8e44ad", "#b8860b", "#c2255c")
 _INK, _SOFT, _GRID = "#1c2024", "#59636e", "#dfe3e8"
-_STYLE = {
+STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "hearlite",  # the same results give the same bytes
     "text.parse_math": False,  # a "$" in a name is a "$"
@@ -39,11 +39,11 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
     models, conditions = results["results"], results["conditions"]
     kinds = {item["name"]: item["precision"] for item in results["models"]}
     tops, bottom = _places(conditions, models=len(models))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, bottom + 0.9), layout="constrained", facecolor="white")
         axes = figure.add_subplot()
         for number, model in enumerate(models):
-            ink = _COLOURS[number % len(_COLOURS)]
+            ink = COLOURS[number % len(COLOURS)]
             marker = MARKERS[kinds.get(model["model"], "teacher")]
             for top, row in zip(tops, model["conditions"], strict=True):
                 y, change = top + number * _STEP_IN, row["change"]

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.auroc import auroc, checked_scores, weighted_aurocs
 from hearlite.benchmarks.bootstrap import LEVEL, Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, rate_interval
-from hearlite.benchmarks.schema import Counts, Estimate
+from hearlite.benchmarks.schema import Counts, Estimate, Subgroup, Subgroups
 from hearlite.benchmarks.tasks import MIN_SUBJECTS, LeftOut
 from hearlite.benchmarks.tasks.source import OLDEST_YEARS
 from hearlite.errors import InputError
 
 AGE_BANDS = (2.0, 12.0, 18.0, 65.0)  # years: infants, children and adolescents of ICH E11(R1), the elderly of ICH E7
+AGE_COLUMN = "age"  # as every importer of tasks/ calls it
 _USABLE = 0.5  # of the replicates: those in which every group has both classes
 
 
@@ -33,26 +34,13 @@ class Ages:
     impossible: tuple[str, ...]  # as they stood, each once
 
 
-@dataclass(frozen=True)
-class Subgroup:
-    """One model on the test clips of one group."""
-
-    value: str
-    clips: Counts
-    auroc: Estimate
-
-
-@dataclass(frozen=True)
-class Subgroups:
-    """A column's groups, in the order of their names; the gap is null with fewer than two groups."""
-
-    column: str
-    groups: tuple[Subgroup, ...]
-    gap: Estimate  # largest AUROC - smallest
-    p: float | None  # of a gap as large where all groups were alike
-    best: str
-    worst: str
-    left_out: tuple[LeftOut, ...]
+def subgroup_values(column: str, values: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(group of every clip, "" for none; notes) of a manifest column. A column called "age" holds years and becomes bands."""
+    if column.casefold() != AGE_COLUMN:
+        return tuple(str(value).strip() for value in values), ()
+    ages = age_bands(values)
+    some = ", ".join(repr(age) for age in ages.impossible[:3])
+    return ages.bands, (f"ages that nobody can have, in no subgroup: {some}",) if ages.impossible else ()
 
 
 def age_bands(ages: Sequence[str], *, edges: Sequence[float] = AGE_BANDS) -> Ages:

@@ -17,10 +17,11 @@ import click
 
 from hearlite import __version__
 from hearlite.errors import HearliteError, MissingExtraError, UsageError
-from hearlite.spec import DISTILL_HOP_S
+from hearlite.spec import AUROC_MARGIN, DISTILL_HOP_S
 
 BUG_EXIT = 1
 EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat", "ray": "cluster"}
+PROBES = ("logistic", "svm", "forest", "boosting", "mlp")  # of benchmarks/classifiers.py, which is slow to import
 DATA = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
 teacher_option = click.option(
@@ -206,6 +207,24 @@ def export(run_folder: Path, to: Path, names: tuple[str, ...], force: bool, as_j
 @hop_option
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the latency measurement.")
+@click.option("--probe", type=click.Choice(PROBES), default=PROBES[0], show_default=True, help="Classifier on the frozen embeddings.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["subjects", "paper"]),
+    default="subjects",
+    show_default=True,
+    help="paper adds a clip-wise 80/20 split, which LEAKS subjects, and says by how much it flatters.",
+)
+@click.option(
+    "--subgroup", "subgroup_columns", multiple=True, help="Metadata column to compare groups in, such as sex, age or device; may be repeated."
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    default=AUROC_MARGIN,
+    show_default=True,
+    help="AUROC that a model may lose and still replace its teacher, or an int8 file its float32 one; set it before the run.",
+)
 @json_option
 def bench(
     data: Path,
@@ -217,14 +236,19 @@ def bench(
     hop_s: float,
     seed: int,
     threads: int,
+    subgroup_columns: tuple[str, ...],
+    margin: float,
+    probe: str,
+    protocol: str,
     as_json: bool,
 ) -> None:
-    """Measure what MODELs keep of the teacher on DATA (linear probes, subjects never shared) and what they cost; writes a report."""
+    """Measure what MODELs keep of the teacher on DATA (probes of frozen embeddings, subjects never shared) and what they cost; writes a report."""
     from hearlite.benchmarks.bench import bench as run_bench
     from hearlite.dataset import load_dataset
     from hearlite.teacher import open_teacher
 
-    dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=label_columns)
+    columns = tuple(dict.fromkeys((*label_columns, *subgroup_columns)))
+    dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=columns)
     _report_dataset(dataset)
     result = run_bench(
         dataset,
@@ -235,9 +259,26 @@ def bench(
         seed=seed,
         threads=threads,
         framing=framing,
+        subgroup_columns=subgroup_columns,
+        margin=margin,
+        probe=probe,
+        protocol=protocol,
         command=command_line(),
     )
     _print(result, as_json=as_json)
+
+
+@cli.command()
+@click.argument("results", type=DATA)
+@click.option("--compare", type=DATA, help="results.json of another run, to stand beside it.")
+@click.option("--out", type=DATA, required=True, help="The .html to write.")
+@json_option
+def report(results: Path, compare: Path | None, out: Path, as_json: bool) -> None:
+    """Make the report of a results.json again, on its own or beside another run."""
+    from hearlite.benchmarks.report import write_report
+
+    write_report(results, out, compare=compare)
+    _print({"report": str(out)}, as_json=as_json)
 
 
 @cli.command()

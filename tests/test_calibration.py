@@ -85,13 +85,25 @@ def test_calibration_error_of_extremes(equal_mass):
 
 
 def test_reliability_curve_is_what_the_error_is_made_of():
-    probabilities, labels, _ = made_up(4)
-    curve = reliability_curve(probabilities, labels)
+    probabilities, labels, owners = made_up(4)
+    draws = subject_multiplicities(40, samples=300, seed=0)
+    curve = reliability_curve(probabilities, labels, owners, draws)
     assert sum(curve.clips) == 400
     assert list(curve.predicted) == sorted(curve.predicted)
     gaps = np.abs(np.subtract(curve.observed, curve.predicted)) * np.array(curve.clips) / 400
     assert gaps.sum() == pytest.approx(expected_calibration_error(probabilities, labels))
-    assert reliability_curve(np.array([0.0, 1.0, 0.95]), np.array([0, 1, 1])).clips == (1, 2)
+    ends = reliability_curve(np.array([0.0, 1.0, 0.95]), np.array([0, 1, 1]), np.array([0, 1, 2]), draws[:, :3])
+    assert ends.clips == (1, 2)
+    assert (ends.low[0], ends.high[0]) == (None, None)  # of one subject nothing can be said
+    assert (ends.low[1], ends.high[1]) == (pytest.approx(0.025**0.5), 1.0)
+
+
+def test_shares_of_a_reliability_curve_lie_in_their_intervals():
+    """Calibrated probabilities: the true share of positives in a bin is its mean probability."""
+    draws = subject_multiplicities(40, samples=200, seed=0)
+    curves = [reliability_curve(*made_up(300 + seed, n=800), draws) for seed in range(60)]
+    held = [low <= at <= high for curve in curves for at, low, high in zip(curve.predicted, curve.low, curve.high, strict=True) if low is not None]
+    assert len(held) > 500 and 0.92 <= np.mean(held) <= 0.98
 
 
 def test_intervals_see_a_miscalibration_and_none_where_there_is_none():

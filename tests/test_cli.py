@@ -49,8 +49,15 @@ print(loaded, file=sys.stderr)
     done = python(code)
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == "[]"
-    for command in ("quickstart", "distill", "quantize", "export", "bench", "embed", "info", "check", "doctor"):
+    for command in ("quickstart", "distill", "quantize", "export", "bench", "report", "embed", "info", "check", "doctor"):
         assert command in done.stdout
+
+
+def test_probes_of_the_command_line_are_those_that_there_are() -> None:
+    from hearlite.benchmarks.classifiers import CLASSIFIERS
+    from hearlite.cli import PROBES
+
+    assert tuple(CLASSIFIERS) == PROBES
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +86,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["quantize", "RUN", "--data", "DATA", "--label", "device"], 3, "no task to measure AUROC loss by"),
         (["embed", "DATA", "--model", "unheard-of", "--out", "TMP/out.parquet"], 2, "teacher is 'unheard-of'"),
         (["export", "TMP", "--to", "TMP/out"], 3, "is not a run folder"),
+        (["report", "TMP/results.json", "--out", "TMP/report.html"], 3, "No such file"),
         (["info", "TMP/missing.tflite"], 3, "No such file"),
         (["check", "TMP/missing.tflite"], 3, "missing"),
         (["embed", "TMP", "--out", "TMP/out.parquet"], 3, "no audio in it"),

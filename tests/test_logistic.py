@@ -5,6 +5,7 @@ from hearlite.benchmarks import logistic
 from hearlite.benchmarks.auroc import auroc
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.logistic import C_GRID, best_candidate, choose_c, fit_probe, regularisation_path
+from hearlite.benchmarks.operating_point import choose_threshold
 from hearlite.errors import InputError
 
 SUBJECTS, CLIPS, DIM = 60, 5, 12
@@ -56,7 +57,23 @@ def test_out_of_fold_scores_are_of_the_chosen_c_and_of_the_other_folds():
     for fold in np.unique(folds):
         inside, outside = folds != fold, folds == fold
         ((scores, _),) = regularisation_path(train[inside], labels[inside], train[outside], grid=(fitted.c,))
-        np.testing.assert_allclose(fitted.out_of_fold[outside], scores, atol=0.02)  # the search stops at a looser tolerance
+        deviations = [(row - row.mean()) / row.std() for row in (fitted.out_of_fold[outside], scores)]
+        np.testing.assert_allclose(*deviations, atol=0.02)  # the search stops at a looser tolerance
+
+
+def test_thresholds_of_out_of_fold_scores_hold_for_others_however_strong_the_regularisation(monkeypatch):
+    """Well separated classes: next to the intercepts, whose folds differ in their share of positives, the weights of a tiny C are nothing."""
+    rng = np.random.default_rng(0)
+    owners = np.repeat(np.arange(60), 4)
+    labels = rng.random(len(owners)) < 0.5
+    values = labels[:, None] + 0.2 * rng.normal(size=(len(owners), 3))
+    test = owners >= 40
+    folds = fold_table(labels[~test], owners[~test], seed=0)
+    for c in (1e-6, 1e-2, 10.0):
+        monkeypatch.setattr(logistic, "C_GRID", (c,))
+        fitted = fit_probe(values[~test], labels[~test], values[test], folds=folds)
+        threshold = choose_threshold(fitted.out_of_fold, labels[~test])
+        assert np.mean((fitted.scores >= threshold) == labels[test]) > 0.97, c
 
 
 def test_a_fold_of_one_class_is_scored_but_chooses_nothing_and_a_class_in_one_fold_is_refused():

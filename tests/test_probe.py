@@ -5,9 +5,12 @@ import pytest
 
 from hearlite.benchmarks import logistic
 from hearlite.benchmarks.logistic import C_GRID
-from hearlite.benchmarks.probe import PERMUTED, run_probes
+from hearlite.benchmarks.noninferiority import INFERIOR, NON_INFERIOR
+from hearlite.benchmarks.permuted import PERMUTED
+from hearlite.benchmarks.probe import run_probes
 from hearlite.benchmarks.tasks import binary_tasks
 from hearlite.errors import InputError, UsageError
+from hearlite.spec import AUROC_MARGIN
 
 SUBJECTS, CLIPS, DIM = 60, 5, 12
 
@@ -100,7 +103,38 @@ def results():
         "noisy": embeddings + rng.normal(size=embeddings.shape),
         "duration": rng.random((len(embeddings), 1)),
     }
-    return run_probes(models, tasks, subjects, splits, reference="teacher", seed=0, samples=600)
+    return run_probes(
+        models, tasks, subjects, splits, reference="teacher", float_of={"noisy": "copy"}, subgroups=groups(subjects), seed=0, samples=600
+    )
+
+
+def groups(subjects):
+    return {"sex": ["male" if int(name[1:]) % 2 else "female" for name in subjects]}
+
+
+def test_details_and_subgroups_are_of_single_tasks(results):
+    for task in results.tasks:
+        for score in task.scores[:4]:
+            assert score.sweep.prevalence == task.test.positive_clips / (20 * CLIPS)
+            assert sum(score.calibration.reliability.clips) == 20 * CLIPS
+            assert score.subgroups[0].column == "sex"
+        assert task.scores[4].point is None  # of several probes with permuted labels
+    (sick,) = results.tasks[-1].scores[0].subgroups
+    assert [item.name for item in sick.left_out] == ["sex=female", "sex=male"] and not sick.gap.shown
+    assert {group.value for group in results.tasks[0].scores[0].subgroups[0].groups} == {"female", "male"}
+    assert all(score.point is None and not score.subgroups for score in results.summary)
+
+
+def test_every_model_is_compared_to_the_teacher_and_a_quantized_file_to_its_float_one(results):
+    expected = [("copy", "teacher"), ("noisy", "teacher"), ("duration", "teacher"), ("noisy", "copy")]
+    for pairs in (results.comparisons, *(task.comparisons for task in results.tasks)):
+        assert [(pair.model, pair.to) for pair in pairs] == expected
+    copy, noisy, duration, to_copy = results.comparisons
+    assert (copy.difference.low, copy.difference.high, copy.p, copy.verdict) == (0.0, 0.0, 1.0, NON_INFERIOR)
+    assert noisy.difference == to_copy.difference == results.summary[2].difference
+    assert duration.verdict == INFERIOR and duration.p < 0.001
+    assert all(pair.p <= pair.p_holm for task in results.tasks for pair in task.comparisons)
+    assert results.margin == AUROC_MARGIN
 
 
 def test_results_have_every_model_with_interval_counts_and_curve(results):
@@ -111,7 +145,7 @@ def test_results_have_every_model_with_interval_counts_and_curve(results):
         assert task.train.positive_clips + task.train.negative_clips == 40 * CLIPS
         for score in task.scores[:4]:
             assert score.auroc.low <= score.auroc.value <= score.auroc.high
-            assert score.c in C_GRID
+            assert score.chosen[0].name == "C" and score.chosen[0].value in C_GRID
             assert score.roc.true_positive[-1] == 1.0
     assert results.tasks[-1].test.positive_subjects == 4 and results.tasks[-1].test.negative_subjects == 16
 
@@ -150,7 +184,7 @@ def test_replicates_without_a_class_are_counted_and_noted(results):
 def test_same_seed_same_results_and_models_do_not_influence_each_other(results):
     embeddings, events, _, subjects, splits = made_up()
     tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks
-    alone = run_probes({"teacher": embeddings}, tasks[:1], subjects, splits, reference="teacher", seed=0, samples=600)
+    alone = run_probes({"teacher": embeddings}, tasks[:1], subjects, splits, reference="teacher", subgroups=groups(subjects), seed=0, samples=600)
     assert alone.tasks[0].scores[0] == results.tasks[0].scores[0]
     assert alone.tasks[0].scores[-1].auroc == results.tasks[0].scores[-1].auroc
 
@@ -163,7 +197,7 @@ def test_test_labels_do_not_reach_the_probe():
     for labels in (events, flipped):
         tasks = binary_tasks(labels, column="event", subjects=subjects, splits=splits).tasks[:1]
         chosen.append(run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10).tasks[0])
-    assert chosen[0].scores[0].c == chosen[1].scores[0].c
+    assert chosen[0].scores[0].chosen == chosen[1].scores[0].chosen
     assert chosen[0].train == chosen[1].train
     assert chosen[1].scores[0].auroc.value < 0.5 < chosen[0].scores[0].auroc.value
 
@@ -183,7 +217,7 @@ def test_probes_that_do_not_converge_are_notes_not_warnings(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10)
-    assert any("event=event 0, t: " in note and "fits stopped after" in note for note in found.notes)
+    assert any("event=event 0, t: " in note and "fits stopped before they converged" in note for note in found.notes)
 
 
 def test_bad_embeddings_are_refused():
@@ -197,5 +231,7 @@ def test_bad_embeddings_are_refused():
         run_probes({"t": embeddings[:-1]}, tasks, subjects, splits, reference="t", seed=0)
     with pytest.raises(UsageError, match="reference is 'x'"):
         run_probes({"t": embeddings}, tasks, subjects, splits, reference="x", seed=0)
+    with pytest.raises(UsageError, match="margin is 0"):
+        run_probes({"t": embeddings, "u": embeddings}, tasks, subjects, splits, reference="t", margin=0.0, seed=0, samples=10)
     with pytest.raises(InputError, match="no task"):
         run_probes({"t": embeddings}, [], subjects, splits, reference="t", seed=0)

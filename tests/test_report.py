@@ -5,10 +5,32 @@ from html.parser import HTMLParser
 
 import pytest
 
+from hearlite.benchmarks.formats import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
 from hearlite.benchmarks.plots import MARKERS
-from hearlite.benchmarks.report import _SYMBOLS, KIND_NAMES, auroc_text, bytes_text, difference_text, ms_text, percent_text, times_text, write_report
+from hearlite.benchmarks.report import _SYMBOLS, KIND_NAMES, write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
-from hearlite.benchmarks.schema import KINDS, Counts, Curve, DatasetInfo, Estimate, Latency, ModelInfo, ProbeResults, Score, TaskResult
+from hearlite.benchmarks.schema import (
+    KINDS,
+    Calibration,
+    Confusion,
+    Counts,
+    Curve,
+    DatasetInfo,
+    Estimate,
+    Latency,
+    Leaking,
+    ModelInfo,
+    OperatingPoint,
+    Paired,
+    ProbeResults,
+    Reliability,
+    Score,
+    Setting,
+    Subgroup,
+    Subgroups,
+    SweepFigures,
+    TaskResult,
+)
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError, UsageError
@@ -21,12 +43,46 @@ def score(model, value, *, reference=False):
     ratio = Estimate() if reference else Estimate((value - 0.5) / 0.4, 0.81, 0.97)
     difference = Estimate() if reference else Estimate(value - 0.9, value - 0.92, value - 0.88)
     curve = Curve((0.0, 0.1, 1.0), (0.0, value, 1.0))
-    return Score(model, Estimate(value, value - 0.03, min(1.0, value + 0.03)), difference, ratio, c=0.01, roc=curve)
+    auroc = around(value)
+    return Score(
+        model,
+        auroc,
+        difference,
+        ratio,
+        chosen=(Setting("C", 0.01),),
+        roc=curve,
+        sweep=SweepFigures(around(0.71), 0.385, around(0.62), 0.95),
+        point=OperatingPoint(0.4, Confusion(20, 6, 5, 34), around(0.8), around(0.85), around(0.83), around(0.825), around(0.784)),
+        calibration=Calibration(around(0.12), around(0.05), around(0.06), Reliability((0.2, 0.7), (0.25, 0.66), (0.1, None), (0.4, None), (50, 15))),
+        subgroups=(
+            Subgroups(
+                "sex",
+                (Subgroup("female", Counts(12, 20, 5, 7), around(value)), Subgroup("male", Counts(13, 20, 5, 8), around(value - 0.08))),
+                around(0.08),
+                0.2,
+                "female",
+                "male",
+                (LeftOut("sex=other", "1 positive subjects in test, needs 5"),),
+            ),
+        ),
+    )
+
+
+def around(value):
+    return Estimate(value, value - 0.03, min(1.0, value + 0.03))
 
 
 def task(name):
     scores = (score("teacher", 0.9, reference=True), score("small_f32", 0.87), score("small_i8", 0.86), score("permuted labels", 0.5))
-    return TaskResult(name, "event", "cough", Counts(50, 90, 20, 30), Counts(25, 40, 10, 15), 3, scores)
+    return TaskResult(name, "event", "cough", Counts(50, 90, 20, 30), Counts(25, 40, 10, 15), 3, scores, comparisons=pairs())
+
+
+def pairs(verdict="inconclusive"):
+    return (
+        Paired("small_f32", "teacher", Estimate(-0.03, -0.05, -0.01), 0.004, 0.008, 0.8, 0.2, verdict, "inconclusive"),
+        Paired("small_i8", "teacher", Estimate(-0.04, -0.06, -0.02), 0.001, 0.002, 0.9, 0.1, verdict, "inconclusive"),
+        Paired("small_i8", "small_f32", Estimate(-0.011, -0.014, -0.008), 0.03, 0.06, 0.001, 0.999, "non-inferior", "non-inferior"),
+    )
 
 
 def latency(model, median_ms):
@@ -51,7 +107,8 @@ def latency(model, median_ms):
 
 def make(*, tasks=("event=cough",), standin="", synthetic=False, dataset="field data", notes=()):
     results = tuple(task(name) for name in tasks)
-    probes = ProbeResults(results, results[0].scores if results else (), "teacher", 2000, 0, ())
+    summary = results[0].scores if results else ()
+    probes = ProbeResults(results, summary, pairs() if results else (), "teacher", 2000, margin=0.02, probe="logistic", leaking=(), seed=0, notes=())
     return collect(
         probes,
         command="hearlite bench data",
@@ -109,7 +166,7 @@ def test_results_come_back_as_they_were_written(tmp_path):
     results = make()
     write_results(results, tmp_path / "results.json")
     assert read_results(tmp_path / "results.json") == results
-    assert json.loads((tmp_path / "results.json").read_text())["schema"] == "hearlite-results/1"
+    assert json.loads((tmp_path / "results.json").read_text())["schema"] == "hearlite-results/2"
     assert [model.name for model in results.models][-1] == "permuted labels"  # probed but not listed by the caller
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
@@ -122,6 +179,24 @@ def test_numbers_keep_their_precision_and_nan_becomes_null(tmp_path):
     assert not re.search(r"NaN|Infinity", (tmp_path / "results.json").read_text())
 
 
+def test_results_of_the_version_before_are_read_and_called_old(tmp_path):
+    path = tmp_path / "results.json"
+    write_results(make(), path)
+    data = json.loads(path.read_text())
+    for part in (data, *data["tasks"]):
+        del part["comparisons"]
+    for score in data["tasks"][0]["scores"]:
+        score |= {"c": 0.01, "delong": {"value": 0.9, "low": 0.8, "high": 1.0}}
+        for key in ("chosen", "sweep", "point", "calibration", "subgroups"):
+            del score[key]
+    del data["margin"]
+    path.write_text(json.dumps({**data, "schema": "hearlite-results/1"}))
+    results = read_results(path)
+    assert [score.auroc for score in results.tasks[0].scores] == [score.auroc for score in make().tasks[0].scores]
+    assert results.margin is None and not results.comparisons and results.tasks[0].scores[0].point is None
+    assert "older version (hearlite-results/1): its intervals are plain percentiles" in results.notes[-1]
+
+
 def edited(key, value):
     def edit(data):
         data[key] = value
@@ -132,7 +207,15 @@ def edited(key, value):
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (edited("schema", "other/1"), "schema is 'other/1'"),
+        (edited("schema", "other/1"), "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and 'hearlite-results/1'"),
+        (lambda data: data["tasks"][0]["scores"][0]["point"]["f1"].update(high=1.5), "outside 0 to 1"),
+        (lambda data: data["tasks"][0]["scores"][0]["calibration"]["reliability"]["low"].pop(), "unequal sides"),
+        (edited("probe", "guess"), "probe is 'guess'; use one of logistic, svm, forest, boosting, mlp"),
+        (edited("leaking", [{"model": "teacher", "auroc": {"value": 1.2}, "gap": {}}]), "leaking AUROC is outside 0 to 1"),
+        (edited("margin", 0.7), "margin is 0.7"),
+        (lambda data: data["comparisons"][0].update(verdict="fine"), "the verdict of 'small_f32' is 'fine'"),
+        (lambda data: data["tasks"][0]["comparisons"][0].update(p=1.5), "p-value outside 0 to 1"),
+        (lambda data: data["tasks"][0]["comparisons"][0].update(to="nobody"), "model 'nobody' is measured but not listed"),
         (edited("surprise", 1), "unknown key 'surprise'"),
         (edited("skipped", "two"), "skipped is 'two'"),
         (edited("reference", "nobody"), "model 'nobody' is measured but not listed"),
@@ -185,6 +268,92 @@ def test_first_screen_answers_what_is_kept_how_small_and_how_fast(page):
         "2.00 ms instead of 40.0 ms",
     ):
         assert expected in head.replace("\u202f", " "), expected
+
+
+@pytest.mark.parametrize(
+    ("of_mean", "of_tasks", "says"),
+    [
+        ("non-inferior", ("non-inferior", "non-inferior"), "Yes"),
+        ("non-inferior", ("non-inferior", "inconclusive"), "Yes, on average"),
+        ("non-inferior", ("non-inferior", "inferior"), "Not on every task"),
+        ("inconclusive", ("non-inferior", "inconclusive"), "Not shown"),
+        ("inferior", ("inconclusive", "inconclusive"), "No"),
+    ],
+)
+def test_first_screen_says_whether_the_teacher_can_be_replaced(page, of_mean, of_tasks, says):
+    results = make(tasks=("event=cough", "event=snore"))
+
+    def judge_all(compared, verdict):
+        return tuple(dataclasses.replace(pair, verdict=verdict, verdict_holm=verdict) if pair.to == "teacher" else pair for pair in compared)
+
+    tasks = tuple(
+        dataclasses.replace(item, comparisons=judge_all(item.comparisons, verdict)) for item, verdict in zip(results.tasks, of_tasks, strict=True)
+    )
+    html = page(dataclasses.replace(results, tasks=tasks, comparisons=judge_all(results.comparisons, of_mean)))
+    text = str(Text(html))
+    answer = text[text.index("Is it safe to replace") : text.index("Mean AUROC Above chance")]
+    assert answer.startswith(
+        f"Is it safe to replace the teacher on these tasks? {says} {of_mean} : it may lose 0.02 of mean AUROC, a margin set before"
+    )
+    assert "−0.040 [−0.060, −0.020]" in answer
+    assert f"1 {of_tasks[1]}" in answer or f"2 {of_tasks[1]}" in answer
+    assert "Quantization alone: non-inferior , −0.011 [−0.014, −0.008]" in answer
+
+
+def test_thresholds_calibration_subgroups_and_quantization_have_their_tables(page):
+    text = str(Text(page(make())))
+    for expected in (
+        "0.710 [0.68, 0.74] 0.39 0.620 [0.59, 0.65] 0.800 [0.77, 0.83] 20 / 5 clips 0.850 [0.82, 0.88] 6 / 34 clips 0.784 [0.75, 0.82]",
+        "0.120 [0.090, 0.150] 0.050 [0.020, 0.080]",  # Brier score, calibration error
+        "By sex", "female 12 / 20 5 / 7", "largest gap", "female over male, p 0.20", "sex=other: 1 positive subjects in test, needs 5",
+        "Quantized files beside their own float32", "−0.011 [−0.014, −0.008] non-inferior , p 0.060",
+        "p and verdict are corrected for 1 task (Holm)", "a margin set before the run",
+    ):  # fmt: skip
+        assert expected in text, expected
+
+
+def test_a_run_stands_beside_another_and_what_differs_is_said(page, tmp_path):
+    here = make(tasks=("event=cough", "event=snore"))
+    there = dataclasses.replace(make(), machine="Another CPU", command="hearlite bench before", latency=())
+    for name, results in (("here", here), ("there", there)):
+        write_results(results, tmp_path / f"{name}.json")
+    write_report(tmp_path / "here.json", tmp_path / "both.html", compare=tmp_path / "there.json")
+    html = (tmp_path / "both.html").read_text(encoding="utf-8")
+    text = str(Text(html))
+    section = text[text.index("Beside another run") : text.index("Overlapping intervals")]
+    for expected in (
+        "hearlite bench before", "There are other tasks, so means are over other ones.", "There is another machine, so times can't be compared.",
+        "0.860 [0.83, 0.89] 0.860 [0.83, 0.89] 90 % [81, 97] 90 % [81, 97] 1.6 MB 1.6 MB 2.00 ms –",
+    ):  # fmt: skip
+        assert expected in section, expected
+    assert section.count("event=cough") == 1 and "event=snore" not in section  # tasks of both runs only
+    assert "other data" not in section and "another teacher" not in section
+    assert not {"script", "link", "img"} & set(Text(html).tags)
+    assert "Beside another run" not in str(Text(page(here)))
+
+
+def test_leaking_figures_are_called_that_and_stand_beside_the_others(page):
+    results = make()
+    leaking = (Leaking("small_i8", around(0.95), Estimate(0.09, 0.05, 0.13)),)
+    tasks = tuple(dataclasses.replace(item, leaking=leaking) for item in results.tasks)
+    text = str(Text(page(dataclasses.replace(results, leaking=leaking, tasks=tasks, probe="forest"))))
+    section = text[text.index("LEAKING: a paper’s clip-wise split") : text.index("Latency Model")]
+    assert section.count("small_ i8 0.950 [0.92, 0.98] 0.860 [0.83, 0.89] 0.090 [0.050, 0.130]") == 2  # mean and task
+    assert "too good" in section and "0.950" not in text.replace(section, "")
+    assert "Its embeddings go into a random forest" in text
+    assert "LEAKING" not in str(Text(page(results)))
+
+
+def test_page_of_old_results_claims_nothing_new(page, tmp_path):
+    results = make()
+    results = make()
+    bare = tuple(Score(score.model, score.auroc, score.difference, score.excess_ratio, roc=score.roc) for score in results.tasks[0].scores)
+    tasks = tuple(dataclasses.replace(item, comparisons=(), scores=bare) for item in results.tasks)
+    text = str(Text(page(dataclasses.replace(results, schema="hearlite-results/1", comparisons=(), margin=None, tasks=tasks))))
+    assert "Is it safe to replace the teacher on this task? not measured These results are of an older version" in text
+    assert "too narrow for few subjects" in text
+    for absent in ("non-inferior", "margin", "Holm", "yes-or-no", "calibration", "logit"):
+        assert absent not in text, absent
 
 
 def test_stand_in_and_synthetic_data_are_named_in_the_first_line(page):
@@ -248,7 +417,7 @@ def test_what_quantization_cost_is_shown_layer_by_layer(page):
     ):
         assert expected in text, expected
     assert text.index("AUROC per task") < text.index("What quantization cost") < text.index("Latency")
-    assert html.count("<svg") == 4
+    assert html.count("<svg") == 5
     assert "<script" not in html
     ids = re.findall(r'\bid="([^"]*)"', html)
     assert len(ids) == len(set(ids))
@@ -270,7 +439,9 @@ def test_hostile_names_stay_text(page):
     rename = {model.name: f"{HOSTILE} {model.name}" for model in results.models}
     results = dataclasses.replace(results, models=tuple(dataclasses.replace(model, name=rename[model.name]) for model in results.models))
     renamed = [dataclasses.replace(item, model=rename[item.model]) for item in results.summary]
-    tasks = tuple(dataclasses.replace(item, scores=tuple(renamed)) for item in results.tasks)
+    compared = tuple(dataclasses.replace(pair, model=rename[pair.model], to=rename[pair.to]) for pair in results.comparisons)
+    tasks = tuple(dataclasses.replace(item, scores=tuple(renamed), comparisons=compared) for item in results.tasks)
+    results = dataclasses.replace(results, comparisons=compared)
     times = tuple(dataclasses.replace(item, model=rename[item.model], ratio_to=rename[item.ratio_to]) for item in results.latency)
     html = page(dataclasses.replace(results, reference=rename["teacher"], summary=tuple(renamed), tasks=tasks, latency=times))
     assert "<script" not in html
@@ -281,7 +452,7 @@ def test_hostile_names_stay_text(page):
 def test_plots_take_their_colours_from_the_page(page):
     html = page(make())
     svgs = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    assert len(svgs) == 3  # dots, sizes, one ROC
+    assert len(svgs) == 4  # dots, sizes, one ROC, one reliability curve
     assert all("currentColor" in svg and "var(--s0)" in svg for svg in svgs)
     assert not any(re.search(r"#[0-9a-f]{6}\b", svg) for svg in svgs)
     assert "prefers-color-scheme: dark" in html
@@ -310,10 +481,9 @@ def test_page_without_tasks_teacher_size_or_latency_says_so(page):
 
 def test_page_of_a_teacher_alone(page):
     results = make()
-    alone = tuple(dataclasses.replace(item, scores=item.scores[:1]) for item in results.tasks)
-    text = str(
-        Text(page(dataclasses.replace(results, models=results.models[:1], summary=results.summary[:1], tasks=alone, latency=results.latency[:1])))
-    )
+    tasks = tuple(dataclasses.replace(item, scores=item.scores[:1], comparisons=()) for item in results.tasks)
+    alone = dataclasses.replace(results, models=results.models[:1], summary=results.summary[:1], tasks=tasks, latency=results.latency[:1])
+    text = str(Text(page(dataclasses.replace(alone, comparisons=()))))
     assert "Benchmark on field data" in text
 
 
@@ -333,6 +503,7 @@ def test_formats():
         "–",
     ]
     assert [times_text(ratio) for ratio in (758.4, 1.38, 0.8, 12_345)] == ["758×", "1.4×", "0.80×", "12\u202f345×"]
+    assert [p_text(p) for p in (0.0004, 0.0123, 0.4567, None)] == ["p < 0.001", "p 0.012", "p 0.46", "–"]
     assert [ms_text(value) for value in (1.1049, 20.14, 0.012345, 1234.5)] == ["1.10", "20.1", "0.0123", "1234"]
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from hearlite.benchmarks.auroc import auroc
 from hearlite.benchmarks.bootstrap import subject_multiplicities
-from hearlite.benchmarks.subgroups import age_bands, subgroup_aurocs
+from hearlite.benchmarks.subgroups import age_bands, subgroup_aurocs, subgroup_values
 from hearlite.errors import InputError
 
 SUBJECTS, CLIPS = 80, 5
@@ -92,3 +92,10 @@ def test_ages_become_bands_and_impossible_ones_are_flagged():
     assert odd.bands == ("", "", "", "", "", "", "30-50")
     assert odd.impossible == ("-1", "254", "abc", "nan", "inf")
     assert age_bands(["3"], edges=(5.0,)).bands == ("below 5",)
+
+
+def test_ages_become_bands_and_other_columns_stay():
+    assert subgroup_values("sex", [" male", "", "female"]) == (("male", "", "female"), ())
+    bands, notes = subgroup_values("Age", ["1", "70", "", "211"])
+    assert bands == ("below 2", "65 or more", "", "")
+    assert notes == ("ages that nobody can have, in no subgroup: '211'",)

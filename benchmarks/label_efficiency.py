@@ -1,0 +1,166 @@
+"""How few labels are enough: probes of teacher, student and baseline fitted to a part of the training subjects, tested on all test subjects.
+
+    python -m hearlite.benchmarks.label_efficiency DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out efficiency
+
+A part is of whole subjects, since one person's clips are not independent labels, and smaller parts lie within larger ones. Every part is drawn
+several times; an AUROC is the mean over the draws.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.benchmarks.auroc import auroc, weighted_aurocs
+from hearlite.benchmarks.bench import SPECTRAL, TEACHER, embed_clips, make_tasks, require_unheard
+from hearlite.benchmarks.bootstrap import Bools, Floats, subject_multiplicities
+from hearlite.benchmarks.comparisons import Replicated, mean_over_tasks, scored, sureness
+from hearlite.benchmarks.folds import fold_table
+from hearlite.benchmarks.logistic import fit_probe
+from hearlite.benchmarks.study import run_module
+from hearlite.benchmarks.tasks import TEST_SPLIT, Task
+from hearlite.bundle import open_bundle
+from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, load_dataset
+from hearlite.embedder import Embedder
+from hearlite.errors import InputError
+from hearlite.files import write_bytes, write_json
+from hearlite.progress import progress
+from hearlite.spec import AUROC_MARGIN, to_dict
+from hearlite.teacher import SpectralTeacher, open_teacher
+
+SCHEMA = "hearlite-label-efficiency/1"
+SHARES = (1.0, 0.5, 0.25, 0.1, 0.05)  # of the training subjects
+DRAWS = 5  # of each part but the whole; judgement: the curve settles, and a run takes as long as ten benches
+SAMPLES = 2_000  # bootstrap replicates
+_FEWEST = 3  # subjects of a class in a part: one for each fold
+
+
+def part_of(labels: Bools, subjects: NDArray[np.str_], *, share: float, draw: int, seed: int) -> Bools:
+    """Which training clips [n] are in a part: `share` of the subjects with a positive clip and of those with none, at least three of each.
+
+    A draw's smaller parts lie within its larger ones.
+    """
+    rng = np.random.default_rng([seed, draw])
+    with_positive = set(subjects[labels].tolist())
+    kept: set[str] = set()
+    for side in (sorted(with_positive), sorted(set(subjects.tolist()) - with_positive)):
+        order = rng.permutation(np.asarray(side, dtype=object))
+        kept.update(order[: max(_FEWEST, round(share * len(order)))])
+    return np.asarray([subject in kept for subject in subjects], dtype=bool)
+
+
+def efficiency(
+    models: Mapping[str, Floats], tasks: Sequence[Task], subjects: NDArray[np.str_], tested: Bools, *, seed: int, samples: int = SAMPLES
+) -> list[dict[str, Any]]:
+    """For every share of SHARES the training subjects and every model's mean AUROC over tasks, with interval and difference to the first model.
+
+    Parameters: embeddings [n, dim]; `subjects`, `tested` [n]. A part that leaves a task without both classes in two folds counts as not drawn.
+    """
+    people, owners = np.unique(subjects[tested], return_inverse=True)
+    draws = subject_multiplicities(len(people), samples=samples, seed=seed)
+    rows = []
+    with progress("label efficiency", total=len(SHARES)) as advance:
+        for done, share in enumerate(SHARES, start=1):
+            found, counts, unused = [], [], 0
+            for task in tasks:
+                side, inside = task.labelled & tested, np.flatnonzero(task.labelled & ~tested)
+                drawn = range(DRAWS if share < 1 else 1)
+                parts = [inside[part_of(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)] for draw in drawn]
+                scores = [_scores(models, task, part, side, subjects, seed=seed) for part in parts]
+                counts += [len(set(subjects[part].tolist())) for part in parts]
+                unused += scores.count(None)
+                usable = [item for item in scores if item is not None]
+                found.append(_replicated(usable, list(models), task.labels[side], owners[task.labelled[tested]], draws, name=task.name))
+            means = scored(mean_over_tasks(found), reference=next(iter(models)), margin=AUROC_MARGIN)
+            of_models = [{"model": item.model, "auroc": to_dict(item.auroc), "difference": to_dict(item.difference)} for item in means]
+            row = {"share": share, "subjects": float(np.mean(counts)), "parts": len(counts) - unused, "parts_without_two_classes": unused}
+            rows.append({**row, "models": of_models})
+            advance(done)
+    return rows
+
+
+def _scores(
+    models: Mapping[str, Floats], task: Task, train: NDArray[np.intp], side: Bools, subjects: NDArray[np.str_], *, seed: int
+) -> dict[str, Floats] | None:
+    """Test scores of every model's probe of the clips `train`; None where the part has no fold with both classes on both sides."""
+    labels = task.labels[train]
+    folds = fold_table(labels, subjects[train], seed=seed)
+    try:
+        return {name: fit_probe(values[train], labels, values[side], folds=folds).scores for name, values in models.items()}
+    except InputError:
+        return None
+
+
+def _replicated(
+    scores: list[dict[str, Floats]], models: list[str], labels: Bools, owners: NDArray[np.intp], draws: NDArray[np.uint16], *, name: str
+) -> Replicated:
+    """AUROCs as means over the parts. Raises InputError when none could be probed."""
+    if not scores:
+        raise InputError(f"{name}: no part of the training subjects can be probed", "label more training subjects")
+    drawn = np.mean([weighted_aurocs(np.stack([part[model] for model in models]), labels, owners, draws) for part in scores], axis=0)
+    observed = {model: float(np.mean([auroc(part[model], labels) for part in scores])) for model in models}
+    return Replicated(observed, drawn, *sureness(labels, owners))
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Markdown: a line for each share, a column for each model."""
+    models = [item["model"] for item in results["rows"][0]["models"]]
+    lines = [f"| training subjects | {' | '.join(models)} |", f"|---|{'---|' * len(models)}"]
+    for row in results["rows"]:
+        cells = [_cell(item["auroc"]) for item in row["models"]]
+        lines.append(f"| {100 * row['share']:.0f} % ({row['subjects']:.0f}) | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n\nMean AUROC over tasks on all test subjects, 95 % intervals over test subjects.\n"
+
+
+def _cell(estimate: Mapping[str, float | None]) -> str:
+    value, low, high = (estimate[key] for key in ("value", "low", "high"))
+    return "–" if value is None or low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--teacher", required=True, help="As for 'hearlite bench'.")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite.")
+@click.option("--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True, help="May be repeated.")
+@click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of parts, folds and bootstrap.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json and table.md.")
+def command(data: Path, teacher: str, model: Path, label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
+    """Fit probes to 100, 50, 25, 10 and 5 % of DATA's training subjects; writes results and a table."""
+    dataset = load_dataset(data, label_columns=label_columns, framing=framing)
+    student, manifest = open_bundle(model)
+    require_unheard(manifest, dataset)
+    embedders: dict[str, Embedder] = {TEACHER: open_teacher(teacher), manifest.name: student, SPECTRAL: SpectralTeacher()}
+    embedded = embed_clips(dataset, embedders)
+    tasks, _ = make_tasks(embedded.clips, label_columns)
+    subjects = np.asarray([clip.subject for clip in embedded.clips])
+    tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips])
+    models = {name: values.astype(np.float64) for name, values in embedded.vectors.items()}
+    results = {
+        "schema": SCHEMA,
+        "command": shlex.join(["python", "-m", "hearlite.benchmarks.label_efficiency", *sys.argv[1:]]),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "dataset": {"name": dataset.name, "sha256": dataset.sha256, "labels_sha256": dataset.labels_sha256, "framing": framing},
+        "teacher": to_dict(embedders[TEACHER].info),
+        "model": {"name": manifest.name, "sha256": manifest.tflite_sha256},
+        "tasks": [task.name for task in tasks],
+        "draws": DRAWS,
+        "samples": SAMPLES,
+        "seed": seed,
+        "rows": efficiency(models, tasks, subjects, tested, seed=seed),
+    }
+    write_json(out / "results.json", results)
+    write_bytes(out / "table.md", table(results).encode())
+    click.echo(table(results), nl=False)
+
+
+if __name__ == "__main__":
+    run_module(command)
