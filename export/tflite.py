@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hearlite import __version__
 from hearlite.bundle import METADATA_NAME, SCHEMA, Manifest, Metric, write_bundle
-from hearlite.check import GOLDEN_SIGNAL, check_embedder, golden_embedding, require
+from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, check_embedder, golden_embedding, require
 from hearlite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
 from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
@@ -95,6 +95,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
         macs=summary.macs,
         golden_signal=GOLDEN_SIGNAL,
         golden_embedding=(),
+        golden_tolerance=TOLERANCE[precision],
         quantization=verdict,
     )
 
