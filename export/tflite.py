@@ -11,6 +11,7 @@ from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, check_embedder, golden_embe
 from hearlite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
 from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
+from hearlite.export.metadata import with_tflite_metadata
 from hearlite.files import read_json
 from hearlite.flatbuffer import add_metadata, summarize
 from hearlite.run import Run
@@ -36,7 +37,8 @@ def export(run: Run, *, to: Path, recipe: str = "", force: bool = False) -> Path
     if not force:
         require(checks, what=model.name)
     manifest = dataclasses.replace(manifest, gate_passed=manifest.gate_passed and all(check.passed for check in checks))
-    content = add_metadata(content, METADATA_NAME, manifest.inside())  # after the checks, so that it says whether they passed
+    content = with_tflite_metadata(content, manifest)  # after the checks, as the next: both say whether they passed
+    content = add_metadata(content, METADATA_NAME, manifest.inside())
     golden = golden_embedding(TfliteEmbedder(content, output=OUTPUT, name=model.name))
     manifest = dataclasses.replace(manifest, golden_embedding=tuple(golden))
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
