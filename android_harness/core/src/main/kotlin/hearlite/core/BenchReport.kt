@@ -1,7 +1,16 @@
 package hearlite.core
 
 /** Where a benchmark ran: what an app knows of its device. */
-class Device(val name: String, val os: String, val abi: String, val cores: Int, val batteryPercent: Int, val charging: Boolean, val thermal: String)
+class Device(
+    val name: String,
+    val os: String,
+    val abi: String,
+    val cores: Int,
+    val batteryPercent: Int,
+    val batteryCelsius: Double,
+    val charging: Boolean,
+    val powerSave: Boolean,
+)
 
 /**
  * A device's benchmark as JSON, in the field names of hearlite's results.json. Without passed parity there is no latency: times of a wrong
@@ -26,8 +35,9 @@ fun benchReport(manifest: Manifest, runtime: String, threads: Int, device: Devic
                 "abi" to device.abi,
                 "cores" to device.cores,
                 "battery_percent" to device.batteryPercent,
+                "battery_celsius" to device.batteryCelsius,
                 "charging" to device.charging,
-                "thermal" to device.thermal,
+                "power_save" to device.powerSave,
             ),
             "parity" to mapOf(
                 "passed" to parity.passed,

@@ -8,7 +8,8 @@ import org.junit.Test
 
 class BenchTest {
     private val manifest = Manifest.parse(manifestText(), "m.json") // golden embedding [1.5, -2], of length 2.5
-    private val device = Device("phone", "Android 15", "arm64-v8a", cores = 8, batteryPercent = 80, charging = false, thermal = "none")
+    private val device =
+        Device("phone", "Android 15", "arm64-v8a", cores = 8, batteryPercent = 80, batteryCelsius = 30.5, charging = false, powerSave = false)
 
     private fun parity(last: Int, rateHz: Int = 8, manifest: Manifest = this.manifest) =
         checkParity(EndsEmbedder(), manifest, WavFile(wav(rateHz, 1, 16, 1, pcm16(6, 0, 0, 0, 0, 0, 0, last)), "golden.wav", 4))

@@ -23,7 +23,7 @@ class GoldenTest {
     @Test
     fun `embeddings and pools are Python's`() {
         assertTrue(manifests.map { it.precision }.containsAll(listOf("i8", "f32")))
-        for ((file, manifest) in Vectors.models.zip(manifests)) LiteRtDesktop(file).use { model ->
+        for ((file, manifest) in Vectors.models.zip(manifests)) LiteRt(file).use { model ->
             val tolerance = if (manifest.precision == "i8") 0f else FLOAT_TOLERANCE
             for (name in Vectors.sounds) {
                 val found = Timeline.of(Vectors.sound(name, manifest), manifest, model, Vectors.hopS).map { it.embedding }
@@ -38,7 +38,7 @@ class GoldenTest {
 
     @Test
     fun `the golden sound passes parity and another doesn't`() {
-        for ((file, manifest) in Vectors.models.zip(manifests)) LiteRtDesktop(file).use { model ->
+        for ((file, manifest) in Vectors.models.zip(manifests)) LiteRt(file).use { model ->
             val parity = checkParity(model, manifest, Vectors.sound("golden", manifest))
             assertEquals(if (manifest.precision == "i8") 0.0 else parity.relativeDifference, parity.relativeDifference, 0.0)
             assertTrue("${parity.relativeDifference}", parity.relativeDifference < FLOAT_TOLERANCE)
@@ -48,7 +48,7 @@ class GoldenTest {
 
     @Test
     fun `a microphone of another rate gives nearly the same windows and embeddings`() {
-        for ((file, manifest) in Vectors.models.zip(manifests)) LiteRtDesktop(file).use { model ->
+        for ((file, manifest) in Vectors.models.zip(manifests)) LiteRt(file).use { model ->
             for (name in Vectors.resampled) {
                 val expected = Vectors.windows(name, manifest)
                 val found = windows(name, manifest)

@@ -1,4 +1,4 @@
-/* JNI bridge from LiteRtDesktop.kt to LiteRT's C API, for tests on the JVM: one model, CPU, its first signature, one float32 input and output.
+/* JNI bridge from Bridge.kt to LiteRT's C API, for tests on the JVM: one model, CPU, its first signature, one float32 input and output.
  *
  * The prototypes are written out after LiteRT's litert/c headers (Apache-2.0) of release 2.3.0, whose libLiteRt.so comes with the Python package
  * ai-edge-litert: neither has the headers. */
@@ -99,7 +99,7 @@ static void close_session(Session *s) {
     free(s);
 }
 
-JNIEXPORT jlong JNICALL Java_hearlite_core_LiteRtDesktop_open(JNIEnv *env, jclass unused, jstring path) {
+JNIEXPORT jlong JNICALL Java_com_google_ai_edge_litert_Bridge_open(JNIEnv *env, jclass unused, jstring path) {
     (void)unused;
     Session *s = calloc(1, sizeof *s);
     const char *text = (*env)->GetStringUTFChars(env, path, NULL);
@@ -109,7 +109,7 @@ JNIEXPORT jlong JNICALL Java_hearlite_core_LiteRtDesktop_open(JNIEnv *env, jclas
     return opened ? (jlong)(intptr_t)s : 0;
 }
 
-JNIEXPORT jfloatArray JNICALL Java_hearlite_core_LiteRtDesktop_run(JNIEnv *env, jclass unused, jlong handle, jfloatArray clip) {
+JNIEXPORT jfloatArray JNICALL Java_com_google_ai_edge_litert_Bridge_run(JNIEnv *env, jclass unused, jlong handle, jfloatArray clip) {
     (void)unused;
     Session *s = (Session *)(intptr_t)handle;
     jsize samples = (*env)->GetArrayLength(env, clip), values = (jsize)(s->output_bytes / sizeof(float));
@@ -129,7 +129,7 @@ JNIEXPORT jfloatArray JNICALL Java_hearlite_core_LiteRtDesktop_run(JNIEnv *env, 
     return embedding;
 }
 
-JNIEXPORT void JNICALL Java_hearlite_core_LiteRtDesktop_close(JNIEnv *env, jclass unused, jlong handle) {
+JNIEXPORT void JNICALL Java_com_google_ai_edge_litert_Bridge_close(JNIEnv *env, jclass unused, jlong handle) {
     (void)env;
     (void)unused;
     close_session((Session *)(intptr_t)handle);
