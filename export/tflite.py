@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from hearlite import __version__
@@ -44,6 +45,17 @@ def export(run: Run, *, to: Path, recipe: str = "", force: bool = False) -> Path
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
     write_bundle(model, content, manifest, texts=texts, targets=run.targets, force=force)
     return model
+
+
+def export_files(run: Run, *, to: Path, names: Sequence[str], preferred: Sequence[str], force: bool = False) -> list[Path]:
+    """`export` each recipe of `names`; "float32" is the unquantized student. Without names: the first of `preferred` that passed, then float32.
+
+    Of two recipes with the same precision the preferred one stands for it. Raises what `export` raises.
+    """
+    there = [name for name in preferred if (run.quantized(name) / "model.tflite").is_file()]
+    passed = [name for name in there if read_verdict(run.quantized(name) / "compare.json").passed]
+    found = (passed or there)[:1]
+    return [export(run, to=to, recipe="" if name == "float32" else name, force=force) for name in names or (*found, "float32")]
 
 
 def _quantized(run: Run, recipe: str) -> bytes:
