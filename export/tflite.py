@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from hearlite import __version__
 from hearlite.bundle import METADATA_NAME, SCHEMA, Manifest, Metric, write_bundle
-from hearlite.check import GOLDEN_SIGNAL, check_embedder, golden_embedding, require
+from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, check_embedder, golden_embedding, require
 from hearlite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
 from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
+from hearlite.export.metadata import with_tflite_metadata
 from hearlite.files import read_json
 from hearlite.flatbuffer import add_metadata, summarize
 from hearlite.run import Run
@@ -36,12 +38,24 @@ def export(run: Run, *, to: Path, recipe: str = "", force: bool = False) -> Path
     if not force:
         require(checks, what=model.name)
     manifest = dataclasses.replace(manifest, gate_passed=manifest.gate_passed and all(check.passed for check in checks))
-    content = add_metadata(content, METADATA_NAME, manifest.inside())  # after the checks, so that it says whether they passed
+    content = with_tflite_metadata(content, manifest)  # after the checks, as the next: both say whether they passed
+    content = add_metadata(content, METADATA_NAME, manifest.inside())
     golden = golden_embedding(TfliteEmbedder(content, output=OUTPUT, name=model.name))
     manifest = dataclasses.replace(manifest, golden_embedding=tuple(golden))
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
     write_bundle(model, content, manifest, texts=texts, targets=run.targets, force=force)
     return model
+
+
+def export_files(run: Run, *, to: Path, names: Sequence[str], preferred: Sequence[str], force: bool = False) -> list[Path]:
+    """`export` each recipe of `names`; "float32" is the unquantized student. Without names: the first of `preferred` that passed, then float32.
+
+    Of two recipes with the same precision the preferred one stands for it. Raises what `export` raises.
+    """
+    there = [name for name in preferred if (run.quantized(name) / "model.tflite").is_file()]
+    passed = [name for name in there if read_verdict(run.quantized(name) / "compare.json").passed]
+    found = (passed or there)[:1]
+    return [export(run, to=to, recipe="" if name == "float32" else name, force=force) for name in names or (*found, "float32")]
 
 
 def _quantized(run: Run, recipe: str) -> bytes:
@@ -95,6 +109,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
         macs=summary.macs,
         golden_signal=GOLDEN_SIGNAL,
         golden_embedding=(),
+        golden_tolerance=TOLERANCE[precision],
         quantization=verdict,
     )
 

@@ -61,6 +61,7 @@ class Manifest:
     golden_signal: str
     golden_embedding: tuple[float, ...]
     quantization: Verdict | None = None  # None for float32: what quantization cost, against which limits
+    golden_tolerance: float | None = None  # largest distance from golden_embedding, of its length; None before manifests said it
     tflite_sha256: str = ""  # "" in the copy inside the file, which can't know it
 
     def inside(self) -> bytes:

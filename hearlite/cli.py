@@ -22,6 +22,7 @@ from hearlite.spec import AUROC_MARGIN, DISTILL_HOP_S
 BUG_EXIT = 1
 EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat", "ray": "cluster"}
 PROBES = ("logistic", "svm", "forest", "boosting", "mlp")  # of benchmarks/classifiers.py, which is slow to import
+PLATFORMS = ("android", "ios", "flutter", "react-native", "web", "python")  # export/package.py's, which is not imported for --help
 DATA = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
 teacher_option = click.option(
@@ -177,23 +178,28 @@ def quantize(run_folder: Path, recipe: str, data: Path | None, label_columns: tu
 
 
 @cli.command()
-@click.argument("run_folder", metavar="RUN", type=DATA)
+@click.argument("source", metavar="RUN|FILE", type=DATA)
 @click.option("--to", type=DATA, required=True, help="Folder for the bundle.")
 @click.option("--recipe", "names", multiple=True, help="A recipe of RUN, or float32; default: float32 and the first that passed.")
+@click.option("--for", "platform", type=click.Choice(PLATFORMS), help="Also a folder for an app, with a snippet. FILE: an exported .tflite.")
 @force_option
 @json_option
-def export(run_folder: Path, to: Path, names: tuple[str, ...], force: bool, as_json: bool) -> None:
+def export(source: Path, to: Path, names: tuple[str, ...], platform: str | None, force: bool, as_json: bool) -> None:
     """Write self-contained .tflite files of a RUN: audio in, embedding out, with manifest, model card and NOTICE."""
-    from hearlite.export.tflite import export as run_export
-    from hearlite.quantize.recipe import AUTO
-    from hearlite.run import open_run
+    if source.suffix == ".tflite":
+        if platform is None or names:
+            raise UsageError(f"{source} is exported already", f"name what for: --for {PLATFORMS[0]}; recipes are of a run")
+        files = [source]
+    else:
+        from hearlite.export.tflite import export_files
+        from hearlite.quantize.recipe import AUTO
+        from hearlite.run import open_run
 
-    run = open_run(run_folder)
-    # Of two recipes with the same precision the one that `auto` prefers stands for it.
-    there = [name for name in AUTO if (run.quantized(name) / "model.tflite").is_file()]
-    passed = [name for name in there if json.loads((run.quantized(name) / "compare.json").read_text())["passed"]]
-    found = (passed or there)[:1]
-    files = [run_export(run, to=to, recipe="" if name == "float32" else name, force=force) for name in names or (*found, "float32")]
+        files = export_files(open_run(source), to=to, names=names, preferred=AUTO, force=force)
+    if platform is not None:
+        from hearlite.export.package import package
+
+        files = [part for file in files for part in package(file, platform=platform, to=to / f"{file.stem}_{platform}", force=force)]
     _print([{"file": str(file), "bytes": file.stat().st_size} for file in files], as_json=as_json)
 
 

@@ -1,0 +1,53 @@
+package hearlite.core
+
+import kotlin.math.roundToInt
+
+/** The embedding `[dim]` of the window that starts [startS] seconds into a sound. */
+class Moment(val startS: Double, val embedding: FloatArray)
+
+/**
+ * A stream of sound, at any rate, to the embedding of a window every [hopS] seconds: resampling, windows and inference in one place.
+ *
+ * @param sourceRateHz of the samples that are pushed, mono in [-1, 1)
+ */
+class Timeline(private val manifest: Manifest, private val embedder: Embedder, sourceRateHz: Int, val hopS: Double) {
+    private val resampler = Resampler(sourceRateHz, manifest.sampleRateHz, manifest.highHz, manifest.pcmFullScale)
+    private val windower = Windower(manifest.clipSamples, (hopS * manifest.sampleRateHz).roundToInt())
+
+    /** The moments that the first [count] of [samples] complete. */
+    fun push(samples: FloatArray, count: Int = samples.size): List<Moment> = buildList {
+        windower.push(resampler.push(samples, count)) { first, window -> add(moment(first, window)) }
+    }
+
+    /** The sound has ended: what is left of it. */
+    fun finish(): List<Moment> = buildList {
+        windower.push(resampler.finish()) { first, window -> add(moment(first, window)) }
+        windower.finish { first, window -> add(moment(first, window)) }
+    }
+
+    private fun moment(first: Long, window: FloatArray): Moment {
+        val embedding = embedder.embed(window)
+        if (embedding.size != manifest.dim || embedding.any { !it.isFinite() }) {
+            throw HearliteException("${embedder.runtime} returned ${embedding.size} values, or NaN", "expected ${manifest.dim}; the file is damaged")
+        }
+        return Moment(first.toDouble() / manifest.sampleRateHz, embedding)
+    }
+
+    companion object {
+        private const val BLOCK = 4096 // samples to read at once: a tenth of a second, for progress
+
+        /** All moments of [source], which is read to its end; [onMoments] hears of them as they come. */
+        fun of(source: AudioSource, manifest: Manifest, embedder: Embedder, hopS: Double, onMoments: (List<Moment>) -> Unit = {}): List<Moment> {
+            val timeline = Timeline(manifest, embedder, source.sampleRateHz, hopS)
+            val block = FloatArray(BLOCK)
+            val moments = ArrayList<Moment>()
+            while (true) {
+                val count = source.read(block)
+                val found = if (count < 0) timeline.finish() else timeline.push(block, count)
+                moments += found
+                onMoments(found)
+                if (count < 0) return moments
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+package hearlite.core
+
+import com.google.ai.edge.litert.Accelerator
+import com.google.ai.edge.litert.CompiledModel
+import java.io.File
+
+/** Real inference on the JVM: LiteRT's Kotlin API as far as `android_harness/desktop` has it over LiteRT's desktop library. */
+class LiteRt(model: File) : Embedder {
+    private val compiled = CompiledModel.create(model.path, CompiledModel.Options(Accelerator.CPU))
+    private val inputs = compiled.createInputBuffers(SIGNATURE)
+    private val outputs = compiled.createOutputBuffers(SIGNATURE)
+    override val runtime = "litert desktop CPU"
+
+    override fun embed(clip: FloatArray): FloatArray {
+        inputs.single().writeFloat(clip)
+        compiled.run(inputs, outputs, SIGNATURE)
+        return outputs.single().readFloat()
+    }
+
+    override fun close() = compiled.close()
+
+    private companion object {
+        const val SIGNATURE = "embed"
+    }
+}

@@ -1,0 +1,39 @@
+package hearlite.core
+
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+
+/** What Python computed, `tests/android_vectors.py` writes it: sounds, their windows, and each file's embeddings of them. */
+object Vectors {
+    private val folder = File(property("hearlite.vectors"))
+    private val json = JsonReader(folder.resolve("vectors.json").readText(), "vectors.json").read() as Map<*, *>
+
+    val models: List<File> = names("models").map(folder::resolve)
+    val hopS: Double = json["hop_s"] as Double
+
+    /** Sounds at the manifest's rate: their windows must be Python's, bit by bit. */
+    val sounds: List<String> = names("sounds")
+
+    /** The first of [sounds] as microphones of other rates record it. */
+    val resampled: List<String> = names("resampled")
+
+    fun sound(name: String, manifest: Manifest) = WavFile(folder.resolve("$name.wav").inputStream(), name, manifest.pcmFullScale)
+
+    /** Python's windows of a sound, each `[clipSamples]`. */
+    fun windows(name: String, manifest: Manifest): List<FloatArray> = rows("$name.windows", manifest.clipSamples)
+
+    /** Python's embeddings of them, each `[dim]`. */
+    fun embeddings(name: String, manifest: Manifest): List<FloatArray> = rows("$name.${manifest.precision}", manifest.dim)
+
+    fun pooled(name: String, manifest: Manifest, how: String): FloatArray = rows("$name.${manifest.precision}.$how", manifest.dim).single()
+
+    fun property(name: String): String = checkNotNull(System.getProperty(name)) { "-D$name is missing: run android_harness/jvm_test.sh" }
+
+    private fun names(key: String) = (json[key] as List<*>).map { it as String }
+
+    private fun rows(file: String, length: Int): List<FloatArray> {
+        val values = ByteBuffer.wrap(folder.resolve("$file.f32").readBytes()).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
+        return List(values.remaining() / length) { FloatArray(length).also(values::get) }
+    }
+}

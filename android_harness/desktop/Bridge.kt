@@ -1,0 +1,17 @@
+package com.google.ai.edge.litert
+
+import java.io.File
+
+/** LiteRT's desktop library by way of `litert_bridge.c`: one model, its first signature, one float32 input and output. */
+internal object Bridge {
+    init {
+        val path = checkNotNull(System.getProperty("hearlite.bridge")) { "-Dhearlite.bridge is missing: run android_harness/jvm_test.sh" }
+        System.load(File(path).absolutePath)
+    }
+
+    @JvmStatic external fun open(path: String): Long
+
+    @JvmStatic external fun run(handle: Long, input: FloatArray): FloatArray
+
+    @JvmStatic external fun close(handle: Long)
+}

@@ -1,0 +1,105 @@
+"""One Android device through adb: push, shell, pull, with errors that say what to do. Knows nothing of models."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearlite.errors import HearliteError, InputError, UsageError
+
+_LOST = re.compile(r"device '[^']*' not found|no devices/emulators|device offline|device still authorizing|error: closed|connection reset", re.I)
+_FULL = re.compile(r"no space left|ENOSPC", re.I)
+_NOT_READY = {
+    "unauthorized": "unlock it and confirm this computer's key on its screen",
+    "offline": "reconnect it, or run: adb reconnect",
+    "no permissions": "add a udev rule for it, or run adb as a user who may open it",
+}
+
+
+class DeviceLostError(InputError):
+    """The device went away in the middle of something; what was written to it may still be there."""
+
+
+@dataclass(frozen=True)
+class Adb:
+    """A device that answered. `program` is the adb executable."""
+
+    program: str
+    serial: str
+    timeout_s: float = 300.0
+
+    def push(self, files: Sequence[Path], to: str) -> None:
+        """Copy files into the folder `to` of the device. Raises InputError when its disk is full, DeviceLostError when it is gone."""
+        self._run(["push", *map(str, files), f"{to}/"], what=f"pushing {len(files)} files")
+
+    def pull(self, remote: str, to: Path) -> None:
+        self._run(["pull", remote, str(to)], what=f"pulling {remote}")
+
+    def shell(self, command: str) -> str:
+        """What `command` prints on stdout. Raises InputError with its last words when it fails."""
+        return self._run(["shell", command], what=f"running {command.split(' && ')[-1]!r}")
+
+    def value(self, command: str) -> str:
+        """What a command prints that not every device knows: "" when it fails, except for a lost device."""
+        try:
+            return self.shell(command).strip()
+        except DeviceLostError:
+            raise
+        except InputError:
+            return ""
+
+    def _run(self, arguments: Sequence[str], *, what: str) -> str:
+        done = call(self.program, ["-s", self.serial, *arguments], timeout_s=self.timeout_s)
+        if done.returncode == 0:
+            return done.stdout
+        said = " ".join((done.stderr + done.stdout).split())[-300:]
+        if _LOST.search(said):
+            raise DeviceLostError(f"{self.serial} was lost while {what}: {said}", "reconnect it and run the same command again")
+        if _FULL.search(said):
+            raise InputError(f"{self.serial} is full: {what} ended with: {said}", "free some space in its /data partition, or pass another --folder")
+        raise InputError(f"{self.serial}: {what} failed with code {done.returncode}: {said}", "see what the device says: adb logcat")
+
+
+def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:
+    """The device called `serial`, by default the only one. Raises InputError without adb, without a device or with one that isn't ready, UsageError
+    for several devices without a `serial`."""
+    done = call(program, ["devices"], timeout_s=30.0)
+    if done.returncode != 0:
+        raise InputError(f"'{program} devices' failed: {' '.join(done.stderr.split())[-300:]}", "run it by hand; adb kill-server may help")
+    rows = (line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
+    devices = {name: state.strip() for name, state in rows}
+    if not devices:
+        raise InputError("adb knows no device", "connect one by USB and switch USB debugging on in its developer options")
+    if serial is None and len(devices) > 1:
+        raise UsageError(f"adb knows {len(devices)} devices: {', '.join(devices)}", "name one with --serial")
+    chosen = serial or next(iter(devices))
+    if chosen not in devices:
+        raise InputError(f"adb knows no device {chosen!r}", f"connected: {', '.join(devices)}")
+    if devices[chosen] != "device":
+        state = devices[chosen]
+        hint = next((hint for key, hint in _NOT_READY.items() if state.startswith(key)), "reconnect it")
+        raise InputError(f"{chosen} is {state}", hint)
+    return Adb(program, chosen)
+
+
+def call(program: str, arguments: Sequence[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run adb. Raises InputError when it isn't there or doesn't answer in time."""
+    try:
+        return subprocess.run([program, *arguments], capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False)
+    except OSError as error:
+        raise InputError(f"{program}: {error.strerror or error}", "install Android's platform-tools, or name its adb with --adb") from error
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"{shlex.join([program, *arguments])[:200]} didn't end in {timeout_s:g} s", "is the device locked or gone?") from error
+
+
+def clean_up(adb: Adb, folder: str) -> HearliteError | None:
+    """Remove a folder of the device; the error, if that fails, rather than raising it: something else may have failed first."""
+    try:
+        adb.shell(f"rm -rf {shlex.quote(folder)}")
+    except HearliteError as error:
+        return error
+    return None

@@ -1,0 +1,207 @@
+"""The benchmark on a device by adb, with an adb that is a script: a device made of a folder, and everything that goes wrong with real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Bundles
+
+from hearlite.audio import from_int16
+from hearlite.benchmarks.adb import DeviceLostError, find_device
+from hearlite.benchmarks.android import RUNNER, SCHEMA, Job, command, measure_on_device
+from hearlite.check import GOLDEN_SIGNAL, check_signals
+from hearlite.errors import GateError, HearliteError, InputError, UsageError
+
+ROOT = Path(__file__).parent.parent
+# `devices` and `fail` (the command that fails, and what it says) are files beside it. Its shell is this machine's, in which / is `root`.
+FAKE_ADB = """#!{python}
+import json, pathlib, re, shutil, subprocess, sys
+here = pathlib.Path(__file__).parent
+arguments = sys.argv[1:]
+if arguments == ["devices"]:
+    print((here / "devices").read_text())
+    sys.exit(0)
+assert arguments[:2] == ["-s", "PHONE"], arguments
+kind, *rest = arguments[2:]
+with (here / "log").open("a") as log:
+    log.write(json.dumps([kind, *rest]) + "\\n")
+fail = json.loads((here / "fail").read_text())
+if fail and fail[0] == kind and re.search(fail[1], " ".join(rest)):
+    print(fail[2], file=sys.stderr)
+    sys.exit(1)
+inside = lambda path: str(here / "root") + path
+if kind == "shell":
+    sys.exit(subprocess.run(["sh", "-c", re.sub("/data/local/tmp", inside("/data/local/tmp"), rest[0])]).returncode)
+elif kind == "push":
+    for file in rest[:-1]:
+        shutil.copy(file, inside(rest[-1]))
+elif kind == "pull":
+    shutil.copy(inside(rest[0]), rest[1])
+"""
+FAKE_RUNNER = """#!{python}
+import hashlib, json, pathlib, sys
+model, clip, out, warmup, runs = sys.argv[1:]
+assert hashlib.sha256(pathlib.Path(clip).read_bytes()).hexdigest() == "{clip}"
+pathlib.Path(out).write_bytes(bytes.fromhex("{embedding}"))
+print(json.dumps(dict(threads=1, cold_ms=9.0, times_ms=[float(i + 1) for i in range(int(runs))])))
+"""
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Path:
+    """The folder of a fake adb with one device, PHONE, that is ready."""
+    folder = tmp_path / "phone"
+    (folder / "root" / "data" / "local" / "tmp").mkdir(parents=True)
+    (folder / "devices").write_text("List of devices attached\nPHONE\tdevice\n")
+    (folder / "fail").write_text("[]")
+    executable(folder / "adb", FAKE_ADB.replace("{python}", sys.executable))
+    return folder
+
+
+@pytest.fixture
+def job(bundle: Bundles, tmp_path: Path) -> Job:
+    """With a runner that gives the golden embedding and times of 1, 2, 3 ... ms."""
+    clip = hashlib.sha256(from_int16(check_signals()[GOLDEN_SIGNAL]).astype("<f4").tobytes()).hexdigest()
+    text = FAKE_RUNNER.replace("{python}", sys.executable).replace("{embedding}", golden(bundle).hex()).replace("{clip}", clip)
+    (tmp_path / "runner").mkdir()
+    executable(tmp_path / "runner" / RUNNER, text)
+    return Job(bundle.i8, runner=tmp_path / "runner", exec_prefix="", folder="/data/local/tmp", runs=5, warmup=2)
+
+
+def golden(bundle: Bundles) -> bytes:
+    return np.asarray(bundle.manifest("i8").golden_embedding, "<f4").tobytes()
+
+
+def executable(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def measure(job: Job, phone: Path) -> dict[str, object]:
+    return measure_on_device(job, adb=find_device(program=str(phone / "adb")))
+
+
+def left(phone: Path) -> list[Path]:
+    return list((phone / "root" / "data" / "local" / "tmp").iterdir())
+
+
+def test_a_report(job: Job, phone: Path, bundle: Bundles) -> None:
+    report = measure(job, phone)
+    assert report["schema"] == SCHEMA and report["model"] == bundle.i8.name
+    assert report["parity"] == {"passed": True, "relative_difference": 0.0, "tolerance": 0.05}
+    assert report["latency"] == {"runs": 5, "warmup": 2, "cold_ms": 9.0, "median_ms": 3.0, "p5_ms": 1.2, "p95_ms": 4.8, "mean_ms": 3.0}
+    assert left(phone) == []
+
+
+def test_its_keys_are_the_apps(job: Job, phone: Path) -> None:
+    source = (ROOT / "android_harness/core/src/main/kotlin/hearlite/core/BenchReport.kt").read_text()
+    report = measure(job, phone)
+    groups = [value for value in report.values() if isinstance(value, dict)]
+    assert {key for group in (report, *groups) for key in group} == set(re.findall(r'"(\w+)" to ', source))
+    assert f'"{SCHEMA}"' in source
+
+
+def test_a_wrong_result_has_no_latency(job: Job, phone: Path, tmp_path: Path, bundle: Bundles) -> None:
+    runner = job.runner / RUNNER
+    runner.write_text(runner.read_text().replace(golden(bundle).hex()[:8], np.float32(100).tobytes().hex()))
+    arguments = [str(job.model), "--runner", str(job.runner), "--adb", str(phone / "adb"), "--out", str(tmp_path / "out.json"), "--runs", "3"]
+    with pytest.raises(GateError, match="parity failed"):
+        command.main(arguments, standalone_mode=False)
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["parity"]["passed"] is False and report["latency"] is None
+    assert left(phone) == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "serial", "kind", "says"),
+    [
+        ("", None, InputError, "adb knows no device; connect one"),
+        ("PHONE\tunauthorized", None, InputError, "PHONE is unauthorized; unlock it and confirm"),
+        ("PHONE\toffline", None, InputError, "PHONE is offline; reconnect"),
+        ("PHONE\tno permissions (missing udev rules)", None, InputError, "udev rule"),
+        ("PHONE\tdevice\nTABLET\tdevice", None, UsageError, "2 devices: PHONE, TABLET; name one with --serial"),
+        ("PHONE\tdevice", "WATCH", InputError, "no device 'WATCH'; connected: PHONE"),
+    ],
+)
+def test_devices_that_cannot_be_used(phone: Path, devices: str, serial: str | None, kind: type[HearliteError], says: str) -> None:
+    (phone / "devices").write_text(f"* daemon started successfully\nList of devices attached\n{devices}\n\n")
+    with pytest.raises(kind) as caught:
+        find_device(program=str(phone / "adb"), serial=serial)
+    assert says in str(caught.value)
+
+
+def test_one_of_several(phone: Path) -> None:
+    (phone / "devices").write_text("TABLET\toffline\nPHONE\tdevice\n")
+    assert find_device(program=str(phone / "adb"), serial="PHONE").serial == "PHONE"
+
+
+def test_no_adb(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"No such file or directory; install Android's platform-tools"):
+        find_device(program=str(tmp_path / "adb"))
+
+
+@pytest.mark.parametrize(
+    ("fail", "kind", "says"),
+    [
+        (["push", "", "adb: error: failed to copy: remote couldn't write file: No space left on device"], InputError, "PHONE is full"),
+        (["push", "", "adb: device 'PHONE' not found"], DeviceLostError, "was lost while pushing"),
+        (["shell", "chmod", "Aborted"], InputError, f"running './{RUNNER} "),
+        (["shell", "chmod", "error: device offline"], DeviceLostError, "was lost while running"),
+        (["pull", "", "error: closed"], DeviceLostError, "was lost while pulling"),
+        (["shell", "getprop", "error: device 'PHONE' not found"], DeviceLostError, "was lost while running 'getprop"),
+    ],
+)
+def test_what_fails_on_the_way_is_said_and_cleaned_up(job: Job, phone: Path, fail: list[str], kind: type[HearliteError], says: str) -> None:
+    (phone / "fail").write_text(json.dumps(fail))
+    with pytest.raises(kind) as caught:
+        measure(job, phone)
+    assert says in str(caught.value)
+    assert left(phone) == []
+
+
+def test_what_cannot_be_cleaned_up_is_named(job: Job, phone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (phone / "fail").write_text(json.dumps(["shell", "rm -rf", "error: device 'PHONE' not found"]))
+    measure(job, phone)
+    (folder,) = left(phone)
+    assert f"/data/local/tmp/{folder.name} is left on PHONE" in capsys.readouterr().err
+
+
+def test_bad_runners_and_bundles(job: Job, phone: Path, tmp_path: Path) -> None:
+    runner = job.runner / RUNNER
+    good = runner.read_text()
+    changes = {
+        "1 times for 5 runs": ("int(runs)", "1"),
+        "the runner printed 'and": ("print(", "print('and') #"),
+        "values; expected": ("fromhex(", "fromhex('00000000' "),
+    }
+    for says, change in changes.items():
+        runner.write_text(good.replace(*change))
+        with pytest.raises(InputError, match=says):
+            measure(job, phone)
+    runner.unlink()
+    with pytest.raises(InputError, match=f"holds no {RUNNER}"):
+        measure(job, phone)
+
+
+def test_the_real_runner(job: Job, phone: Path) -> None:
+    spec = importlib.util.find_spec("ai_edge_litert")
+    assert spec is not None and spec.submodule_search_locations
+    litert, compiler = Path(spec.submodule_search_locations[0]), shutil.which("cc")
+    if compiler is None or not (litert / "libLiteRt.so").is_file():
+        pytest.skip("no C compiler, or ai-edge-litert brings no libLiteRt.so here")
+    source = ROOT / "benchmarks" / "android_runner.c"
+    options = ["-O2", "-Wall", "-Wextra", "-Werror", f"-L{litert}", f"-Wl,-rpath,{litert}"]
+    subprocess.run([compiler, str(source), "-o", str(job.runner / RUNNER), *options, "-lLiteRt"], check=True, timeout=120)
+    report = measure(job, phone)
+    assert report["parity"] == {"passed": True, "relative_difference": 0.0, "tolerance": 0.05}
+    assert report["threads"] == 1

@@ -1,0 +1,103 @@
+"""The Kotlin core on the JVM: it must make of a sound what Python makes of it, by real inference, and hold no constant of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from android_vectors import write_vectors
+from conftest import Bundles
+
+from hearlite.bundle import SCHEMA
+from hearlite.spec import AUDIO, STUDENT_FRONTEND
+
+HARNESS = Path(__file__).parent.parent / "android_harness"
+SCRIPT = HARNESS / "jvm_test.sh"
+KOTLIN = sorted(HARNESS.rglob("*.kt"))
+MAIN = [path for path in KOTLIN if "main" in path.parts]
+CORE = [path for path in MAIN if "core" in path.parts]
+MISSING = 77  # the script's exit code
+Done = subprocess.CompletedProcess[str]
+
+
+def run_script(*arguments: object, **environment: str) -> Done:
+    spec = importlib.util.find_spec("ai_edge_litert")
+    assert spec is not None and spec.submodule_search_locations
+    variables = {"HEARLITE_LITERT": spec.submodule_search_locations[0], **os.environ, **environment}
+    return subprocess.run([str(SCRIPT), *map(str, arguments)], env=variables, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.fixture(scope="session")
+def vectors(bundle: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vectors")
+    write_vectors(folder, models=[bundle.i8, bundle.f32])
+    return folder
+
+
+def jvm_tests(folder: Path) -> Done:
+    """Run the Kotlin tests on a folder of vectors. Skips, saying why, without a toolchain."""
+    done = run_script("core", folder)  # what it compiles stays in android_harness/build
+    if done.returncode == MISSING:
+        pytest.skip(done.stderr.strip())
+    return done
+
+
+def test_kotlin_gives_what_python_gives(vectors: Path) -> None:
+    done = jvm_tests(vectors)
+    assert done.returncode == 0, done.stdout[-8_000:] + done.stderr[-8_000:]
+    ran = re.search(r"^OK \((\d+) tests\)$", done.stdout, re.MULTILINE)
+    assert ran is not None and int(ran[1]) >= 30
+    print("\n".join(line for line in done.stdout.splitlines() if "soxr" in line or "stopband" in line))
+
+
+@pytest.mark.parametrize(("name", "at", "test"), [("long.i8.f32", 0, "embeddings and pools"), ("stereo.windows.f32", -1, "windows are Python's")])
+def test_one_wrong_bit_fails(vectors: Path, tmp_path: Path, name: str, at: int, test: str) -> None:
+    for path in vectors.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    values = np.fromfile(vectors / name, "<f4")
+    values[at] = np.nextafter(values[at], np.float32(np.inf))
+    (tmp_path / name).unlink()
+    values.tofile(tmp_path / name)
+    done = jvm_tests(tmp_path)
+    assert done.returncode == 1
+    assert re.findall(r"^\d+\) (.*)\(", done.stdout, re.MULTILINE) and test in done.stdout
+
+
+def test_a_missing_tool_is_named(tmp_path: Path) -> None:
+    for command in (["core", tmp_path], ["app"], ["run", tmp_path / "main.kt"]):
+        done = run_script(*command, HEARLITE_KOTLIN=str(tmp_path), HEARLITE_BUILD=str(tmp_path / "build"))
+        assert done.returncode == MISSING
+        assert "is not found: " in done.stderr
+
+
+def test_the_app_type_checks() -> None:
+    done = run_script("app")
+    if done.returncode == MISSING:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+
+
+def test_kotlin_holds_no_constant_of_audio_or_model() -> None:
+    frontend = {value for value in vars(STUDENT_FRONTEND).values() if type(value) in (int, float) and value > 8}
+    constants = {AUDIO.sample_rate_hz, AUDIO.clip_samples, AUDIO.pcm_full_scale, *frontend}
+    found = []
+    for path in MAIN:
+        code = re.sub(r"//.*", "", re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL))
+        numbers = re.findall(r"(?<![\w.])\d[\d_]*(?:\.\d+)?", code)
+        found += [f"{path.name}: {number}" for number in numbers if float(number.replace("_", "")) in constants]
+    assert found == []
+
+
+def test_kotlin_reads_this_schema() -> None:
+    assert f'SCHEMA = "{SCHEMA}"' in (HARNESS / "core/src/main/kotlin/hearlite/core/Manifest.kt").read_text()
+
+
+def test_files_are_short_and_core_knows_no_android() -> None:
+    assert len(CORE) > 10
+    assert [path.name for path in KOTLIN if len(path.read_text().splitlines()) > 200] == []
+    assert [path.name for path in CORE if re.search(r"^import (android|androidx|com\.google)", path.read_text(), re.MULTILINE)] == []
