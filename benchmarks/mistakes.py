@@ -83,7 +83,8 @@ def mistakes(task: Task, clips: Sequence[ClipRef], *, teacher: Judged, student: 
 
     `clips` are the task's labelled test clips, [n], in the order of both `Judged`.
     """
-    sure = np.abs(student.probability - student.threshold)
+    p, at = student.probability, student.threshold
+    sure = np.where(p >= at, (p - at) / max(1 - at, 1e-12), (at - p) / max(at, 1e-12))  # of the way from the threshold to 0 or 1
     wrong = np.flatnonzero(student.wrong)
     order = sorted(wrong.tolist(), key=lambda index: (bool(teacher.wrong[index]), -float(sure[index])))
     return Mistakes(

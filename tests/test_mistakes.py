@@ -39,6 +39,14 @@ def test_mistakes_of_the_student_alone_come_first_and_the_surest_before_others()
     assert (found.shown[0].positive, found.shown[0].student, found.shown[0].teacher) == (True, 0.1, 0.8)
 
 
+def test_a_missed_clip_is_not_thought_unsure_because_the_threshold_is_low() -> None:
+    task = Task("sick", "1", np.array([True, False]), np.ones(2, dtype=bool))
+    student = Judged(np.array([0.01, 0.5]), 0.1, np.array([True, True]))
+    teacher = Judged(np.array([0.9, 0.01]), 0.1, np.array([False, False]))
+    found = mistakes(task, [clip(0, "1"), clip(1, "0")], teacher=teacher, student=student)
+    assert [item.positive for item in found.shown] == [True, False]
+
+
 def test_answers_of_a_probe_are_right_where_the_embedding_says_so() -> None:
     rng = np.random.default_rng(0)
     owners = np.repeat(np.arange(40), 4)
