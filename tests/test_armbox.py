@@ -115,8 +115,10 @@ def test_set_up_makes_a_box_that_opens_and_is_not_made_again(small, tmp_path):
     left = {path.name for path in (tmp_path / "box").iterdir()}
     assert left == {".lock", "aarch64", "bin", "box.json", "x86_64"}, "downloads and compiler go"
     said.clear()
+    (tmp_path / "box/downloads").mkdir()  # killed after box.json was written
     assert set_up(tmp_path / "box", mirror="file:///nonexistent", say=said.append) == made, "no network the second time"
     assert said == []
+    assert not (tmp_path / "box/downloads").exists()
 
 
 def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_on(small, tmp_path, monkeypatch):

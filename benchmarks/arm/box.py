@@ -13,7 +13,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +65,10 @@ def set_up(folder: Path, *, mirror: str | None = None, say: Callable[[str], None
         raise UsageError(f"this is {platform.system()} on {platform.machine()}", "the box runs on Linux x86-64")
     with _locked(folder):
         if (folder / "box.json").is_file() and read_json(folder / "box.json").get("key") == _key():
-            return open_box(folder)
+            box = open_box(folder)
+            _remove_leavings(folder)
+            return box
         (folder / "box.json").unlink(missing_ok=True)
-        for left in folder.glob(f"{_BUILDING}*"):  # of a set-up that was killed
-            shutil.rmtree(left)
         source = open_mirror(mirror)
         say(f"setting up {folder}: about 145 MB are fetched, once")
         packages = _fetch(source, folder / "downloads", say=say)
@@ -78,6 +78,7 @@ def set_up(folder: Path, *, mirror: str | None = None, say: Callable[[str], None
             _make(folder / part.name, key=key, fill=_filler(part, debs, folder / "downloads"), say=say)
         _make(folder / "bin", key=_key(), fill=lambda out: build_programs(folder, out), say=say)
         _finish(folder, packages, source.signature)
+        _remove_leavings(folder)
         return open_box(folder)
 
 
@@ -94,8 +95,8 @@ def _fetch(source: Mirror, downloads: Path, *, say: Callable[[str], None]) -> di
     every = [(architecture, package) for architecture, packages in found.items() for package in packages.values()]
     say(f"fetching {len(every)} packages, {sum(package.size for _, package in every) / 1e6:.0f} MB, and LiteRT {LITERT_VERSION}")
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-        jobs = [pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for _, p in every]
-        jobs += [pool.submit(lambda wheel=wheel: (fetch_wheel(wheel, downloads), None)[1]) for wheel in WHEELS.values()]
+        jobs: list[Future[Any]] = [pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for _, p in every]
+        jobs += [pool.submit(fetch_wheel, wheel, downloads) for wheel in WHEELS.values()]
         try:
             for job in jobs:
                 job.result()
@@ -142,8 +143,12 @@ def _finish(folder: Path, packages: Mapping[str, Mapping[str, Package]], signatu
     facts["packages"] = {architecture: {name: vars(package) for name, package in of.items()} for architecture, of in packages.items()}
     facts["files"] = {path: sha256_of(folder / path) for path in VOUCHED}
     write_json(folder / "box.json", facts)
-    for name in ("downloads", *(part.name for part in PARTS if part.temporary)):
-        shutil.rmtree(folder / name)
+
+
+def _remove_leavings(folder: Path) -> None:
+    """What a finished box doesn't need, and what a set-up that was killed left."""
+    for path in (folder / "downloads", *(folder / part.name for part in PARTS if part.temporary), *folder.glob(f"{_BUILDING}*")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _key() -> str:
