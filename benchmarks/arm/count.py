@@ -123,8 +123,11 @@ def _run(program: list[str], model: Path, inputs: NDArray[np.float32], *, emulat
         plugin = ["-plugin", f"{counter},out={folder / 'counts'}"] if counter else []
         arguments = [model.resolve(), folder / "in", folder / "out", WINDOWS if counter else 0]
         command = [*(emulator or []), *plugin, *program, *map(str, arguments)]
-        # An empty environment: its size would shift the guest's stack.
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", env={}, cwd=folder, timeout=_TIMEOUT_S, check=False)
+        try:
+            # An empty environment: its size would shift the guest's stack.
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", env={}, cwd=folder, timeout=_TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise InputError(f"{model} ran for more than {_TIMEOUT_S} s", "the emulator is 50 to 100 times slower: measure a smaller file") from error
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if not line.startswith(("INFO", "WARNING"))]
             raise InputError(f"{model}: the runner failed with {done.returncode}: {' '.join(lines)[-300:]}", "LiteRT's C API can't run this file")

@@ -46,7 +46,11 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
         pinned.write_text(f"ai-edge-litert=={LITERT_VERSION} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
         chosen = ["--platform", wheel.platform, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *chosen]
-        done = subprocess.run([*pip, "--dest", folder, "--requirement", pinned], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        command = [*pip, "--dest", folder, "--requirement", pinned]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise InputError(f"pip did not fetch {wheel.file_name} in {_TIMEOUT_S} s", "run the command again: what has come is kept") from error
         if "No module named pip" in done.stderr:
             raise UsageError(f"{sys.executable} has no pip, which fetches LiteRT's library", "run: python -m ensurepip")
         fetched = Path(folder) / wheel.file_name
