@@ -46,7 +46,7 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
         pinned.write_text(f"ai-edge-litert=={LITERT_VERSION} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
         chosen = ["--platform", wheel.platform, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *chosen]
-        command = [*pip, "--dest", folder, "--requirement", pinned]
+        command = [*pip, "--dest", folder, "--requirement", str(pinned)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
