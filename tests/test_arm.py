@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from hearlite.benchmarks.arm.box import Box
 from hearlite.benchmarks.arm.classes import CLASSES, class_of, executed_by_class, read_disassembly
 from hearlite.benchmarks.arm.cores import CORES, write_prefix
 from hearlite.benchmarks.arm.count import Block, Output, read_counts
@@ -16,7 +19,7 @@ from hearlite.benchmarks.arm.cycles import COVERED, Cycles, hottest, read_estima
 from hearlite.benchmarks.arm.measure import Measured, Milliseconds, OnCore, OnX86, read_model
 from hearlite.benchmarks.arm.parity import EXTREMES, FLOAT_TOLERANCE, NOISES, OnInput, Parity, compare, make_inputs, precision_of
 from hearlite.benchmarks.arm.table import table
-from hearlite.errors import InputError
+from hearlite.errors import GateError, InputError, UsageError
 from hearlite.flatbuffer import Op, Summary
 from hearlite.spec import to_dict
 
@@ -222,6 +225,29 @@ def test_the_gate_names_every_failure():
     text = table(results(measured(passed=False, repeatable=False)))
     assert "1,234,567 (not repeatable)" in text
     assert "**failed: 2.5e-01**" in text
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_command_writes_its_figures_before_the_gate_speaks(monkeypatch, tmp_path, passed):
+    main = importlib.import_module("hearlite.benchmarks.arm.__main__")
+    versions = {"qemu": "7.2", "litert": "2.3.0", "llvm": "19"}
+    monkeypatch.setattr(main, "set_up", lambda folder, **options: Box(folder, versions, "good"))
+    monkeypatch.setattr(main, "read_model", lambda path: path)
+    monkeypatch.setattr(main, "measure", lambda *arguments, **options: measured(passed=passed))
+    done = CliRunner().invoke(main.command, ["m.tflite", "--out", str(tmp_path / "out"), "--core", "a53", "--box", str(tmp_path)])
+    assert done.exit_code == int(not passed)
+    assert isinstance(done.exception, GateError) is not passed
+    assert GateError.exit_code == 4
+    written = json.loads((tmp_path / "out/results.json").read_text())
+    assert (written["schema"], written["label"]) == ("hearlite-arm/1", "estimated, no device")
+    assert [core["midr"] for core in written["cores"]] == ["part 0xd03 r0p4"]
+    assert written["files"][0]["cores"][0]["ms"]["label"] == "estimated, no device"
+    assert (tmp_path / "out/table.md").read_text() in done.output
+
+
+def test_files_need_a_folder_for_their_figures():
+    main = importlib.import_module("hearlite.benchmarks.arm.__main__")
+    assert isinstance(CliRunner().invoke(main.command, ["m.tflite"]).exception, UsageError)
 
 
 def test_files_that_cannot_be_fed_are_refused(tmp_path):
