@@ -1,0 +1,1 @@
+"""What exported files cost on ARM cores, without an ARM: counted instructions, estimated cycles and parity, in an emulator that needs no root."""

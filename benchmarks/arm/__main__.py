@@ -1,0 +1,77 @@
+"""What exported files cost on ARM cores, measured on a PC without one: python -m hearlite.benchmarks.arm FILE.tflite ... --out FOLDER
+
+The first call sets up its box below the user's cache folder, from a Debian mirror (apt's, or --mirror) and the package index that pip uses; without
+files it does only that. Writes results.json and table.md. Exit 4 when a file computes on ARM what it doesn't compute here, or its counts vary.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hearlite.benchmarks.arm.box import Box, default_folder, set_up
+from hearlite.benchmarks.arm.cores import CORES, Core
+from hearlite.benchmarks.arm.cycles import LABEL
+from hearlite.benchmarks.arm.measure import SCHEMA, Measured, measure, read_model
+from hearlite.benchmarks.arm.table import table
+from hearlite.benchmarks.latency import device
+from hearlite.benchmarks.study import run_module
+from hearlite.errors import GateError, UsageError
+from hearlite.files import write_bytes, write_json
+from hearlite.spec import to_dict
+
+
+def as_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, command: str) -> dict[str, Any]:
+    """The content of results.json."""
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": device(),
+        "versions": {"hearlite": version("hearlite"), **box.versions},
+        "debian_signature": box.signature,
+        "label": LABEL,
+        "cores": [{**to_dict(core), "midr": core.midr} for core in cores],
+        "files": [to_dict(file) for file in files],
+    }
+
+
+@click.command()
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1)
+@click.option("--out", type=click.Path(path_type=Path), help="A folder for results.json and table.md.")
+@click.option("--core", "core_names", type=click.Choice(list(CORES)), multiple=True, help="May be repeated.  [default: all]")
+@click.option("--mirror", help="Address of a Debian mirror, http://, https:// or file://.  [default: the one of this machine's apt]")
+@click.option("--box", "box_folder", type=click.Path(path_type=Path), help="Where the box is.  [default: below the user's cache folder]")
+def command(files: tuple[Path, ...], out: Path | None, core_names: tuple[str, ...], mirror: str | None, box_folder: Path | None) -> None:
+    """Count what FILES execute on emulated ARM cores, estimate cycles, and compare their outputs with this machine's."""
+    if files and out is None:
+        raise UsageError("--out is missing", "name a folder for results.json and table.md")
+    models = [read_model(path) for path in files]
+    cores = [CORES[name] for name in dict.fromkeys(core_names or CORES)]
+    box = set_up((box_folder or default_folder()).absolute(), mirror=mirror, say=_say)
+    if out is None:
+        return _say(f"the box in {box.folder} is ready")
+    measured = [measure(box, model, cores=cores, say=_say) for model in models]
+    results = as_results(measured, cores=cores, box=box, command=shlex.join(["python", "-m", "hearlite.benchmarks.arm", *sys.argv[1:]]))
+    write_json(out / "results.json", results)
+    write_bytes(out / "table.md", table(results).encode())
+    click.echo(table(results), nl=False)
+    failures = [failure for file in measured for failure in file.failures]
+    if failures:
+        raise GateError("; ".join(failures), f"{out / 'results.json'} holds the figures; do not ship these files for ARM before it is understood")
+    return None
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    run_module(command)

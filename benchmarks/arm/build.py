@@ -1,0 +1,77 @@
+"""The two small C programs beside this file, compiled for the box by the box's own clang and lld: the host needs no compiler."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearlite.errors import InputError
+
+RUNNER, COUNTER = Path(__file__).with_name("runner.c"), Path(__file__).with_name("counter.c")
+LLVM = "usr/lib/llvm-19"
+_FLAGS = ("-std=c11", "-O2", "-Wall", "-Werror", "-fPIC", "-fno-stack-protector", "-nostdinc")
+_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor that is compiled for, as Debian and its linker call it."""
+
+    triplet: str  # also the folder of its libraries below usr/lib
+    loader: str  # where a program of it expects its dynamic loader
+
+
+TARGETS = {
+    "x86_64": Target("x86_64-linux-gnu", "/lib64/ld-linux-x86-64.so.2"),
+    "aarch64": Target("aarch64-linux-gnu", "/lib/ld-linux-aarch64.so.1"),
+}
+
+
+def host_command(root: Path, program: str, *, libraries: Path | None = None) -> list[str]:
+    """How a program below `root` is started without anything of the host: by its own loader, with its own libraries (those of `libraries`)."""
+    folder = (libraries or root) / "usr/lib" / TARGETS["x86_64"].triplet
+    paths = f"{folder}:{root / 'usr/lib' / TARGETS['x86_64'].triplet}"
+    return [str(folder / "ld-linux-x86-64.so.2"), "--library-path", paths, str(root / program)]
+
+
+def build_programs(parts: Path, out: Path) -> None:
+    """Write runner-x86_64, runner-aarch64 and counter.so to `out`, from the unpacked parts below `parts`.
+
+    Raises InputError with the compiler's words.
+    """
+    headers = {"x86_64": parts / "compiler", "aarch64": parts / "headers"}
+    for name, target in TARGETS.items():
+        development = headers[name] / "usr/lib" / target.triplet
+        libraries = parts / name / "usr/lib" / target.triplet
+        objects = [str(development / "crt1.o"), str(development / "crti.o"), str(out / "runner.o"), str(development / "crtn.o")]
+        _compile(parts, RUNNER, out / "runner.o", target=target, headers=headers[name])
+        linked = [str(libraries / "libLiteRt.so"), str(libraries / "libc.so.6"), "--allow-shlib-undefined"]
+        # -z now: a symbol that is looked up on its first call would be counted in the first window only.
+        _run(_linker(parts), ["-z", "now", "-dynamic-linker", target.loader, "-o", str(out / f"runner-{name}"), *objects, *linked])
+    x86 = TARGETS["x86_64"]
+    _compile(parts, COUNTER, out / "counter.o", target=x86, headers=headers["x86_64"])
+    # What the plugin calls of QEMU is found when QEMU loads it.
+    libc = str(parts / "x86_64/usr/lib" / x86.triplet / "libc.so.6")
+    _run(_linker(parts), ["-shared", "--unresolved-symbols=ignore-all", "-o", str(out / "counter.so"), str(out / "counter.o"), libc])
+    for left in out.glob("*.o"):
+        left.unlink()
+
+
+def _compile(parts: Path, source: Path, output: Path, *, target: Target, headers: Path) -> None:
+    include = [headers / "usr/include" / target.triplet, headers / "usr/include"]
+    folders = [parts / "compiler" / LLVM / "lib/clang/19/include", *include]
+    options = [f"--target={target.triplet}", *_FLAGS, *(f"-isystem{folder}" for folder in folders)]
+    clang = host_command(parts / "compiler", f"{LLVM}/bin/clang", libraries=parts / "x86_64")
+    _run(clang, [*options, "-c", str(source), "-o", str(output)])
+
+
+def _linker(parts: Path) -> list[str]:
+    loader, *rest = host_command(parts / "compiler", f"{LLVM}/bin/lld", libraries=parts / "x86_64")
+    return [loader, "--argv0", "ld.lld", *rest]  # lld asks its name which linker it is
+
+
+def _run(command: list[str], arguments: list[str]) -> None:
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False)
+    if done.returncode:
+        raise InputError(f"{Path(command[-1]).name} failed: {done.stderr.strip()[-600:]}", "delete the box's folder and run the command again")

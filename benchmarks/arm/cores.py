@@ -1,0 +1,81 @@
+"""The ARM cores that are imitated: what QEMU executes, what the guest reads of itself, which LLVM model estimates cycles, at which clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_V8_0 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+_V8_2 = f"{_V8_0} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp ssbs"  # asimddp: SDOT
+_LOGICAL_CPUS = 4
+_CACHE_FACTS = ("level", "type", "size", "shared_cpu_list")
+
+
+@dataclass(frozen=True)
+class Core:
+    """One core. XNNPACK chooses its kernels by the features, the part number and the revision, so all three have to be right."""
+
+    name: str  # of the option --core
+    title: str
+    qemu_cpu: str  # never "max": QEMU 7.2 computes wrong int8 results with the SME kernels that LiteRT chooses there
+    part: int  # MIDR_EL1.PartNum, from the core's Technical Reference Manual
+    revision: tuple[int, int]  # rNpM
+    features: str  # as /proc/cpuinfo lists them
+    llvm_cpu: str  # whose scheduling model llvm-mca uses
+    nominal_ghz: float
+    clock_of: str  # the device with that clock
+
+    @property
+    def midr(self) -> str:
+        return f"part {self.part:#x} r{self.revision[0]}p{self.revision[1]}"
+
+
+CORES = {
+    core.name: core
+    for core in (
+        Core("a53", "Cortex-A53", "cortex-a53", 0xD03, (0, 4), _V8_0, "cortex-a53", 1.4, "Raspberry Pi 3B+"),
+        # QEMU 7.2 has no A55. It executes the instructions of an A76, which has the same features, and the guest reads that it is an A55.
+        Core("a55", "Cortex-A55", "cortex-a76", 0xD05, (2, 0), _V8_2, "cortex-a55", 1.8, "RK3588, little cores"),
+        # LLVM has no model of the A76: its cortex-a76 is the A57's. The Neoverse N1 is the A76's server version.
+        Core("a76", "Cortex-A76", "cortex-a76", 0xD0B, (3, 0), _V8_2, "neoverse-n1", 2.4, "Raspberry Pi 5"),
+    )
+}
+
+
+def write_prefix(core: Core, folder: Path) -> None:
+    """Files that QEMU's -L lays over the guest's /proc and /sys.
+
+    QEMU 7.2 shows the guest the host's /proc/cpuinfo, in which LiteRT's cpuinfo finds no ARM core and crashes.
+    """
+    number, patch = core.revision
+    fields = f"BogoMIPS\t: 38.40\nFeatures\t: {core.features}\nCPU implementer\t: 0x41\nCPU architecture: 8\n"  # 0x41: ARM
+    fields += f"CPU variant\t: {number:#x}\nCPU part\t: {core.part:#x}\nCPU revision\t: {patch}\n"
+    _write(folder / "proc/cpuinfo", "".join(f"processor\t: {index}\n{fields}\n" for index in range(_LOGICAL_CPUS)))
+    write_topology(folder)
+
+
+def write_topology(folder: Path) -> None:
+    """/sys/devices/system/cpu: XNNPACK tiles by the caches' sizes, so these are always the same, 32 KiB and half a MiB."""
+    system, everyone = folder / "sys/devices/system/cpu", f"0-{_LOGICAL_CPUS - 1}"
+    for name, text in {"possible": everyone, "present": everyone, "online": everyone, "kernel_max": "7"}.items():
+        _write(system / name, f"{text}\n")
+    for index in range(_LOGICAL_CPUS):
+        own = str(index)
+        facts = {
+            "topology/physical_package_id": "0",
+            "topology/core_id": own,
+            "topology/cluster_cpus_list": everyone,
+            "topology/core_siblings_list": everyone,
+            "cpufreq/cpuinfo_max_freq": "2000000",
+            "cpufreq/cpuinfo_min_freq": "300000",
+        }
+        caches = (("1", "Data", "32K", own), ("1", "Instruction", "32K", own), ("2", "Unified", "512K", everyone))
+        for cache, values in enumerate(caches):
+            facts |= {f"cache/index{cache}/{key}": value for key, value in zip(_CACHE_FACTS, values, strict=True)}
+        for name, text in facts.items():
+            _write(system / f"cpu{index}" / name, f"{text}\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

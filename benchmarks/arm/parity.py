@@ -1,0 +1,86 @@
+"""Whether an emulated ARM core computes what this machine computes: int8 files to the bit, float files to rounding.
+
+The gate is on noise, which like every recording has energy in all bands. On silence, a pure tone and a square wave most bands hold nothing but
+rounding errors, which a spectrogram that is normalised by its own level (PCEN) makes large on any two processors: there the tolerance is the
+one that `hearlite check` has between devices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.benchmarks.arm.count import Output
+from hearlite.check import TOLERANCE as CHECK_TOLERANCE
+from hearlite.flatbuffer import Summary
+from hearlite.spec import AUDIO
+
+Precision = Literal["int8", "dynamic", "float"]
+NOISES = {"noise": 0.1, "quiet noise": 0.001}  # RMS: -20 and -60 dBFS
+EXTREMES = ("silence", "tone", "square wave")
+FLOAT_TOLERANCE = 1e-6  # sums in another order, with and without fused multiply-adds
+# A dynamic file rounds activations to int8 by their own largest value, so one that lies on an edge falls to another side on another processor.
+TOLERANCES: dict[Precision, tuple[float, float]] = {  # on noises, on extremes; 0: to the bit
+    "int8": (0.0, CHECK_TOLERANCE["i8"]),
+    "dynamic": (CHECK_TOLERANCE["d8"], CHECK_TOLERANCE["d8"]),
+    "float": (FLOAT_TOLERANCE, CHECK_TOLERANCE["f32"]),
+}
+_TONE_HZ = 440.0
+
+
+@dataclass(frozen=True)
+class OnInput:
+    """One input. `difference` is the worst output's |ARM - x86| / max(1, largest |x86|), None where outputs are not finite or integers differ."""
+
+    name: str
+    equal: bool  # to the bit
+    difference: float | None
+    tolerance: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Parity:
+    """A file on a core, for every input."""
+
+    passed: bool
+    inputs: tuple[OnInput, ...]
+
+
+def precision_of(summary: Summary) -> Precision:
+    """int8: a network with int8 weights and activations. dynamic: int8 weights of operators that take floats. float: neither."""
+    pairs = {(op.weight_type, op.input_type) for op in summary.ops}
+    return "int8" if ("INT8", "INT8") in pairs else "dynamic" if ("INT8", "FLOAT32") in pairs else "float"
+
+
+def make_inputs(values: int, *, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """float32 [values] by name, NOISES first; the first one is the one that is counted."""
+    rng = np.random.default_rng(seed)
+    noises = {name: rng.normal(0.0, rms, values).clip(-1.0, 1.0) for name, rms in NOISES.items()}
+    tone = np.sin(2.0 * math.pi * _TONE_HZ / AUDIO.sample_rate_hz * np.arange(values))
+    loudest = 1.0 - 1.0 / AUDIO.pcm_full_scale  # int16's
+    extremes = zip(EXTREMES, (np.zeros(values), 0.5 * tone, np.where(tone < 0, -1.0, loudest)), strict=True)
+    return {name: signal.astype(np.float32) for name, signal in [*noises.items(), *extremes]}
+
+
+def compare(arm: Sequence[Output], x86: Sequence[Output], *, names: Sequence[str], precision: Precision) -> Parity:
+    """Outputs of the same file for the same inputs `names`. NaN or infinity fails, even on both sides."""
+    on_noise, on_extreme = TOLERANCES[precision]
+    found = tuple(_on_input(arm, x86, row, name=name, tolerance=on_noise if name in NOISES else on_extreme) for row, name in enumerate(names))
+    return Parity(passed=all(item.passed for item in found), inputs=found)
+
+
+def _on_input(arm: Sequence[Output], x86: Sequence[Output], row: int, *, name: str, tolerance: float) -> OnInput:
+    rows = [(a.raw[row], b.raw[row], b.is_float) for a, b in zip(arm, x86, strict=True)]
+    floats = [(a.view("<f4").astype(np.float64), b.view("<f4").astype(np.float64)) for a, b, is_float in rows if is_float]
+    finite = all(np.isfinite(values).all() for pair in floats for values in pair)
+    comparable = finite and all(np.array_equal(a, b) for a, b, is_float in rows if not is_float)
+    difference = max((float(np.abs(a - b).max() / max(1.0, np.abs(b).max())) for a, b in floats), default=0.0) if comparable else None
+    equal = all(np.array_equal(a, b) for a, b, _ in rows)
+    within = difference is not None and (difference <= tolerance if tolerance else equal)
+    return OnInput(name=name, equal=equal, difference=difference, tolerance=tolerance, passed=within)

@@ -1,0 +1,279 @@
+"""The emulated ARM benchmark: what is counted, estimated, compared and shown. A finished box is needed for the last test only."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hearlite.benchmarks.arm.box import Box
+from hearlite.benchmarks.arm.classes import CLASSES, class_of, executed_by_class, read_disassembly
+from hearlite.benchmarks.arm.cores import CORES, write_prefix
+from hearlite.benchmarks.arm.count import Block, Output, read_counts
+from hearlite.benchmarks.arm.cycles import COVERED, Cycles, hottest, read_estimate, regions
+from hearlite.benchmarks.arm.measure import Measured, Milliseconds, OnCore, OnX86, read_model
+from hearlite.benchmarks.arm.parity import EXTREMES, FLOAT_TOLERANCE, NOISES, OnInput, Parity, compare, make_inputs, precision_of
+from hearlite.benchmarks.arm.table import table
+from hearlite.errors import GateError, InputError, UsageError
+from hearlite.flatbuffer import Op, Summary
+from hearlite.spec import to_dict
+
+NAMES = [*NOISES, *EXTREMES]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("\tsdot\tv16.4s, v4.16b, v0.4b[0]", "SDOT"),
+        ("\tudot\tv1.4s, v2.16b, v3.16b", "SDOT"),
+        ("\tsmlal2\tv9.4s, v1.8h, v2.h[3]", "SMLAL"),
+        ("\tsmull\tv0.8h, v1.8b, v2.8b", "SMLAL"),
+        ("\tsmull\tx0, w1, w2", "other"),
+        ("\tfmla\tv0.4s, v1.4s, v2.s[1]", "FMLA"),
+        ("\tfmadd\ts0, s1, s2, s3", "other"),
+        ("\tldp\tq0, q1, [x0], #32", "load"),
+        ("\tld1\t{ v0.8b }, [x1], x2", "load"),
+        ("\tldur\tx3, [x4, #-8]", "load"),
+        ("\tprfm\tpldl1keep, [x5, #448]", "other"),
+        ("\tstr\tq0, [x6], #16", "store"),
+        ("\tst1\t{ v0.4s }, [x1]", "store"),
+        ("\tsub\tx0, x0, #1", "other"),
+        ("\tret", "other"),
+    ],
+)
+def test_classes_of_instructions(instruction, expected):
+    assert class_of(instruction) == expected
+
+
+def test_executed_instructions_are_weighted_by_runs():
+    text = {b"aaaa": "sdot\tv0.4s, v1.16b, v2.16b", b"bbbb": "ldr\tq0, [x0]", b"cccc": "ret"}
+    found = executed_by_class([Block(3, 10, b"aaaabbbbaaaa"), Block(1, 5, b"cccc")], text=text)
+    assert tuple(found) == CLASSES
+    assert (found["SDOT"], found["load"], found["other"], sum(found.values())) == (20, 10, 5, 35)
+
+
+def test_disassembly_of_another_length_is_refused():
+    assert read_disassembly("\t.text\n\tnop\n\tret\n", expected=2) == ["nop", "ret"]
+    with pytest.raises(InputError, match="1 of 2 instructions: invalid"):
+        read_disassembly("\t.text\n\tnop\n", expected=2, said="invalid instruction encoding")
+
+
+COUNTS = "window 0 7\nblock 4000 2 3 0011\nblock 4010 1 1 22\nwindow 1 7\nblock 4000 2 3 0011\nblock 4010 1 1 22\nend 1\n"
+
+
+def test_counts_are_of_the_last_window():
+    found = read_counts(COUNTS)
+    assert (found.instructions, found.repeatable) == (7, True)
+    assert found.blocks == (Block(2, 3, b"\x00\x11"), Block(1, 1, b"\x22"))
+
+
+def test_windows_that_differ_are_not_repeatable():
+    assert not read_counts(COUNTS.replace("window 0 7", "window 0 8")).repeatable
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (COUNTS.replace("end 1\n", ""), "incomplete"),
+        (COUNTS.replace("block 4010 1 1 22\nend", "end"), "incomplete"),
+        (COUNTS.replace("window 0 7\n", ""), "1 of 2 windows"),
+        (COUNTS.replace("end 1", "end 2"), "2 threads"),
+        (COUNTS.replace("0011", "001"), "can't be read"),
+        ("", "0 of 2 windows"),
+    ],
+)
+def test_counts_of_a_process_that_died_or_had_threads_are_refused(counts, said):
+    with pytest.raises(InputError, match=said):
+        read_counts(counts)
+
+
+def test_the_hottest_blocks_are_modelled():
+    blocks = [Block(1, 3, b""), Block(10, 99, b""), Block(1, 7, b""), Block(1, 1, b"")]
+    assert hottest(blocks) == [blocks[1], blocks[2]]
+    assert 990 < COVERED * 1001 <= 997
+
+
+def test_regions_begin_with_a_mark_that_llvm_mca_sees():
+    text = {b"aaaa": "nop", b"bbbb": "ret"}
+    assert regions([Block(2, 1, b"aaaabbbb")], text=text) == "# LLVM-MCA-BEGIN 0\nnop\nret\n# LLVM-MCA-END\n"
+
+
+def mca(*blocks: tuple[int, float]) -> str:
+    """What llvm-mca 19 writes with --json, as far as it is read: (cycles of 50 iterations, throughput) of every region."""
+    summaries = [{"BlockRThroughput": busy, "Iterations": 50, "TotalCycles": total, "IPC": 1.0} for total, busy in blocks]
+    views = [{"SummaryView": summary} for summary in summaries]
+    return json.dumps({"CodeRegions": views, "TargetInfo": {"CPUName": "cortex-a55"}})
+
+
+def test_cycles_are_summed_by_runs_and_scaled_to_all_instructions():
+    blocks = [Block(10, 8, b""), Block(5, 4, b"")]  # 100 instructions of 110
+    found = read_estimate(mca((500, 4.0), (150, 2.0)), blocks, total=110)
+    assert found.low == pytest.approx(1.1 * (8 * 4 + 4 * 2))
+    assert found.high == pytest.approx(1.1 * (8 * 10 + 4 * 3))
+    assert found.blocks == 2
+
+
+@pytest.mark.parametrize("output", ["", "{}", mca((500, 4.0)), '{"CodeRegions": [{"SummaryView": {}}, {}]}'])
+def test_other_output_of_llvm_mca_is_refused(output):
+    with pytest.raises(InputError, match="oh no"):
+        read_estimate(output, [Block(1, 1, b""), Block(1, 1, b"")], total=2, said="oh no")
+
+
+def test_no_core_is_one_that_qemu_computes_wrongly(tmp_path):
+    assert list(CORES) == ["a53", "a55", "a76"]
+    for core in CORES.values():
+        assert core.qemu_cpu != "max"
+        assert ("asimddp" in core.features.split()) is (core.name != "a53")
+        write_prefix(core, tmp_path / core.name)
+        cpuinfo = (tmp_path / core.name / "proc/cpuinfo").read_text()
+        assert cpuinfo.count(f"CPU part\t: {core.part:#x}") == cpuinfo.count("processor") == 4
+    assert (tmp_path / "a55/sys/devices/system/cpu/cpu3/cache/index2/size").read_text() == "512K\n"
+
+
+def outputs(*rows: list[float]) -> tuple[Output, ...]:
+    values = np.asarray(rows, "<f4")
+    return (Output(values.view(np.uint8).reshape(len(rows), -1), True),)
+
+
+def test_int8_files_must_be_equal_to_the_bit_on_noise():
+    same = outputs(*[[1.0, 2.0]] * 5)
+    assert compare(same, same, names=NAMES, precision="int8").passed
+    off = outputs([1.0, np.nextafter(np.float32(2), np.float32(3))], *[[1.0, 2.0]] * 4)
+    found = compare(off, same, names=NAMES, precision="int8")
+    assert not found.passed
+    assert [item.name for item in found.inputs if not item.passed] == ["noise"]
+    assert compare(off, same, names=NAMES, precision="float").passed
+
+
+def test_float_files_may_differ_by_rounding_relative_to_their_size():
+    x86 = outputs(*[[0.5, 100.0]] * 5)
+    just, over = 0.9 * FLOAT_TOLERANCE * 100, 2 * FLOAT_TOLERANCE * 100
+    assert compare(outputs(*[[0.5 + just, 100.0]] * 5), x86, names=NAMES, precision="float").passed
+    found = compare(outputs(*[[0.5 + over, 100.0]] * 5), x86, names=NAMES, precision="float")
+    assert [item.passed for item in found.inputs] == [False, False, True, True, True], "extremes have the tolerance between devices"
+    assert found.inputs[0].difference == pytest.approx(2 * FLOAT_TOLERANCE, rel=0.1)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_fails_even_when_it_is_equal(bad):
+    broken = outputs(*[[1.0, bad]] * 5)
+    for precision in ("int8", "dynamic", "float"):
+        found = compare(broken, broken, names=NAMES, precision=precision)
+        assert not found.passed
+        assert found.inputs[0].difference is None
+
+
+def test_integer_outputs_must_be_equal():
+    one, two = (Output(np.full((5, 4), value, np.uint8), False) for value in (1, 2))
+    assert compare([one], [one], names=NAMES, precision="float").passed
+    assert not compare([two], [one], names=NAMES, precision="dynamic").passed
+
+
+def summary(*pairs: tuple[str, str]) -> Summary:
+    ops = tuple(Op("CONV_2D", False, taken, weight, 0, taken, 0, "") for taken, weight in pairs)
+    return Summary(ops=ops, parameters=0, network_parameters=0, macs=0, network_macs=0)
+
+
+def test_precision_is_that_of_the_network():
+    assert precision_of(summary(("FLOAT32", "FLOAT32"), ("INT8", "INT8"))) == "int8"
+    assert precision_of(summary(("FLOAT32", "INT8"))) == "dynamic"
+    assert precision_of(summary(("FLOAT32", "FLOAT32"))) == "float"
+
+
+def test_inputs_are_the_same_every_time_and_in_range():
+    first, again = make_inputs(1000), make_inputs(1000)
+    assert list(first) == NAMES
+    for name, values in first.items():
+        assert values.dtype == np.float32
+        assert values.shape == (1000,)
+        assert values.min() >= -1.0 and values.max() < 1.0
+        np.testing.assert_array_equal(values, again[name])
+
+
+def measured(*, passed: bool = True, repeatable: bool = True) -> Measured:
+    parity = Parity(passed, tuple(OnInput(name, passed, 0.0 if passed else 0.25, 0.0, passed) for name in NAMES))
+    core = OnCore("a53", 1_234_567, dict.fromkeys(CLASSES, 500_000), repeatable, Cycles(1.4e6, 2.8e6, 9), Milliseconds(1.0, 2.0), parity)
+    return Measured("m.tflite", "0" * 64, 10, "int8", 5, (1, 8000), 0.5, OnX86(999, True), (core,))
+
+
+def results(file: Measured) -> dict:
+    versions = {"qemu": "7.2", "litert": "2.3.0", "llvm": "19"}
+    return {"label": "estimated, no device", "versions": versions, "cores": [to_dict(CORES["a53"])], "files": [to_dict(file)]}
+
+
+def test_table_labels_every_time_as_an_estimate():
+    text = table(results(measured()))
+    heading, _, row, x86 = text.splitlines()[:4]
+    assert all("(estimated, no device)" in cell for cell in heading.split(" | ") if cell.startswith(("ms", "Mcycles")))
+    assert "| Cortex-A53 | 1,234,567 |" in row
+    assert "| 1.40 - 2.80 | 1.00 - 2.00 | 2.00 - 4.00 | equal bits | equal bits |" in row
+    assert x86.startswith("| m.tflite | x86-64 with AVX2 | 999 |")
+    assert heading.count("|") == row.count("|") == x86.count("|")
+    assert "1.4 GHz (Raspberry Pi 3B+" in text
+
+
+def test_the_gate_names_every_failure():
+    assert measured().failures == []
+    failures = measured(passed=False, repeatable=False).failures
+    assert failures[0] == "m.tflite on a53: for noise its outputs differ from x86's by 0.25, allowed: no bit"
+    assert failures[-1] == "m.tflite on a53: its calls do not execute the same instructions"
+    text = table(results(measured(passed=False, repeatable=False)))
+    assert "1,234,567 (not repeatable)" in text
+    assert "**failed: 2.5e-01**" in text
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_the_command_writes_its_figures_before_the_gate_speaks(monkeypatch, tmp_path, passed):
+    main = importlib.import_module("hearlite.benchmarks.arm.__main__")
+    versions = {"qemu": "7.2", "litert": "2.3.0", "llvm": "19"}
+    monkeypatch.setattr(main, "set_up", lambda folder, **options: Box(folder, versions, "good"))
+    monkeypatch.setattr(main, "read_model", lambda path: path)
+    monkeypatch.setattr(main, "measure", lambda *arguments, **options: measured(passed=passed))
+    done = CliRunner().invoke(main.command, ["m.tflite", "--out", str(tmp_path / "out"), "--core", "a53", "--box", str(tmp_path)])
+    assert done.exit_code == int(not passed)
+    assert isinstance(done.exception, GateError) is not passed
+    assert GateError.exit_code == 4
+    written = json.loads((tmp_path / "out/results.json").read_text())
+    assert (written["schema"], written["label"]) == ("hearlite-arm/1", "estimated, no device")
+    assert [core["midr"] for core in written["cores"]] == ["part 0xd03 r0p4"]
+    assert written["files"][0]["cores"][0]["ms"]["label"] == "estimated, no device"
+    assert (tmp_path / "out/table.md").read_text() in done.output
+
+
+def test_files_need_a_folder_for_their_figures():
+    main = importlib.import_module("hearlite.benchmarks.arm.__main__")
+    assert isinstance(CliRunner().invoke(main.command, ["m.tflite"]).exception, UsageError)
+
+
+def test_files_that_cannot_be_fed_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"name a \.tflite file"):
+        read_model(tmp_path / "absent.tflite")
+    (tmp_path / "other.tflite").write_bytes(b"no flatbuffer")
+    with pytest.raises(InputError, match=r"not a \.tflite file"):
+        read_model(tmp_path / "other.tflite")
+
+
+@pytest.mark.skipif(not os.environ.get("HEARLITE_ARM_BOX"), reason="HEARLITE_ARM_BOX names no box of python -m hearlite.benchmarks.arm")
+@pytest.mark.parametrize("precision", ["i8", "f32"])
+def test_a_student_runs_on_every_core_as_it_does_here(bundle, precision):
+    from hearlite.benchmarks.arm.box import open_box
+    from hearlite.benchmarks.arm.measure import measure
+
+    box = open_box(Path(os.environ["HEARLITE_ARM_BOX"]))
+    model = read_model(getattr(bundle, precision))
+    assert model.precision == {"i8": "int8", "f32": "float"}[precision]
+    first, again = (measure(box, model, cores=list(CORES.values()), say=print) for _ in range(2))
+    assert first == again, "instructions, cycles and parity are the same every time"
+    assert all(core.repeatable for core in first.cores)
+    for core in first.cores:
+        assert sum(core.by_class.values()) == core.instructions
+        assert 0 < core.cycles.low <= core.cycles.high
+    a53, a55, a76 = (core.by_class for core in first.cores)
+    assert a53["SDOT"] == 0
+    assert (min(a55["SDOT"], a76["SDOT"], a53["SMLAL"]) > 0) is (precision == "i8")
+    assert first.failures == []

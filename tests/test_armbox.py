@@ -1,0 +1,219 @@
+"""Setting up the box: mirrors are found and checked, and whatever interrupts a set-up, nothing half-built is taken for whole."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+from mirrors import make_deb, make_mirror, member
+
+from hearlite.benchmarks.arm import box, mirror, wheels
+from hearlite.benchmarks.arm.box import default_folder, open_box, set_up
+from hearlite.benchmarks.arm.mirror import SUITE, apt_sources, open_mirror
+from hearlite.benchmarks.arm.parts import PARTS, VOUCHED
+from hearlite.benchmarks.arm.wheels import LIBRARY, Wheel, fetch_wheel, unpack_library
+from hearlite.errors import InputError, UsageError
+
+NO_KEYRING = Path("/nonexistent/keyring.gpg")
+
+
+def test_mirror_is_read_from_both_formats_of_apt(tmp_path):
+    (tmp_path / "sources.list").write_text(
+        "# deb http://commented.example/debian bookworm main\n"
+        "deb [arch=amd64 signed-by=/x.gpg] http://second.example/debian trixie contrib main\n"
+        "deb http://security.example/debian-security bookworm-security main\n"
+        "deb-src http://sources.example/debian bookworm main\n"
+        "deb http://vendor.example/apt nodistro main\n"
+    )
+    folder = tmp_path / "sources.list.d"
+    folder.mkdir()
+    (folder / "debian.sources").write_text(
+        "Types: deb\n# a comment\nURIs: http://first.example/debian\nSuites: bookworm\n bookworm-updates\nComponents: main\n\n"
+        "Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: bookworm\nComponents: main\n"
+    )
+    assert list(apt_sources(tmp_path)) == ["http://first.example/debian", "http://second.example/debian"]
+
+
+def test_a_host_without_debian_is_asked_for_a_mirror(tmp_path):
+    with pytest.raises(UsageError, match="--mirror URL"):
+        open_mirror(apt=tmp_path)
+    with pytest.raises(UsageError, match="expected http"):
+        open_mirror("ftp://mirror.example/debian")
+
+
+def test_another_distribution_and_an_unreachable_mirror_are_refused(tmp_path):
+    address = make_mirror(tmp_path, {})
+    release = tmp_path / "dists" / SUITE / "InRelease"
+    release.write_text(release.read_text().replace("Origin: Debian", "Origin: Other"))
+    with pytest.raises(InputError, match="is not Debian"):
+        open_mirror(address, keyring=NO_KEYRING)
+    with pytest.raises(InputError, match="--mirror URL"):
+        open_mirror((tmp_path / "absent").as_uri(), keyring=NO_KEYRING)
+
+
+def test_a_release_that_debian_did_not_sign_is_refused_where_that_can_be_checked(tmp_path, monkeypatch):
+    address = make_mirror(tmp_path, {})
+    assert open_mirror(address, keyring=NO_KEYRING).signature.startswith("not checked: no ")
+    (tmp_path / "keyring.gpg").write_bytes(b"")
+    gpgv = tmp_path / "gpgv"
+    gpgv.write_text("#!/bin/sh\necho bad signature >&2; exit 1\n")
+    gpgv.chmod(0o755)
+    monkeypatch.setattr(mirror.shutil, "which", lambda name: str(gpgv))
+    with pytest.raises(InputError, match="signature is bad: bad signature"):
+        open_mirror(address, keyring=tmp_path / "keyring.gpg")
+
+
+def test_a_download_is_whole_or_not_there(tmp_path):
+    source = tmp_path / "file"
+    source.write_bytes(b"content")
+    right = hashlib.sha256(b"content").hexdigest()
+    target = tmp_path / "out" / "file"
+    for sha256, size in ((right, 6), (right, 8), ("0" * 64, 7)):
+        with pytest.raises(InputError, match="expected"):
+            mirror.download(source.as_uri(), target, sha256=sha256, size=size)
+        assert list(target.parent.iterdir()) == []
+    mirror.download(source.as_uri(), target, sha256=right, size=7)
+    assert target.read_bytes() == b"content"
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A mirror with every package of the box, each of a file or two, and wheels and compiler that need no network."""
+    debs: dict[str, dict[str, bytes]] = {"amd64": {}, "arm64": {}}
+    for part in PARTS:
+        for name in part.packages:
+            debs[part.architecture][name] = make_deb(member(f"usr/lib/{name}", name.encode()))
+        files = [member(path.split("/", 1)[1], path.encode()) for path in VOUCHED if path.startswith(f"{part.name}/")]
+        debs[part.architecture][part.packages[0]] = make_deb(*files)
+
+    def fetch(wheel: Wheel, downloads: Path) -> Path:
+        with zipfile.ZipFile(downloads / wheel.file_name, "w") as archive:
+            archive.writestr(LIBRARY, wheel.platform)
+        return downloads / wheel.file_name
+
+    def build(parts: Path, out: Path) -> None:
+        for path in VOUCHED:
+            if path.startswith("bin/"):
+                (out / path.removeprefix("bin/")).write_bytes(path.encode())
+
+    monkeypatch.setattr(box, "fetch_wheel", fetch)
+    monkeypatch.setattr(box, "build_programs", build)
+    monkeypatch.setattr(mirror, "KEYRING", NO_KEYRING)
+    monkeypatch.setattr(box, "open_mirror", lambda address: open_mirror(address, keyring=NO_KEYRING))
+    monkeypatch.setattr(box.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(box.platform, "system", lambda: "Linux")
+    return make_mirror(tmp_path / "mirror", debs)
+
+
+def test_set_up_makes_a_box_that_opens_and_is_not_made_again(small, tmp_path):
+    said: list[str] = []
+    made = set_up(tmp_path / "box", mirror=small, say=said.append)
+    assert made.versions == {"litert": "2.3.0", "qemu": "1:2.0-3", "llvm": "1:2.0-3", "glibc": "1:2.0-3"}
+    assert made == open_box(tmp_path / "box")
+    left = {path.name for path in (tmp_path / "box").iterdir()}
+    assert left == {".lock", "aarch64", "bin", "box.json", "x86_64"}, "downloads and compiler go"
+    said.clear()
+    (tmp_path / "box/downloads").mkdir()  # killed after box.json was written
+    assert set_up(tmp_path / "box", mirror="file:///nonexistent", say=said.append) == made, "no network the second time"
+    assert said == []
+    assert not (tmp_path / "box/downloads").exists()
+
+
+def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_on(small, tmp_path, monkeypatch):
+    broken = tmp_path / "mirror/pool/amd64/lld-19.deb"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:-5])
+    with pytest.raises(InputError, match=r"lld-19\.deb"):
+        set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    names = {path.name for path in (tmp_path / "box").iterdir()}
+    assert names == {".lock", "downloads"}
+    with pytest.raises(InputError, match="no finished box"):
+        open_box(tmp_path / "box")
+    assert not list((tmp_path / "box/downloads").glob(".*.deb"))
+    kept = {path.stem for path in (tmp_path / "box/downloads").glob("*.deb")}
+    broken.write_bytes(whole)
+    asked, real = [], mirror.download
+
+    def recorded(url: str, target: Path, *, sha256: str, size: int) -> None:
+        asked.append(sha256)
+        real(url, target, sha256=sha256, size=size)
+
+    monkeypatch.setattr(mirror, "download", recorded)
+    set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    assert hashlib.sha256(whole).hexdigest() in asked
+    assert not kept & set(asked), "what had come is not fetched again"
+
+
+def test_a_set_up_that_dies_while_it_unpacks_is_resumed(small, tmp_path, monkeypatch):
+    made, real = [], box.unpack
+
+    def dying(deb: bytes, folder: Path, **options: object) -> list[str]:
+        if folder.name.startswith(".building.compiler"):
+            raise KeyboardInterrupt
+        return real(deb, folder, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(box, "unpack", dying)
+    with pytest.raises(KeyboardInterrupt):
+        set_up(tmp_path / "box", mirror=small, say=made.append)
+    assert not list((tmp_path / "box").glob("box.json"))
+    assert not (tmp_path / "box/compiler").exists()
+    (tmp_path / "box/.building.compiler.abc").mkdir()  # what a kill -9 leaves
+    monkeypatch.setattr(box, "unpack", real)
+    made.clear()
+    set_up(tmp_path / "box", mirror=small, say=made.append)
+    assert [text for text in made if text.startswith("making")] == ["making compiler", "making headers", "making bin"]
+    assert not list((tmp_path / "box").glob(".building*"))
+
+
+def test_a_damaged_box_and_one_of_another_version_are_refused(small, tmp_path, monkeypatch):
+    set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    counter = tmp_path / "box/bin/counter.so"
+    counter.write_bytes(b"changed")
+    with pytest.raises(InputError, match=r"counter\.so is missing or damaged; delete"):
+        set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    monkeypatch.setattr(box, "_key", lambda: "of another version")
+    with pytest.raises(InputError, match="another version"):
+        open_box(tmp_path / "box")
+
+
+def test_other_hosts_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(box.platform, "machine", lambda: "aarch64")
+    with pytest.raises(UsageError, match="runs on Linux x86-64"):
+        set_up(tmp_path, say=lambda text: None)
+
+
+def test_the_box_lies_in_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "hearlite" / "arm"
+
+
+def test_of_a_wheel_only_the_library_is_taken(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as archive:
+        archive.writestr(LIBRARY, b"library")
+        archive.writestr("ai_edge_litert/libLiteRtWebGpuAccelerator.so", b"dies on ARMv8.0")
+    unpack_library(tmp_path / "a.whl", tmp_path / "out" / "libLiteRt.so")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["libLiteRt.so"]
+    (tmp_path / "b.whl").write_bytes(b"no zip")
+    with pytest.raises(InputError, match=r"b\.whl"):
+        unpack_library(tmp_path / "b.whl", tmp_path / "out" / "other")
+
+
+def test_a_wheel_of_another_content_is_refused(tmp_path, monkeypatch):
+    def pip(command: list[object], **options: object) -> object:
+        folder = Path(str(command[command.index("--dest") + 1]))
+        (folder / Wheel("any", "").file_name).write_bytes(b"not it")
+        return wheels.subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(wheels.subprocess, "run", pip)
+    with pytest.raises(InputError, match="offers another file"):
+        fetch_wheel(Wheel("any", "0" * 64), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_address_of_a_mirror_or_index_stands_in_the_code():
+    folder = Path(box.__file__).parent
+    sources = [path for path in folder.iterdir() if path.suffix in (".py", ".c")]
+    assert len(sources) > 10
+    assert [path.name for path in sources if "debian.org" in path.read_text() or "pypi.org" in path.read_text()] == []
