@@ -22,6 +22,7 @@ KOTLIN = sorted(HARNESS.rglob("*.kt"))
 MAIN = [path for path in KOTLIN if "main" in path.parts]
 CORE = [path for path in MAIN if "core" in path.parts]
 MISSING = 77  # the script's exit code
+TIMEOUT_S = 1_800  # compiling takes minutes where others compute too
 Done = subprocess.CompletedProcess[str]
 
 
@@ -29,7 +30,7 @@ def run_script(*arguments: object, **environment: str) -> Done:
     spec = importlib.util.find_spec("ai_edge_litert")
     assert spec is not None and spec.submodule_search_locations
     variables = {"HEARLITE_LITERT": spec.submodule_search_locations[0], **os.environ, **environment}
-    return subprocess.run([str(SCRIPT), *map(str, arguments)], env=variables, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run([str(SCRIPT), *map(str, arguments)], env=variables, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 
 
 @pytest.fixture(scope="session")
