@@ -85,11 +85,12 @@ def test_the_app_type_checks() -> None:
 
 def test_kotlin_holds_no_constant_of_audio_or_model() -> None:
     frontend = {value for value in vars(STUDENT_FRONTEND).values() if type(value) in (int, float) and value > 8}
-    constants = {AUDIO.sample_rate_hz, AUDIO.clip_samples, AUDIO.pcm_full_scale, *frontend}
+    audio = {AUDIO.sample_rate_hz, AUDIO.clip_samples, AUDIO.pcm_full_scale}
     found = []
     for path in MAIN:
         code = re.sub(r"//.*", "", re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL))
         numbers = re.findall(r"(?<![\w.])\d[\d_]*(?:\.\d+)?", code)
+        constants = audio | frontend if path in CORE else audio  # an app may well count to 200
         found += [f"{path.name}: {number}" for number in numbers if float(number.replace("_", "")) in constants]
     assert found == []
 
