@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,7 +36,7 @@ class Training(Protocol):
 def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: Training | None) -> Quantized:
     """The run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges. UsageError for a recipe that trains without `training`."""
     network = load_network(run.spec.student, run.weights)
-    images = np.concatenate(image_batches(pcm, spec=run.spec.student)) if recipe.activations == "int8" else np.empty(0, np.float32)
+    images = list(np.concatenate(image_batches(pcm, spec=run.spec.student))) if recipe.activations == "int8" else []
     if recipe.qat.fraction:
         network = _train(run, network, recipe, images=images, training=training)
     plain = convert_network(network)
@@ -54,8 +55,8 @@ def image_batches(pcm: NDArray[np.int16], *, spec: StudentSpec) -> list[Any]:
     return [frontend(from_int16(pcm[start : start + EMBED_BATCH])).numpy() for start in range(0, len(pcm), EMBED_BATCH)]
 
 
-def layer_ranges(network: Any, images: NDArray[np.float32], *, recipe: QuantSpec) -> dict[str, Range]:
-    """What `recipe` chooses for every layer's output of a float Keras network over images float32 `[n, frames, mels, 1]`."""
+def layer_ranges(network: Any, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec) -> dict[str, Range]:
+    """What `recipe` chooses for every layer's output of a float Keras network over images float32 `[frames, mels, 1]`."""
     plain = convert_network(network)
     graph, output = Graph(plain), network.layers[-1].name
     return {
@@ -64,7 +65,7 @@ def layer_ranges(network: Any, images: NDArray[np.float32], *, recipe: QuantSpec
     }
 
 
-def _train(run: Run, network: Any, recipe: QuantSpec, *, images: NDArray[np.float32], training: Training | None) -> Any:
+def _train(run: Run, network: Any, recipe: QuantSpec, *, images: Sequence[NDArray[np.float32]], training: Training | None) -> Any:
     """The network after quantization-aware distillation, resumed where a kill left it."""
     if training is None:
         raise UsageError(f"recipe {recipe.recipe} trains, and was given no training data", "use static_wi8_ai8, or quantize the run by command")
