@@ -19,8 +19,8 @@ from hearlite.spec import AUDIO, STUDENT_FRONTEND
 HARNESS = Path(__file__).parent.parent / "android_harness"
 SCRIPT = HARNESS / "jvm_test.sh"
 KOTLIN = sorted(HARNESS.rglob("*.kt"))
-MAIN = [path for path in KOTLIN if "main" in path.parts]
-CORE = [path for path in MAIN if "core" in path.parts]
+MAIN = [path for path in KOTLIN if "main" in path.relative_to(HARNESS).parts]
+CORE = [path for path in MAIN if "core" in path.relative_to(HARNESS).parts]
 MISSING = 77  # the script's exit code
 TIMEOUT_S = 1_800  # compiling takes minutes where others compute too
 Done = subprocess.CompletedProcess[str]
