@@ -196,7 +196,7 @@ def test_a_file_that_loses_auroc_is_not_written(
     assert run(*command) == 4
     output = capsys.readouterr()
     assert output.out == ""
-    assert re.search(r"the mean AUROC loss is 0\.4\d+ \[.*above the gate of 0\.003; the worst layer is (tap\d_sum|tap\d|embedding) ", output.err)
+    assert re.search(r"the mean AUROC loss is 0\.[2-5]\d+ \[.*above the gate of 0\.003; the worst layer is (tap\d_sum|tap\d|embedding) ", output.err)
     assert not (folder / "mine" / "model.tflite").exists()
 
     assert run(*command, "--force") == 0

@@ -31,7 +31,7 @@ GRADIENTS = 0.2  # and the same of their norms; measured 0.07, and a wrong divis
 SILENT = AugmentSpec(
     gain_db=0.0, dc_offset=0.0, tilt_db_per_octave=0.0, low_pass_p=0.0, high_pass_p=0.0, device_p=0.0, noise_p=0.0, mixstyle_p=0.0, mask_share=0.0
 )
-TRAIN = TrainSpec(steps=30, batch_size=16, checkpoint_every=10, peak_lr=1e-3, batchnorm_momentum=0.5, ridge=0.1, augment=SILENT)
+TRAIN = TrainSpec(steps=30, batch_size=16, checkpoint_every=10, peak_lr=1e-3, batchnorm_momentum=0.5, ridge=0.1, augment=SILENT, views=1)
 SCRIPT = """
 import json, sys
 from pathlib import Path
