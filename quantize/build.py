@@ -15,8 +15,8 @@ from hearlite.frontend_tf import Frontend
 from hearlite.quantize.finetune import train_quantized
 from hearlite.quantize.graph import Graph
 from hearlite.quantize.qat import layer_of
-from hearlite.quantize.ranges import choose_range, measure
-from hearlite.quantize.static import Quantized, quantize_static
+from hearlite.quantize.ranges import measure
+from hearlite.quantize.static import Quantized, choose_ranges, quantize_static
 from hearlite.quantize.weight_only import weight_only
 from hearlite.run import Run
 from hearlite.spec import QuantSpec, Range, StudentSpec
@@ -59,10 +59,7 @@ def layer_ranges(network: Any, images: Sequence[NDArray[np.float32]], *, recipe:
     """What `recipe` chooses for every layer's output of a float Keras network over images float32 `[frames, mels, 1]`."""
     plain = convert_network(network)
     graph, output = Graph(plain), network.layers[-1].name
-    return {
-        layer_of(graph, seen.index, output=output): choose_range(seen, method=recipe.ranges, percentile=recipe.percentile)
-        for seen in measure(plain, images)
-    }
+    return {layer_of(graph, index, output=output): ends for index, ends in choose_ranges(measure(plain, images), recipe).items()}
 
 
 def _train(run: Run, network: Any, recipe: QuantSpec, *, images: Sequence[NDArray[np.float32]], training: Training | None) -> Any:

@@ -14,7 +14,7 @@ from hearlite.quantize.graph import Graph
 from hearlite.quantize.headroom import fill_headroom
 from hearlite.quantize.ranges import Activation, choose_range, measure
 from hearlite.quantize.refit import find_head, refit
-from hearlite.spec import QuantSpec
+from hearlite.spec import QuantSpec, Range
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Quantized:
 def quantize_static(network: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec) -> Quantized:
     """int8 x int8, weights per channel, by `recipe`; `images` float32 `[frames, mels, 1]` of calibration clips."""
     equalized = _equalize(network, images) if recipe.equalize else network
-    ranges = _ranges(measure(equalized, images), recipe)
+    ranges = choose_ranges(measure(equalized, images), recipe)
     quantized = quantize_calibrated(equalized, ranges)
     if not recipe.refit_ridge:
         return Quantized(quantized, equalized)
     refitted = refit(equalized, quantized, images, ridge=recipe.refit_ridge)
-    ranges |= _ranges(measure(refitted, images, tensors=find_head(Graph(refitted)).outputs), recipe)
+    ranges |= choose_ranges(measure(refitted, images, tensors=find_head(Graph(refitted)).outputs), recipe)
     return Quantized(quantize_calibrated(refitted, ranges), refitted)
 
 
@@ -42,5 +42,6 @@ def _equalize(network: bytes, images: Sequence[NDArray[np.float32]]) -> bytes:
     return equalize(filled, measure(filled, images, histograms=False))
 
 
-def _ranges(seen: Sequence[Activation], recipe: QuantSpec) -> dict[int, tuple[float, float]]:
+def choose_ranges(seen: Sequence[Activation], recipe: QuantSpec) -> dict[int, Range]:
+    """What `recipe` chooses for each tensor, by its index."""
     return {activation.index: choose_range(activation, method=recipe.ranges, percentile=recipe.percentile) for activation in seen}
