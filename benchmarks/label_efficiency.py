@@ -8,10 +8,7 @@ several times; an AUROC is the mean over the draws.
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.bench import SPECTRAL, TEACHER, embed_clips, make_tasks, require_unheard
+from hearlite.benchmarks.bench import make_tasks
 from hearlite.benchmarks.bootstrap import Bools, Floats, subject_multiplicities
 from hearlite.benchmarks.comparisons import Replicated, mean_over_tasks, scored, sureness
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.logistic import fit_probe
 from hearlite.benchmarks.study import run_module
-from hearlite.benchmarks.tasks import TEST_SPLIT, Task
-from hearlite.bundle import open_bundle
-from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, load_dataset
-from hearlite.embedder import Embedder
+from hearlite.benchmarks.study_inputs import (
+    data_argument,
+    dataset_facts,
+    embed_data,
+    framing_option,
+    labels_option,
+    models_option,
+    out_option,
+    provenance,
+    seed_option,
+    teacher_option,
+    write_study,
+)
+from hearlite.benchmarks.tasks import Task
 from hearlite.errors import InputError
-from hearlite.files import write_bytes, write_json
 from hearlite.progress import progress
 from hearlite.spec import AUROC_MARGIN, to_dict
-from hearlite.teacher import SpectralTeacher, open_teacher
 
 SCHEMA = "hearlite-label-efficiency/1"
 SHARES = (1.0, 0.5, 0.25, 0.1, 0.05)  # of the training subjects
@@ -126,40 +131,25 @@ def _cell(estimate: Mapping[str, float | None]) -> str:
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--teacher", required=True, help="As for 'hearlite bench'.")
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite.")
-@click.option("--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True, help="May be repeated.")
-@click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of parts, folds and bootstrap.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json and table.md.")
-def command(data: Path, teacher: str, model: Path, label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
+@data_argument
+@teacher_option
+@models_option
+@labels_option
+@framing_option
+@seed_option
+@out_option
+def command(data: Path, teacher: str, models: tuple[Path, ...], label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
     """Fit probes to 100, 50, 25, 10 and 5 % of DATA's training subjects; writes results and a table."""
-    dataset = load_dataset(data, label_columns=label_columns, framing=framing)
-    student, manifest = open_bundle(model)
-    require_unheard(manifest, dataset)
-    embedders: dict[str, Embedder] = {TEACHER: open_teacher(teacher), manifest.name: student, SPECTRAL: SpectralTeacher()}
-    embedded = embed_clips(dataset, embedders)
-    tasks, _ = make_tasks(embedded.clips, label_columns)
-    subjects = np.asarray([clip.subject for clip in embedded.clips])
-    tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips])
-    models = {name: values.astype(np.float64) for name, values in embedded.vectors.items()}
+    found = embed_data(data, teacher=teacher, models=models, label_columns=label_columns, framing=framing, baseline=True)
+    tasks, _ = make_tasks(found.clips, label_columns)
     results = {
-        "schema": SCHEMA,
-        "command": shlex.join(["python", "-m", "hearlite.benchmarks.label_efficiency", *sys.argv[1:]]),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "dataset": {"name": dataset.name, "sha256": dataset.sha256, "labels_sha256": dataset.labels_sha256, "framing": framing},
-        "teacher": to_dict(embedders[TEACHER].info),
-        "model": {"name": manifest.name, "sha256": manifest.tflite_sha256},
+        **provenance(SCHEMA, "label_efficiency", found.models, seed=seed, samples=SAMPLES),
+        "dataset": dataset_facts(found.dataset, framing=framing),
         "tasks": [task.name for task in tasks],
         "draws": DRAWS,
-        "samples": SAMPLES,
-        "seed": seed,
-        "rows": efficiency(models, tasks, subjects, tested, seed=seed),
+        "rows": efficiency(found.vectors, tasks, found.subjects, found.tested, seed=seed),
     }
-    write_json(out / "results.json", results)
-    write_bytes(out / "table.md", table(results).encode())
-    click.echo(table(results), nl=False)
+    write_study(out, results, table(results))
 
 
 if __name__ == "__main__":
