@@ -16,10 +16,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.bench import make_tasks
 from hearlite.benchmarks.bootstrap import Bools, Floats, subject_multiplicities
-from hearlite.benchmarks.comparisons import Replicated, mean_over_tasks, scored, sureness
+from hearlite.benchmarks.comparisons import mean_over_tasks, replicated, scored
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.logistic import fit_probe
 from hearlite.benchmarks.study import run_module
@@ -83,7 +82,10 @@ def efficiency(
                 counts += [len(set(subjects[part].tolist())) for part in parts]
                 unused += scores.count(None)
                 usable = [item for item in scores if item is not None]
-                found.append(_replicated(usable, list(models), task.labels[side], owners[task.labelled[tested]], draws, name=task.name))
+                if not usable:
+                    raise InputError(f"{task.name}: no part of the training subjects can be probed", "label more training subjects")
+                by_model = {name: np.stack([item[name] for item in usable]) for name in models}
+                found.append(replicated(by_model, task.labels[side], owners[task.labelled[tested]], draws))
             means = scored(mean_over_tasks(found), reference=next(iter(models)), margin=AUROC_MARGIN)
             of_models = [{"model": item.model, "auroc": to_dict(item.auroc), "difference": to_dict(item.difference)} for item in means]
             row = {"share": share, "subjects": float(np.mean(counts)), "parts": len(counts) - unused, "parts_without_two_classes": unused}
@@ -102,17 +104,6 @@ def _scores(
         return {name: fit_probe(values[train], labels, values[side], folds=folds).scores for name, values in models.items()}
     except InputError:
         return None
-
-
-def _replicated(
-    scores: list[dict[str, Floats]], models: list[str], labels: Bools, owners: NDArray[np.intp], draws: NDArray[np.uint16], *, name: str
-) -> Replicated:
-    """AUROCs as means over the parts. Raises InputError when none could be probed."""
-    if not scores:
-        raise InputError(f"{name}: no part of the training subjects can be probed", "label more training subjects")
-    drawn = np.mean([weighted_aurocs(np.stack([part[model] for model in models]), labels, owners, draws) for part in scores], axis=0)
-    observed = {model: float(np.mean([auroc(part[model], labels) for part in scores])) for model in models}
-    return Replicated(observed, drawn, *sureness(labels, owners))
 
 
 def table(results: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from hearlite.benchmarks.bootstrap import Bools, Floats
-from hearlite.benchmarks.robustness_plot import COLOURS, STYLE
+from hearlite.benchmarks.dots_plot import COLOURS, STYLE
 from hearlite.benchmarks.study import run_module
 from hearlite.benchmarks.study_inputs import data_argument, embed_data, framing_option, models_option, teacher_option
 from hearlite.dataset import DEFAULT_LABELS

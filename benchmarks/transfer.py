@@ -17,11 +17,10 @@ import numpy as np
 
 from hearlite.benchmarks.bench import TEACHER
 from hearlite.benchmarks.bootstrap import Bools, Floats, Owners, subject_multiplicities
-from hearlite.benchmarks.comparisons import scored
+from hearlite.benchmarks.comparisons import replicated, scored
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.formats import auroc_text
 from hearlite.benchmarks.logistic import fit_probe
-from hearlite.benchmarks.paper_protocol import replicated
 from hearlite.benchmarks.schema import Score
 from hearlite.benchmarks.study import run_module
 from hearlite.benchmarks.study_inputs import (
