@@ -8,6 +8,7 @@ predicted. Every method is fitted to training subjects alone. AUROCs are of reco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,46 +60,51 @@ METHODS = {
 _PICKS = 20  # random clips of each record; their mean settles to 0.002 of AUROC
 
 
-def scores_by_method(train: Bags, labels: Bools, test: Bags, *, folds: Owners, seed: int) -> dict[str, Floats]:
-    """Scores of the test records by every method of METHODS: [records], of SINGLE [picks, records].
+def scores_by_method(train: Bags, labels: Bools, test: Bags, *, folds: Owners, seed: int) -> tuple[dict[str, Floats], float]:
+    """(scores of the test records by every method of METHODS: [records], of SINGLE [picks, records]; the penalty that attention chose).
 
     Parameters: `labels` and `folds` [training records]; a clip is in its record's fold.
     """
     by_clip = fit_probe(train.values, labels[train.owners], test.values, folds=folds[train.owners]).scores
     picks = np.random.default_rng(seed).integers(test.counts, size=(_PICKS, len(test.counts)))
     mean = fit_probe(train.mean(), labels, test.mean(), folds=folds)
-    return {
+    attention = fit_attention(train, labels, test, folds=folds, mean=mean)
+    scores = {
         SINGLE: by_clip[test.starts + picks],
         "first clip": fit_probe(train.values[train.starts], labels, test.values[test.starts], folds=folds).scores,
         "mean embedding": mean.scores,
         "max embedding": fit_probe(train.max_of(train.values), labels, test.max_of(test.values), folds=folds).scores,
-        "attention": fit_attention(train, labels, test, folds=folds, mean=mean).scores,
+        "attention": attention.scores,
         "mean score": test.sum_of(by_clip) / test.counts,
         "max score": test.max_of(by_clip),
     }
+    return scores, attention.chosen["attention penalty"]
 
 
 def pooling(models: Mapping[str, Bags], tasks: Sequence[Task], subjects: Any, tested: Bools, *, seed: int, samples: int = SAMPLES) -> dict[str, Any]:
     """Every method and model on every task and as means over them: AUROC, its difference to SINGLE of that model and to the teacher's same method.
 
-    Parameters: `models`, the teacher's first; tasks, `subjects` and `tested` by record. The same clips are drawn for all models.
+    Parameters: `models`, the teacher's first; tasks, `subjects` and `tested` by record. The same clips are drawn for all models. An
+    "attention_penalty" of null is the plain mean, which attention chose.
     """
     people, owners = np.unique(subjects[tested], return_inverse=True)
     draws = subject_multiplicities(len(people), samples=samples, seed=seed)
-    found = []
+    found, penalties = [], []
     with progress("pooling", total=len(tasks)) as advance:
         for done, task in enumerate(tasks, start=1):
             inside, outside = (np.flatnonzero(task.labelled & side) for side in (~tested, tested))
             labels = task.labels[inside]
             folds = fold_table(labels, subjects[inside], seed=seed)
-            scores = {}
+            scores, chosen = {}, {}
             for model, bags in models.items():
-                by_method = scores_by_method(bags.take(inside), labels, bags.take(outside), folds=folds, seed=seed)
+                by_method, chosen[model] = scores_by_method(bags.take(inside), labels, bags.take(outside), folds=folds, seed=seed)
                 scores.update({_key(model, method): values for method, values in by_method.items()})
+            penalties.append({model: None if math.isinf(penalty) else penalty for model, penalty in chosen.items()})
             found.append(replicated(scores, task.labels[outside], owners[task.labelled[tested]], draws))
             advance(done)
     by_task = [
-        {"name": task.name, **_counts(task, subjects, tested), "rows": _rows(item, list(models))} for task, item in zip(tasks, found, strict=True)
+        {"name": task.name, **_counts(task, subjects, tested), "attention_penalty": penalty, "rows": _rows(item, list(models))}
+        for task, item, penalty in zip(tasks, found, penalties, strict=True)
     ]
     return {"mean": _rows(mean_over_tasks(found), list(models)), "tasks": by_task}
 

@@ -24,9 +24,13 @@ def table(results: Mapping[str, Any]) -> str:
             cells += [difference_text(Estimate(**item["to_teacher"]))] if number else []
         lines.append(f"| {row['method']} | {' | '.join(cells)} |")
     facts = results["records"]
-    said = f"Mean AUROC over {len(results['tasks'])} tasks, of records: {facts['test']} in test, of {facts['test_subjects']} subjects, with "
+    chosen = [penalty for task in results["tasks"] for penalty in task["attention_penalty"].values()]
+    said = f"Mean AUROC of records over {', '.join(task['name'] for task in results['tasks'])}: {facts['test']} in test, of "
+    said += f"{facts['test_subjects']} subjects, with "
     said += f"{facts['median_clips']:g} clips in the median and {facts['most_clips']} at most. "
-    said += "95 % intervals over test subjects; differences are paired."
+    said += (
+        f"95 % intervals over test subjects; differences are paired. Attention kept the plain mean in {chosen.count(None)} of {len(chosen)} probes."
+    )
     return "\n".join([*lines, "", said, "", *(f"- {method}: {what}" for method, what in results["methods"].items())]) + "\n"
 
 

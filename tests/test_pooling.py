@@ -77,13 +77,13 @@ def test_the_gradient_of_attention_is_that_of_its_loss() -> None:
 
 def test_attention_finds_the_clip_that_matters_and_the_mean_a_sign_that_is_everywhere() -> None:
     train, labels, test, truth, folds = halves(faint=False)
-    scores = scores_by_method(train, labels, test, folds=folds, seed=0)
+    scores, penalty = scores_by_method(train, labels, test, folds=folds, seed=0)
     aurocs = {method: float(np.mean([auroc(row, truth) for row in np.atleast_2d(values)])) for method, values in scores.items()}
     assert list(aurocs) == list(METHODS)
     assert aurocs["attention"] > 0.95 > aurocs["mean embedding"] + 0.02 > aurocs[SINGLE] + 0.02
-    assert fit_attention(train, labels, test, folds=folds).chosen["attention penalty"] < np.inf
+    assert penalty < np.inf
     train, labels, test, truth, folds = halves(faint=True)
-    scores = scores_by_method(train, labels, test, folds=folds, seed=0)
+    scores, _ = scores_by_method(train, labels, test, folds=folds, seed=0)
     singles = np.mean([auroc(row, truth) for row in scores[SINGLE]])
     assert auroc(scores["mean embedding"], truth) > singles + 0.08 and auroc(scores["mean score"], truth) > singles + 0.08
     assert auroc(scores["max score"], truth) < auroc(scores["mean score"], truth)
@@ -100,8 +100,8 @@ def test_attention_that_may_not_leave_the_mean_is_the_mean() -> None:
 
 def test_test_records_change_nothing_of_each_other() -> None:
     train, labels, test, _, folds = halves(faint=False)
-    whole = scores_by_method(train, labels, test, folds=folds, seed=0)
-    some = scores_by_method(train, labels, test.take(np.arange(10)), folds=folds, seed=0)
+    whole, _ = scores_by_method(train, labels, test, folds=folds, seed=0)
+    some, _ = scores_by_method(train, labels, test.take(np.arange(10)), folds=folds, seed=0)
     for method in METHODS:
         if method != SINGLE:  # its clips are drawn anew
             np.testing.assert_allclose(some[method], whole[method][:10], atol=1e-9)
