@@ -8,9 +8,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from hearlite.benchmarks.challenge import ALL, UNKNOWN, command
+from hearlite.benchmarks.challenge import ALL, UNKNOWN, Sounds, command, score_sides, table
 from hearlite.benchmarks.challenge_probe import FIGURES, LEAKS, classify, measure, replicates
 from hearlite.benchmarks.tasks import challenge_score, import_dataset, write_manifest
+from hearlite.dataset import subject_hash
 from hearlite.errors import InputError
 
 HZ = {"normal": 200, "crackle": 600, "wheeze": 1300, "both": 2800}
@@ -71,6 +72,26 @@ def test_score_of_the_official_split_by_hand(icbhi: Path, fake_student: str, tmp
         assert student["average_difference"]["value"] == pytest.approx(student["average"]["value"] - teacher["average"]["value"])
     text = (tmp_path / "table.md").read_text()
     assert text in ran.output and f"**{LEAKS}** (1)" in text and "0.729 [" in text
+
+
+def test_a_side_whose_subjects_all_train_leaks_and_has_no_others_and_a_side_of_new_ones_does_not() -> None:
+    """SPRSound's intra and inter."""
+    rng = np.random.default_rng(0)
+
+    def sounds(first: int) -> Sounds:
+        subjects = np.repeat([f"s{number}" for number in range(first, first + 8)], 6).astype(object)
+        classes = np.tile(np.array(["Normal", "Wheeze", "Fine Crackle"], dtype=object), 16)
+        told = np.stack([classes == "Wheeze", classes == "Fine Crackle"], axis=1) * 4.0
+        return Sounds({"teacher": told + rng.normal(size=told.shape), "student": told + 2 * rng.normal(size=told.shape)}, classes, subjects)
+
+    heard = {"student": {subject_hash("s1"), subject_hash("s9")}}
+    rows = score_sides(sounds(0), {"inter": sounds(8), "intra": sounds(0)}, heard, normal="Normal", seed=0, samples=100)
+    assert [(row["side"], row["of"], row["subjects_in_training"]) for row in rows] == [("inter", ALL, 0), ("intra", ALL, 8)]
+    assert [row["warning"] for row in rows] == ["", LEAKS]
+    assert [row["subjects_distilled_on"] for row in rows] == [{"student": 1}, {"student": 1}]
+    assert all(row["models"][0]["average"]["value"] > row["models"][1]["average"]["value"] > 0.5 for row in rows)
+    text = table({"sides": rows})
+    assert text.count("LEAKS") == 1 and text.count("student was distilled on 1 of these subjects.") == 2
 
 
 def test_a_manifest_without_the_official_split_is_refused(icbhi: Path, fake_student: str, tmp_path: Path) -> None:
