@@ -158,10 +158,17 @@ def test_a_killed_training_ends_as_one_that_ran_through(trained: Trained, tmp_pa
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 
-def test_a_checkpoint_of_another_network(tmp_path: Path) -> None:
-    np.savez(tmp_path / "state.npz", step=np.int64(3))
+def test_a_checkpoint_that_is_damaged_or_of_another_training(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path, dies_at=103)
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as known:
+        arrays = dict(known)
+    np.savez(tmp_path / "state.npz", step=arrays["step"], made_by=arrays["made_by"])
     with pytest.raises(InputError, match="does not fit"):
         train(tmp_path)
+    np.savez(tmp_path / "state.npz", **{**arrays, "made_by": np.asarray("another"), "weight0001": arrays["weight0001"] + 1.0})
+    for a, b in zip(train(tmp_path).network.get_weights(), trained.network.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 
 def test_a_layer_without_a_rule_is_named() -> None:
