@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from hearlite.audio import clip_starts_s, cut, from_int16, to_int16
 from hearlite.embedder import Embedder
 from hearlite.errors import InputError
+from hearlite.export.package import wav_bytes
 from hearlite.spec import AUDIO
 from hearlite.synth import CLASSES, DEVICES, draw_subject, recording
 
@@ -40,14 +40,6 @@ def sound(label: str, number: int) -> tuple[NDArray[np.int16], float, float]:
 def wav(label: str) -> bytes:
     """A sound to try, as 16-bit WAV; of a subject that is not among the landmarks."""
     return wav_bytes(sound(label, PER_CLASS)[0])
-
-
-def wav_bytes(pcm: NDArray[np.int16]) -> bytes:
-    import soundfile
-
-    stream = io.BytesIO()
-    soundfile.write(stream, pcm, AUDIO.sample_rate_hz, subtype="PCM_16", format="WAV")
-    return stream.getvalue()
 
 
 def landmarks(embedder: Embedder) -> Landmarks:

@@ -24,7 +24,9 @@ VERSION = "2.5.3"
 _SCOPE = "@litertjs"
 _MAX_FILE_BYTES = 1 << 25  # the largest has 9.4 MB
 _NPM_TIMEOUT_S = 30
-_WASM = tuple(f"wasm/litert_wasm{variant}_internal.{kind}" for variant in ("", "_compat") for kind in ("js", "wasm"))  # with relaxed SIMD, and without
+_WASM = tuple(
+    f"wasm/litert_wasm{variant}_internal.{kind}" for variant in ("", "_compat") for kind in ("js", "wasm")
+)  # with relaxed SIMD, and without
 BY_HAND = f"or run 'npm install {_SCOPE}/core@{VERSION}' in a folder, on any machine, and pass --litert FOLDER"
 
 
@@ -104,7 +106,7 @@ def _read_tarball(tarball: bytes, package: NpmPackage) -> dict[str, bytes]:
 
 def _registry(option: str | None) -> str:
     """The user's npm registry: the option, npm's own environment variable, or what npm is set to. Raises UsageError when nothing says."""
-    found = option or os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry") or _npm_says()
+    found = option or os.environ.get("NPM_CONFIG_REGISTRY") or _npm_says()
     if not found:
         raise UsageError("no npm registry is known: npm is not installed here", f"name one: --registry URL, {BY_HAND}")
     if not re.match(r"(https?|file)://", found):

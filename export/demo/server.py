@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -21,13 +22,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from hearlite.audio import clip_starts_s
 from hearlite.bundle import Manifest, open_bundle
-from hearlite.check import TOLERANCE, check_signals
+from hearlite.check import TOLERANCE
 from hearlite.errors import UsageError
-from hearlite.export.demo.examples import Landmarks, landmarks, wav, wav_bytes
+from hearlite.export.demo.examples import Landmarks, landmarks, wav
 from hearlite.export.demo.litertjs import VERSION, read_litertjs
+from hearlite.export.package import golden_wav
 from hearlite.flatbuffer import frontend_of
-from hearlite.spec import PRECISION_NAMES
+from hearlite.spec import AUDIO, PRECISION_NAMES
 from hearlite.synth import CLASSES
 
 HOST = "127.0.0.1"
@@ -58,7 +61,11 @@ _POLICY = (
 
 
 def make_files(model: Path, *, hop_s: float, litert: Path | None, registry: str | None, say: Callable[[str], None]) -> dict[str, bytes]:
-    """Everything that is served, by path. Raises InputError for a model that isn't what its manifest says, UsageError and InputError without LiteRT.js."""
+    """Everything that is served, by path.
+
+    Raises InputError for a model that isn't what its manifest says, UsageError for a hop that would skip sound, either for a lack of LiteRT.js.
+    """
+    clip_starts_s(recording_s=AUDIO.clip_s, hop_s=hop_s)  # refuses the hops that Python refuses
     embedder, manifest = open_bundle(model)
     runtime = read_litertjs(litert, registry=registry, say=say)
     say(f"embedding synthetic sounds with {manifest.name}")
@@ -70,7 +77,7 @@ def make_files(model: Path, *, hop_s: float, litert: Path | None, registry: str 
     files["/model.tflite"] = content
     files["/frontend.tflite"] = frontend_of(content, input_name=manifest.input, output_name="image")
     files["/landmarks.f32"] = np.concatenate([known.directions, known.mean[None], known.axes]).astype("<f4").tobytes()
-    files["/golden.wav"] = wav_bytes(check_signals()[manifest.golden_signal])
+    files["/golden.wav"] = golden_wav(manifest)
     files |= {f"/sounds/{label}.wav": wav(label) for label in CLASSES}
     files["/demo.json"] = json.dumps(_facts(manifest, known, hop_s=hop_s, size=len(content)), allow_nan=False).encode()
     return files
@@ -99,32 +106,35 @@ def _facts(manifest: Manifest, known: Landmarks, *, hop_s: float, size: int) -> 
     }
 
 
-def open_server(files: Mapping[str, bytes], *, port: int) -> ThreadingHTTPServer:
-    """A server of `files` on 127.0.0.1; port 0 takes a free one. Raises UsageError when the port is taken or not allowed."""
-    import_map = re.search(rb'<script type="importmap">(.*?)</script>', files["/"], flags=re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(import_map[1] if import_map else b"").digest()).decode()
-    headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(import_map=digest)}
+class DemoServer(ThreadingHTTPServer):
+    """Serves `files` by path; set them before serve_forever."""
 
-    class Handler(_Handler):
-        served, sent = files, headers
+    daemon_threads = True
+    files: Mapping[str, bytes]
 
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        import_map = re.search(rb'<script type="importmap">(.*?)</script>', self.files["/"], flags=re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(import_map[1] if import_map else b"").digest()).decode()
+        return {**_HEADERS, "Content-Security-Policy": _POLICY.format(import_map=digest)}
+
+
+def open_server(*, port: int) -> DemoServer:
+    """A server on 127.0.0.1; port 0 takes a free one. Raises UsageError when the port is taken or not allowed."""
     try:
-        server = ThreadingHTTPServer((HOST, port), Handler)
+        return DemoServer((HOST, port), _Handler)
     except OSError as error:
         what = {errno.EADDRINUSE: "is in use", errno.EACCES: "needs more rights"}.get(error.errno or 0, f"can't be opened: {error.strerror}")
         raise UsageError(f"port {port} {what}", "choose another by --port, or 0 for any that is free") from error
-    server.daemon_threads = True
-    return server
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """GET and HEAD of the very paths in `served`; a path is a key, never a place on the disk."""
+    """GET and HEAD of the very paths in the server's `files`; a path is a key, never a place on the disk."""
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "hearlite", ""
     timeout = _IDLE_S
-    served: Mapping[str, bytes]
-    sent: Mapping[str, str]
+    server: DemoServer
 
     def do_GET(self) -> None:
         try:
@@ -133,17 +143,17 @@ class _Handler(BaseHTTPRequestHandler):
             host = None
         if host not in _HOSTS:  # a name that leads here is another site's page at work: DNS rebinding
             self._answer(HTTPStatus.FORBIDDEN, b"open this page as http://localhost\n", "text/plain; charset=utf-8")
-        elif self.path not in self.served:
+        elif self.path not in self.server.files:
             self._answer(HTTPStatus.NOT_FOUND, b"not found\n", "text/plain; charset=utf-8")
         else:
             kind = _TYPES.get(".html" if self.path == "/" else Path(self.path).suffix, "application/octet-stream")
-            self._answer(HTTPStatus.OK, self.served[self.path], kind)
+            self._answer(HTTPStatus.OK, self.server.files[self.path], kind)
 
     do_HEAD = do_GET
 
     def _answer(self, status: HTTPStatus, content: bytes, kind: str) -> None:
         self.send_response(status)
-        for name, value in {**self.sent, "Content-Type": kind, "Content-Length": str(len(content))}.items():
+        for name, value in {**self.server.headers, "Content-Type": kind, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

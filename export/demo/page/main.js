@@ -9,7 +9,8 @@ import { at, fact, say, View } from './view.js';
 const MAX_S = 3600; // an hour is 230 MB of samples in the page; hearlite embed takes longer ones
 const bytes = async (path) => (await fetch(path)).arrayBuffer();
 
-let spec, models, landmarks, view, player;
+let spec, models, landmarks, player;
+export let view = null;
 let stopListening = null;
 export let take = null; // the sound on the page, see view.js
 
