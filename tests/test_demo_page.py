@@ -15,24 +15,27 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+import soxr
 from chromium import CHROMIUM, Page, chromium
 from conftest import Bundles
 from numpy.typing import NDArray
 
-from hearlite.audio import clip_starts_s, cut, is_silent, read_recording
+from hearlite.audio import clip_starts_s, cut, from_int16, is_silent, read_recording, to_int16
 from hearlite.bundle import open_bundle
 from hearlite.download import cache_folder
 from hearlite.export.demo.examples import landmarks, sound
 from hearlite.export.demo.litertjs import PACKAGES, VERSION
 from hearlite.export.demo.server import make_files, open_server
-from hearlite.flatbuffer import frontend_of
+from hearlite.flatbuffer import frontend_of, load, save
 from hearlite.runtime import TfliteModel
 from hearlite.spec import AUDIO
 from hearlite.synth import CLASSES
 
 LITERTJS = os.environ.get("HEARLITE_LITERTJS")  # a folder whose node_modules have @litertjs/core; else what `hearlite demo` has fetched
 HOP_S = 0.75
-FLOAT_TOLERANCE = 1e-5  # of the embedding's length; WebAssembly's kernels add in another order than x86's
+# WebAssembly's float kernels add in another order than x86's: 4e-7 of the image's values, 3e-5 of a float32 embedding's length were seen. An int8
+# network takes that over a rounding edge in one window of fifty, and is then a few steps off; from the same image it gives the same bits.
+IMAGE_TOLERANCE, FLOAT_TOLERANCE = 2e-6, 1e-4
 CACHED = all((cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz").is_file() for package in PACKAGES)
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
@@ -46,13 +49,13 @@ class Demo:
     addresses: dict[str, str]  # by precision
 
     def open(self, precision: str) -> Page:
-        """The page of a file, ready, with nothing noted yet."""
-        self.page.requests.clear()
+        """The page of a file, ready."""
         self.page.complaints.clear()
-        self.page.open("about:blank")
-        self.page.open(self.addresses[precision])
+        if self.page.evaluate("location.href") != self.addresses[precision]:
+            self.page.requests.clear()
+            self.page.open(self.addresses[precision])
         self.page.wait("document.body.dataset.state !== 'loading'", timeout_s=120)
-        assert self.page.evaluate("document.getElementById('status').textContent") == "Ready.", self.page.complaints
+        assert self.page.evaluate("document.body.dataset.state") != "failed", self.page.evaluate("document.getElementById('status').textContent")
         return self.page
 
 
@@ -116,23 +119,45 @@ def recordings(tmp_path: Path) -> list[Path]:
 
 @pytest.mark.parametrize("precision", ["i8", "f32"])
 def test_embeddings_are_pythons(demo: Demo, bundle: Bundles, recordings: list[Path], precision: str) -> None:
+    content = getattr(bundle, precision).read_bytes()
     embedder, _ = open_bundle(getattr(bundle, precision))
+    frontend, network = TfliteModel(frontend_of(content, input_name="audio", output_name="image")), TfliteModel(network_of(content))
     page = demo.open(precision)
     assert "golden sound's embedding is Python's" in page.evaluate("document.getElementById('facts').textContent")
     for path in recordings:
         starts, clips = python_windows(path)
         found = feed(page, path)
         assert [window["start"] for window in found] == starts
-        expected, got = embedder.embed(clips), np.array([window["embedding"] for window in found], np.float32)
         assert [window["nearest"] is None for window in found] == [is_silent(clip) for clip in clips]
-        off = np.linalg.norm(expected - got, axis=1) / np.linalg.norm(expected, axis=1)
-        print(f"{precision} {path.name}: off by {off.max():.2g} of the length")
-        if precision == "i8":
-            np.testing.assert_array_equal(got, expected, err_msg=path.name)
-        else:
-            assert off.max() <= FLOAT_TOLERANCE, path.name
-    assert {url for url in page.requests if not url.startswith(demo.addresses[precision])} <= {"about:blank"}
+        images = np.array(page.evaluate(IMAGES), np.float32).reshape(-1, *network.inputs[0].shape)
+        for clip, image, window in zip(clips, images, found, strict=True):
+            np.testing.assert_allclose(image, frontend.run(clip[None])["image"], rtol=0, atol=IMAGE_TOLERANCE)
+            got, ((behind,),) = np.array(window["embedding"], np.float32), network.run(image).values()
+            if precision == "i8":
+                np.testing.assert_array_equal(got, behind, err_msg=path.name)
+            else:
+                whole = embedder.embed(clip[None])[0]
+                assert np.linalg.norm(got - whole) <= FLOAT_TOLERANCE * np.linalg.norm(whole), path.name
+    assert [url for url in page.requests if not url.startswith(demo.addresses[precision])] == []
     assert page.complaints == []
+
+
+IMAGES = """Promise.all([import('/main.js'), import('/sound.js')]).then(async ([main, sound]) => {
+    const images = [];
+    for (const { start } of main.take.windows) images.push(...(await main.models.image(sound.cut(main.take.samples, start, main.spec))));
+    return images;
+})"""
+
+
+def network_of(content: bytes) -> bytes:
+    """The other part of an exported file: image -> embedding."""
+    model = load(content)
+    graph = model.subgraphs[0]
+    count = next(i for i, op in enumerate(graph.operators) if bytes(graph.tensors[op.outputs[0]].name).startswith(b"network/"))
+    given = {int(i) for op in graph.operators[:count] for i in op.outputs}
+    (border,) = given & {int(i) for op in graph.operators[count:] for i in op.inputs}
+    graph.inputs, graph.operators, model.signatureDefs = [border], graph.operators[count:], None
+    return save(model)
 
 
 def test_what_is_drawn_is_what_python_computes(demo: Demo, bundle: Bundles, recordings: list[Path]) -> None:
@@ -143,10 +168,9 @@ def test_what_is_drawn_is_what_python_computes(demo: Demo, bundle: Bundles, reco
     assert chosen == int(np.argmax((clips.astype(np.float64) ** 2).sum(axis=1)))  # the loudest window
     frontend = TfliteModel(frontend_of(bundle.i8.read_bytes(), input_name="audio", output_name="image"))
     image = np.array(page.evaluate("import('/main.js').then((m) => [...m.view.image])"))
-    np.testing.assert_allclose(image, frontend.run(clips[chosen][None])["image"].ravel(), atol=1e-4)
-    embedder, _ = open_bundle(bundle.i8)
-    known = landmarks(embedder)
-    centred = embedder.embed(clips) - known.mean
+    np.testing.assert_allclose(image, frontend.run(clips[chosen][None])["image"].ravel(), rtol=0, atol=IMAGE_TOLERANCE)
+    known = landmarks(open_bundle(bundle.i8)[0])
+    centred = np.array([window["embedding"] for window in found]) - known.mean
     directions = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     cosines = (directions @ known.directions.T).reshape(len(clips), len(CLASSES), -1).max(axis=2)
     np.testing.assert_allclose([window["point"] for window in found], directions @ known.axes.T, atol=1e-5)
@@ -169,18 +193,24 @@ def test_windows_start_where_pythons_do(demo: Demo) -> None:
             assert starts == [round(start_s * AUDIO.sample_rate_hz) for start_s in expected], (length, hop_s)
 
 
-def test_other_formats_are_near_pythons(demo: Demo, bundle: Bundles, tmp_path: Path) -> None:
-    """The browser decodes and resamples them: its scale and its low-pass are not libsndfile's and soxr's."""
-    embedder, _ = open_bundle(bundle.f32)
-    page, pcm = demo.open("f32"), sound("cough", 3)[0]
-    cd = np.repeat(np.repeat(pcm[:, None], 2, axis=1), 3, axis=0)  # 48 kHz, two channels
-    for path in (record(tmp_path, "same.flac", pcm), record(tmp_path, "cd.flac", cd, 3 * AUDIO.sample_rate_hz), record(tmp_path, "a.mp3", pcm)):
-        _, clips = python_windows(path)
-        expected, got = embedder.embed(clips), np.array([window["embedding"] for window in feed(page, path)], np.float32)
+def test_other_formats_are_near_pythons(demo: Demo, tmp_path: Path) -> None:
+    """The browser decodes and resamples them: its scale of PCM and its low-pass are not libsndfile's and soxr's."""
+    page, pcm = demo.open("i8"), sound("cough", 3)[0]
+    faster = 3 * AUDIO.sample_rate_hz
+    up = to_int16(soxr.resample(from_int16(pcm), AUDIO.sample_rate_hz, faster) * np.float32(0.9))
+    files = {
+        record(tmp_path, "same.flac", pcm): 80.0,
+        record(tmp_path, "same.mp3", pcm): 80.0,
+        record(tmp_path, "48k.wav", np.stack([up, up], 1), faster): 20.0,
+    }
+    for path, least_db in files.items():
+        expected = read_recording(path)
+        feed(page, path)
+        got = np.array(page.evaluate("import('/main.js').then((m) => [...m.take.samples])"))
         assert len(got) == len(expected)
-        off = np.linalg.norm(expected - got, axis=1) / np.linalg.norm(expected, axis=1)
-        print(f"{path.name}: off by {off.max():.2g} of the length")
-        assert off.max() <= 0.3, path.name
+        found_db = 10 * np.log10((expected**2).sum() / ((got - expected) ** 2).sum())  # 93, 127 and 25 in Chromium 156
+        assert found_db > least_db, path.name
+        assert "decoded by the browser" in page.evaluate("document.getElementById('status').textContent")
     assert page.complaints == []
 
 

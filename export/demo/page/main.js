@@ -9,9 +9,9 @@ import { at, fact, say, View } from './view.js';
 const MAX_S = 3600; // an hour is 230 MB of samples in the page; hearlite embed takes longer ones
 const bytes = async (path) => (await fetch(path)).arrayBuffer();
 
-let spec, models, landmarks, player;
-export let view = null;
+let landmarks, player;
 let stopListening = null;
+export let spec, models, view; // of the file
 export let take = null; // the sound on the page, see view.js
 
 async function begin() {
@@ -28,7 +28,7 @@ async function begin() {
 
 /** The golden sound must give the embedding that Python got when it wrote the file; it also warms the runtime up. */
 async function selfTest() {
-  const found = await models.embed(cut(await decode(await bytes('golden.wav'), spec), 0, spec));
+  const found = await models.embed(cut((await decode(await bytes('golden.wav'), spec)).samples, 0, spec));
   const off = distance(spec.golden_embedding, found);
   const same = spec.golden_embedding.every((value, i) => Math.fround(value) === found[i]);
   if (!(off <= spec.golden_tolerance)) throw new Error(`this browser's embedding of the golden sound is off by ${off} of its length, allowed is ${spec.golden_tolerance}`);
@@ -39,10 +39,10 @@ async function open(name, read) {
   await stopRecording();
   say(`Reading ${name} …`);
   try {
-    const samples = await decode(await read(), spec);
+    const { samples, exact } = await decode(await read(), spec);
     if (samples.length < 2) throw new Error('it holds no sound');
     if (samples.length > MAX_S * spec.sample_rate_hz) throw new Error(`it is longer than ${MAX_S / 60} minutes, cut it or use hearlite embed`);
-    start({ name, samples, whole: true });
+    start({ name: exact ? name : `${name}, decoded by the browser`, samples, whole: true });
     hearOn(take);
   } catch (error) {
     say(`${name} can't be read: ${error.message}. A WAV of 16 bits is the safest.`, true);
@@ -97,6 +97,7 @@ async function record() {
   if (stopListening) return stopRecording();
   start({ name: 'Microphone', samples: new Float32Array(0), whole: false });
   const mine = take;
+  at('record').disabled = true; // while the browser asks
   try {
     stopListening = await listen(spec.sample_rate_hz, (samples) => {
       if (mine.whole) return;
@@ -109,6 +110,7 @@ async function record() {
   } catch (error) {
     say(error.message, true);
   }
+  at('record').disabled = false;
 }
 
 async function stopRecording() {
@@ -156,7 +158,9 @@ addEventListener('drop', (event) => {
   document.body.classList.remove('dropping');
   openFile(event.dataTransfer.files[0]);
 });
-begin().catch((error) => {
-  say(`The page can't run: ${error.message}`, true);
+const fail = (error) => {
+  say(`The page can't go on: ${error.message ?? error}`, true);
   document.body.dataset.state = 'failed';
-});
+};
+addEventListener('unhandledrejection', ({ reason }) => fail(reason));
+begin().catch(fail);

@@ -1,12 +1,13 @@
 // From a file to samples, and from samples to clips, as hearlite/audio.py does it. Constants come from the manifest (`spec`).
 
-/** Mono Float32Array at spec.sample_rate_hz from a file's bytes. */
+/** {samples: mono Float32Array at spec.sample_rate_hz, exact: whether they are to the bit what Python reads} from a file's bytes. */
 export async function decode(bytes, spec) {
   const exact = readPcm16(bytes, spec);
-  if (exact) return exact;
-  // The browser decodes and, to the context's rate, resamples. It scales PCM in its own way (Chromium: positive values by 1 / 32767).
-  const decoded = await new OfflineAudioContext(1, 1, spec.sample_rate_hz).decodeAudioData(bytes.slice(0));
-  return average(Array.from({ length: decoded.numberOfChannels }, (_, channel) => decoded.getChannelData(channel)));
+  if (exact) return { samples: exact, exact: true };
+  // The browser decodes and resamples to the context's rate. It scales PCM in its own way (Chromium: positive values by 1 / 32767).
+  const decoded = await new OfflineAudioContext(1, 1, spec.sample_rate_hz).decodeAudioData(bytes);
+  const channels = Array.from({ length: decoded.numberOfChannels }, (_, channel) => decoded.getChannelData(channel));
+  return { samples: average(channels), exact: false };
 }
 
 /** A 16-bit PCM WAV that has the right rate: int16 / full scale, to the bit what Python reads. null for everything else. */

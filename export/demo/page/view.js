@@ -24,7 +24,7 @@ export class View {
 
   /** A button for each synthetic sound; its mark is the key to the map's colours. */
   offer(pick) {
-    at('sounds').append(...this.spec.classes.map((label) => make('button', { onclick: () => pick(label) }, this.key(label), title(label))));
+    at('sounds').append(...this.spec.classes.map((label) => make('button', { disabled: true, onclick: () => pick(label) }, this.key(label), title(label))));
   }
 
   key(label) {
