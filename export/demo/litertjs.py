@@ -61,7 +61,7 @@ def read_litertjs(folder: Path | None, *, registry: str | None, say: Callable[[s
 
     Raises UsageError when no registry is known, InputError for another version, a damaged package, or a registry that can't be reached.
     """
-    files = {}
+    files: dict[str, bytes] = {}
     for package in PACKAGES:
         read = _read_installed(package, folder) if folder else _read_tarball(_fetched(package, registry=registry, say=say), package)
         files |= {f"{package.name}/{path}": content for path, content in read.items()}
