@@ -16,13 +16,14 @@ from typing import Any
 
 import click
 
-from hearlite.benchmarks.arm.box import Box, default_folder, set_up
+from hearlite.benchmarks.arm.box import Box, set_up
 from hearlite.benchmarks.arm.cores import CORES, Core
 from hearlite.benchmarks.arm.cycles import LABEL
 from hearlite.benchmarks.arm.measure import SCHEMA, Measured, measure, read_model
 from hearlite.benchmarks.arm.table import table
 from hearlite.benchmarks.latency import device
 from hearlite.benchmarks.study import run_module
+from hearlite.download import cache_folder
 from hearlite.errors import GateError, UsageError
 from hearlite.files import write_bytes, write_json
 from hearlite.spec import to_dict
@@ -55,7 +56,7 @@ def command(files: tuple[Path, ...], out: Path | None, core_names: tuple[str, ..
         raise UsageError("--out is missing", "name a folder for results.json and table.md")
     models = [read_model(path) for path in files]
     cores = [CORES[name] for name in dict.fromkeys(core_names or CORES)]
-    box = set_up((box_folder or default_folder()).absolute(), mirror=mirror, say=_say)
+    box = set_up((box_folder or cache_folder("arm")).absolute(), mirror=mirror, say=_say)
     if out is None:
         return _say(f"the box in {box.folder} is ready")
     measured = [measure(box, model, cores=cores, say=_say) for model in models]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import platform
 import shutil
 import tempfile
@@ -39,11 +38,6 @@ class Box:
     folder: Path
     versions: Mapping[str, str]  # litert, qemu, llvm, glibc
     signature: str  # of Debian's release: "good", or why it was not checked
-
-
-def default_folder() -> Path:
-    """Below the user's cache folder (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hearlite" / "arm"
 
 
 def open_box(folder: Path) -> Box:
