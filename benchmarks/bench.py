@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
+from hearlite.benchmarks.cost_schema import Latency
 from hearlite.benchmarks.formats import auroc_text, difference_text
 from hearlite.benchmarks.latency import Candidate, device, file_candidate, measure_candidates
 from hearlite.benchmarks.probe import run_probes
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, write_results
-from hearlite.benchmarks.schema import DatasetInfo, Latency, Leaking, ModelInfo, Results
+from hearlite.benchmarks.schema import DatasetInfo, Leaking, ModelInfo, Results
 from hearlite.benchmarks.subgroups import subgroup_values
 from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
 from hearlite.bundle import Manifest, open_bundle

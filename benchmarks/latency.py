@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.schema import Latency
+from hearlite.benchmarks.cost_schema import Latency
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import AUDIO
 

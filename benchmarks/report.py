@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearlite.benchmarks.classifiers import CLASSIFIERS
+from hearlite.benchmarks.cost_schema import Latency
 from hearlite.benchmarks.formats import auroc_text, bytes_text, count_text, difference_text, loss_text, ms_text, p_text, percent_text, times_text
 from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
 from hearlite.benchmarks.permuted import PERMUTED
 from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, reliability_svg, roc_svg, size_svg, snr_svg
 from hearlite.benchmarks.results import read_results
-from hearlite.benchmarks.schema import OLD_SCHEMA, Estimate, Latency, ModelInfo, Paired, Results, Score, TaskResult
+from hearlite.benchmarks.schema import OLD_SCHEMA, Estimate, ModelInfo, Paired, Results, Score, TaskResult
 from hearlite.files import write_bytes
 from hearlite.spec import PRECISION_NAMES
 from hearlite.verdict import LayerLoss

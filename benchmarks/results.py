@@ -13,6 +13,7 @@ from typing import Any
 
 from hearlite import spec
 from hearlite.benchmarks.classifiers import CLASSIFIERS
+from hearlite.benchmarks.cost_schema import Latency
 from hearlite.benchmarks.schema import (
     KINDS,
     OLD_SCHEMA,
@@ -20,7 +21,6 @@ from hearlite.benchmarks.schema import (
     SCHEMA,
     VERDICTS,
     DatasetInfo,
-    Latency,
     ModelInfo,
     Paired,
     ProbeResults,
