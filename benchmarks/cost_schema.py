@@ -134,8 +134,10 @@ class OldRuntime:
     loads: bool
     largest_difference: float | None  # of outputs
     largest_steps: float | None  # the same in steps of an int8 output's scale; null for other outputs
-    passed: bool
-    detail: str
+    within_a_step: float | None  # share of outputs that differ by one step at most
+    cosine: float | None  # least of all sounds
+    passed: bool  # loads, and no output differs by more than one step, or for float outputs more than rounding explains
+    detail: str  # why it doesn't load
 
 
 @dataclass(frozen=True)
