@@ -43,6 +43,8 @@ class Plan:
     runs: int = RUNS
     seed: int = 0
     old_python: Path | None = None  # a Python with tflite-runtime
+    arm: bool = False  # also count on emulated ARM cores
+    arm_results: Path | None = None  # a results.json of such a count, to stand beside
 
 
 @dataclass(frozen=True)
