@@ -56,8 +56,9 @@ def test_times_ratios_and_conditions_are_recorded(fake):
 def test_models_take_turns_in_changing_order_on_one_seeded_clip(fake):
     measure(FILES, runs=12, threads=2, warmup=3, seed=4)
     called = fake.calls[2 + 2 * 3 :]  # a cold run each, then the warm-up
-    assert called[::2] == called[1::2]  # an untimed call right before each timed one
-    rounds = [tuple(called[k : k + 4 : 2]) for k in range(0, len(called), 4)]
+    turn = 1 + latency.WARM_CALLS  # untimed calls right before each timed one
+    assert all(len(set(called[k : k + turn])) == 1 for k in range(0, len(called), turn))
+    rounds = [tuple(called[k : k + 2 * turn : turn]) for k in range(0, len(called), 2 * turn)]
     assert len(rounds) == 12
     assert set(rounds) == {("slow", "fast"), ("fast", "slow")}
     assert all(np.array_equal(clip, fake.clips[0]) for clip in fake.clips)
@@ -69,7 +70,8 @@ def test_models_take_turns_in_changing_order_on_one_seeded_clip(fake):
 
 def test_ratio_is_the_median_of_rounds_not_the_ratio_of_medians(monkeypatch):
     """A clock that gives A 1, 2, 9 ms and B 2, 1, 9: the medians are equal, and so is the median ratio; means would differ by round."""
-    durations = {"a": [1.0, 0.5, 1.0, 0.5, 2.0, 0.5, 9.0], "b": [1.0, 0.5, 2.0, 0.5, 1.0, 0.5, 3.0]}  # cold, then untimed and timed in turn
+    untimed = [0.5] * latency.WARM_CALLS
+    durations = {"a": [1.0, *untimed, 1.0, *untimed, 2.0, *untimed, 9.0], "b": [1.0, *untimed, 2.0, *untimed, 1.0, *untimed, 3.0]}  # first: cold
     now = [0]
     monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: now[0])
 
