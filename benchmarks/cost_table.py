@@ -18,8 +18,8 @@ def cost_table(name: str, cost: Cost) -> str:
         f"| {' | '.join(_TITLES)} |",
         f"|{len(_TITLES) * '---|'}",
         *(_row(cost, model, rows[model.name], most=most) for model in cost.models if model.name in rows),
-        f"\n“Faster” is a call, to {first.ratio_to}. A shape is a public architecture with random weights: its cost is real. Memory: the most that opening "
-        "and running it adds to a process that has the runtime. Limited by: what explains most of the time, the report says how.\n",
+        f"\n“Faster” is a call, to {first.ratio_to}. A shape is a public architecture with random weights: its cost is real. Memory: the most that "
+        "opening and running it adds to a process that has the runtime. Limited by: what explains most of the time, the report says how.\n",
     ]
     if cost.goals:
         lines += ["| goal | wanted | measured | met |", f"|{4 * '---|'}"]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,9 +41,9 @@ def small(tmp_path_factory):
 
 
 def made(name="hearlite_small_2s_i8.tflite", *, kind="i8", audio_s=2.0, **changes):
-    known = Footprint(
-        name, kind, f"{name}", "ab" * 32, 1_900_000, 1_500_000, 50_000_000, 40_000_000, 5_000_000, audio_s, (1, 32_000), 1, 8_000_000, 1
-    )
+    macs = {"macs": 50_000_000, "int8_macs": 40_000_000, "frontend_macs": 5_000_000}
+    bytes_of = {"bytes": 1_900_000, "weight_bytes": 1, "moved_bytes": 8_000_000, "activation_peak_bytes": 1}
+    known = Footprint(name, kind, name, "ab" * 32, parameters=1_500_000, audio_s=audio_s, input_shape=(1, 32_000), **macs, **bytes_of)
     return dataclasses.replace(known, **changes)
 
 
@@ -167,8 +168,6 @@ def test_the_older_runtime_is_compared_in_steps_of_the_output(small, tmp_path):
     pytest.importorskip("tflite_runtime", reason="the extra `compat` is not installed")
     assert output_step(small["int8"].read_bytes()) == pytest.approx(0.1) and output_step(small["float32"].read_bytes()) == 0.0
     images = np.random.default_rng(0).uniform(-1, 1, (3, 1, 16, 32, CHANNELS)).astype(np.float32)
-    from pathlib import Path
-
     found = compare_old("i", small["int8"], python=Path(sys.executable), inputs=images)
     assert found.loads and found.passed and found.largest_steps <= 1.001 and found.within_a_step == 1.0
     broken = load(small["float32"].read_bytes())
