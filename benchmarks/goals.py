@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hearlite.benchmarks.cost_schema import Cost, Goal, Limit, Part, Profile
+from hearlite.benchmarks.cost_schema import Cost, Goal, Part, Profile, Speedup
 from hearlite.benchmarks.peers import HEAR
 from hearlite.benchmarks.prefixes import FRONTEND
 
@@ -49,7 +48,7 @@ def _faster(cost: Cost, wanted: Faster) -> list[Goal]:
             got = f"{ratio:.1f}x [{pair.p5 * ratio / pair.ratio:.1f}, {pair.p95 * ratio / pair.ratio:.1f}] over {pair.rounds} rounds"
             met = ratio >= wanted.times
             what = f"faster {unit} than {pair.to}"
-            goals.append(Goal(pair.model, what, f"at least {wanted.times:g}x", got, met, "" if met else _why(cost.limits, pair.model)))
+            goals.append(Goal(pair.model, what, f"at least {wanted.times:g}x", got, met, "" if met else _why(cost, pair, per_audio=wanted.per_audio)))
     return goals
 
 
@@ -74,8 +73,22 @@ def _is(name: str, wanted: str) -> bool:
     return name == wanted or name.lower().startswith(wanted)
 
 
-def _why(limits: Sequence[Limit], model: str) -> str:
-    return next((limit.text for limit in limits if limit.model == model), "no limit was measured")
+def _why(cost: Cost, pair: Speedup, *, per_audio: bool) -> str:
+    """How much less the student computes, how far both are from the peak, and what its frontend alone would allow."""
+    limits = {limit.model: limit for limit in cost.limits}
+    if pair.model not in limits or pair.to not in limits:
+        return "no limit was measured"
+    models = {model.name: model for model in cost.models}
+    own, other = limits[pair.model], limits[pair.to]
+    heard = models[pair.model].audio_s / models[pair.to].audio_s if per_audio else 1.0
+    fewer = heard * models[pair.to].macs / models[pair.model].macs
+    said = (
+        f"It computes {fewer:.1f}x fewer multiply-accumulates, at {100 * own.fraction_of_peak:.0f} % of this processor's peak where {pair.to} "
+        f"reaches {100 * other.fraction_of_peak:.0f} %. "
+    )
+    if own.frontend_share:
+        said += f"Without any network, its frontend alone would be {heard * other.median_ms / (own.frontend_share * own.median_ms):.1f}x faster. "
+    return said + own.text
 
 
 def _slowest(profile: Profile, frontend: Part) -> str:

@@ -21,6 +21,7 @@ from hearlite.benchmarks.prefixes import FRONTEND, stage_parts, stage_prefixes
 from hearlite.benchmarks.processes import OLD, compare_old, output_step, run_alone
 from hearlite.benchmarks.profiler import BETWEEN, as_parts, operator_parts
 from hearlite.benchmarks.report import write_report
+from hearlite.cli import main
 from hearlite.errors import InputError, UsageError
 from hearlite.flatbuffer import load, summarize
 from hearlite.runtime import TfliteModel
@@ -206,6 +207,19 @@ def test_goals_are_held_against_what_was_measured():
     assert goals(measured(speedups=(), profiles=())) == ()
 
 
+def test_a_missed_goal_says_what_keeps_it(tmp_path):
+    known = measured()
+    profiles = {profile.model: profile for profile in known.profiles}
+    limits = tuple(
+        limit(model, row, ceiling=CEILING, profile=profiles.get(model.name), bandwidth_bytes_per_s=1e12)
+        for model, row in zip(known.models, known.latency, strict=True)
+    )
+    (missed,) = (goal for goal in goals(measured(limits=limits)) if not goal.met)
+    # The same 50 M multiply-accumulates for 2 s as YAMNet here takes for 0.975; 0.6 ms of arithmetic in 1.0 and 0.8 ms; 0.3 ms of frontend.
+    assert "2.1x fewer" in missed.why and "at 60 % of this processor's peak where yamnet_embedding reaches 75 %" in missed.why
+    assert f"alone would be {2 / 0.975 * 0.8 / 0.3:.1f}x faster" in missed.why
+
+
 def test_results_of_cost_are_read_as_written_and_shown(tmp_path):
     path, html = tmp_path / "results.json", tmp_path / "report.html"
     hostile = made("<b>x</b>_i8", kind="peer")
@@ -257,3 +271,58 @@ def test_everything_of_a_bundle_is_measured(bundle, tmp_path, monkeypatch):
     assert cost.speedups == ()  # no peer
     write_cost(cost, tmp_path / "results.json", command="hearlite bench --latency")
     assert read_cost(tmp_path / "results.json").cost == cost
+
+
+def test_rows_of_arm_stand_beside_and_other_files_are_refused(tmp_path):
+    from hearlite.benchmarks.arm.rows import read_rows
+
+    rows = read_rows(Path(__file__).parent.parent / "benchmarks" / "results" / "arm-yamnet" / "results.json")
+    assert {row.core.partition(",")[0] for row in rows} == {"Cortex-A53", "Cortex-A55", "Cortex-A76"}
+    assert all(row.instructions > 0 and row.ms[0] <= row.ms[1] and row.label and row.parity for row in rows)
+    path, html = tmp_path / "results.json", tmp_path / "report.html"
+    write_cost(measured(arm=rows), path, command="hearlite bench --latency")
+    assert read_cost(path).cost.arm == rows
+    write_report(path, html)
+    assert "Cortex-A53" in html.read_text()
+    for content in ("{}", '{"schema": "hearlite-arm/1"}', '{"schema": "hearlite-arm/1", "cores": 1, "files": 2, "versions": 3}'):
+        path.write_text(content)
+        with pytest.raises(InputError, match=r"results.json"):
+            read_rows(path)
+
+
+def test_quality_and_cost_stand_in_one_report(tmp_path):
+    from hearlite.benchmarks.readme import render
+    from hearlite.benchmarks.results import read_results, write_results
+
+    results = read_results(Path(__file__).parent.parent / "benchmarks" / "results" / "sprsound-yamnet" / "results.json")
+    path = tmp_path / "both" / "results.json"
+    write_results(dataclasses.replace(results, cost=measured()), path)
+    assert read_results(path).cost == measured()
+    write_report(path, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "Cost beside peers" in page and "AUROC per task" in page and "bottom line: not measured" in page
+    write_cost(measured(), tmp_path / "alone" / "results.json", command="hearlite bench --latency")
+    table = render(tmp_path)
+    assert table.count("Cost of a call: Some CPU, litert 2, 1 thread, 50 interleaved runs, 2026-01-01") == 2
+
+
+def run(*arguments):
+    """The exit code of a command."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+def test_cost_needs_no_recordings_and_its_options_need_cost(bundle, tmp_path, monkeypatch, capsys):
+    assert run("bench", "--model", bundle.i8, "--out", tmp_path) == 2
+    assert "--latency" in capsys.readouterr().err
+    assert run("bench", tmp_path, "--model", bundle.i8, "--shape", "frill-shape", "--out", tmp_path) == 2
+    assert "--shape is about cost" in capsys.readouterr().err
+    monkeypatch.setattr(cost_module, "measure_ceiling", lambda: CEILING)
+    options = ("--latency", "--runs", 50, "--model", bundle.i8, "--peer", bundle.f32, "--out", tmp_path / "out", "--json")
+    assert run("bench", *options) == 0
+    assert json.loads(capsys.readouterr().out)["results"] == str(tmp_path / "out" / "results.json")
+    found = read_cost(tmp_path / "out" / "results.json").cost
+    assert [pair.to for pair in found.speedups] == [bundle.f32.stem] and (tmp_path / "out" / "report.html").is_file()

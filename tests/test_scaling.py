@@ -30,8 +30,8 @@ def test_a_stage_that_fails_says_why(tmp_path):
 
 
 def test_embedding_is_measured_in_a_process_of_its_own(bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr(scaling, "_SUBJECTS", 2)
+    monkeypatch.setattr(scaling, "_SUBJECTS", 3)
     monkeypatch.setattr(scaling, "_RECORDINGS", 1)
     (point,) = measure(bundle.i8, factors=[1], stages=["embed"], folder=tmp_path, say=lambda text: None)
     assert (point.stage, point.factor) == ("embed", 1)
-    assert point.clips >= 2 and point.seconds > 0 and point.peak_bytes > 10_000_000
+    assert point.clips >= 3 and point.seconds > 0 and point.peak_bytes > 10_000_000
