@@ -154,7 +154,7 @@ def _answer(results: Results, student: Row) -> Answer | None:
     if INFERIOR in (mean.verdict, *by_task):
         return Answer("No" if mean.verdict == INFERIOR else "Not on every task", INFERIOR, mean, counts)
     if mean.verdict == INCONCLUSIVE:
-        return Answer("Not shown", INCONCLUSIVE, mean, counts)
+        return Answer("Not proven", INCONCLUSIVE, mean, counts)
     return Answer("Yes" if set(by_task) == {NON_INFERIOR} else "Yes, on average", NON_INFERIOR, mean, counts)
 
 

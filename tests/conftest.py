@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,19 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.writeheader()
         writer.writerows({**row, "narrow": "yes" if row["device"] in ("telephone", "stethoscope") else "no"} for row in rows)
     return manifest.parent / "narrow.csv"
+
+
+@pytest.fixture
+def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What studies take for an exported file of that name: a fake network that was distilled on nobody."""
+    from hearlite.benchmarks import study_inputs
+
+    def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
+        heard = SimpleNamespace(heard=(), name="others")
+        return FakeTeacher(8, seed=1), SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=heard)
+
+    monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
+    return "student.tflite"
 
 
 @pytest.fixture(scope="session")
