@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
+from hearlite.benchmarks.cost_schema import Cost, Latency
 from hearlite.benchmarks.formats import auroc_text, difference_text
 from hearlite.benchmarks.latency import Candidate, device, file_candidate, measure_candidates
 from hearlite.benchmarks.probe import run_probes
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, write_results
-from hearlite.benchmarks.schema import DatasetInfo, Latency, Leaking, ModelInfo, Results
+from hearlite.benchmarks.schema import DatasetInfo, Leaking, ModelInfo, Results
 from hearlite.benchmarks.subgroups import subgroup_values
 from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
 from hearlite.bundle import Manifest, open_bundle
@@ -65,12 +66,14 @@ def bench(
     margin: float = AUROC_MARGIN,
     probe: str = "logistic",
     protocol: str = "subjects",
+    cost: Cost | None = None,
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
 
     `subgroup_columns` are metadata columns that the dataset was loaded with, such as sex or device; AUROC is looked at group by group.
     `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its float32 one, and still be non-inferior.
     `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what leaking would add, "paper".
+    `cost` was measured by cost.py, and goes into results.json and report as it is.
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
     bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
@@ -117,6 +120,7 @@ def bench(
         left_out=left_out,
         skipped=len(dataset.skipped) + embedded.skipped,
         notes=notes,
+        cost=cost,
     )
     write_results(results, out / "results.json")
     write_report(out / "results.json", out / "report.html")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from hearlite.benchmarks.bench import SPECTRAL
+from hearlite.benchmarks.cost_results import read_cost
+from hearlite.benchmarks.cost_table import cost_table
 from hearlite.benchmarks.results import read_results
-from hearlite.benchmarks.schema import OLD_SCHEMA, SCHEMA, Estimate, Results
+from hearlite.benchmarks.schema import COST_SCHEMA, OLD_SCHEMA, SCHEMA, Estimate, Results
 from hearlite.errors import InputError
 from hearlite.files import read_json, write_bytes
 
@@ -29,14 +31,16 @@ def update(readme: Path, results: Path) -> bool:
 
 
 def render(folder: Path) -> str:
-    """One table for each benchmark among `folder`/*/results.json; studies have results.json of other schemas.
+    """One table for each benchmark among `folder`/*/results.json, those of cost last; studies have results.json of other schemas.
 
     What users get comes first, students that have heard nothing of a dataset after it, stand-ins that are no networks last.
     """
-    paths = [path for path in sorted(folder.glob("*/results.json")) if read_json(path)["schema"] in (SCHEMA, OLD_SCHEMA)]
-    found = [(path.parent.name, read_results(path)) for path in paths]
+    schemas = {path: read_json(path)["schema"] for path in sorted(folder.glob("*/results.json"))}
+    found = [(path.parent.name, read_results(path)) for path, schema in schemas.items() if schema in (SCHEMA, OLD_SCHEMA)]
+    costs = [(path.parent.name, read_cost(path).cost) for path, schema in schemas.items() if schema == COST_SCHEMA]
     found.sort(key=lambda item: (item[1].teacher.kind == SPECTRAL, any("has heard nothing" in note for note in item[1].notes), item[0] != FIRST))
-    return "\n".join(_table(*item) for item in found)
+    costs += [(name, results.cost) for name, results in found if results.cost]
+    return "\n".join([*(_table(*item) for item in found), *(cost_table(*item) for item in costs)])
 
 
 def _table(name: str, results: Results) -> str:
