@@ -7,6 +7,7 @@ from pathlib import Path
 from hearlite.benchmarks.bench import SPECTRAL
 from hearlite.benchmarks.cost_results import read_cost
 from hearlite.benchmarks.cost_table import cost_table
+from hearlite.benchmarks.recipe_table import compares_recipes, recipe_table
 from hearlite.benchmarks.results import read_results
 from hearlite.benchmarks.schema import COST_SCHEMA, OLD_SCHEMA, SCHEMA, Estimate, Results
 from hearlite.errors import InputError
@@ -31,7 +32,7 @@ def update(readme: Path, results: Path) -> bool:
 
 
 def render(folder: Path) -> str:
-    """One table for each benchmark among `folder`/*/results.json, those of cost last; studies have results.json of other schemas.
+    """One table for each benchmark among `folder`/*/results.json, those of recipes and of cost last; studies have results.json of other schemas.
 
     What users get comes first, students that have heard nothing of a dataset after it, stand-ins that are no networks last.
     """
@@ -40,7 +41,9 @@ def render(folder: Path) -> str:
     costs = [(path.parent.name, read_cost(path).cost) for path, schema in schemas.items() if schema == COST_SCHEMA]
     found.sort(key=lambda item: (item[1].teacher.kind == SPECTRAL, any("has heard nothing" in note for note in item[1].notes), item[0] != FIRST))
     costs += [(name, results.cost) for name, results in found if results.cost]
-    return "\n".join([*(_table(*item) for item in found), *(cost_table(*item) for item in costs)])
+    recipes = [item for item in found if compares_recipes(item[1])]
+    plain = [item for item in found if not compares_recipes(item[1])]
+    return "\n".join([*(_table(*item) for item in plain), *(recipe_table(*item) for item in recipes), *(cost_table(*item) for item in costs)])
 
 
 def _table(name: str, results: Results) -> str:
