@@ -1,4 +1,4 @@
-"""README tables of results and benchmarks/results/tables.md, from the committed results.json: `python -m hearlite.benchmarks.readme` in a checkout."""
+"""README tables and benchmarks/results/tables.md from the committed results.json: `python -m hearlite.benchmarks.readme` in a checkout."""
 
 from __future__ import annotations
 
