@@ -21,7 +21,7 @@ from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, write_results
 from hearlite.benchmarks.schema import DatasetInfo, Latency, Leaking, ModelInfo, Results
 from hearlite.benchmarks.subgroups import subgroup_values
-from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
+from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks
 from hearlite.bundle import Manifest, open_bundle
 from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
 from hearlite.embed import BATCH, batched
@@ -122,14 +122,20 @@ def bench(
 
 
 def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
-    """Refuse test subjects that the student was distilled on. Subjects are compared by the hashes in the manifest, so by their names."""
-    heard = set(manifest.dataset.heard)
-    leaking = sorted({clip.subject for clip in dataset.clips if clip.split == "test" and subject_hash(clip.subject) in heard})
-    if leaking:
-        raise InputError(
-            f"{manifest.name} was distilled on {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
-            "use the split that it was distilled with: the same manifest, or a split column",
-        )
+    """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the hashes in the manifest."""
+    for what, heard in (("distilled on", manifest.dataset.heard), ("given a head by", manifest.head.heard if manifest.head else ())):
+        leaking = sorted(tested_of(heard, dataset))
+        if leaking:
+            raise InputError(
+                f"{manifest.name} was {what} {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
+                "use the split that it was made with: the same manifest, or a split column",
+            )
+
+
+def tested_of(heard: Sequence[str], dataset: Dataset) -> set[str]:
+    """The test subjects whose hashes are among `heard`."""
+    hashes = frozenset(heard)
+    return {clip.subject for clip in dataset.clips if clip.split == TEST_SPLIT and subject_hash(clip.subject) in hashes}
 
 
 def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
