@@ -19,8 +19,12 @@ from hearlite.errors import InputError
 RUNNER = ON_DEVICE.stem
 _LOADER = re.compile(r"ld-linux[^/]*\.so\.\d+")  # of a glibc that travels with the program
 _BOX_LIBRARIES = ("ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libLiteRt.so")
-_MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64"}  # e_machine of the ELF specification
-_NATIVE = {"i386": ("i386", "i686", "x86_64"), "arm": ("armv7l", "armv8l", "aarch64"), "x86_64": ("x86_64",), "aarch64": ("aarch64",)}  # uname -m
+_NATIVE = {  # by e_machine of the ELF specification: what `uname -m` says where it runs
+    3: ("i386", "i686", "x86_64"),
+    40: ("armv7l", "armv8l", "aarch64"),
+    62: ("x86_64",),
+    183: ("aarch64",),
+}
 _COUNT = re.compile(r"\bcount=(\d+) first=.*?\bmin=(\S+) max=(\S+) avg=(\S+)(?:.*?\bp5=(\S+) median=(\S+) p95=(\S+))?")
 
 
@@ -37,9 +41,14 @@ class Runner:
 
     def is_native(self, machine: str) -> bool:
         """Whether a kernel that calls itself `machine` (uname -m) runs it as it is. A script has no processor of its own."""
-        head = self.files[RUNNER].open("rb").read(20)
-        own = _MACHINES.get(int.from_bytes(head[18:20], "little")) if head[:4] == b"\x7fELF" else None
-        return own is None or machine in _NATIVE[own]
+        with self.files[RUNNER].open("rb") as stream:
+            head = stream.read(20)
+        if head[:4] != b"\x7fELF":
+            return True
+        number = int.from_bytes(head[18:20], "little")
+        if number not in _NATIVE:
+            raise InputError(f"{self.files[RUNNER]} is a program for processor {number}", "build it for the device's")
+        return machine in _NATIVE[number]
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,10 @@ class DeviceParity:
     """The golden sound's embedding, and scores where a head is fused, against what the exporter's machine computed."""
 
     passed: bool
-    exact: bool  # every bit
+    exact: bool  # every bit of the embedding
     relative_difference: float | None  # of the golden embedding's length; null where values are not finite
-    tolerance: float  # of `relative_difference`, and of each score
+    score_difference: float | None  # the largest; null without a head
+    tolerance: float  # of both
 
 
 @dataclass(frozen=True)

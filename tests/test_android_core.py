@@ -34,9 +34,9 @@ def run_script(*arguments: object, **environment: str) -> Done:
 
 
 @pytest.fixture(scope="session")
-def vectors(bundle: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vectors(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vectors")
-    write_vectors(folder, models=[bundle.i8, bundle.f32])
+    write_vectors(folder, models=[bundle.i8, bundle.f32, headed])
     return folder
 
 

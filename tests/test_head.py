@@ -52,19 +52,8 @@ def probe(dataset: Dataset, *columns: str, heard: tuple[str, ...] = ()) -> HeadP
 
 
 @pytest.fixture(scope="session")
-def narrow(labelled: Path) -> Dataset:
-    return load_dataset(labelled, label_columns=("narrow",))
-
-
-@pytest.fixture(scope="session")
 def kinds(labelled: Path) -> Dataset:
     return load_dataset(three(labelled), label_columns=("narrow", "kind"))
-
-
-@pytest.fixture(scope="session")
-def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An int8 file with a head of one sigmoid."""
-    return export(quantized_run, to=tmp_path_factory.mktemp("headed"), recipe=QuantSpec.recipe, fit_head=probe(narrow, "narrow"))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,9 @@ object Vectors {
     /** Python's embeddings of them, each `[dim]`. */
     fun embeddings(name: String, manifest: Manifest): List<FloatArray> = rows("$name.${manifest.precision}", manifest.dim)
 
+    /** Python's scores of them, each `[labels]`, of a file with a head. */
+    fun scores(name: String, manifest: Manifest): List<FloatArray> = rows("$name.${manifest.precision}.scores", manifest.head!!.labels.size)
+
     fun pooled(name: String, manifest: Manifest, how: String): FloatArray = rows("$name.${manifest.precision}.$how", manifest.dim).single()
 
     fun property(name: String): String = checkNotNull(System.getProperty(name)) { "-D$name is missing: run android_harness/jvm_test.sh" }
