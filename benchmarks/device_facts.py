@@ -50,5 +50,10 @@ def compare_golden(manifest: Manifest, found: NDArray[np.float32]) -> DevicePari
     difference = float(np.linalg.norm(got - expected) / max(float(np.linalg.norm(expected)), 1e-6))  # check.py's measure
     scores = float(np.abs(found - golden)[manifest.dim :].max()) if manifest.head else None
     passed = difference <= tolerance and (scores is None or scores <= tolerance)  # NaN fails
-    numbers = (None if value is None or not np.isfinite(value) else value for value in (difference, scores))
-    return DeviceParity(passed, bool(np.array_equal(got, expected)), *numbers, tolerance)
+    return DeviceParity(
+        passed=passed,
+        exact=bool(np.array_equal(got, expected)),
+        relative_difference=difference if np.isfinite(difference) else None,
+        score_difference=scores if scores is not None and np.isfinite(scores) else None,
+        tolerance=tolerance,
+    )
