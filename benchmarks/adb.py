@@ -36,7 +36,13 @@ class Adb:
     timeout_s: float = 300.0
 
     def push(self, files: Sequence[Path], to: str) -> None:
-        """Copy files into the folder `to` of the device. Raises InputError when its disk is full, DeviceLostError when it is gone."""
+        """Copy files into the folder `to` of the device. Raises InputError when its disk is full, DeviceLostError when it is gone.
+
+        Free space is asked for first: when the disk fills up, adb itself says "failed to read copy response" as often as why.
+        """
+        size, free = sum(file.stat().st_size for file in files), self._free_bytes(to)
+        if free is not None and free < size:
+            raise self._full(f"{free / 1e6:.1f} MB are free in {to}, {size / 1e6:.1f} MB are needed")
         self._run(["push", *map(str, files), f"{to}/"], what=f"pushing {len(files)} files")
 
     def pull(self, remote: str, to: Path) -> None:
@@ -74,8 +80,17 @@ class Adb:
         if _LOST.search(words):
             raise self._lost(what, words)
         if _FULL.search(words):
-            raise InputError(f"{self.serial} is full: {what} ended with: {words}", "free some space in its /data partition, or pass another --folder")
+            raise self._full(f"{what} ended with: {words}")
         raise InputError(f"{self.serial}: {what} failed with code {code}: {words}", "see what the device says: adb logcat")
+
+    def _free_bytes(self, folder: str) -> int | None:
+        """None where the device doesn't say."""
+        rows = self.value(f"df -k {shlex.quote(folder)}").splitlines()
+        columns = rows[-1].split() if len(rows) > 1 else []
+        return 1024 * int(columns[-3]) if len(columns) >= 5 and columns[-3].isdigit() else None
+
+    def _full(self, why: str) -> InputError:
+        return InputError(f"{self.serial} is full: {why}", "free some space in its /data partition, or pass another --folder")
 
     def _lost(self, what: str, words: str) -> DeviceLostError:
         return DeviceLostError(f"{self.serial} was lost while {what}: {words}", "reconnect it and run the same command again, which also cleans up")

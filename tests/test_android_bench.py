@@ -47,7 +47,9 @@ if fail and fail[0] == kind and re.search(fail[1], command):
     print(fail[2], file=sys.stderr)
     sys.exit(0 if fail[2] == "" else 1)  # a connection that breaks in a shell: adb says nothing and ends well
 inside = lambda path: str(here / "root") + path
-if kind == "shell":
+if kind == "shell" and "df -k" in command and (here / "df").exists():
+    print((here / "df").read_text() + "hearlite-exit:0")
+elif kind == "shell":
     sys.exit(subprocess.run(["sh", "-c", re.sub("/data/local/tmp", inside("/data/local/tmp"), rest[0])]).returncode)
 elif kind == "push":
     for file in rest[:-1]:
@@ -172,6 +174,7 @@ def test_no_adb(tmp_path: Path) -> None:
         (["shell", "chmod", "Aborted"], InputError, f"running './{RUNNER} "),
         (["shell", "chmod", ""], DeviceLostError, "the connection broke"),
         (["shell", "mkdir", "mkdir: can't create directory: No space left on device"], InputError, "PHONE is full"),
+        (["shell", "df", "error: device offline"], DeviceLostError, "was lost while running 'df"),
         (["shell", "chmod", "error: device offline"], DeviceLostError, "was lost while running"),
         (["pull", "", "error: closed"], DeviceLostError, "was lost while pulling"),
         (["shell", "getprop", "error: device 'PHONE' not found"], DeviceLostError, "was lost while running 'getprop"),
@@ -183,6 +186,14 @@ def test_what_fails_on_the_way_is_said_and_cleaned_up(job: Job, phone: Path, fai
         measure(job, phone)
     assert says in str(caught.value)
     assert left(phone) == []
+
+
+def test_a_disk_that_is_too_small_is_told_from_its_size(job: Job, phone: Path) -> None:
+    (phone / "df").write_text("Filesystem 1K-blocks Used Available Use% Mounted on\n/dev/x 9000 8990 10 99% /data\n")
+    with pytest.raises(InputError, match=r"PHONE is full: 0\.0 MB are free in /data/local/tmp/hearlite-bench, \d+\.\d MB are needed; free some"):
+        measure(job, phone)
+    (phone / "df").write_text("df: not found\n")  # a device that doesn't say
+    assert measure(job, phone).parity.exact
 
 
 def test_what_cannot_be_cleaned_up_is_named(job: Job, phone: Path, capsys: pytest.CaptureFixture[str]) -> None:
