@@ -26,7 +26,7 @@ def read_facts(adb: Adb, runner: Runner) -> DeviceFacts:
     emulator = "1" in (adb.value("getprop ro.boot.qemu"), adb.value("getprop ro.kernel.qemu"))  # Android's own, since 12 and before
     return DeviceFacts(
         name=name or adb.serial,
-        os=f"Android {release}" if release else adb.value("uname -sr"),
+        os=f"Android {release}" if release else adb.value("uname -s"),
         abi=adb.value("getprop ro.product.cpu.abi") or machine,
         cores=int(cores) if cores.isdigit() else None,
         battery_percent=number("level"),

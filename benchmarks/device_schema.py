@@ -81,6 +81,6 @@ class DeviceBench:
     def line(self) -> str:
         """For a person."""
         parity, latency, device = self.parity, self.latency, self.device
-        same = "equal to the bit" if parity.exact else f"differs by {parity.relative_difference} of its length, allowed {parity.tolerance:g}"
+        same = "equal to the bit" if parity.exact else f"differs by {parity.relative_difference:.2g} of its length, allowed {parity.tolerance:g}"
         timed = f"median {latency.median_ms:.2f} ms, p95 {latency.p95_ms:.2f} ms, {self.threads} thread(s)" if latency else self.without_latency
         return f"{self.model} on {device.name}, {device.os}: golden embedding {same}; {timed}"

@@ -154,6 +154,19 @@ def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bund
 
 
 @pytest.fixture(scope="session")
+def unheard(labelled: Path) -> Path:
+    """`labelled` with subjects of other names than those that `tiny_run` learned from."""
+    with labelled.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    path = labelled.parent / "unheard.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "subject": f"other-{row['subject']}"} for row in rows)
+    return path
+
+
+@pytest.fixture(scope="session")
 def narrow(labelled: Path) -> Dataset:
     return load_dataset(labelled, label_columns=("narrow",))
 

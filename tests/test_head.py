@@ -23,6 +23,7 @@ from hearlite.benchmarks.bench import embed_clips, require_unheard
 from hearlite.benchmarks.head import HeadProbe
 from hearlite.benchmarks.logistic import C_GRID, MAX_ITER
 from hearlite.bundle import METADATA_NAME, describe, open_bundle, read_manifest
+from hearlite.cli import cli
 from hearlite.dataset import Dataset, load_dataset, subject_hash
 from hearlite.errors import HearliteError, InputError, UsageError
 from hearlite.export.metadata import LABELS
@@ -221,3 +222,22 @@ def test_a_head_of_other_dimensions_is_refused(bundle: Bundles, headed: Path) ->
         fuse(bundle.i8.read_bytes(), fitted)
     with pytest.raises(InputError, match="doesn't fit"):
         fuse(headed.read_bytes(), FittedHead(a_head(), np.zeros((1, 32)), np.zeros(1)))  # it has one already
+
+
+def test_the_command(quantized_run: Run, labelled: Path, unheard: Path, tmp_path: Path) -> None:
+    run, out = str(quantized_run.folder), str(tmp_path)
+    for arguments, kind, says in (
+        ([run, "--to", out, "--label", "narrow"], UsageError, "--label narrow is of no recordings; name them with --head"),
+        ([run, "--to", out, "--head", str(unheard)], InputError, "label"),
+        ([run, "--to", out, "--head", str(labelled), "--label", "narrow"], InputError, "the student was distilled on"),
+    ):
+        with pytest.raises(kind) as caught:
+            cli.main(["export", *arguments], standalone_mode=False)
+        assert says in str(caught.value) and not list(tmp_path.iterdir())
+    arguments = [run, "--to", out, "--recipe", QuantSpec.recipe, "--head", str(unheard), "--label", "narrow"]
+    cli.main(["export", *arguments], standalone_mode=False)
+    (model,) = tmp_path.glob("*.tflite")
+    manifest = read_manifest(model)
+    assert manifest.head is not None and manifest.head.already_heard == 0
+    with pytest.raises(UsageError, match="exported already"):
+        cli.main(["export", str(model), "--to", out, "--for", "python", "--head", str(unheard)], standalone_mode=False)
