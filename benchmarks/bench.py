@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -71,7 +73,7 @@ def bench(
     `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what leaking would add, "paper".
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
-    bundles = [(path, *open_bundle(path, threads=threads)) for path in files]
+    bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
     names = [manifest.name for _, _, manifest in bundles]
     if len(set(names)) < len(names):
         raise UsageError(f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench")
@@ -119,6 +121,13 @@ def bench(
     write_results(results, out / "results.json")
     write_report(out / "results.json", out / "report.html")
     return {**summary(results, out), **{f"file {manifest.precision}": str(path) for path, _, manifest in bundles}}
+
+
+def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tuple[Path, Embedder, Manifest]]:
+    """Files of one name, as two int8 recipes give, with the recipe behind it."""
+    count = Counter(manifest.name for _, _, manifest in bundles)
+    names = [f"{item.name} ({item.recipe or 'float32'})" if count[item.name] > 1 else item.name for _, _, item in bundles]
+    return [(path, embedder, dataclasses.replace(item, name=name)) for (path, embedder, item), name in zip(bundles, names, strict=True)]
 
 
 def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
@@ -244,6 +253,7 @@ def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
         macs=manifest.macs,
         dim=manifest.dim,
         quantization=manifest.quantization,
+        recipe=manifest.recipe,
     )
 
 

@@ -216,6 +216,7 @@ class ModelInfo:
     dim: int | None = None
     sha256: str = ""  # of the file
     quantization: Verdict | None = None  # what the file's manifest says that quantization cost
+    recipe: str = ""  # "" for float32
 
 
 @dataclass(frozen=True)

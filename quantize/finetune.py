@@ -1,8 +1,8 @@
 """Quantization-aware distillation: the finished float student learns on with its roundings simulated, and so learns to live with them.
 
-The loss is distillation's own; no labels. Batch norms keep their statistics, so that folding them into the weights later changes nothing, and ranges
-keep what quantize/ranges.py chose for the float network: moving min-max observers would round wider than the file does. What comes out is float32
-weights, which go into a file as those of any network do.
+The loss is distillation's own; no labels. Batch norms are folded before (quantize/fold.py), and ranges keep what quantize/ranges.py chose for the
+float network: moving min-max observers would round wider than the file does. What comes out is float32 weights, which go into a file as those of any
+network do.
 """
 
 from __future__ import annotations
