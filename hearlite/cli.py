@@ -13,6 +13,7 @@ import click
 
 from hearlite import __version__
 from hearlite.commands.bench import bench, report
+from hearlite.commands.demo import demo
 from hearlite.commands.distill import distill, quickstart
 from hearlite.commands.export import export
 from hearlite.commands.inspect import check, doctor, info
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (quickstart, distill, import_, quantize, export, bench, report, embed, info, check, doctor):
+for command in (quickstart, distill, import_, quantize, export, demo, bench, report, embed, info, check, doctor):
     cli.add_command(command)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
+from hearlite.commands.cost_options import CostOptions, cost_options
 from hearlite.commands.options import (
     DATA,
     PROBES,
@@ -18,11 +20,12 @@ from hearlite.commands.options import (
     report_dataset,
     teacher_option,
 )
+from hearlite.errors import UsageError
 from hearlite.spec import AUROC_MARGIN
 
 
 @click.command()
-@click.argument("data", type=DATA)
+@click.argument("data", type=DATA, required=False)
 @click.option("--model", "models", type=DATA, multiple=True, required=True, help="An exported .tflite; may be repeated.")
 @click.option("--out", type=DATA, required=True, help="Folder for results.json and report.html.")
 @teacher_option
@@ -49,9 +52,10 @@ from hearlite.spec import AUROC_MARGIN
     show_default=True,
     help="AUROC that a model may lose and still replace its teacher, or an int8 file its float32 one; set it before the run.",
 )
+@cost_options
 @json_option
 def bench(
-    data: Path,
+    data: Path | None,
     models: tuple[Path, ...],
     out: Path,
     teacher: str,
@@ -64,16 +68,30 @@ def bench(
     margin: float,
     probe: str,
     protocol: str,
+    cost: CostOptions,
     as_json: bool,
 ) -> None:
-    """Measure what MODELs keep of the teacher on DATA (probes of frozen embeddings, subjects never shared) and what they cost; writes a report."""
+    """Measure what MODELs keep of the teacher on DATA (probes of frozen embeddings, subjects never shared) and what they cost; writes a report.
+
+    Without DATA and with --latency: cost alone, beside peers.
+    """
     from hearlite.benchmarks.bench import bench as run_bench
+    from hearlite.benchmarks.bench_cost import bench_cost, gather_cost
     from hearlite.dataset import load_dataset
     from hearlite.teacher import open_teacher
+
+    cost.require_used()
+    if data is None and not cost.latency:
+        raise UsageError("DATA is missing", "name labelled recordings, or measure cost alone with --latency")
+    say = partial(click.echo, err=True)
+    plan = cost.plan(models, threads=threads, seed=seed)
+    if data is None:
+        return print_data(bench_cost(plan, out=out, command=command_line(), say=say), as_json=as_json)
 
     columns = tuple(dict.fromkeys((*label_columns, *subgroup_columns)))
     dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=columns)
     report_dataset(dataset)
+    gathered = gather_cost(plan, command=command_line(), say=say) if cost.latency else None
     result = run_bench(
         dataset,
         teacher=open_teacher(teacher),
@@ -88,8 +106,12 @@ def bench(
         probe=probe,
         protocol=protocol,
         command=command_line(),
+        cost=gathered.cost if gathered else None,
     )
     print_data(result, as_json=as_json)
+    if gathered:
+        gathered.require(out)
+    return None
 
 
 @click.command()
