@@ -28,6 +28,7 @@ from hearlite.spec import AUDIO, FrontendSpec
 
 _BANDS = 12
 _BLOCK = 16
+_SEEN = 1e-6
 
 
 class Frontend(tf_keras.layers.Layer):
@@ -62,94 +63,110 @@ class Frontend(tf_keras.layers.Layer):
 
 @dataclass(frozen=True)
 class _Split:
-    """The DFT of a spec as rows x columns."""
+    """A DFT of rows * columns samples. Every bin is base +- rows * quotient; a base whose sines are all 0 is real, the others are complex."""
 
     rows: int
     columns: int
-    real: tuple[int, ...]
-    complex: tuple[int, ...]
+    real: NDArray[np.intp]  # bases
+    complex: NDArray[np.intp]
+    alone: NDArray[np.intp]  # columns, and quotients, that are their own mirrors
+    pairs: NDArray[np.intp]  # those that stand for two
 
     @property
-    def pairs(self): return np.arange(1, (self.columns + 1) // 2)
-    @property
-    def alone(self): return np.asarray([0, self.columns // 2][: 2 - self.columns % 2])
+    def order(self) -> NDArray[np.intp]:
+        """Of columns in memory: mirrors last, in their originals' order."""
+        return np.concatenate([self.alone, self.pairs, self.columns - self.pairs])
 
 
 def _split(spec: FrontendSpec) -> _Split:
-    common = int(np.gcd.reduce([spec.fft_length, spec.hop_samples, spec.window_samples]))
-    columns = min((n for n in range(3, common + 1) if common % n == 0), key=lambda n: 2 * spec.fft_length // n + n)
-    rows = spec.fft_length // columns
-    half = spec.fft_length // 2
-    real = (0,) if half % rows == 0 or spec.fft_length % 2 else (0, half)
-    covered = {k % rows for k in real}
-    return _Split(rows, columns, real, tuple(k for k in range(1, rows // 2 + 1) if k not in covered))
+    """The split whose matrices are smallest, of those whose rows fit hop and window."""
+    length, common = spec.fft_length, int(np.gcd.reduce([spec.fft_length, spec.hop_samples, spec.window_samples]))
+    columns = min((n for n in range(1, common + 1) if common % n == 0 and n != 2), key=lambda n: (2 * length // n + n, n))
+    rows = length // columns
+    real = np.asarray([0] if length % 2 or length // 2 % rows == 0 else [0, length // 2])
+    bases = np.setdiff1d(np.arange(rows // 2 + 1), real % rows)
+    alone = np.unique([0, columns // 2])[: 2 - columns % 2]
+    return _Split(rows, columns, real, bases, alone, np.arange(1, (columns + 1) // 2))
 
 
 def _frame(clips: Any, padding: Any, spec: FrontendSpec, split: _Split, *, frames: int) -> Any:
-    """`[n, samples]` -> `[n, columns, window / columns, frames]`, mirrored columns at the end: by slices of hops, the end filled with `padding`."""
-    columns, hop, given = split.columns, spec.hop_samples // split.columns, spec.window_samples // split.columns
+    """`[n, samples]` -> `[n, columns, window / columns, frames]` by slices of hops: no gather, no frame op. The end is filled with `padding`."""
+    hop, given = spec.hop_samples // split.columns, spec.window_samples // split.columns  # in rows
     count = -(-given // hop)
-    missing = (frames - 1 + count) * spec.hop_samples - clips.shape[1]
+    hops = frames - 1 + count
+    missing = hops * spec.hop_samples - clips.shape[1]
     if missing > 0:
         clips = tf.concat([clips, padding * _constant(np.ones((1, missing)))], axis=1)
-    hops = tf.transpose(tf.reshape(clips, [-1, frames - 1 + count, hop, columns]), [0, 3, 2, 1])
-    order = np.concatenate([split.alone, split.pairs, columns - split.pairs])
-    hops = tf.gather(hops, order.astype(np.int32), axis=1)
-    return tf.concat([hops[:, :, : min(hop, given - i * hop), i : i + frames] for i in range(count)], axis=2)
+    rows = tf.transpose(tf.reshape(clips, [-1, hops, hop, split.columns]), [0, 3, 2, 1])
+    rows = tf.gather(rows, split.order.astype(np.int32), axis=1)
+    return tf.concat([rows[:, :, : given - i * hop, i : i + frames] for i in range(count)], axis=2)
 
 
 def _spectrum(clips: Any, middle: Any, spec: FrontendSpec, *, frames: int) -> tuple[Any, NDArray[np.intp]]:
-    """Power `[n, rows, frames]` of scaled clips, and the bin of each row."""
+    """Power spectrum `[n, rows, frames]` of clips less their middle, and the row of every bin."""
     split = _split(spec)
-    length, rows, columns, pairs, alone = spec.fft_length, split.rows, split.columns, split.pairs, split.alone
-    given = spec.window_samples // columns
     mean = tf.reduce_mean(clips, axis=1, keepdims=True)
     mean = tf.round(mean * AUDIO.pcm_full_scale) * (1.0 / AUDIO.pcm_full_scale)  # a whole step of 16-bit audio: the difference is then exact
-    frame = _frame(clips - mean, middle - mean, spec, split, frames=frames)
-    order = np.concatenate([alone, pairs, columns - pairs])
-    samples = columns * np.arange(given) + order[:, None]  # [columns, given]
-    bases = np.asarray([*split.real, *split.complex])
-    angle = 2.0 * np.pi * samples[:, None] * bases[:, None] / length  # [columns, bases, given]
-    window = hann(spec)[samples][:, None]
-    first = np.concatenate([window * np.cos(angle), -window * np.sin(angle[:, len(split.real) :])], axis=1)
-    first = tf.matmul(_constant(first[None]), frame)  # [n, columns, parts, frames]
-    parts = first.shape[2]
-    first = tf.reshape(first, [-1, columns, parts * frames])
-    k, p = len(alone), len(pairs)
-    one, other = first[:, k : k + p], first[:, k + p :]
-    even = tf.concat([first[:, :k], one + other], axis=1)
-    q = np.concatenate([alone, pairs])
-    cosine = tf.matmul(_constant(np.cos(2 * np.pi * np.outer(q, q) / columns)[None]), even)
-    sine = tf.matmul(_constant(np.sin(2 * np.pi * np.outer(pairs, pairs) / columns)[None]), one - other)
-    cosine, sine = tf.reshape(cosine, [-1, k + p, parts, frames]), tf.reshape(sine, [-1, p, parts, frames])
-    r, c = len(split.real), len(split.complex)
-    found, bins = [], []
+    first = _first_stage(spec, split)
+    parts = tf.matmul(_constant(first[None]), _frame(clips - mean, middle - mean, spec, split, frames=frames))  # [n, columns, bases, frames]
+    parts = tf.reshape(parts, [-1, split.columns, first.shape[1] * frames])
+    alone, pairs = len(split.alone), len(split.pairs)
+    one, other = parts[:, : alone + pairs], parts[:, alone + pairs :]
+    of_constant = np.fft.rfft(hann(spec), n=spec.fft_length)[mel_matrix(spec).any(axis=1)]  # what bins that matter see of the mean
+    level = (mean - middle)[..., None] if np.abs(of_constant).max() > _SEEN else None
 
-    def add(power, of):
-        found.append(tf.reshape(power, [-1, of.size, frames]))
-        bins.append(of.ravel())
+    def add_level(x: Any, of_columns: NDArray[np.float64]) -> Any:
+        return x if level is None else x + level * _constant(np.repeat(of_columns @ first.sum(axis=2), frames, axis=1)[None])
 
-    real, cplx = np.asarray(split.real), np.asarray(split.complex)
-    re = tf.square(cosine[:, :, :r])
-    add(re[:, :k], real + rows * alone[:, None])
-    add(re[:, k:] + tf.square(sine[:, :, :r]), real + rows * pairs[:, None])
-    a, b = cosine[:, :, r : r + c], cosine[:, :, r + c :]
-    sa, sb = sine[:, :, r : r + c], sine[:, :, r + c :]
-    add(tf.square(a[:, :k]) + tf.square(b[:, :k]), cplx + rows * alone[:, None])
-    a, b = cosine[:, k:, r : r + c], cosine[:, k:, r + c :]
-    add(tf.square(a + sb) + tf.square(b - sa), cplx + rows * pairs[:, None])
-    add(tf.square(a - sb) + tf.square(b + sa), cplx - rows * pairs[:, None])
-    bins = np.concatenate(bins) % length
-    return tf.concat(found, axis=1), np.minimum(bins, length - bins)
+    quotients, angle = np.concatenate([split.alone[1:], split.pairs]), 2.0 * np.pi / split.columns * split.order
+    even = one if not pairs else tf.concat([one[:, :alone], one[:, alone:] + other], axis=1)
+    total = add_level(tf.reduce_sum(even, axis=1, keepdims=True), np.ones((1, split.columns)))  # the cosines of quotient 0
+    if not pairs:
+        return _power(total, None, None, split, frames=frames)
+    cosines, sines = np.cos(np.outer(quotients, angle)), np.sin(np.outer(split.pairs, angle))
+    cosine = add_level(tf.matmul(_constant(cosines[None, :, : alone + pairs]), even), cosines)
+    sine = add_level(tf.matmul(_constant(sines[None, :, alone : alone + pairs]), one[:, alone:] - other), sines)
+    return _power(total, cosine, sine, split, frames=frames)
 
 
-def _mel_energy(power: Any, bins: NDArray[np.intp], spec: FrontendSpec) -> Any:
-    """`[n, rows, frames]` -> mel power `[n, mels, frames]`."""
-    matrix = mel_matrix(spec)[bins].T  # [mels, rows]
+def _first_stage(spec: FrontendSpec, split: _Split) -> NDArray[np.float64]:
+    """Windowed DFT over rows, `[columns, bases, rows]`: cosines of all bases, then sines of the complex ones."""
+    sample = split.columns * np.arange(spec.window_samples // split.columns) + split.order[:, None, None]
+    angle = 2.0 * np.pi / spec.fft_length * sample
+    cosines, sines = np.cos(angle * np.concatenate([split.real, split.complex])[:, None]), -np.sin(angle * split.complex[:, None])
+    return np.asarray(hann(spec)[sample] * np.concatenate([cosines, sines], axis=1))
+
+
+def _power(total: Any, cosine: Any, sine: Any, split: _Split, *, frames: int) -> tuple[Any, NDArray[np.intp]]:
+    """Squares `[n, rows, frames]` and the row of every bin, from the second stage's `[n, quotients, bases * frames]`."""
+    real, both = len(split.real) * frames, (len(split.real) + len(split.complex)) * frames
+    of_real, of_complex, middles = split.real, split.complex, split.rows * split.pairs[:, None]
+    alone = total if len(split.alone) == 1 else tf.concat([total, cosine[:, :1]], axis=1)
+    found = [
+        (tf.square(alone[..., :real]), of_real + split.rows * split.alone[:, None]),
+        (tf.square(alone[..., real:both]) + tf.square(alone[..., both:]), of_complex + split.rows * split.alone[:, None]),
+    ]
+    if len(split.pairs):
+        cosine = cosine[:, len(split.alone) - 1 :] if len(split.alone) > 1 else cosine
+        (a, b), (c, d) = ((x[..., real:both], x[..., both:]) for x in (cosine, sine))
+        found += [
+            (tf.square(cosine[..., :real]) + tf.square(sine[..., :real]), of_real + middles),
+            (tf.square(a + d) + tf.square(b - c), of_complex + middles),
+            (tf.square(a - d) + tf.square(b + c), of_complex - middles),
+        ]
+    power = tf.concat([tf.reshape(squares, [-1, bins.size, frames]) for squares, bins in found], axis=1)
+    length = split.rows * split.columns
+    bins = np.concatenate([bins.ravel() for _, bins in found]) % length
+    return power, np.unique(np.minimum(bins, length - bins), return_index=True)[1]  # some are found twice
+
+
+def _mel_energy(power: Any, rows: NDArray[np.intp], spec: FrontendSpec) -> Any:
+    """`[n, rows, frames]` and the row of every bin -> mel power `[n, mels, frames]`."""
+    matrix = mel_matrix(spec).T  # [mels, bins]
     energies = []
     for bands in np.array_split(np.arange(spec.mels), -(-spec.mels // _BANDS)):
         used = np.flatnonzero(matrix[bands].any(axis=0))
-        energies.append(tf.matmul(_constant(matrix[bands][:, used][None]), tf.gather(power, used.astype(np.int32), axis=1)))
+        energies.append(tf.matmul(_constant(matrix[bands][:, used][None]), tf.gather(power, rows[used].astype(np.int32), axis=1)))
     return tf.concat(energies, axis=1)
 
 
