@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from hearlite.frontend import hann, mel_matrix, resize_matrix, smoother_matrix
 from hearlite.spec import AUDIO, FrontendSpec
 
-_BANDS = 12
+_BANDS = 6
 _BLOCK = 16
 _SEEN = 1e-6
 
