@@ -99,7 +99,7 @@ def _frame(clips: Any, padding: Any, spec: FrontendSpec, split: _Split, *, frame
         clips = tf.concat([clips, padding * _constant(np.ones((1, missing)))], axis=1)
     rows = tf.transpose(tf.reshape(clips, [-1, hops, hop, split.columns]), [0, 3, 2, 1])
     rows = tf.gather(rows, split.order.astype(np.int32), axis=1)
-    return tf.concat([rows[:, :, : given - i * hop, i : i + frames] for i in range(count)], axis=2)
+    return tf.concat([rows[:, :, : min(hop, given - i * hop), i : i + frames] for i in range(count)], axis=2)
 
 
 def _spectrum(clips: Any, middle: Any, spec: FrontendSpec, *, frames: int) -> tuple[Any, NDArray[np.intp]]:
