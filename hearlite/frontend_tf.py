@@ -1,34 +1,28 @@
 """mel-PCEN as a Keras layer of TFLite builtin ops: the graph that trains the student and that ships inside every exported file.
 
-Equal to frontend.py within 1e-4 on real recordings, small (0.1 MB of constants instead of the 0.8 of a DFT, a mel and a smoother matrix) and fast:
-- Frames are the innermost axis from the first transposition to the last. Matrices stand on the left, and rows (samples, bins, bands) are chosen,
-  joined and reordered as whole blocks of memory.
-- The DFT has two stages (Cooley and Tukey 1965): sample = columns * row + column, bin = base + rows * quotient. The first is a small matmul over the
-  rows for every column, window and twiddle factors inside; two bases are real. The second one is real too: cosines of sums of two mirrored columns,
-  sines of their differences, and bins above and below a base are sums and differences of the same four products.
+Equal to frontend.py within 1e-4 on real recordings. Of the forms in benchmarks/results/frontend-forms it executes the fewest instructions, and its
+constants are the smallest:
+- The spectrum is spectrum_tf.py's, frames innermost, as everything until the last transposition.
 - Energy goes to mel bands in groups of neighbours, each from the bins that it can see: the whole matrix would be mostly zeros.
-- The PCEN smoother works in blocks of frames; what the blocks before leave over is one matmul.
-PCEN amplifies the quietest bins most, so float32 rounding 100 dB below the loudest ones matters. HeAR's min-max, which leaves an offset of up to 1,
-is applied to power instead of samples, and a clip's mean is taken out before the DFT: only bins next to 0 Hz can see it, and get it back after.
-Measured against other forms in benchmarks/results/frontend-forms.
+- The PCEN smoother works in blocks of frames; what a block inherits from all before it is one narrow matmul.
+PCEN amplifies the quietest bins most, so float32 rounding 100 dB below the loudest ones matters: HeAR's min-max, which leaves an offset of up to 1,
+is applied to power instead of samples.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from numpy.typing import NDArray
 
-from hearlite.frontend import hann, mel_matrix, resize_matrix, smoother_matrix
-from hearlite.spec import AUDIO, FrontendSpec
+from hearlite.frontend import mel_matrix, resize_matrix, smoother_matrix
+from hearlite.spec import FrontendSpec
+from hearlite.spectrum_tf import constant, power_spectrum_tf
 
-_BANDS = 6
-_BLOCK = 16
-_SEEN = 1e-6
+_BANDS = 6  # of a group: a tile of XNNPACK's matmul on ARM has 6 rows. 5 to 18 bands cost up to 4 % more instructions on a Cortex-A76
+_BLOCK = 16  # frames: 8 to 40 cost up to 3 % more
 
 
 class Frontend(tf_keras.layers.Layer):
@@ -39,153 +33,40 @@ class Frontend(tf_keras.layers.Layer):
         self.spec = spec
 
     def call(self, clips: Any) -> Any:
-        spec = self.spec
-        frames = spec.stft_frames(clips.shape[1])
+        spec, frames = self.spec, self.spec.stft_frames(clips.shape[1])
         lowest, highest = tf.reduce_min(clips, axis=1, keepdims=True), tf.reduce_max(clips, axis=1, keepdims=True)
         spread = highest - lowest + spec.range_floor  # HeAR's min-max: clips become 2 * (clip - middle) / spread
-        energy = _mel_energy(*_spectrum(clips, lowest + 0.5 * spread, spec, frames=frames), spec)  # [n, mels, frames]
-        energy *= tf.square(2.0 / spread)[..., None]
-        smooth = _smooth(energy, spec)  # floor included
-        gain = tf.exp(-spec.pcen_alpha * tf.math.log(smooth))  # POW is never delegated to XNNPACK, EXP and LOG are
+        energy = self.mel_energy(clips, lowest + 0.5 * spread, frames=frames) * tf.square(2.0 / spread)[..., None]
+        gain = tf.exp(-spec.pcen_alpha * tf.math.log(self.smooth(energy)))  # POW is never delegated to XNNPACK, EXP and LOG are
         ratio = energy * gain + spec.pcen_delta
         root = tf.sqrt(ratio) if spec.pcen_root == 2.0 else tf.pow(ratio, 1.0 / spec.pcen_root)
-        zero = spec.pcen_delta ** (1.0 / spec.pcen_root)
-        if spec.log1p and not spec.resize_frames:
-            image = tf.math.log(root + (1.0 - zero))
-        else:
-            image = root - zero
-            if spec.resize_frames:
-                image = tf.matmul(image, _constant(resize_matrix(frames, spec.resize_frames).T))
-            if spec.log1p:
-                image = tf.math.log(image + 1.0)
+        silence = spec.pcen_delta ** (1.0 / spec.pcen_root)
+        if spec.resize_frames:
+            root = tf.matmul(root, constant(resize_matrix(frames, spec.resize_frames).T))  # its rows sum to 1: silence may be subtracted after
+        image = tf.math.log(root + (1.0 - silence)) if spec.log1p else root - silence
         return tf.transpose(image, [0, 2, 1])[..., None]  # [n, frames, mels, 1]
 
+    def mel_energy(self, clips: Any, middle: Any, *, frames: int) -> Any:
+        """Mel power `[n, mels, frames]` of clips `[n, samples]` less their `middle` `[n, 1]`."""
+        power, rows = power_spectrum_tf(clips, middle, self.spec, frames=frames)
+        matrix = mel_matrix(self.spec).T  # [mels, bins]
+        energies = []
+        for bands in np.array_split(matrix, -(-self.spec.mels // _BANDS)):
+            seen = np.flatnonzero(bands.any(axis=0))
+            seen = seen if seen.size else np.zeros(1, np.intp)  # narrow bands may lie between two bins
+            energies.append(tf.matmul(constant(bands[None, :, seen]), tf.gather(power, rows[seen].astype(np.int32), axis=1)))
+        return tf.concat(energies, axis=1)
 
-@dataclass(frozen=True)
-class _Split:
-    """A DFT of rows * columns samples. Every bin is base +- rows * quotient; a base whose sines are all 0 is real, the others are complex."""
-
-    rows: int
-    columns: int
-    real: NDArray[np.intp]  # bases
-    complex: NDArray[np.intp]
-    alone: NDArray[np.intp]  # columns, and quotients, that are their own mirrors
-    pairs: NDArray[np.intp]  # those that stand for two
-
-    @property
-    def order(self) -> NDArray[np.intp]:
-        """Of columns in memory: mirrors last, in their originals' order."""
-        return np.concatenate([self.alone, self.pairs, self.columns - self.pairs])
-
-
-def _split(spec: FrontendSpec) -> _Split:
-    """The split whose matrices are smallest, of those whose rows fit hop and window."""
-    length, common = spec.fft_length, int(np.gcd.reduce([spec.fft_length, spec.hop_samples, spec.window_samples]))
-    columns = min((n for n in range(1, common + 1) if common % n == 0 and n != 2), key=lambda n: (2 * length // n + n, n))
-    rows = length // columns
-    real = np.asarray([0] if length % 2 or length // 2 % rows == 0 else [0, length // 2])
-    bases = np.setdiff1d(np.arange(rows // 2 + 1), real % rows)
-    alone = np.unique([0, columns // 2])[: 2 - columns % 2]
-    return _Split(rows, columns, real, bases, alone, np.arange(1, (columns + 1) // 2))
-
-
-def _frame(clips: Any, padding: Any, spec: FrontendSpec, split: _Split, *, frames: int) -> Any:
-    """`[n, samples]` -> `[n, columns, window / columns, frames]` by slices of hops: no gather, no frame op. The end is filled with `padding`."""
-    hop, given = spec.hop_samples // split.columns, spec.window_samples // split.columns  # in rows
-    count = -(-given // hop)
-    hops = frames - 1 + count
-    missing = hops * spec.hop_samples - clips.shape[1]
-    if missing > 0:
-        clips = tf.concat([clips, padding * _constant(np.ones((1, missing)))], axis=1)
-    rows = tf.transpose(tf.reshape(clips, [-1, hops, hop, split.columns]), [0, 3, 2, 1])
-    rows = tf.gather(rows, split.order.astype(np.int32), axis=1)
-    return tf.concat([rows[:, :, : min(hop, given - i * hop), i : i + frames] for i in range(count)], axis=2)
-
-
-def _spectrum(clips: Any, middle: Any, spec: FrontendSpec, *, frames: int) -> tuple[Any, NDArray[np.intp]]:
-    """Power spectrum `[n, rows, frames]` of clips less their middle, and the row of every bin."""
-    split = _split(spec)
-    mean = tf.reduce_mean(clips, axis=1, keepdims=True)
-    mean = tf.round(mean * AUDIO.pcm_full_scale) * (1.0 / AUDIO.pcm_full_scale)  # a whole step of 16-bit audio: the difference is then exact
-    first = _first_stage(spec, split)
-    parts = tf.matmul(_constant(first[None]), _frame(clips - mean, middle - mean, spec, split, frames=frames))  # [n, columns, bases, frames]
-    parts = tf.reshape(parts, [-1, split.columns, first.shape[1] * frames])
-    alone, pairs = len(split.alone), len(split.pairs)
-    one, other = parts[:, : alone + pairs], parts[:, alone + pairs :]
-    of_constant = np.fft.rfft(hann(spec), n=spec.fft_length)[mel_matrix(spec).any(axis=1)]  # what bins that matter see of the mean
-    level = (mean - middle)[..., None] if np.abs(of_constant).max() > _SEEN else None
-
-    def add_level(x: Any, of_columns: NDArray[np.float64]) -> Any:
-        return x if level is None else x + level * _constant(np.repeat(of_columns @ first.sum(axis=2), frames, axis=1)[None])
-
-    quotients, angle = np.concatenate([split.alone[1:], split.pairs]), 2.0 * np.pi / split.columns * split.order
-    even = one if not pairs else tf.concat([one[:, :alone], one[:, alone:] + other], axis=1)
-    total = add_level(tf.reduce_sum(even, axis=1, keepdims=True), np.ones((1, split.columns)))  # the cosines of quotient 0
-    if not pairs:
-        return _power(total, None, None, split, frames=frames)
-    cosines, sines = np.cos(np.outer(quotients, angle)), np.sin(np.outer(split.pairs, angle))
-    cosine = add_level(tf.matmul(_constant(cosines[None, :, : alone + pairs]), even), cosines)
-    sine = add_level(tf.matmul(_constant(sines[None, :, alone : alone + pairs]), one[:, alone:] - other), sines)
-    return _power(total, cosine, sine, split, frames=frames)
-
-
-def _first_stage(spec: FrontendSpec, split: _Split) -> NDArray[np.float64]:
-    """Windowed DFT over rows, `[columns, bases, rows]`: cosines of all bases, then sines of the complex ones."""
-    sample = split.columns * np.arange(spec.window_samples // split.columns) + split.order[:, None, None]
-    angle = 2.0 * np.pi / spec.fft_length * sample
-    cosines, sines = np.cos(angle * np.concatenate([split.real, split.complex])[:, None]), -np.sin(angle * split.complex[:, None])
-    return np.asarray(hann(spec)[sample] * np.concatenate([cosines, sines], axis=1))
-
-
-def _power(total: Any, cosine: Any, sine: Any, split: _Split, *, frames: int) -> tuple[Any, NDArray[np.intp]]:
-    """Squares `[n, rows, frames]` and the row of every bin, from the second stage's `[n, quotients, bases * frames]`."""
-    real, both = len(split.real) * frames, (len(split.real) + len(split.complex)) * frames
-    of_real, of_complex, middles = split.real, split.complex, split.rows * split.pairs[:, None]
-    alone = total if len(split.alone) == 1 else tf.concat([total, cosine[:, :1]], axis=1)
-    found = [
-        (tf.square(alone[..., :real]), of_real + split.rows * split.alone[:, None]),
-        (tf.square(alone[..., real:both]) + tf.square(alone[..., both:]), of_complex + split.rows * split.alone[:, None]),
-    ]
-    if len(split.pairs):
-        cosine = cosine[:, len(split.alone) - 1 :] if len(split.alone) > 1 else cosine
-        (a, b), (c, d) = ((x[..., real:both], x[..., both:]) for x in (cosine, sine))
-        found += [
-            (tf.square(cosine[..., :real]) + tf.square(sine[..., :real]), of_real + middles),
-            (tf.square(a + d) + tf.square(b - c), of_complex + middles),
-            (tf.square(a - d) + tf.square(b + c), of_complex - middles),
-        ]
-    power = tf.concat([tf.reshape(squares, [-1, bins.size, frames]) for squares, bins in found], axis=1)
-    length = split.rows * split.columns
-    bins = np.concatenate([bins.ravel() for _, bins in found]) % length
-    return power, np.unique(np.minimum(bins, length - bins), return_index=True)[1]  # some are found twice
-
-
-def _mel_energy(power: Any, rows: NDArray[np.intp], spec: FrontendSpec) -> Any:
-    """`[n, rows, frames]` and the row of every bin -> mel power `[n, mels, frames]`."""
-    matrix = mel_matrix(spec).T  # [mels, bins]
-    energies = []
-    for bands in np.array_split(np.arange(spec.mels), -(-spec.mels // _BANDS)):
-        used = np.flatnonzero(matrix[bands].any(axis=0))
-        energies.append(tf.matmul(_constant(matrix[bands][:, used][None]), tf.gather(power, rows[used].astype(np.int32), axis=1)))
-    return tf.concat(energies, axis=1)
-
-
-def _smooth(energy: Any, spec: FrontendSpec) -> Any:
-    """The PCEN smoother of `[n, mels, frames]` plus its floor."""
-    mels, frames = energy.shape[1:]
-    if frames % _BLOCK:
-        return tf.matmul(energy, _constant(smoother_matrix(frames, smoothing=spec.pcen_smoothing).T)) + spec.pcen_floor
-    blocks, keep = frames // _BLOCK, 1.0 - spec.pcen_smoothing
-    lag = np.arange(_BLOCK)[:, None] - np.arange(_BLOCK)[None, :]
-    inside = np.where(lag >= 0, spec.pcen_smoothing * keep ** np.maximum(lag, 0), 0.0)
-    fresh = tf.matmul(tf.reshape(energy, [-1, mels, blocks, _BLOCK]), _constant(inside.T)) + _constant(np.full(_BLOCK, spec.pcen_floor))
-    before = smoother_matrix(frames, smoothing=spec.pcen_smoothing)[_BLOCK - 1 :: _BLOCK][: blocks - 1]
-    first = np.zeros((1, frames))
-    first[0, 0] = 1.0
-    state = tf.matmul(energy, _constant(np.vstack([first, before]).T))  # [n, mels, blocks]
-    fading = keep ** np.arange(1, _BLOCK + 1)
-    return tf.reshape(fresh + state[..., None] * _constant(fading), [-1, mels, frames])
-
-
-def _constant(values: Any) -> Any:
-    return tf.constant(np.asarray(values, dtype=np.float32))
+    def smooth(self, energy: Any) -> Any:
+        """The PCEN smoother of `[n, mels, frames]`, its floor added."""
+        mels, frames = energy.shape[1:]
+        spec, matrix = self.spec, smoother_matrix(frames, smoothing=self.spec.pcen_smoothing)
+        if frames % _BLOCK:
+            return tf.matmul(energy, constant(matrix.T)) + spec.pcen_floor
+        blocks, keep = frames // _BLOCK, 1.0 - spec.pcen_smoothing
+        lag = np.arange(_BLOCK)[:, None] - np.arange(_BLOCK)[None, :]
+        inside = np.where(lag >= 0, spec.pcen_smoothing * keep ** np.maximum(lag, 0), 0.0)  # as if each block began with 0
+        fresh = tf.matmul(tf.reshape(energy, [-1, mels, blocks, _BLOCK]), constant(inside.T)) + constant(np.full(_BLOCK, spec.pcen_floor))
+        inherited = np.vstack([np.eye(1, frames), matrix[_BLOCK - 1 : -1 : _BLOCK]])  # [blocks, frames]; before the first block: its first frame
+        fading = keep ** np.arange(1, _BLOCK + 1)
+        return tf.reshape(fresh + tf.matmul(energy, constant(inherited.T))[..., None] * constant(fading), [-1, mels, frames])
