@@ -93,15 +93,17 @@ def made_sounds(*, seed: int = 0) -> dict[str, NDArray[np.float32]]:
 
 
 def image_errors(content: bytes, spec: FrontendSpec, *, real: Clips, made: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
-    """Largest and RMS difference from the float64 image, over all recordings (None without any) and for each made sound."""
+    """Largest and RMS difference from the float64 image, over all recordings and for each made sound; None where an image is not finite."""
     model = TfliteModel(content)
 
     def difference(clip: NDArray[np.float32]) -> NDArray[np.float64]:
         image = next(iter(model.run(clip[None]).values()))[..., 0]
         return np.asarray(image - frontend_numpy(clip[None], spec=spec))
 
-    def error(parts: list[NDArray[np.float64]]) -> dict[str, float]:
+    def error(parts: list[NDArray[np.float64]]) -> dict[str, float | None]:
         every = np.concatenate(parts)
+        if not np.isfinite(every).all():  # float16 has no 1e-8, PCEN's floor: silence is 0 / 0
+            return {"max": None, "rms": None}
         return {"max": float(np.abs(every).max()), "rms": float(np.sqrt(np.mean(every**2)))}
 
     on_real = error([difference(clip) for clip in real]) if len(real) else None

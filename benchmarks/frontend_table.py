@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,10 @@ def _forms(results: Mapping[str, Any]) -> list[str]:
     rows = []
     for form in results["forms"]:
         real, made = form["error_real"], form["error_made"]
-        worst = max(made, key=lambda name: made[name]["max"])
-        errors = [f"{real['max']:.1e}", f"{real['rms']:.1e}"] if real else ["", ""]
+        worst = max(made, key=lambda name: math.inf if made[name]["max"] is None else made[name]["max"])
+        errors = [_error(real["max"]), _error(real["rms"])] if real else ["", ""]
         cost = [f"{form['ms']['median']:.3f}", f"{form['bytes']:,}", str(form["operators"]), f"{form['macs'] / 1e6:.1f}"]
-        rows.append([form["form"], *_millions(form["instructions"]), *cost, *errors, f"{made[worst]['max']:.1e}", worst])
+        rows.append([form["form"], *_millions(form["instructions"]), *cost, *errors, _error(made[worst]["max"]), worst])
     return _markdown(titles, rows)
 
 
@@ -87,6 +88,10 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
 
 def _millions(instructions: Mapping[str, int]) -> list[str]:
     return [f"{instructions[name] / 1e6:.2f}" if name in instructions else "" for name in _COUNTED]
+
+
+def _error(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.1e}"
 
 
 def _markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -137,8 +137,8 @@ def forms() -> list[Form]:
     found = [Form("real second stage (ships)", lambda: convert_frontend(spec))]
     found += [Form(name, _converted(kind, spec)) for name, kind in zip(names, other, strict=True)]
     found.append(Form("real second stage, float16 constants", lambda: convert_layer(Frontend(spec), [1, AUDIO.clip_samples], float16=True)))
-    longer, sparse = dataclasses.replace(spec, fft_length=512), dataclasses.replace(spec, hop_samples=320)
-    found.append(Form("RFFT2D of 512 (another image)", _converted(Rfft, longer), longer))
+    longer, sparse = dataclasses.replace(spec, fft_length=1 << (spec.window_samples - 1).bit_length()), dataclasses.replace(spec, hop_samples=320)
+    found.append(Form(f"RFFT2D of {longer.fft_length} (another image)", _converted(Rfft, longer), longer))
     return [*found, Form("real second stage, 20 ms hop (another image)", _converted(Frontend, sparse), sparse)]
 
 
