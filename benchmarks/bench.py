@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
-from hearlite.benchmarks.formats import auroc_text, difference_text
+from hearlite.benchmarks.cost_schema import Cost, Latency
 from hearlite.benchmarks.latency import Candidate, device, file_candidate, measure_candidates
 from hearlite.benchmarks.probe import run_probes
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, write_results
-from hearlite.benchmarks.schema import DatasetInfo, Latency, Leaking, ModelInfo, Results
+from hearlite.benchmarks.schema import DatasetInfo, ModelInfo
 from hearlite.benchmarks.subgroups import subgroup_values
-from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
+from hearlite.benchmarks.summary import summary
+from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks
 from hearlite.bundle import Manifest, open_bundle
 from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
 from hearlite.embed import BATCH, batched
@@ -63,15 +66,17 @@ def bench(
     margin: float = AUROC_MARGIN,
     probe: str = "logistic",
     protocol: str = "subjects",
+    cost: Cost | None = None,
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
 
     `subgroup_columns` are metadata columns that the dataset was loaded with, such as sex or device; AUROC is looked at group by group.
     `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its float32 one, and still be non-inferior.
     `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what leaking would add, "paper".
+    `cost` was measured by cost.py, and goes into results.json and report as it is.
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
-    bundles = [(path, *open_bundle(path, threads=threads)) for path in files]
+    bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
     names = [manifest.name for _, _, manifest in bundles]
     if len(set(names)) < len(names):
         raise UsageError(f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench")
@@ -115,21 +120,35 @@ def bench(
         left_out=left_out,
         skipped=len(dataset.skipped) + embedded.skipped,
         notes=notes,
+        cost=cost,
     )
     write_results(results, out / "results.json")
     write_report(out / "results.json", out / "report.html")
     return {**summary(results, out), **{f"file {manifest.precision}": str(path) for path, _, manifest in bundles}}
 
 
+def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tuple[Path, Embedder, Manifest]]:
+    """Files of one name, as two int8 recipes give, with the recipe behind it."""
+    count = Counter(manifest.name for _, _, manifest in bundles)
+    names = [f"{item.name} ({item.recipe or 'float32'})" if count[item.name] > 1 else item.name for _, _, item in bundles]
+    return [(path, embedder, dataclasses.replace(item, name=name)) for (path, embedder, item), name in zip(bundles, names, strict=True)]
+
+
 def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
-    """Refuse test subjects that the student was distilled on. Subjects are compared by the hashes in the manifest, so by their names."""
-    heard = set(manifest.dataset.heard)
-    leaking = sorted({clip.subject for clip in dataset.clips if clip.split == "test" and subject_hash(clip.subject) in heard})
-    if leaking:
-        raise InputError(
-            f"{manifest.name} was distilled on {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
-            "use the split that it was distilled with: the same manifest, or a split column",
-        )
+    """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the hashes in the manifest."""
+    for what, heard in (("distilled on", manifest.dataset.heard), ("given a head by", manifest.head.heard if manifest.head else ())):
+        leaking = sorted(tested_of(heard, dataset))
+        if leaking:
+            raise InputError(
+                f"{manifest.name} was {what} {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
+                "use the split that it was made with: the same manifest, or a split column",
+            )
+
+
+def tested_of(heard: Sequence[str], dataset: Dataset) -> set[str]:
+    """The test subjects whose hashes are among `heard`."""
+    hashes = frozenset(heard)
+    return {clip.subject for clip in dataset.clips if clip.split == TEST_SPLIT and subject_hash(clip.subject) in hashes}
 
 
 def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
@@ -175,35 +194,6 @@ def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[
     return tasks, left_out
 
 
-def summary(results: Results, out: Path) -> dict[str, Any]:
-    """Mean AUROC, size and speed of each model, and the paths of what was written."""
-    sizes = {model.name: model.bytes for model in results.models}
-    judged = {model.name for model in results.models if model.kind != "baseline"}
-    times = {row.model: row for row in results.latency}
-    leaking = {item.model: item for item in results.leaking}
-    rows: dict[str, Any] = {}
-    for score in results.summary:
-        auroc, excess, time = score.auroc, score.excess_ratio, times.get(score.model)
-        text = f"mean AUROC {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}]" if auroc.shown else "mean AUROC not defined"
-        if excess.shown and score.model != results.reference:
-            text += (
-                f", keeps {100 * (excess.value or 0):.1f} % [{100 * (excess.low or 0):.1f}, {100 * (excess.high or 0):.1f}] of the teacher's excess"
-            )
-        if sizes.get(score.model):
-            text += f", {(sizes[score.model] or 0) / 1e6:.2f} MB"
-        if time:
-            text += f", {time.median_ms:.2f} ms"
-        verdicts = [f"{pair.verdict} to {pair.to}" for pair in results.comparisons if pair.model == score.model and score.model in judged]
-        if score.model in leaking:
-            verdicts.append(_leaking_text(leaking[score.model]))
-        rows[score.model] = "; ".join([text, *verdicts])
-    return {**rows, "tasks": len(results.tasks), "report": str(out / "report.html"), "results": str(out / "results.json")}
-
-
-def _leaking_text(item: Leaking) -> str:
-    return f"LEAKING clip-wise split: {auroc_text(item.auroc)}, too good by {difference_text(item.gap)}"
-
-
 def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:
     """Length of each clip's event, `[n, 1]` in seconds; 0 where there is no annotated event. What it alone reaches, framing has leaked."""
     return np.asarray([[(clip.event_end_s or 0.0) - (clip.event_start_s or 0.0)] for clip in clips])
@@ -238,6 +228,7 @@ def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
         macs=manifest.macs,
         dim=manifest.dim,
         quantization=manifest.quantization,
+        recipe=manifest.recipe,
     )
 
 

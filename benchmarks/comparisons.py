@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hearlite.benchmarks.auroc import excess_ratio
-from hearlite.benchmarks.bootstrap import Bools, Floats, Owners, degrees_of_freedom, disjoint_pairs, interval, rate_interval
+from hearlite.benchmarks.auroc import auroc, excess_ratio, weighted_aurocs
+from hearlite.benchmarks.bootstrap import Bools, Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, interval, rate_interval
 from hearlite.benchmarks.delong import paired_delong
 from hearlite.benchmarks.noninferiority import PairedDifference, compare, holm, holm_verdicts
 from hearlite.benchmarks.schema import Estimate, Paired, Score
@@ -47,6 +47,14 @@ class TaskScores:
 def sureness(labels: Bools, owners: Owners) -> tuple[float, int]:
     """(degrees of freedom, independent comparisons) of an AUROC on these clips."""
     return degrees_of_freedom(labels, owners), disjoint_pairs(labels, owners)
+
+
+def replicated(scores: Mapping[str, Floats], labels: Bools, owners: Owners, multiplicities: Multiplicities) -> Replicated:
+    """AUROC of every model's scores, [n], or of several probes of it, [probes, n], as a mean over them: observed, and on every draw of subjects."""
+    rows = {model: np.atleast_2d(values) for model, values in scores.items()}
+    observed = {model: float(np.mean([auroc(row, labels) for row in values])) for model, values in rows.items()}
+    drawn = np.stack([weighted_aurocs(values, labels, owners, multiplicities).mean(axis=0) for values in rows.values()])
+    return Replicated(observed, drawn, *sureness(labels, owners))
 
 
 def mean_over_tasks(tasks: Sequence[Replicated]) -> Replicated:

@@ -8,10 +8,7 @@ several times; an AUROC is the mean over the draws.
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +16,29 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.bench import SPECTRAL, TEACHER, embed_clips, make_tasks, require_unheard
+from hearlite.benchmarks.bench import make_tasks
 from hearlite.benchmarks.bootstrap import Bools, Floats, subject_multiplicities
-from hearlite.benchmarks.comparisons import Replicated, mean_over_tasks, scored, sureness
+from hearlite.benchmarks.comparisons import mean_over_tasks, replicated, scored
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.logistic import fit_probe
 from hearlite.benchmarks.study import run_module
-from hearlite.benchmarks.tasks import TEST_SPLIT, Task
-from hearlite.bundle import open_bundle
-from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, load_dataset
-from hearlite.embedder import Embedder
+from hearlite.benchmarks.study_inputs import (
+    data_argument,
+    dataset_facts,
+    embed_data,
+    framing_option,
+    labels_option,
+    models_option,
+    out_option,
+    provenance,
+    seed_option,
+    teacher_option,
+    write_study,
+)
+from hearlite.benchmarks.tasks import Task
 from hearlite.errors import InputError
-from hearlite.files import write_bytes, write_json
 from hearlite.progress import progress
 from hearlite.spec import AUROC_MARGIN, to_dict
-from hearlite.teacher import SpectralTeacher, open_teacher
 
 SCHEMA = "hearlite-label-efficiency/1"
 SHARES = (1.0, 0.5, 0.25, 0.1, 0.05)  # of the training subjects
@@ -78,7 +82,10 @@ def efficiency(
                 counts += [len(set(subjects[part].tolist())) for part in parts]
                 unused += scores.count(None)
                 usable = [item for item in scores if item is not None]
-                found.append(_replicated(usable, list(models), task.labels[side], owners[task.labelled[tested]], draws, name=task.name))
+                if not usable:
+                    raise InputError(f"{task.name}: no part of the training subjects can be probed", "label more training subjects")
+                by_model = {name: np.stack([item[name] for item in usable]) for name in models}
+                found.append(replicated(by_model, task.labels[side], owners[task.labelled[tested]], draws))
             means = scored(mean_over_tasks(found), reference=next(iter(models)), margin=AUROC_MARGIN)
             of_models = [{"model": item.model, "auroc": to_dict(item.auroc), "difference": to_dict(item.difference)} for item in means]
             row = {"share": share, "subjects": float(np.mean(counts)), "parts": len(counts) - unused, "parts_without_two_classes": unused}
@@ -99,17 +106,6 @@ def _scores(
         return None
 
 
-def _replicated(
-    scores: list[dict[str, Floats]], models: list[str], labels: Bools, owners: NDArray[np.intp], draws: NDArray[np.uint16], *, name: str
-) -> Replicated:
-    """AUROCs as means over the parts. Raises InputError when none could be probed."""
-    if not scores:
-        raise InputError(f"{name}: no part of the training subjects can be probed", "label more training subjects")
-    drawn = np.mean([weighted_aurocs(np.stack([part[model] for model in models]), labels, owners, draws) for part in scores], axis=0)
-    observed = {model: float(np.mean([auroc(part[model], labels) for part in scores])) for model in models}
-    return Replicated(observed, drawn, *sureness(labels, owners))
-
-
 def table(results: Mapping[str, Any]) -> str:
     """Markdown: a line for each share, a column for each model."""
     models = [item["model"] for item in results["rows"][0]["models"]]
@@ -126,40 +122,25 @@ def _cell(estimate: Mapping[str, float | None]) -> str:
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--teacher", required=True, help="As for 'hearlite bench'.")
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite.")
-@click.option("--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True, help="May be repeated.")
-@click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of parts, folds and bootstrap.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json and table.md.")
-def command(data: Path, teacher: str, model: Path, label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
+@data_argument
+@teacher_option
+@models_option
+@labels_option
+@framing_option
+@seed_option
+@out_option
+def command(data: Path, teacher: str, models: tuple[Path, ...], label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
     """Fit probes to 100, 50, 25, 10 and 5 % of DATA's training subjects; writes results and a table."""
-    dataset = load_dataset(data, label_columns=label_columns, framing=framing)
-    student, manifest = open_bundle(model)
-    require_unheard(manifest, dataset)
-    embedders: dict[str, Embedder] = {TEACHER: open_teacher(teacher), manifest.name: student, SPECTRAL: SpectralTeacher()}
-    embedded = embed_clips(dataset, embedders)
-    tasks, _ = make_tasks(embedded.clips, label_columns)
-    subjects = np.asarray([clip.subject for clip in embedded.clips])
-    tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips])
-    models = {name: values.astype(np.float64) for name, values in embedded.vectors.items()}
+    found = embed_data(data, teacher=teacher, models=models, label_columns=label_columns, framing=framing, baseline=True)
+    tasks, _ = make_tasks(found.clips, label_columns)
     results = {
-        "schema": SCHEMA,
-        "command": shlex.join(["python", "-m", "hearlite.benchmarks.label_efficiency", *sys.argv[1:]]),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "dataset": {"name": dataset.name, "sha256": dataset.sha256, "labels_sha256": dataset.labels_sha256, "framing": framing},
-        "teacher": to_dict(embedders[TEACHER].info),
-        "model": {"name": manifest.name, "sha256": manifest.tflite_sha256},
+        **provenance(SCHEMA, "label_efficiency", found.models, seed=seed, samples=SAMPLES),
+        "dataset": dataset_facts(found.dataset, framing=framing),
         "tasks": [task.name for task in tasks],
         "draws": DRAWS,
-        "samples": SAMPLES,
-        "seed": seed,
-        "rows": efficiency(models, tasks, subjects, tested, seed=seed),
+        "rows": efficiency(found.vectors, tasks, found.subjects, found.tested, seed=seed),
     }
-    write_json(out / "results.json", results)
-    write_bytes(out / "table.md", table(results).encode())
-    click.echo(table(results), nl=False)
+    write_study(out, results, table(results))
 
 
 if __name__ == "__main__":

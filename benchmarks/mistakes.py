@@ -7,14 +7,14 @@ The page HOLDS RECORDINGS. It is for the eyes and ears of whoever may hear them:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 
-from hearlite.benchmarks.bench import TEACHER, embed_clips, make_tasks, require_unheard
+from hearlite.benchmarks.bench import make_tasks
 from hearlite.benchmarks.bootstrap import Bools, Floats
 from hearlite.benchmarks.calibration import fit_platt
 from hearlite.benchmarks.folds import fold_table
@@ -22,12 +22,10 @@ from hearlite.benchmarks.logistic import fit_probe
 from hearlite.benchmarks.mistakes_page import write_page
 from hearlite.benchmarks.operating_point import choose_threshold
 from hearlite.benchmarks.study import run_module
-from hearlite.benchmarks.tasks import TEST_SPLIT, Task
-from hearlite.bundle import open_bundle
-from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, ClipRef, Dataset, load_dataset
-from hearlite.embedder import Embedder
+from hearlite.benchmarks.study_inputs import Embedded, data_argument, embed_data, framing_option, labels_option, seed_option, teacher_option
+from hearlite.benchmarks.tasks import Task
+from hearlite.dataset import ClipRef
 from hearlite.errors import UsageError
-from hearlite.teacher import open_teacher
 
 SHOWN = 12  # clips a task: what somebody listens to; a clip is 0.1 MB of page
 
@@ -108,18 +106,15 @@ def mistakes(task: Task, clips: Sequence[ClipRef], *, teacher: Judged, student: 
     )
 
 
-def find_mistakes(dataset: Dataset, embedders: Mapping[str, Embedder], label_columns: Sequence[str], *, seed: int) -> list[Mistakes]:
-    """Of every task. `embedders` are the teacher's and the student's, in this order. Raises InputError when there is no task."""
-    embedded = embed_clips(dataset, embedders)
-    tasks, _ = make_tasks(embedded.clips, label_columns)
-    tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips])
-    subjects = [clip.subject for clip in embedded.clips]
-    found = []
+def find_mistakes(found: Embedded, label_columns: Sequence[str], *, seed: int) -> list[Mistakes]:
+    """Of every task; the first model is the teacher, the second the student. Raises InputError when there is no task."""
+    tasks, _ = make_tasks(found.clips, label_columns)
+    by_task = []
     for task in tasks:
-        teacher, student = (judge(embedded.vectors[name].astype(np.float64), task, subjects, tested, seed=seed) for name in embedders)
-        clips = [embedded.clips[index] for index in np.flatnonzero(task.labelled & tested)]
-        found.append(mistakes(task, clips, teacher=teacher, student=student))
-    return found
+        teacher, student = (judge(values, task, found.subjects.tolist(), found.tested, seed=seed) for values in found.vectors.values())
+        clips = [found.clips[index] for index in np.flatnonzero(task.labelled & found.tested)]
+        by_task.append(mistakes(task, clips, teacher=teacher, student=student))
+    return by_task
 
 
 def require_outside_git(path: Path) -> None:
@@ -130,22 +125,20 @@ def require_outside_git(path: Path) -> None:
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--teacher", required=True, help="As for 'hearlite bench'.")
+@data_argument
+@teacher_option
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite.")
-@click.option("--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True, help="May be repeated.")
-@click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds.")
+@labels_option
+@framing_option
+@seed_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .html, outside of any git checkout: it holds recordings.")
 def command(data: Path, teacher: str, model: Path, label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
     """Write a page with the test clips of DATA that MODEL gets wrong, to listen to. It HOLDS RECORDINGS."""
     require_outside_git(out)
-    dataset = load_dataset(data, label_columns=label_columns, framing=framing)
-    student, manifest = open_bundle(model)
-    require_unheard(manifest, dataset)
-    found = find_mistakes(dataset, {TEACHER: open_teacher(teacher), manifest.name: student}, label_columns, seed=seed)
-    write_page(found, out, dataset=dataset.name, teacher=teacher, student=manifest.name)
-    click.echo(f"{out}: {sum(len(item.shown) for item in found)} clips. It holds recordings: do not commit it or pass it on")
+    found = embed_data(data, teacher=teacher, models=(model,), label_columns=label_columns, framing=framing)
+    by_task = find_mistakes(found, label_columns, seed=seed)
+    write_page(by_task, out, dataset=found.dataset.name, teacher=teacher, student=found.models.manifests[0].name)
+    click.echo(f"{out}: {sum(len(item.shown) for item in by_task)} clips. It holds recordings: do not commit it or pass it on")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, rate_interval, subject_multiplicities
 from hearlite.benchmarks.classifiers import fit_classifier
-from hearlite.benchmarks.comparisons import Replicated, TaskScores, sureness
+from hearlite.benchmarks.comparisons import Replicated, TaskScores, replicated
 from hearlite.benchmarks.folds import clip_wise_folds, clip_wise_split
 from hearlite.benchmarks.schema import Estimate, Leaking
 from hearlite.benchmarks.tasks import Task
@@ -59,12 +58,6 @@ def clip_wise_aurocs(
         name: fit_classifier(kind, values[~tested], labels[~tested], values[tested], folds=folds, seed=seed).scores for name, values in models.items()
     }
     return replicated(scores, labels[tested], owners[tested], multiplicities)
-
-
-def replicated(scores: Mapping[str, Floats], labels: Bools, owners: Owners, multiplicities: Multiplicities) -> Replicated:
-    """AUROC of each model's scores [n], observed and on every draw of subjects."""
-    drawn = weighted_aurocs(np.stack(list(scores.values())), labels, owners, multiplicities)
-    return Replicated({name: auroc(row, labels) for name, row in scores.items()}, drawn, *sureness(labels, owners))
 
 
 def leaking_beside(leaking: Replicated, leak_free: Replicated) -> tuple[Leaking, ...]:

@@ -13,16 +13,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hearlite.benchmarks.bench import TEACHER, embed_clips, require_unheard
 from hearlite.benchmarks.bootstrap import Bools, Floats
-from hearlite.benchmarks.robustness_plot import COLOURS, STYLE
+from hearlite.benchmarks.dots_plot import COLOURS, STYLE
 from hearlite.benchmarks.study import run_module
-from hearlite.benchmarks.tasks import TEST_SPLIT
-from hearlite.bundle import open_bundle
-from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, load_dataset
+from hearlite.benchmarks.study_inputs import data_argument, embed_data, framing_option, models_option, teacher_option
+from hearlite.dataset import DEFAULT_LABELS
 from hearlite.errors import InputError
 from hearlite.files import replacing
-from hearlite.teacher import open_teacher
 
 _MARKERS = "os^vDP"  # as many as COLOURS: colour is never the only difference
 _OTHER = "other"
@@ -77,24 +74,20 @@ def write_picture(models: Mapping[str, tuple[Floats, Floats]], groups: Mapping[s
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--teacher", required=True, help="As for 'hearlite bench'.")
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite.")
+@data_argument
+@teacher_option
+@models_option
 @click.option("--label", "column", default=DEFAULT_LABELS[0], show_default=True, help="Column that colours the clips.")
-@click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
+@framing_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .svg or .png.")
-def command(data: Path, teacher: str, model: Path, column: str, framing: str, out: Path) -> None:
-    """Draw DATA's test clips as teacher and MODEL see them, on two principal components."""
-    dataset = load_dataset(data, label_columns=(column,), framing=framing)
-    student, manifest = open_bundle(model)
-    require_unheard(manifest, dataset)
-    embedded = embed_clips(dataset, {TEACHER: open_teacher(teacher), manifest.name: student})
-    tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips])
-    groups = grouped([clip.label(column) for clip, inside in zip(embedded.clips, tested, strict=True) if inside])
+def command(data: Path, teacher: str, models: tuple[Path, ...], column: str, framing: str, out: Path) -> None:
+    """Draw DATA's test clips as teacher and students see them, on two principal components."""
+    found = embed_data(data, teacher=teacher, models=models, label_columns=(column,), framing=framing)
+    groups = grouped(found.column(column)[found.tested].tolist())
     if not groups:
-        raise InputError(f"{dataset.name}: no test clip has a value in {column!r}", "name another column with --label")
-    models = {name: components(values.astype(np.float64), tested) for name, values in embedded.vectors.items()}
-    write_picture(models, groups, out, title=f"{dataset.name}: {int(tested.sum())} test clips by {column}; teacher: {teacher}")
+        raise InputError(f"{found.dataset.name}: no test clip has a value in {column!r}", "name another column with --label")
+    panels = {name: components(values, found.tested) for name, values in found.vectors.items()}
+    write_picture(panels, groups, out, title=f"{found.dataset.name}: {int(found.tested.sum())} test clips by {column}; teacher: {teacher}")
     click.echo(str(out))
 
 

@@ -14,7 +14,7 @@ from hearlite.benchmarks.schema import Curve, Estimate, Reliability
 from hearlite.verdict import LayerLoss
 
 # By kind of model: colour is never the only difference.
-MARKERS = {"teacher": "o", "f32": "s", "i8": "D", "d8": "v", "w8": "<", "f16": ">", "peer": "^", "baseline": "x"}
+MARKERS = {"teacher": "o", "f32": "s", "i8": "D", "d8": "v", "w8": "<", "f16": ">", "peer": "^", "shape": "P", "baseline": "x"}
 SERIES_COLOURS = 6  # --s0 ... --s5 in the template, then they repeat
 _INK, _GRID, _BASELINE = "#0a0b01", "#0a0b02", "#0a0b03"  # stand-ins that no theme has; replaced by what CSS decides in light and dark
 _CSS = {_INK: "currentColor", _GRID: "var(--grid)", _BASELINE: "var(--baseline)"} | {f"#0a0c{k:02x}": f"var(--s{k})" for k in range(SERIES_COLOURS)}
@@ -50,7 +50,7 @@ class Series:
 
 def roc_svg(curves: Sequence[tuple[Series, Curve]], *, name: str) -> str:
     """ROC curves of one task, one line per model. `name` makes the ids of this picture unique in the page."""
-    with _axes(2.5, 2.5) as (axes, finish):
+    with axes_of(2.5, 2.5) as (axes, finish):
         axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2)
         for series, curve in curves:
             style = {"f32": "--", "i8": "-"}.get(series.kind, "-")
@@ -64,7 +64,7 @@ def roc_svg(curves: Sequence[tuple[Series, Curve]], *, name: str) -> str:
 
 def reliability_svg(curves: Sequence[tuple[Series, Reliability]], *, name: str) -> str:
     """Share of positives over predicted probability, with intervals; bins without one are left out. On the diagonal a model is calibrated."""
-    with _axes(2.5, 2.5) as (axes, finish):
+    with axes_of(2.5, 2.5) as (axes, finish):
         axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2)
         for series, curve in curves:
             bins = [item for item in zip(curve.predicted, curve.observed, curve.low, curve.high, strict=True) if item[2] is not None]
@@ -82,7 +82,7 @@ def auroc_svg(rows: Sequence[tuple[str, Sequence[tuple[Series, Estimate]]]], *, 
     """AUROC with interval, one group of dots per (task, [(model, estimate)]); estimates without an interval are left out."""
     step, gap = 0.13, 0.34  # inches: between models, and for the label above each task
     height = sum(len(scores) * step + gap for _, scores in rows) + 0.45
-    with _axes(5.0, height) as (axes, finish):
+    with axes_of(5.0, height) as (axes, finish):
         y = 0.0
         lowest = 0.5
         for label, scores in rows:
@@ -107,7 +107,7 @@ def size_svg(points: Sequence[tuple[Series, int, Estimate]], *, show_bytes: Call
     """Mean AUROC over the file's size in bytes, on a logarithmic axis."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    with _axes(5.0, 3.3) as (axes, finish):
+    with axes_of(5.0, 3.3) as (axes, finish):
         sizes = [size for _, size, _ in points]
         axes.set_xscale("log")
         axes.set_xlim(min(sizes) / 3, max(sizes) * 3)
@@ -125,7 +125,7 @@ def size_svg(points: Sequence[tuple[Series, int, Estimate]], *, show_bytes: Call
 
 def snr_svg(series: Series, layers: Sequence[LayerLoss], *, ringed: Sequence[LayerLoss], name: str) -> str:
     """Signal over quantization noise in each layer, in order of execution from top to bottom."""
-    with _axes(5.0, 0.15 * len(layers) + 0.6) as (axes, finish):
+    with axes_of(5.0, 0.15 * len(layers) + 0.6) as (axes, finish):
         shown = [min(max(layer.snr_db, 0.0), _HIGHEST_SNR_DB) for layer in layers]
         axes.plot(shown, range(len(layers)), color=series.ink, linewidth=1.0, marker=MARKERS[series.kind], markersize=3.5)
         rings = [index for index, layer in enumerate(layers) if layer in ringed]
@@ -139,7 +139,7 @@ def snr_svg(series: Series, layers: Sequence[LayerLoss], *, ringed: Sequence[Lay
 
 
 @contextmanager
-def _axes(width_in: float, height_in: float) -> Iterator[tuple[Any, Callable[[str], str]]]:
+def axes_of(width_in: float, height_in: float) -> Iterator[tuple[Any, Callable[[str], str]]]:
     """Axes of a new figure, and what turns it into SVG for a given name."""
     import matplotlib as mpl
     from matplotlib.figure import Figure

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearlite.benchmarks.classifiers import CLASSIFIERS
-from hearlite.benchmarks.formats import auroc_text, bytes_text, count_text, difference_text, loss_text, ms_text, p_text, percent_text, times_text
+from hearlite.benchmarks.cost_results import is_cost, read_cost
+from hearlite.benchmarks.cost_schema import Latency
+from hearlite.benchmarks.cost_view import SYMBOLS, CostView, render_cost, view_cost
+from hearlite.benchmarks.formats import bytes_text
 from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
+from hearlite.benchmarks.pages import KIND_NAMES, page
 from hearlite.benchmarks.permuted import PERMUTED
 from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, reliability_svg, roc_svg, size_svg, snr_svg
-from hearlite.benchmarks.results import read_results
-from hearlite.benchmarks.schema import OLD_SCHEMA, Estimate, Latency, ModelInfo, Paired, Results, Score, TaskResult
+from hearlite.benchmarks.results import read_data, read_results
+from hearlite.benchmarks.schema import OLD_SCHEMA, Estimate, ModelInfo, Paired, Results, Score, TaskResult
 from hearlite.files import write_bytes
-from hearlite.spec import PRECISION_NAMES
 from hearlite.verdict import LayerLoss
 
-STUDENT_NAMES = {kind: f"student, {name}" for kind, name in PRECISION_NAMES.items()}
-KIND_NAMES = {"teacher": "teacher", "peer": "peer", "baseline": "baseline", **STUDENT_NAMES}
-_SYMBOLS = {"o": "●", "s": "■", "D": "◆", "v": "▼", "<": "◀", ">": "▶", "^": "▲", "x": "×"}  # of MARKERS, for the legend
-_TEMPLATES = Path(__file__).parent / "templates"
 _ROC_TASKS = 9  # small multiples; the table has all tasks
 _DOT_TASKS = 24  # more would be a poster
 _SNR_LAYERS, _WORST_LAYERS = 80, 3  # the largest student has 60
@@ -37,7 +36,7 @@ class Row:
 
     @property
     def symbol(self) -> str:
-        return _SYMBOLS[MARKERS[self.model.kind]]
+        return SYMBOLS[MARKERS[self.model.kind]]
 
     @property
     def colour(self) -> str:
@@ -59,31 +58,30 @@ def write_report(results_path: Path, html_path: Path, *, compare: Path | None = 
 
     Raises InputError for a results.json that can't be used.
     """
-    html = render(read_results(results_path), other=read_results(compare) if compare else None)
+    if compare is None and is_cost(read_data(results_path)):
+        html = render_cost(read_cost(results_path))
+    else:
+        html = render(read_results(results_path), other=read_results(compare) if compare else None)
     write_bytes(html_path, html.encode("utf-8", errors="replace"))  # names may hold lone surrogates
 
 
 def render(results: Results, *, other: Results | None = None) -> str:
     """The page. Names in results are hostile input: the template escapes every one."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    for show in (auroc_text, difference_text, loss_text, percent_text, bytes_text, count_text, times_text, ms_text, p_text):
-        environment.filters[show.__name__.removesuffix("_text")] = show
     rows = _rows(results)
     by_kind = {kind: next((row for row in rows if row.model.kind == kind), None) for kind in KIND_NAMES}
     reference = next(row for row in rows if row.model.name == results.reference)
     student = by_kind["i8"] or by_kind["f32"]
     trio = [row for row in (reference, by_kind["f32"], by_kind["i8"]) if row]
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         results=results,
         rows=rows,
         trio=trio,
         reference=reference,
         student=student,
         compared=[row for row in rows if row.model.kind != "baseline" and row is not reference],
-        kind_names=KIND_NAMES,
         old=results.schema == OLD_SCHEMA,
         answer=_answer(results, student) if student else None,
         own_float=[pair for pair in results.comparisons if pair.to != results.reference],
@@ -102,7 +100,14 @@ def render(results: Results, *, other: Results | None = None) -> str:
         estimate=Estimate,
         sized=[row for row in rows if row.model.bytes and row.score and row.score.auroc.shown],
         score_of=lambda task, name: next((score for score in task.scores if score.model == name), None),
+        view=_cost(results, rows),
     )
+
+
+def _cost(results: Results, rows: Sequence[Row]) -> CostView | None:
+    series = {row.model.name: row.series for row in rows if row.model.kind != "baseline"}
+    quality = {row.model.name: row.score.auroc for row in rows if row.score}
+    return view_cost(results.cost, series=series, quality=quality) if results.cost else None
 
 
 def _rows(results: Results) -> list[Row]:
@@ -149,7 +154,7 @@ def _answer(results: Results, student: Row) -> Answer | None:
     if INFERIOR in (mean.verdict, *by_task):
         return Answer("No" if mean.verdict == INFERIOR else "Not on every task", INFERIOR, mean, counts)
     if mean.verdict == INCONCLUSIVE:
-        return Answer("Not shown", INCONCLUSIVE, mean, counts)
+        return Answer("Not proven", INCONCLUSIVE, mean, counts)
     return Answer("Yes" if set(by_task) == {NON_INFERIOR} else "Yes, on average", NON_INFERIOR, mean, counts)
 
 

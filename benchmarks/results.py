@@ -13,6 +13,8 @@ from typing import Any
 
 from hearlite import spec
 from hearlite.benchmarks.classifiers import CLASSIFIERS
+from hearlite.benchmarks.cost_check import check_cost, check_times
+from hearlite.benchmarks.cost_schema import Cost, Latency
 from hearlite.benchmarks.schema import (
     KINDS,
     OLD_SCHEMA,
@@ -20,7 +22,6 @@ from hearlite.benchmarks.schema import (
     SCHEMA,
     VERDICTS,
     DatasetInfo,
-    Latency,
     ModelInfo,
     Paired,
     ProbeResults,
@@ -53,6 +54,7 @@ def collect(
     skipped: int = 0,
     seeds: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
+    cost: Cost | None = None,
 ) -> Results:
     """Everything of one benchmark, dated now, with the versions of this installation.
 
@@ -63,7 +65,7 @@ def collect(
     added = [ModelInfo(score.model, kind="baseline") for score in probes.summary if score.model not in listed]
     return Results(
         command=command,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created=now(),
         seeds=tuple(Seed(name, value) for name, value in {"probe": probes.seed, **(seeds or {})}.items()),
         versions=Versions.current(),
         machine=machine,
@@ -82,32 +84,47 @@ def collect(
         margin=probes.margin,
         probe=probes.probe,
         leaking=probes.leaking,
+        cost=cost,
     )
+
+
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def write_results(results: Results, path: Path) -> None:
     """Write results.json through a temporary file. NaN and infinity become null. Raises UsageError for results that `read_results` would refuse."""
-    data = _finite({"schema": results.schema, **dataclasses.asdict(results)})
+    data = finite({"schema": results.schema, **dataclasses.asdict(results)})
     try:
         _check(spec.from_dict(Results, data, where="results"), where="results")
     except InputError as error:
         raise UsageError(f"these results can't be written: {error.message}", error.hint) from error
-    text = json.dumps(data, indent=1, allow_nan=False)
-    # Rows of numbers on one line: a curve is one thing. Raw line breaks can't occur inside JSON strings.
-    text = re.sub(r"\[\n([-+\d.eE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    write_data(data, path)
+
+
+def write_data(data: Any, path: Path) -> None:
+    """JSON through a temporary file, NaN and infinity as null. Rows of numbers stand on one line: a curve is one thing."""
+    text = json.dumps(finite(data), indent=1, allow_nan=False)
+    text = re.sub(r"\[\n([-+\d.eE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)  # raw line breaks can't occur inside JSON strings
     write_bytes(path, f"{text}\n".encode())
 
 
-def read_results(path: Path) -> Results:
-    """results.json, checked: known keys and types, finite numbers, names that refer to something. Raises InputError that names the file."""
+def read_data(path: Path) -> Any:
+    """JSON of a sane size with finite numbers only. Raises InputError that names the file."""
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise InputError(f"{path}: {path.stat().st_size} bytes", f"a results.json has at most {_LARGEST_FILE}")
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}", "make it again with the benchmark") from error
+
+
+def read_results(path: Path) -> Results:
+    """results.json, checked: known keys and types, finite numbers, names that refer to something. Raises InputError that names the file."""
+    data = read_data(path)
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema not in (SCHEMA, OLD_SCHEMA):
         raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r} and {OLD_SCHEMA!r}; run the benchmark again")
@@ -154,8 +171,9 @@ def _check(results: Results, *, where: str) -> None:
     for pair in pairs:
         _check_pair(pair, where=where)
     for row in results.latency:
-        if min(row.median_ms, row.p5_ms, row.p95_ms, row.mean_ms, row.cold_ms, row.ratio, row.ratio_p5, row.ratio_p95) < 0:
-            raise InputError(f"{where}: the latency of {row.model!r} is negative")
+        check_times(row, where=where)
+    if results.cost:
+        check_cost(results.cost, where=where)
 
 
 def _check_score(score: Score, *, where: str) -> None:
@@ -192,11 +210,12 @@ def _without(value: Any, keys: Sequence[str]) -> Any:
     return [_without(item, keys) for item in value] if isinstance(value, list) else value
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A copy with null for what is no number that JSON has."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import hearlite
+from hearlite.benchmarks.cost_schema import Cost, Latency
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.spec import PRECISION_NAMES
@@ -14,6 +15,7 @@ from hearlite.verdict import Verdict
 
 SCHEMA = "hearlite-results/2"
 OLD_SCHEMA = "hearlite-results/1"  # can be read: it has less, and its intervals are plain percentiles, which are too narrow
+COST_SCHEMA = "hearlite-cost/1"  # of a results.json without quality
 VERDICTS = ("non-inferior", "inconclusive", "inferior")
 KINDS = ("teacher", *PRECISION_NAMES, "peer", "baseline")  # a peer is someone else's embedder; a baseline has to be beaten by all of them
 ROC_POINTS = 101  # at most, per curve: a drawing, not data
@@ -216,6 +218,7 @@ class ModelInfo:
     dim: int | None = None
     sha256: str = ""  # of the file
     quantization: Verdict | None = None  # what the file's manifest says that quantization cost
+    recipe: str = ""  # "" for float32
 
 
 @dataclass(frozen=True)
@@ -227,27 +230,6 @@ class DatasetInfo:
     val_subjects: int
     test_subjects: int
     synthetic: bool
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Milliseconds from a clip of raw audio to its embedding, over `runs` interleaved rounds; `ratio` compares runs of the same round."""
-
-    model: str
-    device: str
-    runtime: str
-    threads: int
-    runs: int
-    date: str  # UTC, YYYY-MM-DD
-    median_ms: float
-    p5_ms: float
-    p95_ms: float
-    mean_ms: float
-    cold_ms: float  # load and first run
-    ratio_to: str  # the model that came first
-    ratio: float  # median over rounds of that model's time / this one's: times faster
-    ratio_p5: float
-    ratio_p95: float
 
 
 @dataclass(frozen=True)
@@ -301,7 +283,19 @@ class Results:
     margin: float | None = None  # AUROC that a model may lose and still be called non-inferior; set before the run
     probe: str = "logistic"  # one of classifiers.py
     leaking: tuple[Leaking, ...] = ()  # means over all tasks by a paper's clip-wise split, which LEAKS
+    cost: Cost | None = None  # beside peers, with profiles and limits: only where it was asked for
     schema: str = SCHEMA
+
+
+@dataclass(frozen=True)
+class CostResults:
+    """The whole of a results.json without quality."""
+
+    command: str
+    created: str  # UTC, ISO 8601
+    versions: Versions
+    cost: Cost
+    schema: str = COST_SCHEMA
 
 
 def _version(package: str) -> str:

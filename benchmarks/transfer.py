@@ -7,34 +7,39 @@ On the diagonal are the figures of `hearlite bench`. Beside it microphones, room
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from hearlite.benchmarks.bench import TEACHER, embed_clips, require_unheard
+from hearlite.benchmarks.bench import TEACHER
 from hearlite.benchmarks.bootstrap import Bools, Floats, Owners, subject_multiplicities
-from hearlite.benchmarks.comparisons import scored
+from hearlite.benchmarks.comparisons import replicated, scored
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.formats import auroc_text
 from hearlite.benchmarks.logistic import fit_probe
-from hearlite.benchmarks.paper_protocol import replicated
 from hearlite.benchmarks.schema import Score
 from hearlite.benchmarks.study import run_module
-from hearlite.benchmarks.tasks import MIN_SUBJECTS, TEST_SPLIT
-from hearlite.bundle import open_bundle
-from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, Dataset, load_dataset
-from hearlite.embedder import Embedder
+from hearlite.benchmarks.study_inputs import (
+    Embedded,
+    dataset_facts,
+    embedded_by,
+    framing_option,
+    models_option,
+    open_models,
+    out_option,
+    provenance,
+    seed_option,
+    teacher_option,
+    write_study,
+)
+from hearlite.benchmarks.tasks import MIN_SUBJECTS
+from hearlite.dataset import DEFAULT_LABELS, load_dataset
 from hearlite.errors import InputError, UsageError
-from hearlite.files import write_bytes, write_json
 from hearlite.spec import AUROC_MARGIN, to_dict
-from hearlite.teacher import open_teacher
 
 SCHEMA = "hearlite-transfer/1"
 SAMPLES = 2_000  # bootstrap replicates
@@ -49,23 +54,19 @@ class Side:
     owners: Owners  # [n], number of the clip's subject on this side
 
 
-def sides(dataset: Dataset, embedders: Mapping[str, Embedder], *, column: str, positive: str) -> tuple[Side, Side]:
+def sides(found: Embedded, *, column: str, positive: str) -> tuple[Side, Side]:
     """(train, test) of a dataset. Raises InputError when a class has fewer than MIN_SUBJECTS subjects on a side."""
-    embedded = embed_clips(dataset, embedders)
-    values = np.asarray([clip.label(column) for clip in embedded.clips], dtype=object)
-    tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips])
-    subjects = np.asarray([clip.subject for clip in embedded.clips])
-    found = []
-    for name, inside in (("train", ~tested), ("test", tested)):
+    values, subjects, both = found.column(column), found.subjects, []
+    for name, inside in (("train", ~found.tested), ("test", found.tested)):
         clips = np.flatnonzero(inside & (values != ""))
         labels = np.asarray(values[clips] == positive, dtype=bool)
         few = min(len(set(subjects[clips][side].tolist())) for side in (labels, ~labels))
         if few < MIN_SUBJECTS:
             hint = f"its values of {column!r}: {', '.join(sorted(set(values) - {''})) or 'none'}"
-            raise InputError(f"{dataset.name}: a class of {few} subjects in {name}, needs {MIN_SUBJECTS}", hint)
-        vectors = {model: rows[clips].astype(np.float64) for model, rows in embedded.vectors.items()}
-        found.append(Side(vectors, labels, np.unique(subjects[clips], return_inverse=True)[1]))
-    return found[0], found[1]
+            raise InputError(f"{found.dataset.name}: a class of {few} subjects in {name}, needs {MIN_SUBJECTS}", hint)
+        vectors = {model: rows[clips] for model, rows in found.vectors.items()}
+        both.append(Side(vectors, labels, np.unique(subjects[clips], return_inverse=True)[1]))
+    return both[0], both[1]
 
 
 def matrix(datasets: Mapping[str, tuple[Side, Side]], *, reference: str, seed: int, samples: int = SAMPLES) -> list[dict[str, Any]]:
@@ -105,38 +106,27 @@ def table(results: Mapping[str, Any]) -> str:
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--teacher", required=True, help="As for 'hearlite bench'.")
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite.")
+@teacher_option
+@models_option
 @click.option("--label", "column", default=DEFAULT_LABELS[0], show_default=True, help="Column that all datasets have.")
 @click.option("--positive", required=True, help="Value of that column that is told from all others.")
-@click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds and bootstrap.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json and table.md.")
-def command(data: Sequence[Path], teacher: str, model: Path, column: str, positive: str, framing: str, seed: int, out: Path) -> None:
+@framing_option
+@seed_option
+@out_option
+def command(data: Sequence[Path], teacher: str, models: tuple[Path, ...], column: str, positive: str, framing: str, seed: int, out: Path) -> None:
     """Train probes on each of DATA and test them on all; writes results and a table."""
     loaded = [load_dataset(path, label_columns=(column,), framing=framing) for path in data]
     if len({dataset.name for dataset in loaded}) < max(2, len(loaded)):
         raise UsageError(f"datasets: {', '.join(dataset.name for dataset in loaded)}", "name two or more, each with its own name")
-    student, manifest = open_bundle(model)
-    for dataset in loaded:
-        require_unheard(manifest, dataset)
-    embedders: dict[str, Embedder] = {TEACHER: open_teacher(teacher), manifest.name: student}
-    datasets = {dataset.name: sides(dataset, embedders, column=column, positive=positive) for dataset in loaded}
+    opened = open_models(teacher, models, loaded)
+    datasets = {dataset.name: sides(embedded_by(dataset, opened), column=column, positive=positive) for dataset in loaded}
     results = {
-        "schema": SCHEMA,
-        "command": shlex.join(["python", "-m", "hearlite.benchmarks.transfer", *sys.argv[1:]]),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "datasets": [{"name": item.name, "sha256": item.sha256, "labels_sha256": item.labels_sha256, "framing": framing} for item in loaded],
-        "teacher": to_dict(embedders[TEACHER].info),
-        "model": {"name": manifest.name, "sha256": manifest.tflite_sha256},
+        **provenance(SCHEMA, "transfer", opened, seed=seed, samples=SAMPLES),
+        "datasets": [dataset_facts(item, framing=framing) for item in loaded],
         "task": f"{column}={positive}",
-        "samples": SAMPLES,
-        "seed": seed,
         "rows": matrix(datasets, reference=TEACHER, seed=seed),
     }
-    write_json(out / "results.json", results)
-    write_bytes(out / "table.md", table(results).encode())
-    click.echo(table(results), nl=False)
+    write_study(out, results, table(results))
 
 
 if __name__ == "__main__":

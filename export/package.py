@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hearlite.bundle import Manifest, manifest_path, read_manifest
 from hearlite.check import check_signals
 from hearlite.errors import InputError, UsageError
-from hearlite.files import replacing, write_bytes
+from hearlite.files import write_bytes
+from hearlite.spec import AUDIO
 
 GOLDEN = "golden.wav"
 
@@ -52,14 +57,14 @@ def package(model: Path, *, platform: str, to: Path, force: bool = False) -> lis
         "NOTICE.txt": _read_notice(model),
         PLATFORMS[platform].snippet: _render(PLATFORMS[platform].snippet, manifest, platform=platform),
         "README.md": _render("README.md", manifest, platform=platform),
+        GOLDEN: golden_wav(manifest),
     }
     for name, content in files.items():
         if (to / name).exists() and (to / name).read_bytes() != content and not force:
             raise InputError(f"{to / name} is there already and differs", "choose another folder, or pass --force to replace it")
     for name, content in files.items():
         write_bytes(to / name, content)
-    _write_golden(to / GOLDEN, manifest)
-    return [to / name for name in (*files, GOLDEN)]
+    return [to / name for name in files]
 
 
 def _read_notice(model: Path) -> bytes:
@@ -77,11 +82,18 @@ def _render(name: str, manifest: Manifest, *, platform: str) -> bytes:
     return environment.from_string(template).render(m=manifest, platform=platform, p=PLATFORMS[platform], golden=GOLDEN).encode()
 
 
-def _write_golden(path: Path, manifest: Manifest) -> None:
-    import soundfile as sf
-
+def golden_wav(manifest: Manifest) -> bytes:
+    """The sound of the manifest's golden embedding, as 16-bit WAV. Raises InputError for one that this version doesn't know."""
     signals = check_signals()
     if manifest.golden_signal not in signals:
         raise InputError(f"{manifest.name}: its golden signal is {manifest.golden_signal!r}", f"this version knows {', '.join(signals)}")
-    with replacing(path) as temporary:
-        sf.write(temporary, signals[manifest.golden_signal], manifest.audio.sample_rate_hz, subtype="PCM_16")
+    return wav_bytes(signals[manifest.golden_signal])
+
+
+def wav_bytes(pcm: NDArray[np.int16]) -> bytes:
+    """A 16-bit WAV file of int16 `[samples]` at 16 kHz."""
+    import soundfile as sf
+
+    stream = io.BytesIO()
+    sf.write(stream, pcm, AUDIO.sample_rate_hz, subtype="PCM_16", format="WAV")
+    return stream.getvalue()

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,6 +62,17 @@ def convert_network_dynamic(network: Any) -> bytes:
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # TensorFlow 2.18 - 2.20
 
     return _convert_network(network, setup=shrink)
+
+
+def convert_network_int16(network: Any, images: Sequence[NDArray[np.float32]]) -> bytes:
+    """int16 activations x int8 weights, ranges by the converter's own min-max over `images`. No recipe: benchmarks/ladder.py says what it costs."""
+
+    def widen(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+
+    return _convert_network(network, setup=widen)
 
 
 def quantize_calibrated(network: bytes, ranges: Mapping[int, tuple[float, float]]) -> bytes:

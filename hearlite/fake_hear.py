@@ -67,21 +67,30 @@ def build_hear_like_saved_model(folder: Path, *, size: VitSize = HEAR_VIT, dim: 
         import tensorflow as tf
     except ModuleNotFoundError as error:
         raise MissingExtraError("a HeAR-shaped SavedModel", "tensorflow", "train") from error
+    module = hear_like_module(size=size, dim=dim, seed=seed)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, AUDIO.clip_samples], tf.float32, name="x")])
+    def serve(x: Any) -> dict[str, Any]:
+        return {"output_0": module.embed(x)}
+
+    module.serve = serve
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    tf.saved_model.save(module, str(temporary), signatures={"serving_default": serve})
+    temporary.replace(folder)
+
+
+def hear_like_module(*, size: VitSize = HEAR_VIT, dim: int = HEAR_EMBEDDING_DIM, seed: int = 0) -> Any:
+    """A tf.Module whose `embed` takes float32 `[n, clip_samples]` to float32 `[n, dim]`, with seeded random weights."""
+    import tensorflow as tf
+
     from hearlite.frontend_tf import Frontend
 
     rng = np.random.default_rng(seed)
     module = tf.Module()
     module.frontend = Frontend(HEAR_FRONTEND)
     module.weights = {name: tf.Variable(_initial(name, shape, rng), name=name) for name, shape in parameter_shapes(size, dim=dim).items()}
-
-    @tf.function(input_signature=[tf.TensorSpec([None, AUDIO.clip_samples], tf.float32, name="x")])
-    def serve(x: Any) -> dict[str, Any]:
-        return {"output_0": _vit(tf, module.weights, module.frontend(x), size)}
-
-    module.serve = serve
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    tf.saved_model.save(module, str(temporary), signatures={"serving_default": serve})
-    temporary.replace(folder)
+    module.embed = lambda clips: _vit(tf, module.weights, module.frontend(clips), size)
+    return module
 
 
 def _patches() -> int:

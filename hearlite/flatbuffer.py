@@ -126,6 +126,31 @@ def join(first: bytes, second: bytes, *, signature: str, input_name: str, output
     return save(a)
 
 
+def frontend_of(data: bytes, *, input_name: str, output_name: str) -> bytes:
+    """The frontend alone of a model that `join` made: audio -> image, by the very operators and constants of that file. Raises InputError."""
+    model = load(data)
+    graph = model.subgraphs[0]
+    count = next((index for index, operator in enumerate(graph.operators) if _behind_frontend(graph, operator)), 0)
+    given = {int(i) for operator in graph.operators[:count] for i in operator.outputs}
+    border = sorted(given & {int(i) for operator in graph.operators[count:] for i in operator.inputs})
+    if len(border) != 1:
+        raise InputError(f"{len(border)} tensors go from the frontend to the network", "expected one; pass a file that 'hearlite export' wrote")
+    graph.operators, graph.outputs = graph.operators[:count], border
+    kept = sorted(given | {int(i) for operator in graph.operators for i in operator.inputs if i >= 0})
+    remap = {-1: -1} | {old: new for new, old in enumerate(kept)}
+    graph.tensors = [graph.tensors[index] for index in kept]
+    graph.inputs, graph.outputs = ([remap[int(i)] for i in side] for side in (graph.inputs, graph.outputs))
+    for operator in graph.operators:
+        operator.inputs, operator.outputs = ([remap[int(i)] for i in side] for side in (operator.inputs, operator.outputs))
+    read = {int(tensor.buffer) for tensor in graph.tensors}
+    for index, buffer in enumerate(model.buffers):
+        if index not in read:
+            buffer.data = None
+    model.metadata = None
+    _name_signature(model, signature="frontend", input_name=input_name, output_name=output_name)
+    return save(model)
+
+
 def add_metadata(data: bytes, name: str, content: bytes) -> bytes:
     """The same model with `content` stored as metadata entry `name`, replacing an older one of that name."""
     from ai_edge_litert import schema_py_generated as schema

@@ -1,4 +1,4 @@
-"""The main job by one call: recordings in, an int8 .tflite with its report out. Like cli.py, it may import every stage."""
+"""The main job by one call: recordings in, an int8 .tflite with its report out. Like a command, it may import every stage."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run_quickstart(
         click.echo(f"skipped: {skipped.file}: {skipped.reason}", err=True)
     recipe = quantize_int8(run, dataset, label_columns=label_columns, force=force)
     files = [export(run, to=out, recipe=name, force=force) for name in (recipe, "")]
-    from hearlite.cli import command_line
+    from hearlite.commands.options import command_line
 
     return bench(dataset, teacher=embedder, files=files, label_columns=label_columns, out=out, seed=seed, command=command_line())
 

@@ -13,10 +13,11 @@ from hearlite.convert import convert_network, convert_network_dynamic, convert_n
 from hearlite.errors import UsageError
 from hearlite.frontend_tf import Frontend
 from hearlite.quantize.finetune import train_quantized
+from hearlite.quantize.fold import fold
 from hearlite.quantize.graph import Graph
 from hearlite.quantize.qat import layer_of
 from hearlite.quantize.ranges import measure
-from hearlite.quantize.static import Quantized, choose_ranges, quantize_static
+from hearlite.quantize.static import Quantized, choose_ranges, even_channels, quantize_static, round_network
 from hearlite.quantize.weight_only import weight_only
 from hearlite.run import Run
 from hearlite.spec import QuantSpec, Range, StudentSpec
@@ -36,9 +37,6 @@ class Training(Protocol):
 def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: Training | None) -> Quantized:
     """The run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges. UsageError for a recipe that trains without `training`."""
     network = load_network(run.spec.student, run.weights)
-    images = list(np.concatenate(image_batches(pcm, spec=run.spec.student))) if recipe.activations == "int8" else []
-    if recipe.qat.fraction:
-        network = _train(run, network, recipe, images=images, training=training)
     plain = convert_network(network)
     if recipe.weights == "float16":
         return Quantized(convert_network_float16(network), plain)
@@ -46,7 +44,12 @@ def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: Trai
         return Quantized(convert_network_dynamic(network), plain)
     if recipe.activations == "float32":
         return Quantized(weight_only(plain), plain)
-    return quantize_static(plain, images, recipe=recipe)
+    images = list(np.concatenate(image_batches(pcm, spec=run.spec.student)))
+    if not recipe.qat.fraction:
+        return quantize_static(plain, images, recipe=recipe)
+    equalized = even_channels(plain, images) if recipe.equalize else plain
+    trained = _train(run, fold(network, equalized), recipe, images=images, training=training)
+    return round_network(convert_network(trained), images, recipe=recipe, wanted=plain)
 
 
 def image_batches(pcm: NDArray[np.int16], *, spec: StudentSpec) -> list[Any]:

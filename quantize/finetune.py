@@ -1,12 +1,14 @@
 """Quantization-aware distillation: the finished float student learns on with its roundings simulated, and so learns to live with them.
 
-The loss is distillation's own; no labels. Batch norms keep their statistics, so that folding them into the weights later changes nothing, and ranges
-keep what quantize/ranges.py chose for the float network: moving min-max observers would round wider than the file does. What comes out is float32
-weights, which go into a file as those of any network do.
+The loss is distillation's own; no labels. Batch norms are folded before (quantize/fold.py), and ranges keep what quantize/ranges.py chose for the
+float network: moving min-max observers would round wider than the file does. What comes out is float32 weights, which go into a file as those of any
+network do.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +25,11 @@ from hearlite.files import read_arrays, write_arrays
 from hearlite.frontend_tf import Frontend
 from hearlite.progress import progress
 from hearlite.quantize.qat import set_ranges, simulate, trained_network
-from hearlite.spec import QatSpec, Range, StudentSpec, TrainSpec
+from hearlite.spec import QatSpec, Range, StudentSpec, TrainSpec, to_dict
 
 Batch = Callable[[int], tuple[NDArray[np.int16], NDArray[np.float32]]]
 Loss = Callable[[Any, Any], Any]
+_WARM_UP = 0.1  # of the steps: Adam's first ones are of full length whatever the gradient, and the network starts where it should end
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,10 @@ def train_quantized(
 ) -> Trained:
     """Fine-tune a finished `network` under simulated int8; the same arguments give the same weights, also after a kill.
 
-    `ranges` are those of every layer's output by name. `batch(step)` gives PCM int16 `[n, clip_samples]` and targets `[n, dim]`. A
-    `qat.student_share` of the loss is towards the float network's own output, the rest towards the teacher's. Raises UsageError for a layer that has
-    no rule, InputError for a layer without a range or a checkpoint of another network.
+    `network` has no batch norms (quantize/fold.py). `ranges` are those of every layer's output by name. `batch(step)` gives PCM int16
+    `[n, clip_samples]` and targets `[n, dim]`. A `qat.student_share` of the loss is towards the float network's own output, the rest towards the
+    teacher's. Raises UsageError for a layer that has no rule, InputError for a layer without a range or a damaged checkpoint; one of another training
+    is written over.
     """
     tf_keras.utils.set_random_seed(train.seed)
     frontend = Frontend(student.frontend)
@@ -74,12 +78,13 @@ def train_quantized(
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return value
 
-    state = _State(checkpoint, simulated, optimizer)
+    state = _State(checkpoint, simulated, optimizer, made_by=_identity(student, train, qat, ranges))
     first, value = state.resume(), float("nan")
     with progress(f"qat {student.size}", total=steps, start=first) as advance:
         for index in range(first, steps):
             pcm, target = batch(train.steps + index)
-            optimizer.learning_rate.assign(train.peak_lr / qat.lr_divisor * 0.5 * (1.0 + np.cos(np.pi * index / steps)))
+            warm = min(1.0, (index + 1) / max(1.0, _WARM_UP * steps))
+            optimizer.learning_rate.assign(train.peak_lr / qat.lr_divisor * warm * 0.5 * (1.0 + np.cos(np.pi * index / steps)))
             value = float(step(from_int16(pcm), target))
             if not np.isfinite(value):
                 raise InputError(f"the loss became {value} at step {index}", "raise qat.lr_divisor; the last checkpoint is kept")
@@ -89,21 +94,29 @@ def train_quantized(
     return Trained(trained_network(simulated, network), simulated)
 
 
+def _identity(student: StudentSpec, train: TrainSpec, qat: QatSpec, ranges: dict[str, Range]) -> str:
+    """Of a training: a checkpoint of other settings is none of it."""
+    told = [to_dict(student), to_dict(train), to_dict(qat), {name: list(ends) for name, ends in sorted(ranges.items())}]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
 class _State:
     """The checkpoint: everything that a step changes."""
 
-    def __init__(self, path: Path, simulated: Any, optimizer: Any) -> None:
-        self.path, self.simulated, self.optimizer = path, simulated, optimizer
+    def __init__(self, path: Path, simulated: Any, optimizer: Any, *, made_by: str) -> None:
+        self.path, self.simulated, self.optimizer, self.made_by = path, simulated, optimizer, made_by
 
     def save(self, step: int) -> None:
         arrays = {f"weight{i:04d}": value for i, value in enumerate(self.simulated.get_weights())}
         arrays |= {f"optimizer{i:04d}": value.numpy() for i, value in enumerate(self.optimizer.variables)}
-        write_arrays(self.path, arrays | {"step": np.int64(step)})
+        write_arrays(self.path, arrays | {"step": np.int64(step), "made_by": np.asarray(self.made_by)})
 
     def resume(self) -> int:
         if not self.path.is_file():
             return 0
         arrays = read_arrays(self.path)
+        if str(arrays.get("made_by")) != self.made_by:
+            return 0
         try:
             self.simulated.set_weights([arrays[f"weight{i:04d}"] for i in range(len(self.simulated.weights))])
             for i, variable in enumerate(self.optimizer.variables):

@@ -18,15 +18,15 @@ from hearlite.quantize.weight_only import STEPS as WEIGHT_STEPS
 from hearlite.spec import Range
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
-KNOWN = (*CONVOLUTIONS, layers.Dense, layers.BatchNormalization, layers.ReLU, layers.Add, layers.GlobalAveragePooling2D)
+KNOWN = (*CONVOLUTIONS, layers.Dense, layers.ReLU, layers.Add, layers.GlobalAveragePooling2D)
 
 
 def simulate(network: Any) -> Any:
     """A copy of the network that rounds its weights (per output channel) and every tensor that an int8 file would hold, as that file will.
 
-    Raises UsageError for a layer that has no rule here.
+    Raises UsageError for a layer that has no rule here, a batch norm too: quantize/fold.py folds those away.
     """
-    quantization, rounding = _tfmot()
+    quantization, rounding, scheme = _tfmot()
     copy = _copy(network)
     followed = {layer.input._keras_history.layer.name for layer in copy.layers if isinstance(layer, layers.ReLU)}
 
@@ -44,11 +44,7 @@ def simulate(network: Any) -> Any:
 
     annotated = tf_keras.models.clone_model(copy, clone_function=annotate)
     with quantization.quantize_scope({rounding.__name__: rounding}):
-        simulated = quantization.quantize_apply(annotated)
-    for layer in simulated.layers:
-        if isinstance(getattr(layer, "layer", None), layers.BatchNormalization):
-            layer.layer.trainable = layer.trainable = False
-    return simulated
+        return quantization.quantize_apply(annotated, scheme)
 
 
 def set_ranges(simulated: Any, ranges: dict[str, Range]) -> None:
@@ -62,7 +58,7 @@ def set_ranges(simulated: Any, ranges: dict[str, Range]) -> None:
         if not ends:
             continue
         name = layer.layer.name if hasattr(layer, "layer") else "image"
-        name = name.removesuffix("_relu").removesuffix("_bn")
+        name = name.removesuffix("_relu")
         if name not in ranges:
             raise InputError(f"quantization-aware training has no range for {name}", f"there are those of {', '.join(sorted(ranges))}")
         ends["min"].assign(ranges[name][0])
@@ -75,7 +71,7 @@ def layer_of(graph: Graph, tensor: int, *, output: str) -> str:
 
 
 def trained_network(simulated: Any, network: Any) -> Any:
-    """A float copy of `network` with the weights that `simulated` has learned; the batch norms never changed."""
+    """A float copy of `network` with the weights that `simulated` has learned."""
     copy = _copy(network)
     for wrapper in simulated.layers:
         if not hasattr(wrapper, "layer") or not isinstance(wrapper.layer, (*CONVOLUTIONS, layers.Dense)):
@@ -98,10 +94,13 @@ def _copy(network: Any) -> Any:
     return copy
 
 
-def _tfmot() -> tuple[Any, Any]:
-    """tfmot's quantization module, and our rule for a layer: its weights rounded per output channel, its output rounded or fused away."""
+def _tfmot() -> tuple[Any, Any, Any]:
+    """tfmot's quantization module, our rule for a layer: its weights rounded per output channel, its output rounded or fused away; our scheme."""
     try:
         from tensorflow_model_optimization.python.core.quantization.keras import quantizers
+        from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_scheme as default
+        from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_transforms as transforms
+        from tensorflow_model_optimization.python.core.quantization.keras.graph_transformations.model_transformer import ModelTransformer
         from tensorflow_model_optimization.quantization import keras as quantization
     except ImportError as error:
         raise MissingExtraError("quantization-aware training", "tensorflow-model-optimization", "train") from error
@@ -146,4 +145,14 @@ def _tfmot() -> tuple[Any, Any]:
         def get_config(self) -> dict[str, Any]:
             return {"weights": self.weights, "output": self.output}
 
-    return quantization, Rounding
+    class Transformer:
+        """Rounds the input and leaves all else alone: tfmot's own takes the rule away from a convolution that a ReLU follows."""
+
+        def apply(self, model: Any, layer_quantize_map: Any) -> Any:
+            return ModelTransformer(model, [transforms.InputLayerQuantize()], set(layer_quantize_map), layer_quantize_map).transform()
+
+    class Scheme(default.Default8BitQuantizeScheme):  # type: ignore[misc]
+        def get_layout_transformer(self) -> Any:
+            return Transformer()
+
+    return quantization, Rounding, Scheme()

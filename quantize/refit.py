@@ -46,14 +46,15 @@ def find_head(graph: Graph) -> Head:
     return Head(tuple(layers), biased[0], tuple(outputs))
 
 
-def refit(network: bytes, quantized: bytes, images: Sequence[NDArray[np.float32]], *, ridge: float) -> bytes:
-    """The float32 `network` with the head that makes the trunk of its int8 file `quantized` agree with it best, to be quantized again.
+def refit(network: bytes, quantized: bytes, images: Sequence[NDArray[np.float32]], *, ridge: float, wanted: bytes | None = None) -> bytes:
+    """The float32 `network` with the head that makes the trunk of its int8 file `quantized` agree best with `wanted`, to be quantized again.
 
-    `ridge` is the penalty on the change of weights, relative to the features' mean variance. Both files take images float32 `[1, frames, mels, 1]`.
+    `wanted` is another float32 network with one output, or None for `network` itself. `ridge` is the penalty on the change of weights, relative to
+    the features' mean variance. All take images float32 `[1, frames, mels, 1]`.
     """
     graph = Graph(network)
     head = find_head(graph)
-    outputs, features = _outputs(graph, network, images), _features(graph, head, quantized, images)
+    outputs, features = _outputs(wanted or network, images), _features(graph, head, quantized, images)
     now = np.concatenate([graph.constant(node.weights) for node in head.layers], axis=1).T.astype(np.float64)  # [width, dim]
     missing = outputs - (features @ now + graph.constant(head.biased.bias))
     shares = 1.0 / np.maximum(((outputs - outputs.mean(axis=0)) ** 2).sum(axis=1, keepdims=True), 1e-12)  # relative errors: cosines are what counts
@@ -73,9 +74,9 @@ def refit(network: bytes, quantized: bytes, images: Sequence[NDArray[np.float32]
     return graph.save()
 
 
-def _outputs(graph: Graph, network: bytes, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+def _outputs(network: bytes, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """The float embedding, `[n, dim]`."""
-    index = int(graph.graph.outputs[0])
+    index = int(Graph(network).graph.outputs[0])
     probe = Probe(network, (index,))
     return np.asarray([probe(image[None])[index].reshape(-1) for image in images], dtype=np.float64)
 

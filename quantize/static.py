@@ -27,17 +27,22 @@ class Quantized:
 
 def quantize_static(network: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec) -> Quantized:
     """int8 x int8, weights per channel, by `recipe`; `images` float32 `[frames, mels, 1]` of calibration clips."""
-    equalized = _equalize(network, images) if recipe.equalize else network
+    return round_network(even_channels(network, images) if recipe.equalize else network, images, recipe=recipe, wanted=network)
+
+
+def round_network(equalized: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec, wanted: bytes) -> Quantized:
+    """The same without equalisation; the head is refitted to what the float32 network `wanted` gives."""
     ranges = choose_ranges(measure(equalized, images), recipe)
     quantized = quantize_calibrated(equalized, ranges)
     if not recipe.refit_ridge:
         return Quantized(quantized, equalized)
-    refitted = refit(equalized, quantized, images, ridge=recipe.refit_ridge)
+    refitted = refit(equalized, quantized, images, ridge=recipe.refit_ridge, wanted=wanted)
     ranges |= choose_ranges(measure(refitted, images, tensors=find_head(Graph(refitted)).outputs), recipe)
     return Quantized(quantize_calibrated(refitted, ranges), refitted)
 
 
-def _equalize(network: bytes, images: Sequence[NDArray[np.float32]]) -> bytes:
+def even_channels(network: bytes, images: Sequence[NDArray[np.float32]]) -> bytes:
+    """The same function with channels that share an int8 scale brought nearer to each other."""
     filled = fill_headroom(network, measure(network, images, histograms=False))
     return equalize(filled, measure(filled, images, histograms=False))
 

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,19 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.writeheader()
         writer.writerows({**row, "narrow": "yes" if row["device"] in ("telephone", "stethoscope") else "no"} for row in rows)
     return manifest.parent / "narrow.csv"
+
+
+@pytest.fixture
+def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What studies take for an exported file of that name: a fake network that was distilled on nobody."""
+    from hearlite.benchmarks import study_inputs
+
+    def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
+        heard = SimpleNamespace(heard=(), name="others")
+        return FakeTeacher(8, seed=1), SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=heard)
+
+    monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
+    return "student.tflite"
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +165,34 @@ def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bund
 
     to = tmp_path_factory.mktemp("bundle")
     return Bundles(i8=export(quantized_run, to=to, recipe=QuantSpec.recipe), f32=export(quantized_run, to=to))
+
+
+@pytest.fixture(scope="session")
+def unheard(labelled: Path) -> Path:
+    """`labelled` with subjects of other names than those that `tiny_run` learned from."""
+    with labelled.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    path = labelled.parent / "unheard.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "subject": f"other-{row['subject']}"} for row in rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def narrow(labelled: Path) -> Dataset:
+    return load_dataset(labelled, label_columns=("narrow",))
+
+
+@pytest.fixture(scope="session")
+def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An int8 file with a head of one sigmoid. Don't write into its folder; copy it."""
+    from hearlite.benchmarks.head import HeadProbe
+    from hearlite.export.tflite import export
+
+    fit_head = HeadProbe(narrow, ("narrow",), heard=(), samples=200)
+    return export(quantized_run, to=tmp_path_factory.mktemp("headed"), recipe=QuantSpec.recipe, fit_head=fit_head)
 
 
 @pytest.fixture(scope="session")

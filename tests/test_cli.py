@@ -55,7 +55,7 @@ print(loaded, file=sys.stderr)
 
 def test_probes_of_the_command_line_are_those_that_there_are() -> None:
     from hearlite.benchmarks.classifiers import CLASSIFIERS
-    from hearlite.cli import PROBES
+    from hearlite.commands.options import PROBES
 
     assert tuple(CLASSIFIERS) == PROBES
 
@@ -259,14 +259,14 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_names_that_are_no_text_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """A file name on Linux is any bytes; Python shows the odd ones as surrogates, which UTF-8 refuses."""
-    from hearlite.cli import _print
+    from hearlite.commands.options import print_data
 
     for as_json in (True, False):
-        _print({"file": os.fsdecode(b"caf\xe9.wav")}, as_json=as_json)
+        print_data({"file": os.fsdecode(b"caf\xe9.wav")}, as_json=as_json)
         capsys.readouterr()
     odd: Any = {"value": float("nan")}
     with pytest.raises(ValueError, match="JSON"):
-        _print(odd, as_json=True)  # NaN is no JSON: whoever made it must say null
+        print_data(odd, as_json=True)  # NaN is no JSON: whoever made it must say null
 
 
 def test_a_path_that_cannot_be_written_is_bad_input(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

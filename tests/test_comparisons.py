@@ -8,6 +8,7 @@ import pytest
 from hearlite.benchmarks.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.bootstrap import interval, subject_multiplicities
 from hearlite.benchmarks.comparisons import Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
+from hearlite.benchmarks.coverage import noise
 from hearlite.benchmarks.delong import paired_delong
 from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
 
@@ -15,11 +16,6 @@ CLIPS, SETS, SAMPLES = 5, 300, 300
 EFFECTS = (2.3, 1.5, 1.0)  # of the three tasks; the student has `KEPT` of them
 KEPT = 0.8
 PHI = NormalDist().cdf
-
-
-def noise(rng, owners, *, sets=SETS):
-    """[sets, n]: subject and clip each add a variance of 1, so that scores `effect * labels + noise` have a true AUROC of PHI(effect / 2)."""
-    return rng.normal(size=(sets, owners.max() + 1))[:, owners] + rng.normal(size=(sets, len(owners)))
 
 
 def studies(subjects, *, sets=SETS):

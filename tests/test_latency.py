@@ -55,8 +55,10 @@ def test_times_ratios_and_conditions_are_recorded(fake):
 
 def test_models_take_turns_in_changing_order_on_one_seeded_clip(fake):
     measure(FILES, runs=12, threads=2, warmup=3, seed=4)
-    timed = fake.calls[2 + 2 * 3 :]  # a cold run each, then the warm-up
-    rounds = [tuple(timed[k : k + 2]) for k in range(0, len(timed), 2)]
+    called = fake.calls[2 + 2 * 3 :]  # a cold run each, then the warm-up
+    turn = 1 + latency.WARM_CALLS  # untimed calls right before each timed one
+    assert all(len(set(called[k : k + turn])) == 1 for k in range(0, len(called), turn))
+    rounds = [tuple(called[k : k + 2 * turn : turn]) for k in range(0, len(called), 2 * turn)]
     assert len(rounds) == 12
     assert set(rounds) == {("slow", "fast"), ("fast", "slow")}
     assert all(np.array_equal(clip, fake.clips[0]) for clip in fake.clips)
@@ -68,7 +70,8 @@ def test_models_take_turns_in_changing_order_on_one_seeded_clip(fake):
 
 def test_ratio_is_the_median_of_rounds_not_the_ratio_of_medians(monkeypatch):
     """A clock that gives A 1, 2, 9 ms and B 2, 1, 9: the medians are equal, and so is the median ratio; means would differ by round."""
-    durations = {"a": [1.0, 1.0, 2.0, 9.0], "b": [1.0, 2.0, 1.0, 3.0]}  # the first is the cold run
+    untimed = [0.5] * latency.WARM_CALLS
+    durations = {"a": [1.0, *untimed, 1.0, *untimed, 2.0, *untimed, 9.0], "b": [1.0, *untimed, 2.0, *untimed, 1.0, *untimed, 3.0]}  # first: cold
     now = [0]
     monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: now[0])
 
@@ -85,9 +88,31 @@ def test_ratio_is_the_median_of_rounds_not_the_ratio_of_medians(monkeypatch):
     assert b.ratio == 2.0  # of 0.5, 2.0 and 3.0; the ratio of the medians is 1.0
 
 
+def test_a_slow_model_takes_part_in_fewer_rounds_and_its_ratio_is_of_those(monkeypatch):
+    now = [0]
+    monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: now[0])
+
+    def candidate(name, seconds):
+        def run(clip):
+            now[0] += int(seconds * 1e9)
+
+        return Candidate(name, "fake 1", lambda: run)
+
+    slow, fast = measure_candidates([candidate("slow", 1.0), candidate("fast", 0.01)], runs=60, warmup=1)
+    assert (slow.runs, fast.runs) == (10, 60)
+    assert fast.ratio == fast.ratio_p5 == 100.0
+
+
+def test_a_candidate_is_fed_its_own_shape():
+    shapes = []
+    image = Candidate("image", "fake 1", lambda: lambda clip: shapes.append(clip.shape) or time.sleep(1e-4), input_shape=(1, 8, 4, 1))
+    measure_candidates([image], runs=2, warmup=0)
+    assert set(shapes) == {(1, 8, 4, 1)}
+
+
 @pytest.mark.parametrize("counts", [{"runs": 0}, {"threads": 0}, {"warmup": -1}])
 def test_counts_below_one_are_refused(counts):
-    with pytest.raises(UsageError, match="use runs >= 1"):
+    with pytest.raises(UsageError, match=">= 1"):
         measure(FILES, **counts)
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from hearlite.audio import to_int16
 from hearlite.benchmarks.mistakes import Judged, command, find_mistakes, judge, mistakes, require_outside_git
 from hearlite.benchmarks.mistakes_page import spectrogram, wav, write_page
+from hearlite.benchmarks.study_inputs import Models, embedded_by
 from hearlite.benchmarks.tasks import Task
 from hearlite.dataset import ClipRef, load_dataset
 from hearlite.errors import UsageError
@@ -74,7 +75,8 @@ def test_a_sound_and_its_picture_are_files_that_others_read() -> None:
 
 def test_the_page_holds_everything_and_escapes_names(labelled: Path, tmp_path: Path) -> None:
     dataset = load_dataset(labelled, label_columns=("narrow",))
-    found = find_mistakes(dataset, {"teacher": FakeTeacher(16), "student": FakeTeacher(2)}, ("narrow",), seed=0)
+    heard = embedded_by(dataset, Models({"teacher": FakeTeacher(16), "student": FakeTeacher(2)}, ()))
+    found = find_mistakes(heard, ("narrow",), seed=0)
     assert found[0].wrong > 0 and len(found[0].shown) == min(12, found[0].wrong)
     assert all(item.clip.split == "test" for item in found[0].shown)
     out = tmp_path / "mistakes.html"

@@ -19,8 +19,8 @@ from test_android_core import MISSING, run_script
 from hearlite.audio import from_int16, read_recording
 from hearlite.bundle import read_manifest
 from hearlite.check import GOLDEN_SIGNAL, check_signals
-from hearlite.cli import PLATFORMS as IN_HELP
 from hearlite.cli import main
+from hearlite.commands.options import PLATFORMS as IN_HELP
 from hearlite.errors import InputError, UsageError
 from hearlite.export.package import GOLDEN, PLATFORMS, package
 from hearlite.run import Run

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hearlite.benchmarks.dots_plot import COLOURS
 from hearlite.benchmarks.pca import components, grouped, write_picture
-from hearlite.benchmarks.robustness_plot import COLOURS
 from hearlite.errors import InputError
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
-from hearlite.benchmarks import robustness
+from hearlite.benchmarks import robustness, study_inputs
 from hearlite.benchmarks.bench import TEACHER
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.logistic import fit_probe
@@ -220,17 +220,17 @@ def opens(monkeypatch: pytest.MonkeyPatch, *, heard: tuple[str, ...] = ()) -> No
         manifest = SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=SimpleNamespace(heard=heard))
         return Listener(path.name, needs_an_end), manifest
 
-    monkeypatch.setattr(robustness, "open_bundle", open_bundle)
+    monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
 
 
 def test_a_model_that_heard_a_test_subject_is_refused(tones: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     opens(monkeypatch, heard=(subject_hash("s01"), subject_hash("s13")))  # s01 is of train
     with pytest.raises(InputError, match="distilled on 1 of the test subjects, the first is 's13'"):
-        robustness.open_models([Path("a.tflite")], tones)
+        study_inputs.open_models("fake:8", [Path("a.tflite")], (tones,))
     opens(monkeypatch, heard=(subject_hash("s01"),))
-    assert list(robustness.open_models([Path("a.tflite")], tones)) == ["a.tflite"]
+    assert list(study_inputs.open_models("fake:8", [Path("a.tflite")], (tones,)).embedders) == [TEACHER, "a.tflite"]
     with pytest.raises(UsageError, match=r"two models have the name a\.tflite"):
-        robustness.open_models([Path("a.tflite"), Path("b/a.tflite")], tones)
+        study_inputs.open_models("fake:8", [Path("a.tflite"), Path("b/a.tflite")], (tones,))
 
 
 def test_the_command_writes_results_table_and_plot(tones: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_teacher_that_cannot_hear_changed_clips_is_refused(tones: Dataset, mon
     opens(monkeypatch)
     looked_up = Listener("vectors", needs_an_end)
     looked_up.info = dataclasses.replace(looked_up.info, kind="embeddings")
-    monkeypatch.setattr(robustness, "open_teacher", lambda text: looked_up)
+    monkeypatch.setattr(study_inputs, "open_teacher", lambda text: looked_up)
     arguments = [str(tones.clips[0].file.parent), "--teacher", "embeddings:x.parquet", "--model", "a.tflite", "--out", str(tmp_path)]
     with pytest.raises(UsageError, match="only knows the clips"):
         CliRunner().invoke(robustness.command, arguments, catch_exceptions=False)

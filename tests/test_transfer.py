@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hearlite.benchmarks.study_inputs import Models, embedded_by
 from hearlite.benchmarks.transfer import Side, command, matrix, sides, table
 from hearlite.dataset import load_dataset
 from hearlite.errors import InputError, UsageError
@@ -39,12 +40,13 @@ def test_what_is_shared_carries_over_and_what_is_reversed_does_not() -> None:
 
 def test_sides_are_of_labelled_clips_and_need_subjects_of_both_classes(labelled: Path) -> None:
     dataset = load_dataset(labelled, label_columns=("narrow",))
-    train, test = sides(dataset, {"teacher": FakeTeacher(8)}, column="narrow", positive="yes")
+    found = embedded_by(dataset, Models({"teacher": FakeTeacher(8)}, ()))
+    train, test = sides(found, column="narrow", positive="yes")
     assert len(train.labels) + len(test.labels) == len(dataset.clips)
     assert train.vectors["teacher"].shape == (len(train.labels), 8)
     assert (int(train.owners.max()) + 1, int(test.owners.max()) + 1) == (14, 6)
     with pytest.raises(InputError, match=r"a class of 0 subjects in train, needs 5; its values of 'narrow': no, yes"):
-        sides(dataset, {"teacher": FakeTeacher(8)}, column="narrow", positive="wide")
+        sides(found, column="narrow", positive="wide")
 
 
 def test_one_dataset_is_no_transfer(labelled: Path) -> None:

@@ -8,39 +8,18 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import click
 
-from hearlite.benchmarks.arm.box import Box, default_folder, set_up
-from hearlite.benchmarks.arm.cores import CORES, Core
-from hearlite.benchmarks.arm.cycles import LABEL
-from hearlite.benchmarks.arm.measure import SCHEMA, Measured, measure, read_model
+from hearlite.benchmarks.arm.box import set_up
+from hearlite.benchmarks.arm.cores import CORES
+from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, read_model
 from hearlite.benchmarks.arm.table import table
-from hearlite.benchmarks.latency import device
 from hearlite.benchmarks.study import run_module
+from hearlite.download import cache_folder
 from hearlite.errors import GateError, UsageError
 from hearlite.files import write_bytes, write_json
-from hearlite.spec import to_dict
-
-
-def as_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, command: str) -> dict[str, Any]:
-    """The content of results.json."""
-    return {
-        "schema": SCHEMA,
-        "command": command,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": device(),
-        "versions": {"hearlite": version("hearlite"), **box.versions},
-        "debian_signature": box.signature,
-        "label": LABEL,
-        "cores": [{**to_dict(core), "midr": core.midr} for core in cores],
-        "files": [to_dict(file) for file in files],
-    }
 
 
 @click.command()
@@ -55,7 +34,7 @@ def command(files: tuple[Path, ...], out: Path | None, core_names: tuple[str, ..
         raise UsageError("--out is missing", "name a folder for results.json and table.md")
     models = [read_model(path) for path in files]
     cores = [CORES[name] for name in dict.fromkeys(core_names or CORES)]
-    box = set_up((box_folder or default_folder()).absolute(), mirror=mirror, say=_say)
+    box = set_up((box_folder or cache_folder("arm")).absolute(), mirror=mirror, say=_say)
     if out is None:
         return _say(f"the box in {box.folder} is ready")
     measured = [measure(box, model, cores=cores, say=_say) for model in models]
@@ -63,8 +42,7 @@ def command(files: tuple[Path, ...], out: Path | None, core_names: tuple[str, ..
     write_json(out / "results.json", results)
     write_bytes(out / "table.md", table(results).encode())
     click.echo(table(results), nl=False)
-    failures = [failure for file in measured for failure in file.failures]
-    if failures:
+    if failures := failures_of(measured):
         raise GateError("; ".join(failures), f"{out / 'results.json'} holds the figures; do not ship these files for ARM before it is understood")
     return None
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +18,10 @@ from hearlite.benchmarks.arm.cores import Core
 from hearlite.benchmarks.arm.count import Counted, Ran, run_core, run_native, run_x86
 from hearlite.benchmarks.arm.cycles import LABEL, Cycles, estimate
 from hearlite.benchmarks.arm.parity import OnInput, Parity, Precision, compare, make_inputs, precision_of
+from hearlite.benchmarks.latency import device
 from hearlite.errors import InputError
 from hearlite.flatbuffer import load, summarize
-from hearlite.spec import AUDIO
+from hearlite.spec import AUDIO, to_dict
 
 SCHEMA = "hearlite-arm/1"
 _FLOAT32 = 0  # TensorType of the TFLite schema
@@ -134,6 +138,26 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str
         x86=OnX86(instructions=x86.instructions, repeatable=x86.repeatable),
         cores=tuple(found),
     )
+
+
+def as_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, command: str) -> dict[str, Any]:
+    """The content of results.json."""
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": device(),
+        "versions": {"hearlite": version("hearlite"), **box.versions},
+        "debian_signature": box.signature,
+        "label": LABEL,
+        "cores": [{**to_dict(core), "midr": core.midr} for core in cores],
+        "files": [to_dict(file) for file in files],
+    }
+
+
+def failures_of(files: Sequence[Measured]) -> list[str]:
+    """What the gate refuses of all files, in words."""
+    return [failure for file in files for failure in file.failures]
 
 
 def _on_core(box: Box, counted: Counted, *, core: Core, parity: Parity) -> OnCore:

@@ -5,7 +5,6 @@ No address of a mirror stands in this package: a host without apt sources of Deb
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import subprocess
@@ -16,16 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearlite.download import TIMEOUT_S, download
 from hearlite.errors import InputError, UsageError
-from hearlite.files import replacing, sha256_of
+from hearlite.files import sha256_of
 
 SUITE = "bookworm"  # its qemu-user 7.2 is linked dynamically and so has plugins; later suites link it statically, without
 APT_FOLDER = Path("/etc/apt")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # package debian-archive-keyring
 _DEBIAN_SUITES = (SUITE, "bullseye", "trixie", "forky", "sid", "stable", "oldstable", "oldoldstable", "testing", "unstable")
 _MAX_RELEASE_BYTES = 1 << 22  # bookworm's InRelease has 151 kB
-_TIMEOUT_S = 60  # without a byte
-_CHUNK_BYTES = 1 << 18
 _HINT = "name a mirror of Debian's main archive: --mirror URL, the folder that holds dists/ and pool/"
 
 
@@ -40,7 +38,7 @@ class Mirror:
     def fetch(self, path: str, target: Path, *, sha256: str, size: int) -> None:
         """Make `target` the mirror's file `path`; one that is there already and right is kept. Raises InputError, and then leaves nothing."""
         if not (target.is_file() and target.stat().st_size == size and sha256_of(target) == sha256):
-            download(f"{self.address}/{path}", target, sha256=sha256, size=size)
+            download(f"{self.address}/{path}", target, digest=sha256, size=size)
 
     def fetch_index(self, architecture: str, target: Path) -> bytes:
         """The Packages.xz of main for amd64, arm64, ..."""
@@ -77,22 +75,6 @@ def apt_sources(folder: Path) -> Iterator[str]:
         yield from (uri for uri, suite in entries if suite in _DEBIAN_SUITES and (suite == SUITE) is own)
 
 
-def download(url: str, target: Path, *, sha256: str, size: int) -> None:
-    """Write `target` when every byte of `url` has come and its hash is right. Raises InputError, and then leaves nothing."""
-    digest, got = hashlib.sha256(), 0
-    with replacing(target) as temporary, temporary.open("wb") as out:
-        try:
-            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
-                while got <= size and (chunk := response.read(_CHUNK_BYTES)):
-                    out.write(chunk)
-                    digest.update(chunk)
-                    got += len(chunk)
-        except (OSError, urllib.error.URLError) as error:
-            raise InputError(f"{url}: {error}", "run the command again: what has come is kept") from error
-        if got != size or digest.hexdigest() != sha256:
-            raise InputError(f"{url}: {got} bytes with sha256 {digest.hexdigest()}, expected {size} with {sha256}", "run the command again")
-
-
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """(address, suite) of every binary source with the component main, from either of apt's two formats (man 5 sources.list)."""
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -110,7 +92,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
 
 def _get(url: str, *, limit: int) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
             content: bytes = response.read(limit + 1)
     except (OSError, urllib.error.URLError) as error:
         raise InputError(f"{url}: {error}", _HINT) from error

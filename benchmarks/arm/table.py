@@ -53,10 +53,11 @@ def _range(low: float, high: float) -> str:
 def _parity(parity: Mapping[str, Any]) -> list[str]:
     """The worst of the noises, and of the other inputs."""
     groups = [[item for item in parity["inputs"] if (item["name"] in NOISES) is noise] for noise in (True, False)]
-    return [_worst(group) for group in groups]
+    return [worst(group) for group in groups]
 
 
-def _worst(inputs: Sequence[Mapping[str, Any]]) -> str:
+def worst(inputs: Sequence[Mapping[str, Any]]) -> str:
+    """The largest difference of some of the inputs, and whether it is allowed."""
     if all(item["equal"] and item["passed"] for item in inputs):
         return "equal bits"
     known = [item["difference"] for item in inputs if item["difference"] is not None]

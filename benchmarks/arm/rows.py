@@ -1,0 +1,59 @@
+"""Rows of the emulated ARM benchmark for the results.json of a benchmark of cost, from its own results.json or measured here and now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hearlite.benchmarks.arm.box import set_up
+from hearlite.benchmarks.arm.cores import CORES
+from hearlite.benchmarks.arm.measure import SCHEMA, as_results, failures_of, measure, read_model
+from hearlite.benchmarks.arm.table import worst
+from hearlite.benchmarks.cost_schema import ArmRow
+from hearlite.download import cache_folder
+from hearlite.errors import InputError
+from hearlite.files import read_json
+
+
+def read_rows(path: Path) -> tuple[ArmRow, ...]:
+    """The rows of a results.json of `python -m hearlite.benchmarks.arm`. Raises InputError for another file."""
+    results = read_json(path)
+    schema = results.get("schema") if isinstance(results, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema is {schema!r:.80}", f"give the results.json of python -m hearlite.benchmarks.arm, {SCHEMA!r}")
+    try:
+        return as_rows(results)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: not readable: {type(error).__name__}: {error}", "make it again") from error
+
+
+def measure_rows(files: Sequence[Path], *, command: str, say: Callable[[str], None]) -> tuple[tuple[ArmRow, ...], list[str]]:
+    """Rows of `files` on every core, and what parity or repeatability refuses, in words. Sets up its box at the first call."""
+    models = [read_model(path) for path in files]
+    box = set_up(cache_folder("arm").absolute(), mirror=None, say=say)
+    measured = [measure(box, model, cores=list(CORES.values()), say=say) for model in models]
+    return as_rows(as_results(measured, cores=list(CORES.values()), box=box, command=command)), failures_of(measured)
+
+
+def as_rows(results: Mapping[str, Any]) -> tuple[ArmRow, ...]:
+    """One row a file and core."""
+    titles = {core["name"]: f"{core['title']}, {core['nominal_ghz']:g} GHz" for core in results["cores"]}
+    versions = results["versions"]
+    made_by = f"QEMU {versions['qemu']}, LiteRT {versions['litert']}, LLVM {versions['llvm']}"
+    return tuple(
+        ArmRow(
+            model=str(file["name"]),
+            core=titles[on["core"]],
+            instructions=int(on["instructions"]),
+            repeatable=bool(on["repeatable"]),
+            mega_cycles=(on["cycles"]["low"] / 1e6, on["cycles"]["high"] / 1e6),
+            ms=(float(on["ms"]["low"]), float(on["ms"]["high"])),
+            ms_per_audio_s=(on["ms"]["low"] / file["audio_s"], on["ms"]["high"] / file["audio_s"]) if file["audio_s"] else None,
+            label=str(results["label"]),
+            parity=worst(on["parity"]["inputs"]),
+            made_by=made_by,
+        )
+        for file in results["files"]
+        for on in file["cores"]
+    )

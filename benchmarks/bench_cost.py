@@ -1,0 +1,69 @@
+"""`hearlite bench --latency`: cost measured, rows of emulated ARM cores beside it, results.json and report written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hearlite.benchmarks.cost import Plan, measure_cost
+from hearlite.benchmarks.cost_results import write_cost
+from hearlite.benchmarks.cost_schema import ArmRow, Cost
+from hearlite.errors import GateError
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What was measured, and what a gate refuses of it, in words."""
+
+    cost: Cost
+    refused: tuple[str, ...] = ()
+
+    def require(self, out: Path) -> None:
+        """Raises GateError when something was refused; `out` holds the figures."""
+        if self.refused:
+            raise GateError("; ".join(self.refused), f"{out / 'results.json'} holds the figures; don't ship these files for ARM before you know why")
+
+
+def gather_cost(plan: Plan, *, command: str, say: Callable[[str], None]) -> Gathered:
+    """Measure `plan` here and, where it asks for it, on emulated ARM cores. `say` hears what is being done."""
+    rows: tuple[ArmRow, ...] = ()
+    refused: list[str] = []
+    if plan.arm_results:
+        from hearlite.benchmarks.arm.rows import read_rows
+
+        rows = read_rows(plan.arm_results)  # first: a wrong file is found before anything is measured
+    cost = measure_cost(plan, say=say)
+    if plan.arm:
+        from hearlite.benchmarks.arm.rows import measure_rows
+
+        measured, refused = measure_rows((*plan.bundles, *plan.peers), command=command, say=say)
+        rows += measured
+    # A phone's rows (benchmarks/android.py) belong here: measure them as `arm` is, and give Cost a field beside its `arm`.
+    return Gathered(dataclasses.replace(cost, arm=rows), tuple(refused))
+
+
+def bench_cost(plan: Plan, *, out: Path, command: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Cost without quality: write `out`/results.json and `out`/report.html; returns the summary that the command line prints."""
+    from hearlite.benchmarks.report import write_report
+
+    gathered = gather_cost(plan, command=command, say=say)
+    write_cost(gathered.cost, out / "results.json", command=command)
+    write_report(out / "results.json", out / "report.html")
+    gathered.require(out)
+    return {**cost_summary(gathered.cost), "report": str(out / "report.html"), "results": str(out / "results.json")}
+
+
+def cost_summary(cost: Cost) -> dict[str, str]:
+    """A line for each model and goal."""
+    audio_s = {model.name: model.audio_s for model in cost.models}
+    lines = {}
+    for row in cost.latency:
+        name = row.model if row.runtime == cost.latency[0].runtime else f"{row.model}, {row.runtime}"
+        each_s = row.median_ms / audio_s[row.model]
+        lines[name] = f"{row.median_ms:.2f} ms [{row.p5_ms:.2f}, {row.p95_ms:.2f}] a call, {each_s:.2f} ms a second of sound, {row.runs} runs"
+    for goal in cost.goals:
+        lines[f"{goal.model}: {goal.what}"] = f"{'met' if goal.met else 'missed'}: {goal.got}, wanted {goal.wanted}"
+    return lines

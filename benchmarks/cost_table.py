@@ -1,0 +1,46 @@
+"""Cost as a table of the README, from a results.json: who measured what on what stands above it."""
+
+from __future__ import annotations
+
+from hearlite.benchmarks.cost_schema import Cost, Footprint, Latency
+
+_TITLES = ("model", "a call", "a second of sound", "faster a call", "file", "parameters", "MACs a call", "memory", "load", "limited by")
+
+
+def cost_table(name: str, cost: Cost) -> str:
+    """One row a model, in the first runtime, and the goals. `name` is the folder of the results.json."""
+    first = cost.latency[0]
+    rows = {row.model: row for row in reversed(cost.latency)}  # of the first runtime
+    most = max(row.runs for row in cost.latency)
+    lines = [
+        f"\n**Cost of a call: {first.device}, {first.runtime}, {cost.threads} thread{'s' if cost.threads > 1 else ''}, {most} interleaved runs, "
+        f"{first.date}** ([results.json](benchmarks/results/{name}/results.json)). Medians, 5 % and 95 % in brackets.\n",
+        f"| {' | '.join(_TITLES)} |",
+        f"|{len(_TITLES) * '---|'}",
+        *(_row(cost, model, rows[model.name], most=most) for model in cost.models if model.name in rows),
+        f"\n“Faster” is a call, to {first.ratio_to}. A shape is a public architecture with random weights: its cost is real. Memory: the most that "
+        "opening and running it adds to a process that has the runtime. Limited by: what explains most of the time, the report says how.\n",
+    ]
+    if cost.goals:
+        lines += ["| goal | wanted | measured | met |", f"|{4 * '---|'}"]
+        lines += [f"| {goal.model}: {goal.what} | {goal.wanted} | {goal.got} | {'yes' if goal.met else 'no'} |" for goal in cost.goals]
+        lines += ["", *(f"`{goal.model}`, {goal.what}: {goal.why}" for goal in cost.goals if goal.why)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(cost: Cost, model: Footprint, row: Latency, *, most: int) -> str:
+    alone = next((item for item in cost.alone if item.model == model.name), None)
+    limit = next((item for item in cost.limits if item.model == model.name), None)
+    cells = (
+        f"{model.name}, {model.note.partition(':')[0]}" if model.note else model.name,
+        f"{row.median_ms:.2f} ms [{row.p5_ms:.2f}, {row.p95_ms:.2f}]{f', {row.runs} runs' if row.runs != most else ''}",
+        f"{row.median_ms / model.audio_s:.2f} ms",
+        "" if row.model == row.ratio_to else f"{row.ratio:.1f}x",
+        f"{model.bytes / 1e6:.2f} MB",
+        f"{model.parameters / 1e6:.2f} M",
+        f"{model.macs / 1e6:.0f} M",
+        f"{alone.peak_bytes / 1e6:.0f} MB" if alone and alone.peak_bytes is not None else "",
+        f"{alone.load_ms:.0f} ms" if alone else "",
+        f"{limit.bound}, {100 * limit.fraction_of_peak:.0f} % of peak" if limit else "",
+    )
+    return f"| {' | '.join(cells)} |"

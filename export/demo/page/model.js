@@ -1,0 +1,26 @@
+// The exported file and its frontend in LiteRT.js: one thread of WebAssembly, no GPU, so that it computes what Python computes.
+import { loadAndCompile, loadLiteRt, Tensor } from '@litertjs/core';
+
+/** Both as functions of a clip, Float32Array [samples]: embed gives [dim], image gives [frames * mels] row by row. */
+export async function openModels(samples) {
+  globalThis.Module = { printErr: (text) => console.debug(text) }; // LiteRT's log; Emscripten would write it as errors
+  await loadLiteRt('/litert/core/wasm/');
+  return { embed: await open('/model.tflite', samples), image: await open('/frontend.tflite', samples) };
+}
+
+async function open(url, samples) {
+  const compiled = await loadAndCompile(url, { accelerator: 'wasm' });
+  return async (clip) => {
+    const input = new Tensor(clip, [1, samples]);
+    const outputs = await compiled.run(input);
+    const values = outputs[0].toTypedArray().slice();
+    [input, ...outputs].forEach((tensor) => tensor.delete()); // wasm memory is not garbage collected
+    return values;
+  };
+}
+
+/** Distance of two vectors, of the first one's length. */
+export function distance(expected, found) {
+  const difference = expected.map((value, i) => value - found[i]);
+  return Math.hypot(...difference) / Math.max(Math.hypot(...expected), 1e-6);
+}

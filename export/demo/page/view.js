@@ -1,0 +1,95 @@
+// What the page shows: texts, lists and pictures of a take {name, samples, whole, windows: [{start, embedding, ms, energy, point, nearest}], chosen}.
+import { colourOf, drawImage, drawMap, drawStrip, drawWave, shapeOf, title } from './draw.js';
+import { clipStarts, cut } from './sound.js';
+
+export const at = (id) => document.getElementById(id);
+const make = (kind, properties, ...children) => {
+  const element = Object.assign(document.createElement(kind), properties);
+  element.append(...children);
+  return element;
+};
+
+export class View {
+  constructor(spec, landmarks) {
+    Object.assign(this, { spec, landmarks, take: null, image: null });
+    at('file').textContent = `${spec.name}: ${spec.size}, ${spec.precision}, ${(spec.bytes / 1e6).toFixed(2)} MB, ${spec.dim} dimensions`;
+    at('teacher').textContent = [`Teacher: ${spec.standin || spec.teacher}`, spec.gate_passed ? '' : 'This file failed its quality gate']
+      .filter(Boolean).map((text) => `${text}.`).join(' ');
+    at('licence').textContent = `Licence of the file: ${spec.licence}. ${spec.notice}`;
+    at('axes').textContent = `marks: examples, on their two principal axes (${spec.shares.map((share) => `${(100 * share).toFixed(0)} %`).join(' and ')} of variance); rings: windows of your sound, the large one tied to its nearest example`;
+    at('legend').append(...spec.classes.map((label) => make('span', {}, this.key(label), title(label))));
+    new ResizeObserver(() => this.redraw()).observe(document.body);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
+  }
+
+  /** A button for each synthetic sound; its mark is the key to the map's colours. */
+  offer(pick) {
+    at('sounds').append(...this.spec.classes.map((label) => make('button', { disabled: true, onclick: () => pick(label) }, this.key(label), title(label))));
+  }
+
+  key(label) {
+    const mark = make('span', { className: 'key', textContent: shapeOf(this.spec.classes, label) });
+    mark.style.color = colourOf(this.spec.classes, label);
+    return mark;
+  }
+
+  seconds(samples) {
+    return `${(samples / this.spec.sample_rate_hz).toFixed(2)} s`;
+  }
+
+  async show(take, models) {
+    const { windows, samples, name } = take;
+    this.take = take;
+    const all = clipStarts(samples.length, this.spec, take.whole).length;
+    say(`${name}: ${this.seconds(samples.length)}, ${windows.length < all ? `${windows.length} of ` : ''}${all} window${all === 1 ? '' : `s of ${this.spec.clip_s} s, one every ${this.seconds(this.spec.hop_samples)}`}`);
+    if (!windows.length) return;
+    ['heard', 'spectrogram', 'likeness'].forEach((id) => (at(id).hidden = false));
+    at('window').max = windows.length - 1;
+    at('window').disabled = windows.length === 1;
+    const ms = windows.map((window) => window.ms).sort((a, b) => a - b)[windows.length >> 1];
+    const runtime = `LiteRT.js ${this.spec.litert}, WebAssembly, 1 thread`;
+    fact('Latency', `${ms.toFixed(1)} ms a window, raw audio to embedding (median of ${windows.length}; this browser, ${runtime})`);
+    await this.choose(take.chosen, models);
+  }
+
+  async choose(index, models) {
+    const { take, spec } = this;
+    const window = take.windows[index];
+    take.chosen = index;
+    at('window').value = index;
+    at('when').textContent = `${this.seconds(window.start)} to ${this.seconds(window.start + spec.clip_samples)}`;
+    const rows = (window.nearest ?? []).map((example) => this.row(example));
+    at('nearest').replaceChildren(...(rows.length ? rows : ['Silence: nothing was recorded in this window.']));
+    fact('Embedding', `[${Array.from(window.embedding.slice(0, 4), (value) => value.toFixed(4)).join(', ')}, …] of this window`);
+    this.image = await models.image(cut(take.samples, window.start, spec));
+    this.redraw();
+  }
+
+  row({ label, cosine }) {
+    const bar = make('span', { className: 'bar' });
+    bar.style.width = `${100 * Math.max(0, cosine)}%`;
+    bar.style.background = colourOf(this.spec.classes, label);
+    return make('li', {}, make('span', {}, this.key(label), title(label)), bar, make('span', { textContent: cosine.toFixed(2) }));
+  }
+
+  redraw() {
+    const { take, spec } = this;
+    drawMap(at('map'), this.landmarks, spec.classes, take?.windows ?? [], take?.chosen);
+    if (!take?.windows.length) return;
+    drawWave(at('wave'), take.samples, { start: take.windows[take.chosen].start, length: spec.clip_samples });
+    drawStrip(at('strip'), take.windows, take.samples.length, spec);
+    drawImage(at('image'), this.image, spec);
+  }
+}
+
+export function say(text, bad = false) {
+  at('status').textContent = text;
+  at('status').classList.toggle('error', bad);
+}
+
+/** A line of facts below everything, replaced when it is there already. */
+export function fact(name, text) {
+  const known = [...at('facts').children].find((element) => element.textContent === name);
+  if (known) known.nextSibling.textContent = text;
+  else at('facts').append(make('dt', { textContent: name }), make('dd', { textContent: text }));
+}

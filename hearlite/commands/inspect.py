@@ -1,0 +1,43 @@
+"""A look at files and at this installation: `info`, `check`, `doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from hearlite.commands.options import DATA, json_option, print_data
+
+
+@click.command()
+@click.argument("model", type=DATA)
+@json_option
+def info(model: Path, as_json: bool) -> None:
+    """What a .tflite file is made of, and what its manifest says."""
+    from hearlite.bundle import describe
+
+    print_data(describe(model), as_json=as_json)
+
+
+@click.command()
+@click.argument("model", type=DATA)
+@json_option
+def check(model: Path, as_json: bool) -> None:
+    """Self-test of an exported .tflite: hash, finite, repeatable, gain, batch, golden embedding. Exit 4 when one fails."""
+    from hearlite.bundle import open_bundle
+    from hearlite.check import check_embedder, require
+
+    embedder, manifest = open_bundle(model)
+    results = check_embedder(embedder, precision=manifest.precision, golden=manifest.golden_embedding)
+    print_data([dataclasses.asdict(result) for result in results], as_json=as_json)
+    require(results, what=model.name)
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """What is installed, what that allows, and whether the runtime works."""
+    from hearlite.doctor import examine
+
+    print_data(examine(), as_json=as_json)
