@@ -22,12 +22,14 @@ import click
 import numpy as np
 
 from hearlite.audio import from_int16
-from hearlite.benchmarks.arm.box import Box, default_folder, set_up
-from hearlite.benchmarks.frontend_costs import CORES, Costs, count, image_errors, made_sounds, stages, whole_file
+from hearlite.benchmarks.arm.box import Box, set_up
+from hearlite.benchmarks.arm.cores import CORES
+from hearlite.benchmarks.frontend_costs import Costs, count, image_errors, made_sounds, stages, whole_file
 from hearlite.benchmarks.frontend_table import table, write_plot
 from hearlite.benchmarks.latency import device, measure
 from hearlite.benchmarks.study import run_module
 from hearlite.dataset import Clip, load_dataset, read_clips
+from hearlite.download import cache_folder
 from hearlite.embedder import Clips
 from hearlite.errors import HearliteError
 from hearlite.files import write_bytes, write_json
@@ -85,7 +87,7 @@ def command(data: tuple[Path, ...], clips: int, files: tuple[Path, ...], runs: i
     """Measure every form of the frontend and of the first layers."""
     box, missing = None, None
     try:
-        box = set_up((box_folder or default_folder()).absolute(), mirror=mirror, say=lambda text: click.echo(text, err=True))
+        box = set_up((box_folder or cache_folder("arm")).absolute(), mirror=mirror, say=lambda text: click.echo(text, err=True))
     except HearliteError as error:
         missing = str(error)
         click.echo(f"no instructions are counted: {missing}", err=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hearlite.benchmarks.dots_plot import COLOURS, STYLE
 from hearlite.benchmarks.frontend_costs import STAGES_ON
-from hearlite.benchmarks.robustness_plot import COLOURS, STYLE
 from hearlite.files import replacing
 
 _COUNTED = ("a76", "a55", "a53", "x86")
