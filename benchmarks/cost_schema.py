@@ -1,4 +1,4 @@
-"""The shapes of what a benchmark of cost writes into results.json, one dataclass per JSON object. Nothing here measures, reads or writes."""
+"""What a benchmark of cost writes into results.json, one dataclass per JSON object. Nothing here measures, reads or writes."""
 
 from __future__ import annotations
 
