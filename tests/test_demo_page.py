@@ -226,8 +226,8 @@ def test_what_is_no_sound_is_said(demo: Demo, tmp_path: Path, recordings: list[P
 
 def test_the_microphone(demo: Demo) -> None:
     page = demo.open("i8")
-    page.evaluate("document.getElementById('record').click()")
-    page.wait("import('/main.js').then((m) => m.take?.windows.length >= 2)")
+    page.evaluate("document.getElementById('window').max = 0; document.getElementById('record').click()")
+    page.wait("document.getElementById('window').max >= 1 && document.getElementById('record').textContent === 'Stop'")
     assert page.evaluate("document.body.dataset.state") == "hearing"
     page.evaluate("document.getElementById('record').click()")
     page.wait("document.body.dataset.state === 'done'")
