@@ -34,9 +34,9 @@ def run_script(*arguments: object, **environment: str) -> Done:
 
 
 @pytest.fixture(scope="session")
-def vectors(bundle: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vectors(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vectors")
-    write_vectors(folder, models=[bundle.i8, bundle.f32])
+    write_vectors(folder, models=[bundle.i8, bundle.f32, headed])
     return folder
 
 
@@ -52,11 +52,14 @@ def test_kotlin_gives_what_python_gives(vectors: Path) -> None:
     done = jvm_tests(vectors)
     assert done.returncode == 0, done.stdout[-8_000:] + done.stderr[-8_000:]
     ran = re.search(r"^OK \((\d+) tests\)$", done.stdout, re.MULTILINE)
-    assert ran is not None and int(ran[1]) >= 30
+    assert ran is not None and int(ran[1]) >= 40
+    assert "\nscores hearlite_tiny_2s_i8_head.tflite: " in done.stdout, "the scores of a head were compared"
     print("\n".join(line for line in done.stdout.splitlines() if "soxr" in line or "stopband" in line))
 
 
-@pytest.mark.parametrize(("name", "at", "test"), [("long.i8.f32", 0, "embeddings and pools"), ("stereo.windows.f32", -1, "windows are Python's")])
+@pytest.mark.parametrize(
+    ("name", "at", "test"), [("long.hearlite_tiny_2s_i8.f32", 0, "embeddings and pools"), ("stereo.windows.f32", -1, "windows are Python's")]
+)
 def test_one_wrong_bit_fails(vectors: Path, tmp_path: Path, name: str, at: int, test: str) -> None:
     for path in vectors.iterdir():
         (tmp_path / path.name).symlink_to(path)
