@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +121,12 @@ def open_bundle(model: Path, *, threads: int = 1) -> tuple[TfliteEmbedder, Manif
     embedder = TfliteEmbedder(model, output=manifest.output, threads=threads, name=manifest.name)
     embedder.info = dataclasses.replace(embedder.info, licence=manifest.licence, standin=manifest.teacher.standin, notice=manifest.notice)
     return embedder, manifest
+
+
+def distinct_names(manifests: Sequence[Manifest]) -> list[str]:
+    """The names of files; those of one name, as two int8 recipes give, with the recipe behind it."""
+    count = Counter(manifest.name for manifest in manifests)
+    return [f"{item.name} ({item.recipe or 'float32'})" if count[item.name] > 1 else item.name for item in manifests]
 
 
 def describe(model: Path) -> dict[str, object]:
