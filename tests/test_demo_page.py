@@ -60,17 +60,17 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def demo(bundle: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("chromium")
     heard = np.tile(sound("cough", 0)[0], 3)
     sf.write(folder / "microphone.wav", heard, AUDIO.sample_rate_hz)
     fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={folder / 'microphone.wav'}")
     with ExitStack() as stack:
         addresses = {}
-        for precision in ("i8", "f32"):
+        for precision, file in (("i8", bundle.i8), ("f32", bundle.f32), ("head", headed)):
             server = stack.enter_context(open_server(port=0))
             litert = Path(LITERTJS) if LITERTJS else None
-            server.files = make_files(getattr(bundle, precision), hop_s=HOP_S, litert=litert, registry=None, say=print)
+            server.files = make_files(file, hop_s=HOP_S, litert=litert, registry=None, say=print)
             threading.Thread(target=server.serve_forever, daemon=True).start()
             stack.callback(server.shutdown)
             addresses[precision] = f"http://localhost:{server.server_address[1]}/"
@@ -158,6 +158,27 @@ def network_of(content: bytes) -> bytes:
     (border,) = given & {int(i) for op in graph.operators[count:] for i in op.inputs}
     graph.inputs, graph.operators, model.signatureDefs = [border], graph.operators[count:], None
     return save(model)
+
+
+def test_scores_of_a_head_are_pythons(demo: Demo, headed: Path, recordings: list[Path]) -> None:
+    """From the page's own embedding: how near that is to Python's, the test above says."""
+    page = demo.open("head")
+    found = feed(page, recordings[0])
+    model, manifest = TfliteModel(headed), open_bundle(headed)[1]
+    _, clips = python_windows(recordings[0])
+    same = 0
+    for clip, window in zip(clips, found, strict=True):
+        got, wanted = list(window["scores"].values()), model.run(clip[None])
+        if np.array_equal(np.array(window["embedding"], np.float32), wanted["embedding"][0]):
+            np.testing.assert_allclose(got, wanted["scores"][0], rtol=0, atol=1e-6)
+            same += 1
+    assert same > len(clips) // 2
+    assert manifest.head is not None
+    shown = page.evaluate("document.getElementById('scores').textContent")
+    assert all(label.name in shown and f"{label.threshold:.3f}" in shown for label in manifest.head.labels)
+    assert page.evaluate("document.getElementById('head').hidden") is False
+    assert page.complaints == []
+    assert demo.open("i8").evaluate("document.getElementById('head').hidden") is True
 
 
 def test_what_is_drawn_is_what_python_computes(demo: Demo, bundle: Bundles, recordings: list[Path]) -> None:

@@ -92,6 +92,7 @@ def _facts(manifest: Manifest, known: Landmarks, *, hop_s: float, size: int) -> 
         "size": manifest.size,
         "precision": PRECISION_NAMES[manifest.precision],
         "bytes": size,
+        "head": manifest.head and [{"name": label.name, "threshold": label.threshold} for label in manifest.head.labels],
         "golden_tolerance": manifest.golden_tolerance or TOLERANCE[manifest.precision],
         "teacher": manifest.teacher.name,
         "standin": manifest.teacher.standin,

@@ -49,6 +49,33 @@ export function drawStrip(canvas, windows, total, { classes, clip_samples }) {
   });
 }
 
+/** Each label's score over time, a mark in the middle of every window, its threshold dotted; the chosen window is shaded. */
+export function drawScores(canvas, { windows, samples, chosen }, { head, clip_samples }) {
+  const { pen, width, height, ink } = begin(canvas);
+  const [left, scale] = [24, (width - 24) / samples.length];
+  const at = (sample, score) => [left + sample * scale, 8 + (height - 16) * (1 - score)];
+  const middle = Math.min(clip_samples, samples.length) / 2;
+  ink('--shade');
+  pen.fillRect(at(windows[chosen].start, 1)[0], 0, clip_samples * scale, height);
+  ink('--faint');
+  [0, 1].forEach((score) => pen.fillText(score, 8, at(0, score)[1] + 4));
+  const labels = head.map(({ name }) => name);
+  head.forEach(({ name, threshold }, i) => {
+    pen.fillStyle = pen.strokeStyle = colourOf(labels, name);
+    pen.setLineDash([2, 4]);
+    pen.strokeRect(left, at(0, threshold)[1], width - left, 0);
+    pen.setLineDash([]);
+    pen.beginPath();
+    windows.forEach(({ start, scores }) => pen.lineTo(...at(start + middle, scores[i])));
+    pen.stroke();
+    pen.textAlign = 'center';
+    pen.textBaseline = 'middle';
+    windows.forEach(({ start, scores }) => pen.fillText(shapeOf(labels, name), ...at(start + middle, scores[i])));
+    pen.textBaseline = 'alphabetic';
+    pen.textAlign = 'left';
+  });
+}
+
 /** The frontend's image: time to the right, mel bands upwards, dark is little. */
 export function drawImage(canvas, values, { image: [frames, mels], hz, clip_s }) {
   const { pen, width, height, ink } = begin(canvas);

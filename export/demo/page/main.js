@@ -28,7 +28,7 @@ async function begin() {
 
 /** The golden sound must give the embedding that Python got when it wrote the file; it also warms the runtime up. */
 async function selfTest() {
-  const found = await models.embed(cut((await decode(await bytes('golden.wav'), spec)).samples, 0, spec));
+  const [found] = await models.embed(cut((await decode(await bytes('golden.wav'), spec)).samples, 0, spec));
   const off = distance(spec.golden_embedding, found);
   const same = spec.golden_embedding.every((value, i) => Math.fround(value) === found[i]);
   if (!(off <= spec.golden_tolerance)) throw new Error(`this browser's embedding of the golden sound is off by ${off} of its length, allowed is ${spec.golden_tolerance}`);
@@ -79,10 +79,10 @@ async function hearOn(mine) {
 async function hear(mine, first) {
   const clip = cut(mine.samples, first, spec);
   const before = performance.now();
-  const embedding = await models.embed(clip);
+  const [embedding, scores] = await models.embed(clip);
   const ms = performance.now() - before;
   const energy = clip.reduce((sum, value) => sum + value * value, 0);
-  return { start: first, embedding, ms, energy, point: landmarks.place(embedding), nearest: isSilent(clip, spec) ? null : landmarks.nearest(embedding) };
+  return { start: first, embedding, scores, ms, energy, point: landmarks.place(embedding), nearest: isSilent(clip, spec) ? null : landmarks.nearest(embedding) };
 }
 
 const loudest = (windows) => windows.reduce((best, { energy }, index) => (energy > windows[best].energy ? index : best), 0);

@@ -1,11 +1,12 @@
 // The exported file and its frontend in LiteRT.js: one thread of WebAssembly, no GPU, so that it computes what Python computes.
 import { loadAndCompile, loadLiteRt, Tensor } from '@litertjs/core';
 
-/** Both as functions of a clip, Float32Array [samples]: embed gives [dim], image gives [frames * mels] row by row. */
+/** Both as functions of a clip, Float32Array [samples]: embed gives [dim], and the head's scores where it has one; image [frames * mels] row by row. */
 export async function openModels(samples) {
   globalThis.Module = { printErr: (text) => console.debug(text) }; // LiteRT's log; Emscripten would write it as errors
   await loadLiteRt('/litert/core/wasm/');
-  return { embed: await open('/model.tflite', samples), image: await open('/frontend.tflite', samples) };
+  const [model, frontend] = [await open('/model.tflite', samples), await open('/frontend.tflite', samples)];
+  return { embed: model, image: async (clip) => (await frontend(clip))[0] };
 }
 
 async function open(url, samples) {
@@ -13,7 +14,7 @@ async function open(url, samples) {
   return async (clip) => {
     const input = new Tensor(clip, [1, samples]);
     const outputs = await compiled.run(input);
-    const values = outputs[0].toTypedArray().slice();
+    const values = outputs.map((tensor) => tensor.toTypedArray().slice());
     [input, ...outputs].forEach((tensor) => tensor.delete()); // wasm memory is not garbage collected
     return values;
   };

@@ -1,5 +1,5 @@
 // What the page shows: texts, lists and pictures of a take {name, samples, whole, windows: [{start, embedding, ms, energy, point, nearest}], chosen}.
-import { colourOf, drawImage, drawMap, drawStrip, drawWave, shapeOf, title } from './draw.js';
+import { colourOf, drawImage, drawMap, drawScores, drawStrip, drawWave, shapeOf, title } from './draw.js';
 import { clipStarts, cut } from './sound.js';
 
 export const at = (id) => document.getElementById(id);
@@ -18,6 +18,8 @@ export class View {
     at('licence').textContent = `Licence of the file: ${spec.licence}. ${spec.notice}`;
     at('axes').textContent = `marks: examples, on their two principal axes (${spec.shares.map((share) => `${(100 * share).toFixed(0)} %`).join(' and ')} of variance); rings: windows of your sound, the large one tied to its nearest example`;
     at('legend').append(...spec.classes.map((label) => make('span', {}, this.key(label), title(label))));
+    this.labels = (spec.head ?? []).map(({ name }) => name);
+    at('said').textContent = spec.head ? 'Its scores are those of a classifier under test, and say nothing about anybody\'s health.' : 'This page shows an embedding only, a position among sounds: no label, no score, nothing about anybody\'s health.';
     new ResizeObserver(() => this.redraw()).observe(document.body);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
   }
@@ -27,9 +29,9 @@ export class View {
     at('sounds').append(...this.spec.classes.map((label) => make('button', { disabled: true, onclick: () => pick(label) }, this.key(label), title(label))));
   }
 
-  key(label) {
-    const mark = make('span', { className: 'key', textContent: shapeOf(this.spec.classes, label) });
-    mark.style.color = colourOf(this.spec.classes, label);
+  key(label, labels = this.spec.classes) {
+    const mark = make('span', { className: 'key', textContent: shapeOf(labels, label) });
+    mark.style.color = colourOf(labels, label);
     return mark;
   }
 
@@ -43,7 +45,7 @@ export class View {
     const all = clipStarts(samples.length, this.spec, take.whole).length;
     say(`${name}: ${this.seconds(samples.length)}, ${windows.length < all ? `${windows.length} of ` : ''}${all} window${all === 1 ? '' : `s of ${this.spec.clip_s} s, one every ${this.seconds(this.spec.hop_samples)}`}`);
     if (!windows.length) return;
-    ['heard', 'spectrogram', 'likeness'].forEach((id) => (at(id).hidden = false));
+    ['heard', 'spectrogram', 'likeness', ...(this.spec.head ? ['head'] : [])].forEach((id) => (at(id).hidden = false));
     at('window').max = windows.length - 1;
     at('window').disabled = windows.length === 1;
     const ms = windows.map((window) => window.ms).sort((a, b) => a - b)[windows.length >> 1];
@@ -60,6 +62,7 @@ export class View {
     at('when').textContent = `${this.seconds(window.start)} to ${this.seconds(window.start + spec.clip_samples)}`;
     const rows = (window.nearest ?? []).map((example) => this.row(example));
     at('nearest').replaceChildren(...(rows.length ? rows : ['Silence: nothing was recorded in this window.']));
+    at('scores').replaceChildren(...(spec.head ?? []).map((label, i) => this.score(label, window.scores[i])));
     fact('Embedding', `[${Array.from(window.embedding.slice(0, 4), (value) => value.toFixed(4)).join(', ')}, …] of this window`);
     this.image = await models.image(cut(take.samples, window.start, spec));
     this.redraw();
@@ -72,6 +75,11 @@ export class View {
     return make('li', {}, make('span', {}, this.key(label), title(label)), bar, make('span', { textContent: cosine.toFixed(2) }));
   }
 
+  score({ name, threshold }, value) {
+    const side = `${value >= threshold ? 'at or above' : 'below'} its threshold of ${threshold.toFixed(3)}`;
+    return make('li', {}, make('span', {}, this.key(name, this.labels), name), make('span', { textContent: value.toFixed(3) }), make('span', { textContent: side }));
+  }
+
   redraw() {
     const { take, spec } = this;
     drawMap(at('map'), this.landmarks, spec.classes, take?.windows ?? [], take?.chosen);
@@ -79,6 +87,7 @@ export class View {
     drawWave(at('wave'), take.samples, { start: take.windows[take.chosen].start, length: spec.clip_samples });
     drawStrip(at('strip'), take.windows, take.samples.length, spec);
     drawImage(at('image'), this.image, spec);
+    if (spec.head) drawScores(at('curves'), take, spec);
   }
 }
 
