@@ -1,7 +1,7 @@
 """mel-PCEN as a Keras layer of TFLite builtin ops: the graph that trains the student and that ships inside every exported file.
 
-Equal to frontend.py within 1e-4 on real recordings. Of the forms in benchmarks/results/frontend-forms it executes the fewest instructions, and its
-constants are the smallest:
+Equal to frontend.py within 1e-4 on real recordings. Of the forms that `python -m hearlite.benchmarks.frontend_forms` measures it
+executes the fewest instructions of those that keep the image:
 - The spectrum is spectrum_tf.py's, frames innermost, as everything until the last transposition.
 - Energy goes to mel bands in groups of neighbours, each from the bins that it can see: the whole matrix would be mostly zeros.
 - The PCEN smoother works in blocks of frames; what a block inherits from all before it is one narrow matmul.
