@@ -118,7 +118,7 @@ def table(results: Mapping[str, Any]) -> str:
 def command(studies: int, seed: int, out: Path) -> None:
     """Simulate studies with known truth and count how often the intervals hold it; time the bootstrap. Writes results and a table."""
     kinds = [(subjects, effect, per_subject) for per_subject in (True, False) for effect in EFFECTS for subjects in SUBJECTS]
-    rows = []
+    rows: list[dict[str, Any]] = []
     with progress("coverage", total=len(kinds)) as advance:
         for done, (subjects, effect, per_subject) in enumerate(kinds, start=1):
             found = coverages(subjects, effect, per_subject=per_subject, studies=studies, seed=seed)

@@ -63,7 +63,7 @@ def regression(task: RegressionTask, samples: Samples, *, probes: Sequence[str],
     targets, truth = task.values[inside], task.values[outside]
     people, owners = np.unique(samples.subjects[outside], return_inverse=True)
     folds = regression_fold_table(targets, samples.subjects[inside], seed=seed)
-    predicted = {}
+    predicted: dict[tuple[str, str], Floats] = {}
     for model, values in samples.vectors.items():
         for probe in probes if predicted else (MEAN, *probes):
             fit = fit_regressor(probe, values[inside], targets, values[outside], folds=folds, seed=seed)

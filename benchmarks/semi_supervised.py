@@ -122,7 +122,8 @@ def _parts(models: Mapping[str, Floats], task: Task, subjects: Any, tested: Bool
         part = part_of(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)
         known, hidden = inside[part], inside[~part]
         labels, folds = task.labels[known], fold_table(task.labels[known], subjects[known], seed=seed)
-        scores, right = {}, {}
+        scores: dict[str, Floats] = {}
+        right: dict[str, float] = {}
         try:
             for model, values in models.items():
                 alone = fit_probe(values[known], labels, values[outside], folds=folds)

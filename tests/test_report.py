@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from hearlite.benchmarks.cost_view import SYMBOLS
 from hearlite.benchmarks.formats import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
 from hearlite.benchmarks.plots import MARKERS
-from hearlite.benchmarks.report import _SYMBOLS, KIND_NAMES, write_report
+from hearlite.benchmarks.report import KIND_NAMES, write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
 from hearlite.benchmarks.schema import (
     KINDS,
@@ -510,4 +511,4 @@ def test_formats():
 
 def test_every_kind_of_model_has_a_mark_a_symbol_and_a_name() -> None:
     assert set(MARKERS) == set(KINDS) == set(KIND_NAMES)
-    assert set(MARKERS.values()) == set(_SYMBOLS)
+    assert set(MARKERS.values()) == set(SYMBOLS)
