@@ -94,7 +94,7 @@ def measure_on_device(job: Job, *, adb: Adb) -> DeviceBench:
     with _alone_on(adb.serial), tempfile.TemporaryDirectory() as here:
         try:
             adb.shell(f"rm -rf {shlex.quote(remote)} && mkdir -p {shlex.quote(remote)}")
-            device = read_facts(adb, job.runner)
+            device = read_facts(adb, job.runner, prefix=job.prefix)
             runs, warmup = (1, 1) if device.emulated else (job.runs, job.warmup)
             found, printed = _run(job, manifest, adb=adb, remote=remote, here=Path(here), runs=runs, warmup=warmup)
             parity = compare_golden(manifest, found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,7 +24,7 @@ from hearlite.benchmarks.schema import DatasetInfo, ModelInfo
 from hearlite.benchmarks.subgroups import subgroup_values
 from hearlite.benchmarks.summary import summary
 from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks
-from hearlite.bundle import Manifest, open_bundle
+from hearlite.bundle import Manifest, distinct_names, open_bundle
 from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
 from hearlite.embed import BATCH, batched
 from hearlite.embedder import Embedder
@@ -128,9 +127,7 @@ def bench(
 
 
 def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tuple[Path, Embedder, Manifest]]:
-    """Files of one name, as two int8 recipes give, with the recipe behind it."""
-    count = Counter(manifest.name for _, _, manifest in bundles)
-    names = [f"{item.name} ({item.recipe or 'float32'})" if count[item.name] > 1 else item.name for _, _, item in bundles]
+    names = distinct_names([manifest for _, _, manifest in bundles])
     return [(path, embedder, dataclasses.replace(item, name=name)) for (path, embedder, item), name in zip(bundles, names, strict=True)]
 
 

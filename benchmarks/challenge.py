@@ -102,12 +102,12 @@ def score_sides(
             if of == UNKNOWN and not (known.any() and fresh >= MIN_SUBJECTS):
                 continue
             people = set(sounds.subjects[which].tolist())
-            answers = {model: guess[which] for model, guess in guesses[name].items()}
+            guessed = {model: guess[which] for model, guess in guesses[name].items()}
             leaking = len(set(sounds.subjects[which & known].tolist()))
             facts: dict[str, Any] = {"side": name, "of": of, "sounds": int(which.sum()), "subjects": len(people), "subjects_in_training": leaking}
             facts["subjects_distilled_on"] = {model: sum(subject_hash(person) in hashes for person in people) for model, hashes in heard.items()}
             facts["chosen_c"], facts["warning"] = chosen, LEAKS if leaking else ""
-            measured = measure(sounds.classes[which], answers, sounds.subjects[which], normal=normal, seed=seed, samples=samples)
+            measured = measure(sounds.classes[which], guessed, sounds.subjects[which], normal=normal, seed=seed, samples=samples)
             rows.append({**facts, "models": measured})
     return rows
 

@@ -20,7 +20,7 @@ from hearlite.benchmarks.peers import shape_footprint, shape_path
 from hearlite.benchmarks.prefixes import BY_PREFIXES, stage_parts, stage_prefixes
 from hearlite.benchmarks.processes import STARTS, benchmark_tool, compare_old, start_alone
 from hearlite.benchmarks.profiler import operator_parts
-from hearlite.bundle import read_manifest
+from hearlite.bundle import distinct_names, read_manifest
 from hearlite.check import check_signals
 from hearlite.errors import UsageError
 from hearlite.runtime import Runtime
@@ -111,10 +111,9 @@ def _entries(plan: Plan, *, say: Callable[[str], None]) -> list[_Entry]:
             say(f"building {name}, once")
         entries.append(_Entry(shape_footprint(name), shape_path(name)))
     entries += [_Entry(footprint(path, name=path.stem, kind="peer"), path) for path in plan.peers]
-    for path in plan.bundles:
-        manifest = read_manifest(path)
-        entries.append(_Entry(footprint(path, name=manifest.name, kind=manifest.precision), path))
-    return entries
+    manifests = [read_manifest(path) for path in plan.bundles]
+    students = zip(plan.bundles, manifests, distinct_names(manifests), strict=True)
+    return [*entries, *(_Entry(footprint(path, name=name, kind=manifest.precision), path) for path, manifest, name in students)]
 
 
 def _time(entries: Sequence[_Entry], plan: Plan) -> tuple[list[Candidate], Rounds]:

@@ -11,11 +11,17 @@ from hearlite.benchmarks.adb import Adb
 from hearlite.benchmarks.device_runner import Runner
 from hearlite.benchmarks.device_schema import DeviceFacts, DeviceParity
 from hearlite.bundle import Manifest
+from hearlite.errors import InputError
 
 
-def read_facts(adb: Adb, runner: Runner) -> DeviceFacts:
-    """Asked of the device; `runner` decides whether that is an emulation. Raises DeviceLostError."""
+def read_facts(adb: Adb, runner: Runner, *, prefix: str) -> DeviceFacts:
+    """Asked of the device; `runner` decides whether that is an emulation. Raises DeviceLostError, InputError when it can't start without `prefix`."""
     battery, machine = adb.value("dumpsys battery"), adb.value("uname -m")
+
+    native = runner.is_native(machine)
+    if not native and not prefix:
+        hint = "pass --runner with one that was built for it, or --exec-prefix with what starts it there"
+        raise InputError(f"{adb.serial} has another processor, {machine}, than its program", hint)
 
     def number(key: str) -> int | None:
         match = re.search(rf"^\s*{key}: (\d+)\s*$", battery, re.MULTILINE)
@@ -33,7 +39,7 @@ def read_facts(adb: Adb, runner: Runner) -> DeviceFacts:
         battery_celsius=None if tenths is None else tenths / 10,
         charging="powered: true" in battery if battery else None,
         power_save={"1": True, "0": False}.get(adb.value("settings get global low_power")),
-        emulated=emulator or not runner.is_native(machine),
+        emulated=emulator or not native,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hearlite.files import replacing
 
@@ -51,7 +52,7 @@ def write_dots(series: Sequence[Dots], groups: Sequence[tuple[str, str]], path: 
         figure = Figure(figsize=(6.4, bottom + 0.3 + 0.2 * len(series)), layout="constrained", facecolor="white")
         axes = figure.add_subplot()
         for number, item in enumerate(series):
-            ink = COLOURS[number % len(COLOURS)]
+            style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)]}
             for top, found in zip(tops, item.figures, strict=True):
                 y = top + number * _STEP_IN
                 value, low, high = (found[key] for key in ("value", "low", "high"))

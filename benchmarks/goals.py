@@ -66,7 +66,7 @@ def _frontend(cost: Cost) -> list[Goal]:
 
 def _is_int8(name: str, size: str) -> bool:
     """hearlite_small_2s_i8.tflite, hearlite_small_2s_i8-qat.tflite"""
-    return re.search(rf"(^|_){size}_.*_i8\b", name) is not None
+    return re.search(rf"(^|_){size}_.*_i8(?![a-z0-9])", name) is not None
 
 
 def _is(name: str, wanted: str) -> bool:

@@ -115,7 +115,7 @@ def command(runs: tuple[Path, ...], out: Path) -> None:
         "machine": device(),
         "versions": dataclasses.asdict(Versions.current()),
     }
-    teachers = {open_run(folder).spec.teacher.name for folder in runs}
+    teachers = {Path(open_run(folder).spec.teacher.name).name for folder in runs}  # whose folder is nobody's business
     rows: list[dict[str, Any]] = []
     for folder in runs:
         for row in climb(folder):

@@ -26,7 +26,7 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
         for stage, colour, marker in zip(stages, COLOURS, _MARKERS, strict=False):
             own = sorted((point for point in points if point["stage"] == stage), key=lambda point: point["clips"])
             clips = [point["clips"] for point in own]
-            line = {"color": colour, "marker": marker, "label": stage}
+            line: dict[str, Any] = {"color": colour, "marker": marker, "label": stage}
             time_s.plot(clips, [point["seconds"] for point in own], **line)
             memory.plot(clips, [point["peak_bytes"] / 1e9 for point in own], **line)
             time_s.plot(clips, [own[-1]["seconds"] * count / clips[-1] for count in clips], color=colour, linestyle=":", linewidth=1.0)

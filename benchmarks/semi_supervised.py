@@ -123,7 +123,7 @@ def _parts(models: Mapping[str, Floats], task: Task, subjects: Any, tested: Bool
         known, hidden = inside[part], inside[~part]
         labels, folds = task.labels[known], fold_table(task.labels[known], subjects[known], seed=seed)
         scores: dict[str, Floats] = {}
-        right: dict[str, float] = {}
+        right: dict[str, Any] = {}
         try:
             for model, values in models.items():
                 alone = fit_probe(values[known], labels, values[outside], folds=folds)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearlite.check import TOLERANCE
+import numpy as np
+
+from hearlite.audio import from_int16
+from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
@@ -120,6 +124,22 @@ def open_bundle(model: Path, *, threads: int = 1) -> tuple[TfliteEmbedder, Manif
     embedder = TfliteEmbedder(model, output=manifest.output, threads=threads, name=manifest.name)
     embedder.info = dataclasses.replace(embedder.info, licence=manifest.licence, standin=manifest.teacher.standin, notice=manifest.notice)
     return embedder, manifest
+
+
+def distinct_names(manifests: Sequence[Manifest]) -> list[str]:
+    """The names of files; those of one name, as two int8 recipes give, with the recipe behind it."""
+    count = Counter(manifest.name for manifest in manifests)
+    return [f"{item.name} ({item.recipe or 'float32'})" if count[item.name] > 1 else item.name for item in manifests]
+
+
+def check_scores(model: Path, manifest: Manifest) -> tuple[CheckResult, ...]:
+    """Whether a head gives the golden signal's scores; nothing without a head. One score may differ by as much as the golden embedding may."""
+    if manifest.head is None:
+        return ()
+    clip = from_int16(check_signals()[GOLDEN_SIGNAL][None])
+    found = TfliteEmbedder(model, output=manifest.head.output).embed(clip)[0]
+    worst, tolerance = float(np.abs(found - np.asarray(manifest.head.golden_scores)).max()), TOLERANCE[manifest.precision]
+    return (CheckResult("golden scores", worst <= tolerance, f"largest difference {worst:.2g}, allowed {tolerance:g}"),)
 
 
 def describe(model: Path) -> dict[str, object]:

@@ -253,6 +253,9 @@ def test_an_emulator_has_no_latency(job: Job, phone: Path) -> None:
         measure(job, phone)
     other = 183 if platform.machine() != "aarch64" else 62
     runner.write_bytes(b"\x7fELF" + bytes(14) + other.to_bytes(2, "little"))
+    with pytest.raises(InputError, match=r"PHONE has another processor, \w+, than its program; pass --runner"):
+        measure(dataclasses.replace(job, prefix=""), phone)
+    assert left(phone) == []
     job = dataclasses.replace(job, prefix=f'run() {{ shift; {sys.executable} ./script "$@"; }}; run')
     report = measure(job, phone)
     assert report.device.emulated and report.parity.exact and report.latency is None and report.without_latency == EMULATED

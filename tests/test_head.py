@@ -22,11 +22,12 @@ from hearlite.audio import from_int16
 from hearlite.benchmarks.bench import embed_clips, require_unheard
 from hearlite.benchmarks.head import HeadProbe
 from hearlite.benchmarks.logistic import C_GRID, MAX_ITER
-from hearlite.bundle import METADATA_NAME, describe, open_bundle, read_manifest
+from hearlite.bundle import METADATA_NAME, check_scores, describe, open_bundle, read_manifest
 from hearlite.cli import cli
 from hearlite.dataset import Dataset, load_dataset, subject_hash
 from hearlite.errors import HearliteError, InputError, UsageError
 from hearlite.export.metadata import LABELS
+from hearlite.export.package import package
 from hearlite.export.tflite import export
 from hearlite.files import sha256_of
 from hearlite.flatbuffer import add_metadata, summarize
@@ -153,6 +154,22 @@ def test_every_runtime_gives_the_same_scores(softmaxed: Path, clips: NDArray[np.
             continue
         found = np.concatenate([opened.run(clip[None])["scores"] for clip in from_int16(clips[:2])])
         np.testing.assert_allclose(found, expected, atol=0.05 if runtime == "tflite-runtime" else 1e-6)  # its int8 kernels differ by a step
+
+
+def test_the_self_test_looks_at_the_scores(headed: Path, bundle: Bundles) -> None:
+    manifest = read_manifest(headed)
+    assert manifest.head is not None
+    (result,) = check_scores(headed, manifest)
+    assert result.passed and result.name == "golden scores"
+    other = dataclasses.replace(manifest, head=dataclasses.replace(manifest.head, golden_scores=((manifest.head.golden_scores[0] + 0.5) % 1,)))
+    assert not check_scores(headed, other)[0].passed
+    assert check_scores(bundle.i8, bundle.manifest("i8")) == ()
+
+
+def test_the_folder_for_an_app_speaks_of_the_scores(headed: Path, tmp_path: Path) -> None:
+    package(headed, platform="android", to=tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "scores narrow=yes, in this order (sigmoid)" in text and "never a diagnosis" in text
 
 
 def test_test_subjects_are_refused(narrow: Dataset, headed: Path, bundle: Bundles) -> None:

@@ -5,10 +5,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from hearlite.benchmarks.cost_schema import COST_KINDS, Latency
 from hearlite.benchmarks.cost_view import SYMBOLS
 from hearlite.benchmarks.formats import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
+from hearlite.benchmarks.pages import KIND_NAMES
 from hearlite.benchmarks.plots import MARKERS
-from hearlite.benchmarks.report import KIND_NAMES, write_report
+from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
 from hearlite.benchmarks.schema import (
     KINDS,
@@ -18,7 +20,6 @@ from hearlite.benchmarks.schema import (
     Curve,
     DatasetInfo,
     Estimate,
-    Latency,
     Leaking,
     ModelInfo,
     OperatingPoint,
@@ -510,5 +511,5 @@ def test_formats():
 
 
 def test_every_kind_of_model_has_a_mark_a_symbol_and_a_name() -> None:
-    assert set(MARKERS) == set(KINDS) == set(KIND_NAMES)
+    assert set(MARKERS) == {*KINDS, *COST_KINDS} == set(KIND_NAMES)
     assert set(MARKERS.values()) == set(SYMBOLS)

@@ -23,7 +23,15 @@ _OPTIONS = (
     click.option("--peer", "peers", type=DATA, multiple=True, help="With --latency: any .tflite that takes raw sound, such as YAMNet."),
     click.option("--shape", "shapes", type=click.Choice(["all", *SHAPES]), multiple=True, help="With --latency: a peer's network, random weights."),
     click.option("--runs", type=click.IntRange(50), default=100, show_default=True, help="With --latency: timed calls of each model."),
-    click.option("--runtime", "runtimes", type=click.Choice(RUNTIMES), multiple=True, default=("litert",), show_default=True),
+    click.option(
+        "--runtime",
+        "runtimes",
+        type=click.Choice(RUNTIMES),
+        multiple=True,
+        default=("litert",),
+        show_default=True,
+        help="With --latency: may be repeated.",
+    ),
     click.option(
         "--old-runtime", is_flag=True, help="With --latency: do the files run in tflite-runtime 2.14, as on older phones? Installs it once."
     ),
