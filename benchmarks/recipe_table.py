@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hearlite.benchmarks.cost_schema import Latency
 from hearlite.benchmarks.formats import auroc_text, bytes_text, loss_text, ms_text
-from hearlite.benchmarks.schema import Estimate, Latency, ModelInfo, Paired, Results
+from hearlite.benchmarks.schema import Estimate, ModelInfo, Paired, Results
 
 HEADER = "| student | recipe | file | latency | faster than float32 | centred cosine | mean AUROC | loss to float32 |\n"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hearlite.benchmarks.robustness_plot import COLOURS, STYLE
+from hearlite.benchmarks.dots_plot import COLOURS, STYLE
 from hearlite.files import replacing
 
 _MARKERS = ("o", "s", "D")
