@@ -11,7 +11,10 @@ from pathlib import Path
 
 from hearlite.errors import HearliteError, InputError, UsageError
 
-_LOST = re.compile(r"device '[^']*' not found|no devices/emulators|device offline|device still authorizing|error: closed|connection reset", re.I)
+_LOST = re.compile(
+    r"device '[^']*' not found|no devices/emulators|device offline|connect failed|device still authorizing|error: closed|connection reset", re.I
+)
+_END = "hearlite-exit:"  # and a shell command's exit code: the last thing that its output says
 _FULL = re.compile(r"no space left|ENOSPC", re.I)
 _NOT_READY = {
     "unauthorized": "unlock it and confirm this computer's key on its screen",
@@ -33,15 +36,29 @@ class Adb:
     timeout_s: float = 300.0
 
     def push(self, files: Sequence[Path], to: str) -> None:
-        """Copy files into the folder `to` of the device. Raises InputError when its disk is full, DeviceLostError when it is gone."""
+        """Copy files into the folder `to` of the device. Raises InputError when its disk is full, DeviceLostError when it is gone.
+
+        Free space is asked for first: when the disk fills up, adb itself says "failed to read copy response" as often as why.
+        """
+        size, free = sum(file.stat().st_size for file in files), self._free_bytes(to)
+        if free is not None and free < size:
+            raise self._full(f"{free / 1e6:.1f} MB are free in {to}, {size / 1e6:.1f} MB are needed")
         self._run(["push", *map(str, files), f"{to}/"], what=f"pushing {len(files)} files")
 
     def pull(self, remote: str, to: Path) -> None:
         self._run(["pull", remote, str(to)], what=f"pulling {remote}")
 
     def shell(self, command: str) -> str:
-        """What `command` prints on stdout. Raises InputError with its last words when it fails."""
-        return self._run(["shell", command], what=f"running {command.split(' && ')[-1]!r}")
+        """What `command` prints on stdout. Raises InputError with its last words when it fails.
+
+        The device says itself how it ended: when the connection breaks, adb ends as if all was well, and before Android 7 whatever happens.
+        """
+        what = f"running {command.split(' && ')[-1]!r}"
+        done = call(self.program, ["-s", self.serial, "shell", f"({command}); echo {_END}$?"], timeout_s=self.timeout_s)
+        printed, ended, code = done.stdout.rpartition(_END)
+        if done.returncode == 0 and not ended:
+            raise self._lost(what, "the connection broke")
+        return self._checked(done, code=int(code) if ended and code.strip().isdigit() else done.returncode, said=printed, what=what)
 
     def value(self, command: str) -> str:
         """What a command prints that not every device knows: "" when it fails, except for a lost device."""
@@ -54,14 +71,29 @@ class Adb:
 
     def _run(self, arguments: Sequence[str], *, what: str) -> str:
         done = call(self.program, ["-s", self.serial, *arguments], timeout_s=self.timeout_s)
-        if done.returncode == 0:
-            return done.stdout
-        said = " ".join((done.stderr + done.stdout).split())[-300:]
-        if _LOST.search(said):
-            raise DeviceLostError(f"{self.serial} was lost while {what}: {said}", "reconnect it and run the same command again")
-        if _FULL.search(said):
-            raise InputError(f"{self.serial} is full: {what} ended with: {said}", "free some space in its /data partition, or pass another --folder")
-        raise InputError(f"{self.serial}: {what} failed with code {done.returncode}: {said}", "see what the device says: adb logcat")
+        return self._checked(done, code=done.returncode, said=done.stdout, what=what)
+
+    def _checked(self, done: subprocess.CompletedProcess[str], *, code: int, said: str, what: str) -> str:
+        if code == 0:
+            return said
+        words = " ".join((done.stderr + said).split())[-300:]
+        if _LOST.search(words):
+            raise self._lost(what, words)
+        if _FULL.search(words):
+            raise self._full(f"{what} ended with: {words}")
+        raise InputError(f"{self.serial}: {what} failed with code {code}: {words}", "see what the device says: adb logcat")
+
+    def _free_bytes(self, folder: str) -> int | None:
+        """None where the device doesn't say."""
+        rows = self.value(f"df -k {shlex.quote(folder)}").splitlines()
+        columns = rows[-1].split() if len(rows) > 1 else []
+        return 1024 * int(columns[-3]) if len(columns) >= 5 and columns[-3].isdigit() else None
+
+    def _full(self, why: str) -> InputError:
+        return InputError(f"{self.serial} is full: {why}", "free some space in its /data partition, or pass another --folder")
+
+    def _lost(self, what: str, words: str) -> DeviceLostError:
+        return DeviceLostError(f"{self.serial} was lost while {what}: {words}", "reconnect it and run the same command again, which also cleans up")
 
 
 def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:

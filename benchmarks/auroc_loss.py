@@ -21,7 +21,8 @@ from hearlite.benchmarks.bench import embed_clips
 from hearlite.benchmarks.bootstrap import Bounds, Floats, degrees_of_freedom, difference_interval, subject_multiplicities
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.logistic import C_GRID, SELECTION_TOL, best_candidate, regularisation_path
-from hearlite.benchmarks.tasks import MIN_SUBJECTS, TEST_SPLIT, LeftOut, Task, binary_tasks
+from hearlite.benchmarks.tasks import TEST_SPLIT
+from hearlite.benchmarks.training_tasks import training_tasks
 from hearlite.dataset import ClipRef, Dataset
 from hearlite.errors import InputError
 from hearlite.runtime import TfliteEmbedder
@@ -43,7 +44,7 @@ class AurocLossProbe:
     def __init__(self, dataset: Dataset, label_columns: Sequence[str], *, seed: int = 0, samples: int = SAMPLES) -> None:
         self._dataset = dataclasses.replace(dataset, clips=tuple(clip for clip in dataset.clips if clip.split != TEST_SPLIT))
         self._columns, self._seed, self._samples = tuple(label_columns), seed, samples
-        self._tasks(self._dataset.clips)
+        training_tasks(self._dataset.clips, self._columns)
         self._float: _Float | None = None
         clips = [(clip.name, clip.row, clip.start_s, clip.zero_padded, *map(clip.label, self._columns)) for clip in self._dataset.clips]
         key = json.dumps([_PROTOCOL, FOLDS, samples, seed, dataset.sha256, self._columns, clips])
@@ -77,33 +78,12 @@ class AurocLossProbe:
         """The float32 side of every task: folds over its subjects, and out-of-fold scores."""
         subjects = np.asarray([clip.subject for clip in clips])
         fitted = []
-        for task in self._tasks(clips):
+        for task in training_tasks(clips, self._columns):
             inside = np.flatnonzero(task.labelled)
             labels = task.labels[inside]
             one = _Fitted(task.name, inside, labels, fold_table(labels, subjects[inside], seed=self._seed, folds=FOLDS), np.zeros(0))
             fitted.append(dataclasses.replace(one, scores=_out_of_fold(vectors[inside], one)))
         return _Float(key, clips, subjects, tuple(fitted))
-
-    def _tasks(self, clips: Sequence[ClipRef]) -> tuple[Task, ...]:
-        subjects = np.asarray([clip.subject for clip in clips])
-        tasks, left_out = list[Task](), list[LeftOut]()
-        for column in self._columns:
-            values, splits = [clip.label(column) for clip in clips], [clip.split for clip in clips]
-            found = binary_tasks(values, column=column, subjects=list(subjects), splits=splits, min_subjects=0)  # its own count looks at test too
-            left_out += found.left_out
-            for task in found.tasks:
-                few = min(len(set(subjects[task.labelled & side])) for side in (task.labels, ~task.labels))
-                if few < MIN_SUBJECTS:
-                    left_out.append(LeftOut(task.name, f"a class of {few} training and validation subjects, needs {MIN_SUBJECTS}"))
-                else:
-                    tasks.append(task)
-        if not tasks:
-            reasons = "; ".join(f"{item.name}: {item.reason}" for item in left_out[:3])
-            raise InputError(
-                f"no task to measure AUROC loss by in the label columns {', '.join(self._columns)}: {reasons}",
-                "name another column with --label, or label more training subjects",
-            )
-        return tuple(tasks)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.bootstrap import Floats, Owners
 from hearlite.dataset import ClipRef
+from hearlite.spec import AUDIO
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,3 +62,12 @@ def records_of(clips: Sequence[ClipRef]) -> tuple[tuple[ClipRef, ...], Owners]:
 def bags_of(values: Floats, records: Owners) -> Bags:
     """Embeddings [n, dim] by the record of each clip [n], records numbered from 0 without a gap."""
     return Bags(values[np.argsort(records, kind="stable")], np.bincount(records).astype(np.intp))
+
+
+def lengths_of(records: Sequence[ClipRef], of_clip: Owners) -> Floats:
+    """How long each record is, [records, 1] in seconds: its annotated event, or all its clips. What this alone reaches is no sound."""
+    lengths = np.bincount(of_clip) * AUDIO.clip_s
+    for number, record in enumerate(records):
+        if record.event_end_s is not None:
+            lengths[number] = record.event_end_s - (record.event_start_s or 0.0)
+    return np.asarray(lengths[:, None])

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
 from hearlite.benchmarks.cost_schema import Cost, Latency
-from hearlite.benchmarks.formats import auroc_text, difference_text
 from hearlite.benchmarks.latency import Candidate, device, file_candidate, measure_candidates
 from hearlite.benchmarks.probe import run_probes
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, write_results
-from hearlite.benchmarks.schema import DatasetInfo, Leaking, ModelInfo, Results
+from hearlite.benchmarks.schema import DatasetInfo, ModelInfo
 from hearlite.benchmarks.subgroups import subgroup_values
-from hearlite.benchmarks.tasks import LeftOut, Task, binary_tasks
+from hearlite.benchmarks.summary import summary
+from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks
 from hearlite.bundle import Manifest, distinct_names, open_bundle
 from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
 from hearlite.embed import BATCH, batched
@@ -132,14 +132,20 @@ def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tupl
 
 
 def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
-    """Refuse test subjects that the student was distilled on. Subjects are compared by the hashes in the manifest, so by their names."""
-    heard = set(manifest.dataset.heard)
-    leaking = sorted({clip.subject for clip in dataset.clips if clip.split == "test" and subject_hash(clip.subject) in heard})
-    if leaking:
-        raise InputError(
-            f"{manifest.name} was distilled on {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
-            "use the split that it was distilled with: the same manifest, or a split column",
-        )
+    """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the hashes in the manifest."""
+    for what, heard in (("distilled on", manifest.dataset.heard), ("given a head by", manifest.head.heard if manifest.head else ())):
+        leaking = sorted(tested_of(heard, dataset))
+        if leaking:
+            raise InputError(
+                f"{manifest.name} was {what} {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
+                "use the split that it was made with: the same manifest, or a split column",
+            )
+
+
+def tested_of(heard: Sequence[str], dataset: Dataset) -> set[str]:
+    """The test subjects whose hashes are among `heard`."""
+    hashes = frozenset(heard)
+    return {clip.subject for clip in dataset.clips if clip.split == TEST_SPLIT and subject_hash(clip.subject) in hashes}
 
 
 def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
@@ -183,35 +189,6 @@ def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[
             f"no task in the label columns {', '.join(label_columns)}: {reasons}", "name another column with --label, or label more subjects"
         )
     return tasks, left_out
-
-
-def summary(results: Results, out: Path) -> dict[str, Any]:
-    """Mean AUROC, size and speed of each model, and the paths of what was written."""
-    sizes = {model.name: model.bytes for model in results.models}
-    judged = {model.name for model in results.models if model.kind != "baseline"}
-    times = {row.model: row for row in results.latency}
-    leaking = {item.model: item for item in results.leaking}
-    rows: dict[str, Any] = {}
-    for score in results.summary:
-        auroc, excess, time = score.auroc, score.excess_ratio, times.get(score.model)
-        text = f"mean AUROC {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}]" if auroc.shown else "mean AUROC not defined"
-        if excess.shown and score.model != results.reference:
-            text += (
-                f", keeps {100 * (excess.value or 0):.1f} % [{100 * (excess.low or 0):.1f}, {100 * (excess.high or 0):.1f}] of the teacher's excess"
-            )
-        if sizes.get(score.model):
-            text += f", {(sizes[score.model] or 0) / 1e6:.2f} MB"
-        if time:
-            text += f", {time.median_ms:.2f} ms"
-        verdicts = [f"{pair.verdict} to {pair.to}" for pair in results.comparisons if pair.model == score.model and score.model in judged]
-        if score.model in leaking:
-            verdicts.append(_leaking_text(leaking[score.model]))
-        rows[score.model] = "; ".join([text, *verdicts])
-    return {**rows, "tasks": len(results.tasks), "report": str(out / "report.html"), "results": str(out / "results.json")}
-
-
-def _leaking_text(item: Leaking) -> str:
-    return f"LEAKING clip-wise split: {auroc_text(item.auroc)}, too good by {difference_text(item.gap)}"
 
 
 def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:

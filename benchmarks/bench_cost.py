@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearlite.benchmarks.cost import Plan, measure_cost
+from hearlite.benchmarks.cost import Phone, Plan, measure_cost
 from hearlite.benchmarks.cost_results import write_cost
 from hearlite.benchmarks.cost_schema import ArmRow, Cost
+from hearlite.benchmarks.device_schema import DeviceBench
 from hearlite.errors import GateError
 
 
@@ -24,25 +25,38 @@ class Gathered:
     def require(self, out: Path) -> None:
         """Raises GateError when something was refused; `out` holds the figures."""
         if self.refused:
-            raise GateError("; ".join(self.refused), f"{out / 'results.json'} holds the figures; don't ship these files for ARM before you know why")
+            raise GateError("; ".join(self.refused), f"{out / 'results.json'} holds the figures; don't ship these files before you know why")
 
 
 def gather_cost(plan: Plan, *, command: str, say: Callable[[str], None]) -> Gathered:
-    """Measure `plan` here and, where it asks for it, on emulated ARM cores. `say` hears what is being done."""
+    """Measure `plan` here and, where it asks for it, on emulated ARM cores and a phone. `say` hears what is being done."""
     rows: tuple[ArmRow, ...] = ()
     refused: list[str] = []
     if plan.arm_results:
         from hearlite.benchmarks.arm.rows import read_rows
 
         rows = read_rows(plan.arm_results)  # first: a wrong file is found before anything is measured
+    if plan.phone:
+        from hearlite.benchmarks.adb import find_device
+
+        find_device(program="adb", serial=plan.phone.serial)  # as early: minutes of measuring come before it is asked for
     cost = measure_cost(plan, say=say)
     if plan.arm:
         from hearlite.benchmarks.arm.rows import measure_rows
 
         measured, refused = measure_rows((*plan.bundles, *plan.peers), command=command, say=say)
         rows += measured
-    # A phone's rows (benchmarks/android.py) belong here: measure them as `arm` is, and give Cost a field beside its `arm`.
-    return Gathered(dataclasses.replace(cost, arm=rows), tuple(refused))
+    android = tuple(_on_phone(path, plan.phone, say=say) for path in plan.bundles) if plan.phone else ()
+    refused += [f"{item.model} computes something else on {item.device.name}" for item in android if not item.parity.passed]
+    return Gathered(dataclasses.replace(cost, arm=rows, android=android), tuple(refused))
+
+
+def _on_phone(path: Path, phone: Phone, *, say: Callable[[str], None]) -> DeviceBench:
+    from hearlite.benchmarks.android import bench_android
+
+    measured = bench_android(path, serial=phone.serial, exec_prefix=phone.exec_prefix, benchmark_binary=phone.benchmark_binary)
+    say(measured.line())
+    return measured
 
 
 def bench_cost(plan: Plan, *, out: Path, command: str, say: Callable[[str], None]) -> dict[str, Any]:

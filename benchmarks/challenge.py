@@ -22,7 +22,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.bags import bags_of, records_of
+from hearlite.benchmarks.bags import bags_of, lengths_of, records_of
+from hearlite.benchmarks.bench import DURATION
 from hearlite.benchmarks.bootstrap import Bools, Floats
 from hearlite.benchmarks.challenge_probe import FIGURES, LEAKS, SAMPLES, classify, measure
 from hearlite.benchmarks.formats import auroc_text, difference_text
@@ -68,7 +69,8 @@ def sides_of(found: Embedded, *, label: str, split: str, normal: str) -> tuple[S
     records, of_clip = records_of(found.clips)
     columns = ([item.label(label) for item in records], [item.label(split) for item in records], [item.subject for item in records])
     classes, side, subjects = (np.asarray(values, dtype=object) for values in columns)
-    everything = Sounds({model: bags_of(values, of_clip).mean() for model, values in found.vectors.items()}, classes, subjects)
+    vectors = {model: bags_of(values, of_clip).mean() for model, values in found.vectors.items()}
+    everything = Sounds({**vectors, DURATION: lengths_of(records, of_clip)}, classes, subjects)
     names = sorted(set(side[classes != ""].tolist()) - {TRAIN, ""})
     if not (names and ((classes == normal) & (side == TRAIN)).any()):
         there = [f"{name}: {', '.join(sorted(set(column.tolist()) - {''})) or 'empty'}" for name, column in ((split, side), (label, classes))]

@@ -32,6 +32,15 @@ _FEW, _PROFILED = 3, 50
 
 
 @dataclass(frozen=True)
+class Phone:
+    """An Android device, as benchmarks/android.py asks for it."""
+
+    serial: str | None = None
+    exec_prefix: str = ""
+    benchmark_binary: Path | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to measure. `bundles` are exported files, `peers` any .tflite that takes raw sound, `shapes` of peers.py's SHAPES."""
 
@@ -45,6 +54,7 @@ class Plan:
     old_python: Path | None = None  # a Python with tflite-runtime
     arm: bool = False  # also count on emulated ARM cores
     arm_results: Path | None = None  # a results.json of such a count, to stand beside
+    phone: Phone | None = None  # also over adb
 
 
 @dataclass(frozen=True)

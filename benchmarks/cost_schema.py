@@ -1,8 +1,10 @@
-"""The shapes of what a benchmark of cost writes into results.json, one dataclass per JSON object. Nothing here measures, reads or writes."""
+"""What a benchmark of cost writes into results.json, one dataclass per JSON object. Nothing here measures, reads or writes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from hearlite.benchmarks.device_schema import DeviceBench
 
 SHAPE_ONLY = "shape only: random weights"
 COST_KINDS = ("f32", "i8", "d8", "w8", "f16", "peer", "shape")  # of models; a shape is a peer's architecture with random weights
@@ -193,6 +195,7 @@ class Cost:
     limits: tuple[Limit, ...] = ()
     old_runtime: tuple[OldRuntime, ...] = ()
     cross_checks: tuple[CrossCheck, ...] = ()
-    arm: tuple[ArmRow, ...] = ()  # rows of an Android device will stand beside these
+    arm: tuple[ArmRow, ...] = ()
+    android: tuple[DeviceBench, ...] = ()
     goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sized
 
 from hearlite.benchmarks.schema import Estimate
 
@@ -65,6 +66,11 @@ def count_text(count: int | None) -> str:
         if count >= scale:
             return f"{_two_digits(count / scale)}{NARROW_SPACE}{unit}"
     return str(count)
+
+
+def tasks_text(tasks: Sized) -> str:
+    """1 task, 4 tasks"""
+    return f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
 
 
 def times_text(ratio: float) -> str:

@@ -68,6 +68,21 @@ def regularisation_path(train: Floats, labels: Bools, test: Floats, *, grid: Seq
     return path
 
 
+def fit_weights(train: Floats, labels: NDArray[Any], *, c: float) -> tuple[Floats, Floats, bool]:
+    """The probe that `regularisation_path` gives for one C, as weights [rows, dim] and biases [rows] of raw features, and whether it converged.
+
+    Rows: one for the positive of two classes, else one for each class in sorted order. Standardization is folded in.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(train)
+    probe = LogisticRegression(solver="lbfgs", max_iter=MAX_ITER, C=c)
+    converged = fits_quietly(probe, scaler.transform(train), labels)
+    weights = np.asarray(probe.coef_ / scaler.scale_, dtype=np.float64)
+    return weights, np.asarray(probe.intercept_ - weights @ scaler.mean_, dtype=np.float64), converged
+
+
 def standardized(scores: Floats, own: Floats) -> Floats:
     """A linear probe's scores [n] in deviations of those of its own training clips, `own`, from their mean.
 

@@ -17,8 +17,8 @@ import click
 import numpy as np
 
 from hearlite.benchmarks.attention import fit_attention
-from hearlite.benchmarks.bags import Bags, bags_of, records_of
-from hearlite.benchmarks.bench import make_tasks
+from hearlite.benchmarks.bags import Bags, bags_of, lengths_of, records_of
+from hearlite.benchmarks.bench import DURATION, make_tasks
 from hearlite.benchmarks.bootstrap import Bools, Floats, Owners, subject_multiplicities
 from hearlite.benchmarks.comparisons import Replicated, mean_over_tasks, paired_means, replicated, scored
 from hearlite.benchmarks.folds import fold_table
@@ -150,7 +150,8 @@ def study(found: Embedded, label_columns: Sequence[str], *, seed: int, samples: 
     subjects, tested = np.asarray([item.subject for item in records]), np.asarray([item.split == TEST_SPLIT for item in records])
     facts = {"train": int((~tested).sum()), "test": int(tested.sum()), "test_subjects": len(set(subjects[tested].tolist()))}
     facts |= {"median_clips": float(np.median(counts)), "most_clips": int(counts.max()), "of_one_clip": int((counts == 1).sum())}
-    models = {name: bags_of(values, of_clip) for name, values in found.vectors.items()}
+    vectors = {**found.vectors, DURATION: lengths_of(records, of_clip)[of_clip]}  # a longer record has more chances to a high score
+    models = {name: bags_of(values, of_clip) for name, values in vectors.items()}
     measured = pooling(models, tasks, subjects, tested, seed=seed, samples=samples)
     return {"records": facts, "left_out": [to_dict(item) for item in left_out], **measured}
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hearlite.benchmarks.bench import DURATION
 from hearlite.benchmarks.dots_plot import Dots, write_dots
-from hearlite.benchmarks.formats import auroc_text, difference_text
+from hearlite.benchmarks.formats import auroc_text, difference_text, tasks_text
 from hearlite.benchmarks.plots import MARKERS
 from hearlite.benchmarks.schema import Estimate
 
@@ -25,7 +26,7 @@ def table(results: Mapping[str, Any]) -> str:
         lines.append(f"| {row['method']} | {' | '.join(cells)} |")
     facts = results["records"]
     chosen = [penalty for task in results["tasks"] for penalty in task["attention_penalty"].values()]
-    said = f"Mean AUROC of records over {', '.join(task['name'] for task in results['tasks'])}: {facts['test']} in test, of "
+    said = f"Mean AUROC of records over {tasks_text(results['tasks'])}: {facts['test']} in test, of "
     said += f"{facts['test_subjects']} subjects, with "
     said += f"{facts['median_clips']:g} clips in the median and {facts['most_clips']} at most. "
     said += (
@@ -36,7 +37,7 @@ def table(results: Mapping[str, Any]) -> str:
 
 def write_plot(results: Mapping[str, Any], path: Path) -> None:
     """Mean AUROC by method, models side by side."""
-    precision = {item["name"]: item["precision"] for item in results["models"]}
+    precision = {item["name"]: item["precision"] for item in results["models"]} | {DURATION: "baseline"}
     series = [
         Dots(item["model"], MARKERS[precision.get(item["model"], "teacher")], [row["models"][number]["auroc"] for row in results["mean"]])
         for number, item in enumerate(results["mean"][0]["models"])

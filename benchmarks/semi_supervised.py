@@ -21,7 +21,7 @@ from hearlite.benchmarks.bootstrap import Bools, Floats, subject_multiplicities
 from hearlite.benchmarks.comparisons import mean_over_tasks, paired_means, replicated, scored
 from hearlite.benchmarks.dots_plot import Dots, write_dots
 from hearlite.benchmarks.folds import fold_table
-from hearlite.benchmarks.formats import auroc_text, difference_text
+from hearlite.benchmarks.formats import auroc_text, difference_text, tasks_text
 from hearlite.benchmarks.label_efficiency import part_of
 from hearlite.benchmarks.logistic import fit_probe, regularisation_path
 from hearlite.benchmarks.plots import MARKERS
@@ -151,7 +151,7 @@ def table(results: Mapping[str, Any]) -> str:
         for item in row["models"]:
             cells += [auroc_text(Estimate(**item[method])) for method in (SUPERVISED, SELF_TRAINED)] + [difference_text(Estimate(**item["gain"]))]
         lines.append(f"| {100 * row['share']:.0f} % ({row['subjects']:.0f}) | {' | '.join(cells)} |")
-    said = f"Mean AUROC over {len(results['tasks'])} tasks on all {results['test_subjects']} test subjects, and over {results['draws']} draws of "
+    said = f"Mean AUROC over {tasks_text(results['tasks'])} on all {results['test_subjects']} test subjects, and over {results['draws']} draws of "
     return "\n".join(lines) + f"\n\n{said}labelled subjects. 95 % intervals over test subjects; gains are paired: same subjects and C.\n"
 
 

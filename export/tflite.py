@@ -7,31 +7,39 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hearlite import __version__
+from hearlite.audio import from_int16
 from hearlite.bundle import METADATA_NAME, SCHEMA, Manifest, Metric, write_bundle
-from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, check_embedder, golden_embedding, require
+from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, check_embedder, check_signals, golden_embedding, require
 from hearlite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
 from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
-from hearlite.export.metadata import with_tflite_metadata
+from hearlite.export.metadata import with_label_file, with_tflite_metadata
 from hearlite.files import read_json
 from hearlite.flatbuffer import add_metadata, summarize
+from hearlite.head import OUTPUT as SCORES
+from hearlite.head import FitHead, Head, fuse
 from hearlite.run import Run
-from hearlite.runtime import TfliteEmbedder
+from hearlite.runtime import TfliteEmbedder, TfliteModel
 from hearlite.spec import AUDIO, PRECISIONS, QuantSpec, from_dict
 from hearlite.student import load_network
 from hearlite.verdict import Verdict, read_verdict
 
 
-def export(run: Run, *, to: Path, recipe: str = "", force: bool = False) -> Path:
+def export(run: Run, *, to: Path, recipe: str = "", fit_head: FitHead | None = None, force: bool = False) -> Path:
     """`hearlite_<size>_2s_<precision>.tflite` in `to`, with manifest, card, NOTICE and targets; returns its path. Without `recipe` it is float32.
+
+    With `fit_head` it is called `..._head.tflite` and has scores as a second output; its embeddings are those of the file without, bit by bit.
 
     Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails its checks or its
     quantization failed the gate; `force` writes it all the same, marked as failed.
     """
     content = _quantized(run, recipe) if recipe else _float(run)
     precision = _precision(run, recipe) if recipe else "f32"
-    model = to / f"hearlite_{run.spec.student.size}_{AUDIO.clip_s:g}s_{precision}.tflite"
-    manifest = _manifest(run, name=model.name, precision=precision, recipe=recipe, content=content)
+    model = to / f"hearlite_{run.spec.student.size}_{AUDIO.clip_s:g}s_{precision}{'_head' if fit_head else ''}.tflite"
+    head = None
+    if fit_head is not None:
+        content, head = _with_head(content, fit_head)
+    manifest = dataclasses.replace(_manifest(run, name=model.name, precision=precision, recipe=recipe, content=content), head=head)
     if not manifest.gate_passed and not force:
         raise GateError(f"{recipe} failed its gate in {run.folder}", "quantize again, or pass --force to write a file marked as failed")
     checks = check_embedder(TfliteEmbedder(content, output=OUTPUT, name=model.name), precision=precision)
@@ -39,7 +47,7 @@ def export(run: Run, *, to: Path, recipe: str = "", force: bool = False) -> Path
         require(checks, what=model.name)
     manifest = dataclasses.replace(manifest, gate_passed=manifest.gate_passed and all(check.passed for check in checks))
     content = with_tflite_metadata(content, manifest)  # after the checks, as the next: both say whether they passed
-    content = add_metadata(content, METADATA_NAME, manifest.inside())
+    content = with_label_file(add_metadata(content, METADATA_NAME, manifest.inside()), manifest)
     golden = golden_embedding(TfliteEmbedder(content, output=OUTPUT, name=model.name))
     manifest = dataclasses.replace(manifest, golden_embedding=tuple(golden))
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
@@ -47,7 +55,9 @@ def export(run: Run, *, to: Path, recipe: str = "", force: bool = False) -> Path
     return model
 
 
-def export_files(run: Run, *, to: Path, names: Sequence[str], preferred: Sequence[str], force: bool = False) -> list[Path]:
+def export_files(
+    run: Run, *, to: Path, names: Sequence[str], preferred: Sequence[str], fit_head: FitHead | None = None, force: bool = False
+) -> list[Path]:
     """`export` each recipe of `names`; "float32" is the unquantized student. Without names: the first of `preferred` that passed, then float32.
 
     Of two recipes with the same precision the preferred one stands for it. Raises what `export` raises.
@@ -55,7 +65,15 @@ def export_files(run: Run, *, to: Path, names: Sequence[str], preferred: Sequenc
     there = [name for name in preferred if (run.quantized(name) / "model.tflite").is_file()]
     passed = [name for name in there if read_verdict(run.quantized(name) / "compare.json").passed]
     found = (passed or there)[:1]
-    return [export(run, to=to, recipe="" if name == "float32" else name, force=force) for name in names or (*found, "float32")]
+    return [export(run, to=to, recipe="" if name == "float32" else name, fit_head=fit_head, force=force) for name in names or (*found, "float32")]
+
+
+def _with_head(content: bytes, fit_head: FitHead) -> tuple[bytes, Head]:
+    """The file with the head that was fitted to it, and what the manifest says of that: with the golden signal's scores."""
+    fitted = fit_head(content)
+    fused = fuse(content, fitted)
+    scores = TfliteModel(fused).run(from_int16(check_signals()[GOLDEN_SIGNAL][None]))[SCORES]
+    return fused, dataclasses.replace(fitted.head, golden_scores=tuple(float(score) for score in scores[0]))
 
 
 def _quantized(run: Run, recipe: str) -> bytes:

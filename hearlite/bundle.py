@@ -10,11 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearlite.check import TOLERANCE
+import numpy as np
+
+from hearlite.audio import from_int16
+from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
 from hearlite.flatbuffer import read_metadata, summarize
+from hearlite.head import Head, require_fused
 from hearlite.run import DatasetInfo
 from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec, from_dict, to_dict
@@ -63,6 +67,7 @@ class Manifest:
     golden_embedding: tuple[float, ...]
     quantization: Verdict | None = None  # None for float32: what quantization cost, against which limits
     golden_tolerance: float | None = None  # largest distance from golden_embedding, of its length; None before manifests said it
+    head: Head | None = None  # None: the embedding is the only output
     tflite_sha256: str = ""  # "" in the copy inside the file, which can't know it
 
     def inside(self) -> bytes:
@@ -100,12 +105,16 @@ def read_manifest(model: Path) -> Manifest:
         raise InputError(f"{path}: precision is {manifest.precision!r}", f"this version knows {', '.join(TOLERANCE)}")
     if manifest.audio != AUDIO:
         raise InputError(f"{path}: its audio is {manifest.audio}", f"this version feeds {AUDIO}")
+    if manifest.head is not None:
+        manifest.head.require_valid(where=str(path))
     content = model.read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest.tflite_sha256:
         raise InputError(f"{model}: its sha256 is not the manifest's", "the two files belong to different exports, or the .tflite is damaged")
     own = {key: value for key, value in data.items() if key not in _OUTSIDE}  # as it was written: this version may know more fields
     if read_metadata(content, METADATA_NAME) != json.dumps(own, ensure_ascii=False).encode():
         raise InputError(f"{path}: it is not what {model.name} says of itself", "the manifest was edited; export the file again")
+    if manifest.head is not None:
+        require_fused(content, manifest.head, where=str(model))
     return manifest
 
 
@@ -121,6 +130,16 @@ def distinct_names(manifests: Sequence[Manifest]) -> list[str]:
     """The names of files; those of one name, as two int8 recipes give, with the recipe behind it."""
     count = Counter(manifest.name for manifest in manifests)
     return [f"{item.name} ({item.recipe or 'float32'})" if count[item.name] > 1 else item.name for item in manifests]
+
+
+def check_scores(model: Path, manifest: Manifest) -> tuple[CheckResult, ...]:
+    """Whether a head gives the golden signal's scores; nothing without a head. One score may differ by as much as the golden embedding may."""
+    if manifest.head is None:
+        return ()
+    clip = from_int16(check_signals()[GOLDEN_SIGNAL][None])
+    found = TfliteEmbedder(model, output=manifest.head.output).embed(clip)[0]
+    worst, tolerance = float(np.abs(found - np.asarray(manifest.head.golden_scores)).max()), TOLERANCE[manifest.precision]
+    return (CheckResult("golden scores", worst <= tolerance, f"largest difference {worst:.2g}, allowed {tolerance:g}"),)
 
 
 def describe(model: Path) -> dict[str, object]:
@@ -150,6 +169,9 @@ def describe(model: Path) -> dict[str, object]:
             "recipe": manifest.recipe,
             "gate passed": manifest.gate_passed,
             "network macs": summary.network_macs,
+            "head": [f"{label.name}: out-of-fold AUROC {label.auroc:.3f}, threshold {label.threshold:.3g}" for label in manifest.head.labels]
+            if manifest.head
+            else None,
             "metrics": [f"{metric.name}: {metric.value:.4f} on {metric.on}" for metric in manifest.metrics],
         }
     return facts

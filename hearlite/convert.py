@@ -24,7 +24,12 @@ SIGNATURE, INPUT, OUTPUT = "embed", "audio", "embedding"
 
 def convert_frontend(spec: FrontendSpec) -> bytes:
     """float32: audio `[1, clip_samples]` -> image `[1, frames, mels, 1]`."""
-    return _convert(Frontend(spec), [1, AUDIO.clip_samples])
+    return convert_layer(Frontend(spec), [1, AUDIO.clip_samples])
+
+
+def convert_layer(layer: Any, shape: list[int], *, float16: bool = False) -> bytes:
+    """Any layer of one input, float32 at both ends; `float16` constants stand behind DEQUANTIZE operators."""
+    return _convert(layer, shape, setup=_halve if float16 else None)
 
 
 def convert_network(network: Any, *, calibration: Iterable[NDArray[np.float32]] | None = None) -> bytes:
@@ -43,12 +48,7 @@ def convert_network(network: Any, *, calibration: Iterable[NDArray[np.float32]] 
 
 def convert_network_float16(network: Any) -> bytes:
     """As convert_network, weights float16 behind DEQUANTIZE operators; delegates widen them once."""
-
-    def halve(converter: Any) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-
-    return _convert_network(network, setup=halve)
+    return _convert_network(network, setup=_halve)
 
 
 def convert_network_dynamic(network: Any) -> bytes:
@@ -100,6 +100,11 @@ def join_frontend(frontend: bytes, network: bytes) -> bytes:
     if foreign:
         raise GateError(f"the model needs ops that plain TFLite does not have: {', '.join(foreign)}", "use layers that convert to builtin ops")
     return model
+
+
+def _halve(converter: Any) -> None:
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
 
 
 class _Graph(tf.Module):

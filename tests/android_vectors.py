@@ -19,6 +19,7 @@ from hearlite.audio import Samples, clip_starts_s, cut, read_recording, to_int16
 from hearlite.bundle import manifest_path, open_bundle
 from hearlite.check import GOLDEN_SIGNAL, check_signals
 from hearlite.files import write_bytes, write_json
+from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUDIO
 from hearlite.synth import DEVICES, draw_subject, recording
 
@@ -28,7 +29,8 @@ MICROPHONES_HZ = (44_100, 48_000)
 
 def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
     """Copies of `models` with their manifests, `<name>.wav`, and as raw little-endian float32 `<name>.windows.f32` [n, clip_samples],
-    `<name>.<precision>.f32` [n, dim] and `<name>.<precision>.<mean|max>.f32` [dim]; `vectors.json` lists them."""
+    `<name>.<file>.f32` [n, dim], `<name>.<file>.<mean|max>.f32` [dim] and, of a model with a head, `<name>.<file>.scores.f32`
+    [n, labels]; `vectors.json` lists them."""
     sounds = {
         "long": _sound("cough", duration_s=7.3),
         "short": _sound("wheeze", duration_s=3.0)[: round(0.9 * AUDIO.sample_rate_hz)],
@@ -47,9 +49,11 @@ def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
         for model in models:
             embedder, manifest = open_bundle(model)
             embeddings = embedder.embed(windows)
-            _write(folder / f"{name}.{manifest.precision}.f32", embeddings)
-            _write(folder / f"{name}.{manifest.precision}.mean.f32", embeddings.mean(axis=0, dtype=np.float64))
-            _write(folder / f"{name}.{manifest.precision}.max.f32", embeddings.max(axis=0))
+            _write(folder / f"{name}.{model.stem}.f32", embeddings)
+            _write(folder / f"{name}.{model.stem}.mean.f32", embeddings.mean(axis=0, dtype=np.float64))
+            _write(folder / f"{name}.{model.stem}.max.f32", embeddings.max(axis=0))
+            if manifest.head is not None:
+                _write(folder / f"{name}.{model.stem}.scores.f32", TfliteEmbedder(model, output=manifest.head.output).embed(windows))
     write_json(
         folder / "vectors.json",
         {"hop_s": HOP_S, "models": [model.name for model in models], "sounds": list(sounds), "resampled": list(resampled)},

@@ -73,9 +73,9 @@ class Page:
         return done["result"].get("value")
 
     def wait(self, condition: str, *, timeout_s: float = 60.0) -> None:
-        """Until a JavaScript expression, awaited, is true; fails the test, with what the page complained of, when it isn't in time."""
+        """Until a JavaScript expression is true; fails the test, with what the page complained of, when it isn't in time."""
         until = time.monotonic() + timeout_s
-        while not self.evaluate(f"(async () => Boolean(await ({condition})))()"):
+        while not self.evaluate(f"Boolean({condition})"):
             assert time.monotonic() < until, f"not in {timeout_s:g} s: {condition}; {self.complaints}"
             self._read(_QUIET_S)
 

@@ -168,6 +168,34 @@ def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bund
 
 
 @pytest.fixture(scope="session")
+def unheard(labelled: Path) -> Path:
+    """`labelled` with subjects of other names than those that `tiny_run` learned from."""
+    with labelled.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    path = labelled.parent / "unheard.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "subject": f"other-{row['subject']}"} for row in rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def narrow(labelled: Path) -> Dataset:
+    return load_dataset(labelled, label_columns=("narrow",))
+
+
+@pytest.fixture(scope="session")
+def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An int8 file with a head of one sigmoid. Don't write into its folder; copy it."""
+    from hearlite.benchmarks.head import HeadProbe
+    from hearlite.export.tflite import export
+
+    fit_head = HeadProbe(narrow, ("narrow",), heard=(), samples=200)
+    return export(quantized_run, to=tmp_path_factory.mktemp("headed"), recipe=QuantSpec.recipe, fit_head=fit_head)
+
+
+@pytest.fixture(scope="session")
 def clips() -> NDArray[np.int16]:
     """int16 `[8, clip_samples]`: a sound of each of eight classes, at levels and through devices as recordings have them."""
     from hearlite.audio import to_int16

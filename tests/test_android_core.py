@@ -14,6 +14,7 @@ from android_vectors import write_vectors
 from conftest import Bundles
 
 from hearlite.bundle import SCHEMA
+from hearlite.cli import cli
 from hearlite.spec import AUDIO, STUDENT_FRONTEND
 
 HARNESS = Path(__file__).parent.parent / "android_harness"
@@ -34,9 +35,9 @@ def run_script(*arguments: object, **environment: str) -> Done:
 
 
 @pytest.fixture(scope="session")
-def vectors(bundle: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vectors(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vectors")
-    write_vectors(folder, models=[bundle.i8, bundle.f32])
+    write_vectors(folder, models=[bundle.i8, bundle.f32, headed])
     return folder
 
 
@@ -52,11 +53,14 @@ def test_kotlin_gives_what_python_gives(vectors: Path) -> None:
     done = jvm_tests(vectors)
     assert done.returncode == 0, done.stdout[-8_000:] + done.stderr[-8_000:]
     ran = re.search(r"^OK \((\d+) tests\)$", done.stdout, re.MULTILINE)
-    assert ran is not None and int(ran[1]) >= 30
+    assert ran is not None and int(ran[1]) >= 40
+    assert "\nscores hearlite_tiny_2s_i8_head.tflite: " in done.stdout, "the scores of a head were compared"
     print("\n".join(line for line in done.stdout.splitlines() if "soxr" in line or "stopband" in line))
 
 
-@pytest.mark.parametrize(("name", "at", "test"), [("long.i8.f32", 0, "embeddings and pools"), ("stereo.windows.f32", -1, "windows are Python's")])
+@pytest.mark.parametrize(
+    ("name", "at", "test"), [("long.hearlite_tiny_2s_i8.f32", 0, "embeddings and pools"), ("stereo.windows.f32", -1, "windows are Python's")]
+)
 def test_one_wrong_bit_fails(vectors: Path, tmp_path: Path, name: str, at: int, test: str) -> None:
     for path in vectors.iterdir():
         (tmp_path / path.name).symlink_to(path)
@@ -103,3 +107,27 @@ def test_files_are_short_and_core_knows_no_android() -> None:
     assert len(CORE) > 10
     assert [path.name for path in KOTLIN if len(path.read_text().splitlines()) > 200] == []
     assert [path.name for path in CORE if re.search(r"^import (android|androidx|com\.google)", path.read_text(), re.MULTILINE)] == []
+
+
+def test_the_ci_example_names_what_is_there() -> None:
+    text = (HARNESS / "ci.yml.example").read_text()
+    named = set(re.findall(r"(?<![\w/.])((?:android_harness|tests|benchmarks)/[\w/.-]+\w)", text))
+    made = {"android_harness/build/vectors"}  # or kept by a build
+    assert len(named) >= 5
+    assert [path for path in named - made if not path.startswith("android_harness/app/build/") and not (HARNESS.parent / path).exists()] == []
+    lines = [line.split() for line in re.findall(r"bin/hearlite (.*)", text)]
+    assert {words[0] for words in lines} == {"quickstart", "export"}
+    for words in lines:
+        known = {option for parameter in cli.commands[words[0]].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_what_google_play_and_litert_ask_of_an_apk() -> None:
+    """16 KB pages, models that can be mapped where they lie, versions in one place, and no network."""
+    gradle, catalog = (HARNESS / "app/build.gradle.kts").read_text(), (HARNESS / "gradle/libs.versions.toml").read_text()
+    agp = re.search(r'^agp = "(\d+)\.(\d+)', catalog, re.MULTILINE)
+    assert agp is not None and (int(agp[1]), int(agp[2])) >= (8, 6)  # 8.5.1 is the first that aligns libraries to 16 KB
+    assert "useLegacyPackaging = false" in gradle and 'noCompress += "tflite"' in gradle
+    assert re.findall(r'"[\w.-]+:[\w.-]+:\d[^"]*"', gradle) == []
+    assert "android.permission.INTERNET" not in (HARNESS / "app/src/main/AndroidManifest.xml").read_text()
+    assert "ACTION_SEND" in (HARNESS / "app/src/main/kotlin/hearlite/app/BenchActivity.kt").read_text()

@@ -61,7 +61,8 @@ def test_score_of_the_official_split_by_hand(icbhi: Path, fake_student: str, tmp
     assert whole["warning"] == LEAKS and fresh["warning"] == ""
     assert (fresh["of"], fresh["sounds"], fresh["subjects"]) == (UNKNOWN, 15, 5)
     for side, sensitivity, specificity in ((whole, 6 / 10, 6 / 7), (fresh, 5 / 9, 5 / 6)):
-        teacher, student = side["models"]
+        teacher, student, duration = side["models"]
+        assert duration["model"] == "duration only" and duration["average"]["value"] <= 0.5  # cycles of one length: one class for all
         assert {name: teacher[name]["value"] for name in FIGURES} == {
             "sensitivity": pytest.approx(sensitivity),
             "specificity": pytest.approx(specificity),

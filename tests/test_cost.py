@@ -1,5 +1,6 @@
 """Cost: what is read from the file, what is made of times, what is written. No time is asserted."""
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -13,6 +14,7 @@ from hearlite.benchmarks.ceiling import convolution, measure_ceiling
 from hearlite.benchmarks.cost import Plan, measure_cost
 from hearlite.benchmarks.cost_results import read_cost, write_cost
 from hearlite.benchmarks.cost_schema import Ceiling, Cost, Footprint, Latency, Part, Profile, Speedup
+from hearlite.benchmarks.device_schema import EMULATED, DeviceBench, DeviceFacts, DeviceLatency, DeviceParity
 from hearlite.benchmarks.footprint import footprint
 from hearlite.benchmarks.goals import goals
 from hearlite.benchmarks.limits import limit
@@ -288,6 +290,48 @@ def test_rows_of_arm_stand_beside_and_other_files_are_refused(tmp_path):
         path.write_text(content)
         with pytest.raises(InputError, match=r"results.json"):
             read_rows(path)
+
+
+def on_phone(model, *, passed=True, latency=True):
+    facts = DeviceFacts("Some Phone", "Android 16", "arm64-v8a", 8, 80, 30.0, False, False, emulated=not latency)
+    parity = DeviceParity(passed, passed, 0.0 if passed else 0.3, None, 1e-6)
+    times = DeviceLatency(200, 20, 9.0, 1237.89, 1.0, 1.5, 1.3) if latency else None
+    return DeviceBench(model, "ab" * 32, "litert", 1, "2026-01-01T00:00:00+00:00", facts, parity, times, "" if latency else EMULATED)
+
+
+@pytest.mark.parametrize(("passed", "latency"), [(True, True), (True, False), (False, True)])
+def test_a_phone_stands_beside_and_what_it_computes_wrong_is_refused(passed, latency, tmp_path, monkeypatch):
+    import hearlite.benchmarks.adb
+    import hearlite.benchmarks.android
+    import hearlite.benchmarks.bench_cost
+
+    asked = []
+
+    def bench_android(model, **options):
+        asked.append((model.name, options))
+        return on_phone(model.name, passed=passed, latency=latency)
+
+    student = measured().models[2].name
+    monkeypatch.setattr(hearlite.benchmarks.adb, "find_device", lambda **options: asked.append(options))
+    monkeypatch.setattr(hearlite.benchmarks.android, "bench_android", bench_android)
+    monkeypatch.setattr(hearlite.benchmarks.bench_cost, "measure_cost", lambda plan, say: measured())
+    command = ["bench", "--latency", "--model", student, "--out", str(tmp_path), "--android", "--serial", "abc", "--exec-prefix", "qemu"]
+    with pytest.raises(SystemExit) if not passed else contextlib.nullcontext() as caught:
+        main(command)
+    assert passed or caught.value.code == 4
+    assert asked == [{"program": "adb", "serial": "abc"}, (student, {"serial": "abc", "exec_prefix": "qemu", "benchmark_binary": None})]
+    assert read_cost(tmp_path / "results.json").cost.android == (on_phone(student, passed=passed, latency=latency),)
+    html = (tmp_path / "report.html").read_text()
+    assert "Some Phone, Android 16" in html
+    assert ("1237.89" in html) == latency
+    assert (EMULATED in html) == (not latency)
+
+
+def test_options_of_a_phone_without_a_phone_are_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["bench", "--latency", "--model", "x.tflite", "--out", str(tmp_path), "--serial", "abc"])
+    assert caught.value.code == 2
+    assert "--serial is about a phone" in capsys.readouterr().err
 
 
 def test_quality_and_cost_stand_in_one_report(tmp_path):

@@ -9,8 +9,10 @@ import http.client
 import io
 import json
 import re
+import socket
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -105,6 +107,16 @@ def test_the_network_does_not_see_it_and_a_taken_port_is_said(server: DemoServer
     assert host == "127.0.0.1"
     with pytest.raises(UsageError, match=rf"port {port} is in use; choose another by --port"):
         open_server(port=port)
+
+
+def test_a_browser_that_goes_away_is_no_error(server: DemoServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.files = {**server.files, "/large": bytes(1 << 25)}
+    with socket.create_connection(server.server_address) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.recv(1)
+    assert ask(server, "/main.js")[0] == 200
+    time.sleep(0.2)  # until its thread has failed to write
+    assert capsys.readouterr().err == ""
 
 
 def test_the_page_names_no_other_address() -> None:

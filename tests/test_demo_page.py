@@ -224,10 +224,21 @@ def test_what_is_no_sound_is_said(demo: Demo, tmp_path: Path, recordings: list[P
     assert page.complaints == []
 
 
+def test_a_dropped_file_is_heard(demo: Demo) -> None:
+    page = demo.open("i8")
+    page.evaluate("""fetch('sounds/snore.wav').then((answer) => answer.arrayBuffer()).then((bytes) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([bytes], 'dropped.wav'));
+        document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+    })""")
+    page.wait("document.body.dataset.state === 'done' && document.getElementById('status').textContent.startsWith('dropped.wav: 4.00 s')")
+    assert page.complaints == []
+
+
 def test_the_microphone(demo: Demo) -> None:
     page = demo.open("i8")
-    page.evaluate("document.getElementById('record').click()")
-    page.wait("import('/main.js').then((m) => m.take?.windows.length >= 2)")
+    page.evaluate("document.getElementById('window').max = 0; document.getElementById('record').click()")
+    page.wait("document.getElementById('window').max >= 1 && document.getElementById('record').textContent === 'Stop'")
     assert page.evaluate("document.body.dataset.state") == "hearing"
     page.evaluate("document.getElementById('record').click()")
     page.wait("document.body.dataset.state === 'done'")

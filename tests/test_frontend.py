@@ -224,9 +224,19 @@ def test_impossible_frontends_are_refused(change: dict[str, Any]) -> None:
         dataclasses.replace(HEAR_FRONTEND, **change)
 
 
-def test_a_longer_fft_than_the_window(audio: NDArray[np.float32]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fft_length": 2 * STUDENT_FRONTEND.window_samples, "hop_samples": 160},  # 40 columns: every bin sees the mean
+        {"fft_length": 512, "hop_samples": 160},  # 16 columns of 32 rows: some bins are found twice
+        {"hop_samples": 133, "low_hz": 0.0},  # 1 column: nothing divides both hop and window
+        {"hop_samples": 320, "mels": 40, "low_hz": 0.0},  # columns of 16 and frames that overlap by a quarter
+    ],
+    ids=str,
+)
+def test_other_frontends_equal_numpy(change: dict[str, Any], audio: NDArray[np.float32]) -> None:
     pytest.importorskip("tensorflow")
     from hearlite.frontend_tf import Frontend
 
-    spec = dataclasses.replace(STUDENT_FRONTEND, fft_length=2 * STUDENT_FRONTEND.window_samples, hop_samples=160)
-    np.testing.assert_allclose(Frontend(spec)(audio[:3]).numpy()[..., 0], frontend_numpy(audio[:3], spec=spec), rtol=0, atol=1e-4)
+    spec = dataclasses.replace(STUDENT_FRONTEND, **change)
+    np.testing.assert_allclose(Frontend(spec)(audio).numpy()[..., 0], frontend_numpy(audio, spec=spec), rtol=0, atol=1e-4)

@@ -1,9 +1,12 @@
 """Parts are of whole subjects and lie within each other; all labels give bench's figure; fewer labels are not better."""
 
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from hearlite.benchmarks import label_efficiency
 from hearlite.benchmarks.label_efficiency import SHARES, efficiency, part_of, table
@@ -55,3 +58,16 @@ def test_all_labels_give_the_figure_of_bench_and_few_give_less(made_up, monkeypa
     text = table({"rows": rows})
     assert text.startswith("| training subjects | teacher | copy |\n|---|---|---|\n| 100 % (40) | ")
     assert text.count("[") == 2 * len(SHARES)
+
+
+def test_the_command_compares_teacher_student_and_baseline(
+    labelled: Path, fake_student: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_efficiency, "SHARES", (1.0,))
+    arguments = [str(labelled), "--teacher", "fake:8", "--model", fake_student, "--label", "narrow", "--out", str(tmp_path)]
+    ran = CliRunner().invoke(label_efficiency.command, arguments, catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [item["model"] for item in results["rows"][0]["models"]] == ["teacher", fake_student, "spectral"]
+    assert results["models"] == [{"name": fake_student, "sha256": "0" * 64, "precision": "i8"}]
+    assert (tmp_path / "table.md").read_text() in ran.output

@@ -25,6 +25,7 @@ MAX_LINES = 200
 LONGER = {  # file: (lines that are enough, why it is one file)
     "benchmarks/bench.py": (300, "one run of the benchmark, read from top to bottom"),
     "benchmarks/results.py": (260, "reading distrusts every part of the file"),
+    "benchmarks/cost_schema.py": (220, "the schema of cost in results.json"),
     "benchmarks/schema.py": (360, "the schema of results.json"),
     "distill/augment.py": (260, "one class of small independent effects"),
     "distill/train.py": (280, "the training loop and everything a checkpoint must hold"),

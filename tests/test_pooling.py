@@ -1,5 +1,6 @@
 """Pooling finds what single clips hide: a sign in one clip of many by attention, a faint one in all of them by the mean."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 
 from hearlite.benchmarks.attention import PENALTIES, fit_attention, loss_and_gradient, weights_of
 from hearlite.benchmarks.auroc import auroc
-from hearlite.benchmarks.bags import Bags, bags_of, records_of
+from hearlite.benchmarks.bags import Bags, bags_of, lengths_of, records_of
 from hearlite.benchmarks.folds import fold_table
 from hearlite.benchmarks.logistic import fit_probe
 from hearlite.benchmarks.pooling import METHODS, SINGLE, command, pooling, scores_by_method
@@ -61,6 +62,9 @@ def test_a_row_of_the_manifest_is_a_record(corpus: Path) -> None:
     records, of_clip = records_of(clips)
     assert len(records) == len({(clip.name, clip.row) for clip in clips}) == of_clip.max() + 1
     assert all(records[number].row == clip.row for number, clip in zip(of_clip, clips, strict=True))
+    event, whole = records[0], dataclasses.replace(records[0], event_start_s=None, event_end_s=None)
+    lengths = lengths_of([event, whole], np.array([0, 1, 1, 1]))
+    assert lengths.tolist() == [[event.event_end_s - event.event_start_s], [6.0]]
 
 
 def test_the_gradient_of_attention_is_that_of_its_loss() -> None:
@@ -134,6 +138,7 @@ def test_the_command_writes_results_table_and_plot(labelled: Path, fake_student:
     assert ran.exit_code == 0, ran.output
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["schema"] == "hearlite-pooling/1" and results["records"]["test"] == 24
+    assert [item["model"] for item in results["mean"][0]["models"]] == ["teacher", fake_student, "duration only"]
     assert (tmp_path / "table.md").read_text() in ran.output
     assert (tmp_path / "table.md").read_text().count("\n| ") == len(METHODS)
     svg = (tmp_path / "pooling.svg").read_text()

@@ -1,5 +1,7 @@
 """What two datasets share carries over; what is the other way round in a third one does not; and every cell has its own interval."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +56,16 @@ def test_one_dataset_is_no_transfer(labelled: Path) -> None:
         command, [str(labelled), "--teacher", "fake:8", "--model", "m", "--label", "narrow", "--positive", "yes", "--out", "nowhere"]
     )
     assert isinstance(done.exception, UsageError) and "two or more" in str(done.exception)
+
+
+def test_the_command_writes_a_matrix_for_every_model(labelled: Path, fake_student: str, tmp_path: Path) -> None:
+    shutil.copytree(labelled.parent, tmp_path / "other")
+    other = (tmp_path / "other" / labelled.name).rename(tmp_path / "other" / "other.csv")
+    arguments = ["--teacher", "fake:8", "--model", fake_student, "--label", "narrow", "--positive", "yes", "--out", str(tmp_path / "out")]
+    ran = CliRunner().invoke(command, [str(labelled), str(other), *arguments], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [item["name"] for item in results["datasets"]] == [labelled.name, "other.csv"] and len(results["rows"]) == 4
+    same = [row["models"][0]["auroc"]["value"] for row in results["rows"]]
+    assert len(set(same)) == 1  # a copy is the same data
+    assert (tmp_path / "out" / "table.md").read_text() == table(results)

@@ -29,11 +29,12 @@ class CompiledModel private constructor(private val handle: Long) : AutoCloseabl
 
     fun createInputBuffers(signature: String): List<TensorBuffer> = listOf(TensorBuffer()).also { check(signature.isNotEmpty()) }
 
-    fun createOutputBuffers(signature: String): List<TensorBuffer> = listOf(TensorBuffer()).also { check(signature.isNotEmpty()) }
+    fun createOutputBuffers(signature: String): List<TensorBuffer> =
+        List(Bridge.outputs(handle)) { TensorBuffer() }.also { check(signature.isNotEmpty()) }
 
     fun run(inputs: List<TensorBuffer>, outputs: List<TensorBuffer>, signature: String) {
         check(signature.isNotEmpty())
-        outputs.single().values = Bridge.run(handle, inputs.single().values)
+        Bridge.run(handle, inputs.single().values).forEachIndexed { index, values -> outputs[index].values = values }
     }
 
     override fun close() = Bridge.close(handle)

@@ -1,50 +1,17 @@
-/* JNI bridge from Bridge.kt to LiteRT's C API, for tests on the JVM: one model, CPU, its first signature, one float32 input and output.
- *
- * The prototypes are written out after LiteRT's litert/c headers (Apache-2.0) of release 2.3.0, whose libLiteRt.so comes with the Python package
- * ai-edge-litert: neither has the headers. */
+/* JNI bridge from Bridge.kt to LiteRT's C API, for tests on the JVM: one model, CPU, its first signature, one float32 input, float32 outputs.
+ */
+#include "../../benchmarks/litert.h"
+
 #include <jni.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef int Status; /* 0: ok */
-typedef void *Handle;
-typedef struct {
-    int32_t element_type;
-    uint32_t rank_and_strides;
-    int32_t dimensions[8];
-    uint32_t strides[8];
-} TensorType;
-
-enum { CPU = 1, LOCK_READ = 0, LOCK_WRITE = 1 };
-
-Status LiteRtCreateEnvironment(int count, const void *options, Handle *environment);
-Status LiteRtCreateModelFromFile(Handle environment, const char *path, Handle *model);
-Status LiteRtCreateOptions(Handle *options);
-Status LiteRtSetOptionsHardwareAccelerators(Handle options, int accelerators);
-Status LiteRtCreateCompiledModel(Handle environment, Handle model, Handle options, Handle *compiled);
-Status LiteRtGetModelSignature(Handle model, size_t index, Handle *signature);
-Status LiteRtGetSignatureInputTensorByIndex(Handle signature, size_t index, Handle *tensor);
-Status LiteRtGetSignatureOutputTensorByIndex(Handle signature, size_t index, Handle *tensor);
-Status LiteRtGetRankedTensorType(Handle tensor, TensorType *type);
-Status LiteRtGetCompiledModelInputBufferRequirements(Handle compiled, size_t signature, size_t index, Handle *requirements);
-Status LiteRtGetCompiledModelOutputBufferRequirements(Handle compiled, size_t signature, size_t index, Handle *requirements);
-Status LiteRtCreateManagedTensorBufferFromRequirements(Handle environment, const TensorType *type, Handle requirements, Handle *buffer);
-Status LiteRtGetTensorBufferPackedSize(Handle buffer, size_t *bytes);
-Status LiteRtLockTensorBuffer(Handle buffer, void **memory, int mode);
-Status LiteRtUnlockTensorBuffer(Handle buffer);
-Status LiteRtRunCompiledModel(Handle compiled, size_t signature, size_t inputs, Handle *input, size_t outputs, Handle *output);
-void LiteRtDestroyTensorBuffer(Handle buffer);
-void LiteRtDestroyCompiledModel(Handle compiled);
-void LiteRtDestroyOptions(Handle options);
-void LiteRtDestroyModel(Handle model);
-void LiteRtDestroyEnvironment(Handle environment);
+enum { MAX_OUTPUTS = 8 };
 
 typedef struct {
-    Handle environment, model, options, compiled, input, output;
-    size_t input_bytes, output_bytes;
+    Handle environment, model, options, compiled, input, outputs[MAX_OUTPUTS];
+    size_t input_bytes, output_bytes[MAX_OUTPUTS], output_count;
 } Session;
 
 static void throw_failure(JNIEnv *env, const char *call, Status status) {
@@ -72,11 +39,15 @@ static int make_buffers(JNIEnv *env, Session *s) {
     OR_RETURN(LiteRtGetCompiledModelInputBufferRequirements(s->compiled, 0, 0, &requirements), 0);
     OR_RETURN(LiteRtCreateManagedTensorBufferFromRequirements(s->environment, &type, requirements, &s->input), 0);
     OR_RETURN(LiteRtGetTensorBufferPackedSize(s->input, &s->input_bytes), 0);
-    OR_RETURN(LiteRtGetSignatureOutputTensorByIndex(signature, 0, &tensor), 0);
-    OR_RETURN(LiteRtGetRankedTensorType(tensor, &type), 0);
-    OR_RETURN(LiteRtGetCompiledModelOutputBufferRequirements(s->compiled, 0, 0, &requirements), 0);
-    OR_RETURN(LiteRtCreateManagedTensorBufferFromRequirements(s->environment, &type, requirements, &s->output), 0);
-    OR_RETURN(LiteRtGetTensorBufferPackedSize(s->output, &s->output_bytes), 0);
+    OR_RETURN(LiteRtGetNumSignatureOutputs(signature, &s->output_count), 0);
+    OR_RETURN(s->output_count > MAX_OUTPUTS, 0);
+    for (size_t i = 0; i < s->output_count; i++) {
+        OR_RETURN(LiteRtGetSignatureOutputTensorByIndex(signature, i, &tensor), 0);
+        OR_RETURN(LiteRtGetRankedTensorType(tensor, &type), 0);
+        OR_RETURN(LiteRtGetCompiledModelOutputBufferRequirements(s->compiled, 0, i, &requirements), 0);
+        OR_RETURN(LiteRtCreateManagedTensorBufferFromRequirements(s->environment, &type, requirements, &s->outputs[i]), 0);
+        OR_RETURN(LiteRtGetTensorBufferPackedSize(s->outputs[i], &s->output_bytes[i]), 0);
+    }
     return 1;
 }
 
@@ -91,7 +62,8 @@ static int open_session(JNIEnv *env, Session *s, const char *path) {
 
 static void close_session(Session *s) {
     if (s->input) LiteRtDestroyTensorBuffer(s->input);
-    if (s->output) LiteRtDestroyTensorBuffer(s->output);
+    for (size_t i = 0; i < MAX_OUTPUTS; i++)
+        if (s->outputs[i]) LiteRtDestroyTensorBuffer(s->outputs[i]);
     if (s->compiled) LiteRtDestroyCompiledModel(s->compiled);
     if (s->options) LiteRtDestroyOptions(s->options);
     if (s->model) LiteRtDestroyModel(s->model);
@@ -109,10 +81,26 @@ JNIEXPORT jlong JNICALL Java_com_google_ai_edge_litert_Bridge_open(JNIEnv *env, 
     return opened ? (jlong)(intptr_t)s : 0;
 }
 
-JNIEXPORT jfloatArray JNICALL Java_com_google_ai_edge_litert_Bridge_run(JNIEnv *env, jclass unused, jlong handle, jfloatArray clip) {
+static jfloatArray read_output(JNIEnv *env, Session *s, size_t index) {
+    jsize values = (jsize)(s->output_bytes[index] / sizeof(float));
+    jfloatArray array = (*env)->NewFloatArray(env, values);
+    void *memory;
+    OR_RETURN(LiteRtLockTensorBuffer(s->outputs[index], &memory, LOCK_READ), NULL);
+    if (array) (*env)->SetFloatArrayRegion(env, array, 0, values, memory);
+    OR_RETURN(LiteRtUnlockTensorBuffer(s->outputs[index]), NULL);
+    return array;
+}
+
+JNIEXPORT jint JNICALL Java_com_google_ai_edge_litert_Bridge_outputs(JNIEnv *env, jclass unused, jlong handle) {
+    (void)env;
+    (void)unused;
+    return (jint)((Session *)(intptr_t)handle)->output_count;
+}
+
+JNIEXPORT jobjectArray JNICALL Java_com_google_ai_edge_litert_Bridge_run(JNIEnv *env, jclass unused, jlong handle, jfloatArray clip) {
     (void)unused;
     Session *s = (Session *)(intptr_t)handle;
-    jsize samples = (*env)->GetArrayLength(env, clip), values = (jsize)(s->output_bytes / sizeof(float));
+    jsize samples = (*env)->GetArrayLength(env, clip);
     void *memory;
     if (samples * sizeof(float) != s->input_bytes) {
         throw_failure(env, "a clip of another length than the model's input", samples);
@@ -121,12 +109,14 @@ JNIEXPORT jfloatArray JNICALL Java_com_google_ai_edge_litert_Bridge_run(JNIEnv *
     OR_RETURN(LiteRtLockTensorBuffer(s->input, &memory, LOCK_WRITE), NULL);
     (*env)->GetFloatArrayRegion(env, clip, 0, samples, memory);
     OR_RETURN(LiteRtUnlockTensorBuffer(s->input), NULL);
-    OR_RETURN(LiteRtRunCompiledModel(s->compiled, 0, 1, &s->input, 1, &s->output), NULL);
-    jfloatArray embedding = (*env)->NewFloatArray(env, values);
-    OR_RETURN(LiteRtLockTensorBuffer(s->output, &memory, LOCK_READ), NULL);
-    if (embedding) (*env)->SetFloatArrayRegion(env, embedding, 0, values, memory);
-    OR_RETURN(LiteRtUnlockTensorBuffer(s->output), NULL);
-    return embedding;
+    OR_RETURN(LiteRtRunCompiledModel(s->compiled, 0, 1, &s->input, s->output_count, s->outputs), NULL);
+    jobjectArray arrays = (*env)->NewObjectArray(env, (jsize)s->output_count, (*env)->FindClass(env, "[F"), NULL);
+    for (size_t i = 0; arrays && i < s->output_count; i++) {
+        jfloatArray array = read_output(env, s, i);
+        if (!array) return NULL;
+        (*env)->SetObjectArrayElement(env, arrays, (jsize)i, array);
+    }
+    return arrays;
 }
 
 JNIEXPORT void JNICALL Java_com_google_ai_edge_litert_Bridge_close(JNIEnv *env, jclass unused, jlong handle) {

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearlite.benchmarks.arm.build import COUNTER, RUNNER, TARGETS, build_programs
+from hearlite.benchmarks.arm.build import SOURCES, TARGETS, build_programs
 from hearlite.benchmarks.arm.debs import Package, read_index, unpack
 from hearlite.benchmarks.arm.mirror import Mirror, open_mirror
 from hearlite.benchmarks.arm.parts import PARTS, VOUCHED, Part
@@ -147,7 +147,7 @@ def _remove_leavings(folder: Path) -> None:
 
 def _key() -> str:
     """Of everything that this version of hearlite would put into a box."""
-    return _hash([RUNNER.read_text(encoding="utf-8"), COUNTER.read_text(encoding="utf-8"), repr(PARTS), repr(WHEELS), *VOUCHED])
+    return _hash([*(source.read_text(encoding="utf-8") for source in SOURCES), repr(PARTS), repr(WHEELS), *VOUCHED])
 
 
 def _hash(texts: list[str]) -> str:

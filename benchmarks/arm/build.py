@@ -9,6 +9,8 @@ from pathlib import Path
 from hearlite.errors import InputError
 
 RUNNER, COUNTER = Path(__file__).with_name("runner.c"), Path(__file__).with_name("counter.c")
+ON_DEVICE, LITERT = Path(__file__).parent.with_name("android_runner.c"), Path(__file__).parent.with_name("litert.h")
+SOURCES = (RUNNER, COUNTER, ON_DEVICE, LITERT)
 LLVM = "usr/lib/llvm-19"
 _FLAGS = ("-std=c11", "-O2", "-Wall", "-Werror", "-fPIC", "-fno-stack-protector", "-nostdinc")
 _TIMEOUT_S = 300
@@ -36,19 +38,14 @@ def host_command(root: Path, program: str, *, libraries: Path | None = None) -> 
 
 
 def build_programs(parts: Path, out: Path) -> None:
-    """Write runner-x86_64, runner-aarch64 and counter.so to `out`, from the unpacked parts below `parts`.
+    """Write runner-x86_64, runner-aarch64, android_runner (for aarch64) and counter.so to `out`, from the unpacked parts below `parts`.
 
     Raises InputError with the compiler's words.
     """
     headers = {"x86_64": parts / "compiler", "aarch64": parts / "headers"}
-    for name, target in TARGETS.items():
-        development = headers[name] / "usr/lib" / target.triplet
-        libraries = parts / name / "usr/lib" / target.triplet
-        objects = [str(development / "crt1.o"), str(development / "crti.o"), str(out / "runner.o"), str(development / "crtn.o")]
-        _compile(parts, RUNNER, out / "runner.o", target=target, headers=headers[name])
-        linked = [str(libraries / "libLiteRt.so"), str(libraries / "libc.so.6"), "--allow-shlib-undefined"]
-        # -z now: a symbol that is looked up on its first call would be counted in the first window only.
-        _run(_linker(parts), ["-z", "now", "-dynamic-linker", target.loader, "-o", str(out / f"runner-{name}"), *objects, *linked])
+    for name in TARGETS:
+        _build(parts, RUNNER, out / f"runner-{name}", name=name, headers=headers[name])
+    _build(parts, ON_DEVICE, out / ON_DEVICE.stem, name="aarch64", headers=headers["aarch64"])
     x86 = TARGETS["x86_64"]
     _compile(parts, COUNTER, out / "counter.o", target=x86, headers=headers["x86_64"])
     # What the plugin calls of QEMU is found when QEMU loads it.
@@ -56,6 +53,17 @@ def build_programs(parts: Path, out: Path) -> None:
     _run(_linker(parts), ["-shared", "--unresolved-symbols=ignore-all", "-o", str(out / "counter.so"), str(out / "counter.o"), libc])
     for left in out.glob("*.o"):
         left.unlink()
+
+
+def _build(parts: Path, source: Path, program: Path, *, name: str, headers: Path) -> None:
+    target = TARGETS[name]
+    development, libraries = headers / "usr/lib" / target.triplet, parts / name / "usr/lib" / target.triplet
+    compiled = program.with_suffix(".o")
+    _compile(parts, source, compiled, target=target, headers=headers)
+    objects = [str(development / "crt1.o"), str(development / "crti.o"), str(compiled), str(development / "crtn.o")]
+    linked = [str(libraries / "libLiteRt.so"), str(libraries / "libc.so.6"), "--allow-shlib-undefined"]
+    # -z now: a symbol that is looked up on its first call would be counted in the first window only.
+    _run(_linker(parts), ["-z", "now", "-dynamic-linker", target.loader, "-o", str(program), *objects, *linked])
 
 
 def _compile(parts: Path, source: Path, output: Path, *, target: Target, headers: Path) -> None:

@@ -5,46 +5,16 @@
  * INPUTS holds one or more inputs, raw and without gaps; OUTPUTS gets all outputs of the model for the first of them, then for the second, ...
  * Then the first input is run WINDOWS more times, each between two marks that counter.c sees. Prints one line of JSON: what the outputs are.
  * There is no clock in here: the wall time of an emulator says nothing about a device.
- *
- * The declarations follow LiteRT 2.3.0's litert/c/ headers (Apache-2.0); its wheels bring the library but no headers. Older versions differ
- * (LiteRtCreateModelFromFile had no environment before 2.1.6), so box.py pins the version.
  */
 #define _GNU_SOURCE
-#include <stddef.h>
-#include <stdint.h>
+#include "../litert.h" /* box.py pins the version */
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-typedef void *Handle;
-typedef int Status; /* 0: kLiteRtStatusOk */
-enum { MAX_OUTPUTS = 64, CPU = 1 /* kLiteRtHwAcceleratorCpu */, FOR_READING = 0, FOR_WRITING = 1 /* LiteRtTensorBufferLockMode */ };
-struct TensorType { /* LiteRtRankedTensorType; rank and flags share a word */
-  int32_t element_type;
-  uint32_t rank;
-  int32_t dimensions[8];
-  uint32_t strides[8];
-};
-
-Status LiteRtCreateEnvironment(int, const void *, Handle *);
-Status LiteRtCreateModelFromFile(Handle environment, const char *, Handle *);
-Status LiteRtCreateOptions(Handle *);
-Status LiteRtSetOptionsHardwareAccelerators(Handle, int);
-Status LiteRtCreateCompiledModel(Handle environment, Handle model, Handle options, Handle *);
-Status LiteRtGetModelSignature(Handle, size_t, Handle *);
-Status LiteRtGetNumSignatureInputs(Handle, size_t *);
-Status LiteRtGetNumSignatureOutputs(Handle, size_t *);
-Status LiteRtGetSignatureInputTensorByIndex(Handle, size_t, Handle *);
-Status LiteRtGetSignatureOutputTensorByIndex(Handle, size_t, Handle *);
-Status LiteRtGetRankedTensorType(Handle, void *);
-Status LiteRtGetCompiledModelInputBufferRequirements(Handle, size_t, size_t, Handle *);
-Status LiteRtGetCompiledModelOutputBufferRequirements(Handle, size_t, size_t, Handle *);
-Status LiteRtCreateManagedTensorBufferFromRequirements(Handle environment, const void *, Handle, Handle *);
-Status LiteRtGetTensorBufferSize(Handle, size_t *);
-Status LiteRtLockTensorBuffer(Handle, void **, int);
-Status LiteRtUnlockTensorBuffer(Handle);
-Status LiteRtRunCompiledModel(Handle, size_t, size_t, Handle *, size_t, Handle *);
+enum { MAX_OUTPUTS = 64 };
 
 static void check(Status status, const char *what) {
   if (status != 0) {
@@ -59,7 +29,7 @@ static size_t output_count;
 
 static void open_model(const char *path) {
   Handle model, options, tensor, requirements;
-  struct TensorType type;
+  TensorType type;
   size_t input_count;
   CHECK(LiteRtCreateEnvironment(0, NULL, &environment));
   CHECK(LiteRtCreateModelFromFile(environment, path, &model));
@@ -88,8 +58,8 @@ static void open_model(const char *path) {
 static int read_input(FILE *from) { /* 0 at the end of the file */
   size_t size;
   void *memory;
-  CHECK(LiteRtGetTensorBufferSize(input, &size));
-  CHECK(LiteRtLockTensorBuffer(input, &memory, FOR_WRITING));
+  CHECK(LiteRtGetTensorBufferPackedSize(input, &size));
+  CHECK(LiteRtLockTensorBuffer(input, &memory, LOCK_WRITE));
   size_t got = fread(memory, 1, size, from);
   CHECK(LiteRtUnlockTensorBuffer(input));
   if (got != 0 && got != size) {
@@ -105,8 +75,8 @@ static void write_outputs(FILE *to) {
   for (size_t i = 0; i < output_count; i++) {
     size_t size;
     void *memory;
-    CHECK(LiteRtGetTensorBufferSize(outputs[i], &size));
-    CHECK(LiteRtLockTensorBuffer(outputs[i], &memory, FOR_READING));
+    CHECK(LiteRtGetTensorBufferPackedSize(outputs[i], &size));
+    CHECK(LiteRtLockTensorBuffer(outputs[i], &memory, LOCK_READ));
     if (fwrite(memory, 1, size, to) != size) check(1, "writing the outputs");
     CHECK(LiteRtUnlockTensorBuffer(outputs[i]));
   }
@@ -116,11 +86,11 @@ static void describe_outputs(void) {
   printf("{\"outputs\": [");
   for (size_t i = 0; i < output_count; i++) {
     Handle tensor;
-    struct TensorType type;
+    TensorType type;
     size_t size;
     CHECK(LiteRtGetSignatureOutputTensorByIndex(signature, i, &tensor));
     CHECK(LiteRtGetRankedTensorType(tensor, &type));
-    CHECK(LiteRtGetTensorBufferSize(outputs[i], &size));
+    CHECK(LiteRtGetTensorBufferPackedSize(outputs[i], &size));
     printf("%s{\"type\": %d, \"bytes\": %zu}", i ? ", " : "", type.element_type, size);
   }
   printf("]}\n");

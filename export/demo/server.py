@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from http import HTTPStatus
@@ -111,6 +112,10 @@ class DemoServer(ThreadingHTTPServer):
 
     daemon_threads = True
     files: Mapping[str, bytes]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a browser that goes away in the middle of a file is no error
+            super().handle_error(request, client_address)
 
     @cached_property
     def headers(self) -> dict[str, str]:

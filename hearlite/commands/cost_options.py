@@ -30,7 +30,12 @@ _OPTIONS = (
     click.option("--runtime-python", type=DATA, help="The same, with a Python that has tflite-runtime."),
     click.option("--arm", is_flag=True, help="With --latency: also on emulated ARM cores; sets them up at the first call, minutes a file."),
     click.option("--arm-results", type=DATA, help="With --latency: results.json of python -m hearlite.benchmarks.arm, to stand beside."),
+    click.option("--android", is_flag=True, help="With --latency: also on a phone, over adb: parity, then latency. Nothing is installed there."),
+    click.option("--serial", help="With --android: which phone; default: the only one."),
+    click.option("--benchmark-binary", type=DATA, help="With --android: LiteRT's benchmark_model for that phone, to be run too."),
+    click.option("--exec-prefix", default="", help="With --android: what starts a program there, such as an emulator."),
 )
+_OTHERS = ("old_runtime", "runtime_python", "arm", "arm_results", "android", "serial", "benchmark_binary", "exec_prefix")
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,26 @@ class CostOptions:
     runtime_python: Path | None
     arm: bool
     arm_results: Path | None
+    android: bool
+    serial: str | None
+    benchmark_binary: Path | None
+    exec_prefix: str
 
     def require_used(self) -> None:
         """Raises UsageError for an option that would do nothing."""
         given = {"--peer": self.peers, "--shape": self.shapes, "--old-runtime": self.old_runtime, "--runtime-python": self.runtime_python}
-        given |= {"--arm": self.arm, "--arm-results": self.arm_results}
+        given |= {"--arm": self.arm, "--arm-results": self.arm_results, "--android": self.android}
+        of_phone = {"--serial": self.serial, "--benchmark-binary": self.benchmark_binary, "--exec-prefix": self.exec_prefix}
+        alone = [name for name, value in of_phone.items() if value]
+        if alone and not self.android:
+            raise UsageError(f"{alone[0]} is about a phone, which is not measured", "add --android")
         unused = [name for name, value in given.items() if value]
         if unused and not self.latency:
             raise UsageError(f"{unused[0]} is about cost, which is not measured", "add --latency")
 
     def plan(self, models: tuple[Path, ...], *, threads: int, seed: int) -> Plan:
         """What benchmarks/cost.py is to measure."""
-        from hearlite.benchmarks.cost import Plan
+        from hearlite.benchmarks.cost import Phone, Plan
         from hearlite.benchmarks.old_runtime import find_python
 
         return Plan(
@@ -70,6 +83,7 @@ class CostOptions:
             seed=seed,
             arm=self.arm,
             arm_results=self.arm_results,
+            phone=Phone(self.serial, self.exec_prefix, self.benchmark_binary) if self.android else None,
             old_python=self.runtime_python or (find_python() if self.old_runtime else None),
         )
 
@@ -79,7 +93,7 @@ def cost_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def gathered(*, latency: bool, peers: tuple[Path, ...], shapes: tuple[str, ...], runs: int, runtimes: tuple[str, ...], **others: Any) -> None:
-        own = {name: others.pop(name) for name in ("old_runtime", "runtime_python", "arm", "arm_results")}
+        own = {name: others.pop(name) for name in _OTHERS}
         function(cost=CostOptions(latency, peers, shapes, runs, runtimes, **own), **others)
 
     for option in reversed(_OPTIONS):

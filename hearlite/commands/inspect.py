@@ -24,12 +24,13 @@ def info(model: Path, as_json: bool) -> None:
 @click.argument("model", type=DATA)
 @json_option
 def check(model: Path, as_json: bool) -> None:
-    """Self-test of an exported .tflite: hash, finite, repeatable, gain, batch, golden embedding. Exit 4 when one fails."""
-    from hearlite.bundle import open_bundle
+    """Self-test of an exported .tflite: hash, finite, repeatable, gain, batch, golden embedding and, of a head, scores. Exit 4 when one fails."""
+    from hearlite.bundle import check_scores, open_bundle
     from hearlite.check import check_embedder, require
 
     embedder, manifest = open_bundle(model)
     results = check_embedder(embedder, precision=manifest.precision, golden=manifest.golden_embedding)
+    results += check_scores(model, manifest)
     print_data([dataclasses.asdict(result) for result in results], as_json=as_json)
     require(results, what=model.name)
 

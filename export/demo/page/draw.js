@@ -45,7 +45,7 @@ export function drawStrip(canvas, windows, total, { classes, clip_samples }) {
     if (!nearest) return;
     const end = windows[index + 1]?.start ?? Math.min(total, start + clip_samples);
     pen.fillStyle = colourOf(classes, nearest[0].label);
-    pen.fillRect((start / total) * width, 0, ((end - start) / total) * width - 1, height);
+    pen.fillRect((start / total) * width, 0, Math.max(((end - start) / total) * width - 1, 1), height);
   });
 }
 

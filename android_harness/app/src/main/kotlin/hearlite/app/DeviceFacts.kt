@@ -8,6 +8,8 @@ import android.os.Build
 import android.os.PowerManager
 import hearlite.core.Device
 
+private val EMULATORS = listOf("goldfish", "ranchu") // Build.HARDWARE of Android's emulators, old and new
+
 /** What a latency depends on besides the model: the device, and the state of its battery. */
 fun deviceFacts(context: Context): Device {
     val battery = context.registerReceiver(null, IntentFilter(Intent.ACTION_BATTERY_CHANGED)) // sticky: it is there at once
@@ -22,5 +24,6 @@ fun deviceFacts(context: Context): Device {
         batteryCelsius = number(BatteryManager.EXTRA_TEMPERATURE) / 10.0, // Android gives tenths
         charging = number(BatteryManager.EXTRA_PLUGGED) > 0,
         powerSave = power.isPowerSaveMode,
+        emulated = Build.HARDWARE in EMULATORS,
     )
 }

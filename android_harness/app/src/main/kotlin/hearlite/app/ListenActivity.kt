@@ -14,7 +14,7 @@ import hearlite.core.WavFile
 
 /** Records, or reads a WAV file, and shows how alike its moments are: the first screen. */
 class ListenActivity : Screen() {
-    private val timeline by lazy { TimelineView(this) { status.text = "Compared with the sound at %.1f s".format(it.startS) } }
+    private val timeline by lazy { TimelineView(this) { status.text = "Compared with the sound at %.1f s%s".format(it.startS, scores(it)) } }
     private val model by lazy { ShippedModel.open(assets) } // on the worker: it hashes the file
 
     @Volatile private var microphone: Microphone? = null
@@ -32,6 +32,12 @@ class ListenActivity : Screen() {
     override fun onStop() {
         stopRecording()
         super.onStop()
+    }
+
+    /** "; label 0.93, ..." of a file with a head. */
+    private fun scores(moment: Moment): String {
+        val labels = model.manifest.head?.labels ?: return ""
+        return labels.indices.joinToString(prefix = "; ") { "${labels[it].name} %.2f".format(moment.scores[it]) }
     }
 
     private fun recordOrStop() {

@@ -4,6 +4,7 @@ import android.content.res.AssetManager
 import com.google.ai.edge.litert.Accelerator
 import com.google.ai.edge.litert.CompiledModel
 import hearlite.core.Embedder
+import hearlite.core.Inference
 import hearlite.core.Manifest
 
 /** LiteRT on the CPU, which is where int8 files are at home. Open by [fromAssets] or [fromFile]; close it. */
@@ -13,9 +14,18 @@ class LiteRtEmbedder private constructor(private val model: CompiledModel, priva
     override val runtime = "litert CompiledModel CPU"
 
     override fun embed(clip: FloatArray): FloatArray {
+        run(clip)
+        return outputs.first().readFloat()
+    }
+
+    override fun infer(clip: FloatArray): Inference {
+        run(clip)
+        return Inference(outputs.first().readFloat(), if (manifest.head == null) FloatArray(0) else outputs[1].readFloat())
+    }
+
+    private fun run(clip: FloatArray) {
         inputs.single().writeFloat(clip)
         model.run(inputs, outputs, manifest.signature)
-        return outputs.single().readFloat()
     }
 
     override fun close() {

@@ -140,6 +140,10 @@ internal class JsonObject private constructor(private val fields: Map<*, *>, pri
 
     fun table(key: String): JsonObject = JsonObject(typed<Map<*, *>>(key, "an object"), "$where: $key")
 
+    fun tables(key: String): List<JsonObject> = typed<List<*>>(key, "a list of objects").mapIndexed { index, item ->
+        JsonObject(item as? Map<*, *> ?: wrong(key, "a list of objects"), "$where: $key $index")
+    }
+
     fun floats(key: String): FloatArray {
         val values = typed<List<*>>(key, "a list of numbers")
         return FloatArray(values.size) { (values[it] as? Double ?: wrong(key, "a list of numbers")).toFloat() }

@@ -35,6 +35,8 @@ class Manifest(
     val goldenEmbedding: FloatArray,
     /** Largest allowed distance from [goldenEmbedding], of its length; null in manifests that don't say. */
     val goldenTolerance: Double?,
+    /** Null: the embedding is the only output. */
+    val head: Head?,
     val tfliteSha256: String,
 ) {
     val clipS: Double get() = clipSamples.toDouble() / sampleRateHz
@@ -96,6 +98,7 @@ class Manifest(
                 gatePassed = json.boolean("gate_passed"),
                 goldenEmbedding = golden,
                 goldenTolerance = if (json.has("golden_tolerance")) json.number("golden_tolerance") else null,
+                head = if (json.has("head")) Head.parse(json.table("head"), where) else null,
                 tfliteSha256 = json.string("tflite_sha256"),
             )
         }

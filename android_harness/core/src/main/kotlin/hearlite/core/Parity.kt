@@ -1,10 +1,17 @@
 package hearlite.core
 
+import kotlin.math.abs
 import kotlin.math.sqrt
 
-/** Whether this device computes what the exporter computed: distance from the golden embedding, of its length (`hearlite/check.py`'s measure). */
-class Parity(val relativeDifference: Double, val tolerance: Double) {
-    val passed: Boolean get() = relativeDifference <= tolerance // NaN fails
+/**
+ * Whether this device computes what the exporter computed: distance from the golden embedding, of its length (`hearlite/check.py`'s measure), and
+ * with a [Head] the largest difference of a score.
+ *
+ * @param exact every bit of the embedding is the exporter's
+ * @param scoreDifference null without a head
+ */
+class Parity(val relativeDifference: Double, val tolerance: Double, val exact: Boolean, val scoreDifference: Double? = null) {
+    val passed: Boolean get() = relativeDifference <= tolerance && (scoreDifference ?: 0.0) <= tolerance // NaN fails
 }
 
 /** Embeds the [golden] sound, the manifest's clip as a WAV, and compares. Raises HearliteException when the manifest or the sound can't be used. */
@@ -18,7 +25,13 @@ fun checkParity(embedder: Embedder, manifest: Manifest, golden: AudioSource): Pa
             "expected one clip of ${manifest.clipSamples} samples at ${manifest.sampleRateHz} Hz: 'hearlite export --for android' writes it",
         )
     }
-    return Parity(relativeDifference(moments.single().embedding, manifest.goldenEmbedding), tolerance)
+    val found = moments.single()
+    return Parity(
+        relativeDifference = relativeDifference(found.embedding, manifest.goldenEmbedding),
+        tolerance = tolerance,
+        exact = found.embedding.contentEquals(manifest.goldenEmbedding),
+        scoreDifference = manifest.head?.goldenScores?.let { golden -> golden.indices.maxOf { abs(found.scores[it].toDouble() - golden[it]) } },
+    )
 }
 
 /** |found - expected| / |expected|. */

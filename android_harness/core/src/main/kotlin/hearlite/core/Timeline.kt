@@ -2,8 +2,8 @@ package hearlite.core
 
 import kotlin.math.roundToInt
 
-/** The embedding `[dim]` of the window that starts [startS] seconds into a sound. */
-class Moment(val startS: Double, val embedding: FloatArray)
+/** The embedding `[dim]` of the window that starts [startS] seconds into a sound, and the scores `[labels]` of a file with a [Head]. */
+class Moment(val startS: Double, val embedding: FloatArray, val scores: FloatArray = FloatArray(0))
 
 /**
  * A stream of sound, at any rate, to the embedding of a window every [hopS] seconds: resampling, windows and inference in one place.
@@ -26,11 +26,16 @@ class Timeline(private val manifest: Manifest, private val embedder: Embedder, s
     }
 
     private fun moment(first: Long, window: FloatArray): Moment {
-        val embedding = embedder.embed(window)
-        if (embedding.size != manifest.dim || embedding.any { !it.isFinite() }) {
-            throw HearliteException("${embedder.runtime} returned ${embedding.size} values, or NaN", "expected ${manifest.dim}; the file is damaged")
+        val found = embedder.infer(window)
+        requireFinite("values", found.embedding, manifest.dim)
+        requireFinite("scores", found.scores, manifest.head?.labels?.size ?: 0)
+        return Moment(first.toDouble() / manifest.sampleRateHz, found.embedding, found.scores)
+    }
+
+    private fun requireFinite(what: String, values: FloatArray, expected: Int) {
+        if (values.size != expected || values.any { !it.isFinite() }) {
+            throw HearliteException("${embedder.runtime} returned ${values.size} $what, or NaN", "expected $expected: is it of this file?")
         }
-        return Moment(first.toDouble() / manifest.sampleRateHz, embedding)
     }
 
     companion object {

@@ -8,8 +8,19 @@ import org.junit.Test
 
 class BenchTest {
     private val manifest = Manifest.parse(manifestText(), "m.json") // golden embedding [1.5, -2], of length 2.5
-    private val device =
-        Device("phone", "Android 15", "arm64-v8a", cores = 8, batteryPercent = 80, batteryCelsius = 30.5, charging = false, powerSave = false)
+    private val device = device(emulated = false)
+
+    private fun device(emulated: Boolean) = Device(
+        "phone",
+        "Android 15",
+        "arm64-v8a",
+        cores = 8,
+        batteryPercent = 80,
+        batteryCelsius = 30.5,
+        charging = false,
+        powerSave = false,
+        emulated = emulated,
+    )
 
     private fun parity(last: Int, rateHz: Int = 8, manifest: Manifest = this.manifest) =
         checkParity(EndsEmbedder(), manifest, WavFile(wav(rateHz, 1, 16, 1, pcm16(6, 0, 0, 0, 0, 0, 0, last)), "golden.wav", 4))
@@ -17,10 +28,11 @@ class BenchTest {
     @Test
     fun `parity is the distance over the length`() {
         assertEquals(0.0, parity(-8).relativeDifference, 0.0)
-        assertTrue(parity(-8).passed)
+        assertTrue(parity(-8).passed && parity(-8).exact)
         assertEquals(0.1, parity(-7).relativeDifference, 1e-9)
-        assertFalse(parity(-7).passed)
-        assertFalse(Parity(Double.NaN, 1.0).passed)
+        assertFalse(parity(-7).passed || parity(-7).exact)
+        for (wrong in listOf(0.2, Double.NaN)) assertFalse(Parity(0.0, 0.05, exact = true, scoreDifference = wrong).passed)
+        assertFalse(Parity(Double.NaN, 1.0, exact = false).passed)
     }
 
     @Test
@@ -45,11 +57,15 @@ class BenchTest {
         val latency = Latency(runs = 4, warmup = 1, coldMs = 9.0, medianMs = 2.5, p5Ms = 1.0, p95Ms = 4.0, meanMs = 2.5)
         val text = benchReport(manifest, "litert", 2, device, "2026-01-01", parity(-8), latency)
         val report = JsonReader(text, "report").read() as Map<*, *>
-        assertEquals(setOf("schema", "model", "tflite_sha256", "runtime", "threads", "date", "device", "parity", "latency"), report.keys)
+        assertEquals(setOf("schema", "model", "tflite_sha256", "runtime", "threads", "date", "device", "parity", "without_latency", "latency"), report.keys)
         assertEquals(2.5, (report["latency"] as Map<*, *>)["median_ms"])
         assertEquals(80.0, (report["device"] as Map<*, *>)["battery_percent"])
         assertTrue("\"latency\": null" in benchReport(manifest, "litert", 2, device, "2026-01-01", parity(-7), null))
-        assertTrue("\"relative_difference\": null" in benchReport(manifest, "litert", 2, device, "2026-01-01", Parity(Double.NaN, 1.0), null))
+        assertTrue("\"relative_difference\": null" in benchReport(manifest, "litert", 2, device, "2026-01-01", Parity(Double.NaN, 1.0, exact = false), null))
+        assertEquals("emulated, not a latency", withoutLatency(device(emulated = true), parity(-8)))
+        assertThrows(IllegalArgumentException::class.java) {
+            benchReport(manifest, "litert", 2, device(emulated = true), "2026-01-01", parity(-8), latency)
+        }
         assertThrows(IllegalArgumentException::class.java) { benchReport(manifest, "litert", 2, device, "2026-01-01", parity(-7), latency) }
     }
 }

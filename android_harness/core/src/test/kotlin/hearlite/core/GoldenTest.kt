@@ -1,5 +1,6 @@
 package hearlite.core
 
+import kotlin.math.abs
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
@@ -25,14 +26,19 @@ class GoldenTest {
         assertTrue(manifests.map { it.precision }.containsAll(listOf("i8", "f32")))
         for ((file, manifest) in Vectors.models.zip(manifests)) LiteRt(file).use { model ->
             val tolerance = if (manifest.precision == "i8") 0f else FLOAT_TOLERANCE
+            var windows = 0
+            var largest = 0f
             for (name in Vectors.sounds) {
                 val found = Timeline.of(Vectors.sound(name, manifest), manifest, model, Vectors.hopS).map { it.embedding }
                 val expected = Vectors.embeddings(name, manifest)
                 assertEquals(name, expected.size, found.size)
                 expected.zip(found) { e, f -> assertArrayEquals("$name, ${manifest.name}", e, f, tolerance) }
+                windows += found.size
+                largest = maxOf(largest, expected.zip(found) { e, f -> e.indices.maxOf { abs(e[it] - f[it]) } }.max())
                 assertArrayEquals(Vectors.pooled(name, manifest, "mean"), meanPool(found), FLOAT_TOLERANCE)
                 assertArrayEquals(Vectors.pooled(name, manifest, "max"), maxPool(found), tolerance)
             }
+            println("parity ${manifest.name}: $windows windows, largest difference $largest")
         }
     }
 
@@ -68,6 +74,8 @@ class GoldenTest {
             override val runtime = "records what it is given"
 
             override fun embed(clip: FloatArray) = FloatArray(manifest.dim).also { found += clip }
+
+            override fun infer(clip: FloatArray) = Inference(embed(clip), FloatArray(manifest.head?.labels?.size ?: 0))
         }
         Timeline.of(Vectors.sound(name, manifest), manifest, recorder, Vectors.hopS)
         return found

@@ -11,10 +11,12 @@ class LiteRt(model: File) : Embedder {
     private val outputs = compiled.createOutputBuffers(SIGNATURE)
     override val runtime = "litert desktop CPU"
 
-    override fun embed(clip: FloatArray): FloatArray {
+    override fun embed(clip: FloatArray) = infer(clip).embedding
+
+    override fun infer(clip: FloatArray): Inference {
         inputs.single().writeFloat(clip)
         compiled.run(inputs, outputs, SIGNATURE)
-        return outputs.single().readFloat()
+        return Inference(outputs.first().readFloat(), outputs.getOrNull(1)?.readFloat() ?: FloatArray(0))
     }
 
     override fun close() = compiled.close()

@@ -24,11 +24,16 @@ object Vectors {
     fun windows(name: String, manifest: Manifest): List<FloatArray> = rows("$name.windows", manifest.clipSamples)
 
     /** Python's embeddings of them, each `[dim]`. */
-    fun embeddings(name: String, manifest: Manifest): List<FloatArray> = rows("$name.${manifest.precision}", manifest.dim)
+    fun embeddings(name: String, manifest: Manifest): List<FloatArray> = rows("$name.${stem(manifest)}", manifest.dim)
 
-    fun pooled(name: String, manifest: Manifest, how: String): FloatArray = rows("$name.${manifest.precision}.$how", manifest.dim).single()
+    /** Python's scores of them, each `[labels]`, of a file with a head. */
+    fun scores(name: String, manifest: Manifest): List<FloatArray> = rows("$name.${stem(manifest)}.scores", manifest.head!!.labels.size)
+
+    fun pooled(name: String, manifest: Manifest, how: String): FloatArray = rows("$name.${stem(manifest)}.$how", manifest.dim).single()
 
     fun property(name: String): String = checkNotNull(System.getProperty(name)) { "-D$name is missing: run android_harness/jvm_test.sh" }
+
+    private fun stem(manifest: Manifest) = manifest.name.removeSuffix(".tflite")
 
     private fun names(key: String) = (json[key] as List<*>).map { it as String }
 
