@@ -57,9 +57,9 @@ def write_dots(series: Sequence[Dots], groups: Sequence[tuple[str, str]], path: 
                 y = top + number * _STEP_IN
                 value, low, high = (found[key] for key in ("value", "low", "high"))
                 if value is not None and low is not None and high is not None:
-                    axes.plot([low, high], [y, y], color=ink, linewidth=1.3, solid_capstyle="butt")
-                    axes.plot(value, y, color=ink, marker=item.marker, markersize=3.6)
-            axes.plot([], [], marker=item.marker, markersize=4.5, linewidth=1.3, label=item.label, color=ink)
+                    axes.plot([low, high], [y, y], linewidth=1.3, solid_capstyle="butt", **style)
+                    axes.plot(value, y, marker=item.marker, markersize=3.6, **style)
+            axes.plot([], [], marker=item.marker, markersize=4.5, linewidth=1.3, label=item.label, **style)
         axes.axvline(line, color=_SOFT, linewidth=0.8)
         middle = (len(series) - 1) * _STEP_IN / 2
         axes.set_yticks([top + middle for top in tops], [name for name, _ in groups])
