@@ -104,7 +104,7 @@ def score_sides(
             people = set(sounds.subjects[which].tolist())
             guessed = {model: guess[which] for model, guess in guesses[name].items()}
             leaking = len(set(sounds.subjects[which & known].tolist()))
-            facts: dict[str, Any] = {"side": name, "of": of, "sounds": int(which.sum()), "subjects": len(people), "subjects_in_training": leaking}
+            facts = {"side": name, "of": of, "sounds": int(which.sum()), "subjects": len(people), "subjects_in_training": leaking}
             facts["subjects_distilled_on"] = {model: sum(subject_hash(person) in hashes for person in people) for model, hashes in heard.items()}
             facts["chosen_c"], facts["warning"] = chosen, LEAKS if leaking else ""
             measured = measure(sounds.classes[which], guessed, sounds.subjects[which], normal=normal, seed=seed, samples=samples)

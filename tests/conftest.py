@@ -88,7 +88,7 @@ def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
 
     def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
         heard = SimpleNamespace(heard=(), name="others")
-        return FakeTeacher(8, seed=1), SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=heard)
+        return FakeTeacher(8, seed=1), SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=heard, head=None)
 
     monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
     return "student.tflite"

@@ -217,7 +217,7 @@ def test_a_condition_that_changes_no_clip_decides_nothing(tones: Dataset) -> Non
 
 def opens(monkeypatch: pytest.MonkeyPatch, *, heard: tuple[str, ...] = ()) -> None:
     def open_bundle(path: Path) -> tuple[Listener, SimpleNamespace]:
-        manifest = SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=SimpleNamespace(heard=heard))
+        manifest = SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=SimpleNamespace(heard=heard), head=None)
         return Listener(path.name, needs_an_end), manifest
 
     monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
