@@ -54,7 +54,7 @@ def test_kotlin_gives_what_python_gives(vectors: Path) -> None:
     assert done.returncode == 0, done.stdout[-8_000:] + done.stderr[-8_000:]
     ran = re.search(r"^OK \((\d+) tests\)$", done.stdout, re.MULTILINE)
     assert ran is not None and int(ran[1]) >= 40
-    assert "\nscores hearlite_tiny_2s_i8_head.tflite: " in done.stdout, "the scores of a head were compared"
+    assert "scores hearlite_tiny_2s_i8_head.tflite: " in done.stdout, "the scores of a head were compared"
     print("\n".join(line for line in done.stdout.splitlines() if "soxr" in line or "stopband" in line))
 
 

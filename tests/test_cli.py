@@ -83,7 +83,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["distill"], 2, "Missing"),
         (["quantize", "RUN", "--recipe", "int2"], 2, "static_wi8_ai8"),
         (["quantize", "RUN", "--label", "sick"], 2, "--data"),
-        (["quantize", "RUN", "--data", "DATA", "--label", "device"], 3, "no task to measure AUROC loss by"),
+        (["quantize", "RUN", "--data", "DATA", "--label", "device"], 3, "no task in the label columns device"),
         (["embed", "DATA", "--model", "unheard-of", "--out", "TMP/out.parquet"], 2, "teacher is 'unheard-of'"),
         (["export", "TMP", "--to", "TMP/out"], 3, "is not a run folder"),
         (["report", "TMP/results.json", "--out", "TMP/report.html"], 3, "No such file"),
