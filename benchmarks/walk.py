@@ -1,7 +1,8 @@
 """A new user's walk, from a run to a phone, as far as a machine without a phone can go: python -m hearlite.benchmarks.walk RUN ... --out FOLDER
 
-Export, then the Android folder, then the Kotlin core on the JVM, then adb to an emulated phone: each step by the command that a user types, and after
-each the figure that says whether what is computed there is what was exported. Runs in a checkout, whose tests and android_harness it needs.
+Export, then the Android folder, then the Kotlin core on the JVM, then adb to an emulated phone, then the page in Chromium: each step by the command
+that a user types, and after each the figure that says whether what is computed there is what was exported. Runs in a checkout, whose tests and
+android_harness it needs.
 """
 
 from __future__ import annotations
@@ -48,6 +49,17 @@ class OnJvm:
 
 
 @dataclass(frozen=True)
+class OnPage:
+    """The demo's page in headless Chromium, against Python: the same windows. A window that is not equal has crossed an int8 rounding edge."""
+
+    windows: int
+    equal: int  # to the bit
+    largest_relative_difference: float  # of an embedding, of its length
+    requests_elsewhere: int  # to any other address than the page's own
+    complaints: int  # on the console
+
+
+@dataclass(frozen=True)
 class Walked:
     """One exported file on its way."""
 
@@ -58,6 +70,7 @@ class Walked:
     android_folder: tuple[str, ...]  # what an app developer gets
     jvm: OnJvm
     phone: DeviceBench
+    page: OnPage
 
 
 @dataclass(frozen=True)
@@ -74,10 +87,10 @@ class Walk:
     schema: str = SCHEMA
 
 
-def walk(runs: Sequence[Path], *, work: Path, tools: Path, box: Box, export_options: tuple[str, ...] = ()) -> Walk:
+def walk(runs: Sequence[Path], *, work: Path, tools: Path, box: Box, export_options: tuple[str, ...] = (), litert: Path | None = None) -> Walk:
     """Take the walk with the files of runs of different sizes, in the empty folder `work`. Raises what a step ends with.
 
-    `tools` is where adb and adbd are: see emulated_phone.
+    `tools` is where adb and adbd are: see emulated_phone; `litert` where LiteRT.js is: see hearlite demo.
     """
     models = [Path(row["file"]) for run in runs for row in _hearlite("export", str(run), "--to", str(work), *export_options)]
     folders = {model: [Path(row["file"]).name for row in _hearlite("export", str(model), "--for", "android", "--to", str(work))] for model in models}
@@ -91,22 +104,24 @@ def walk(runs: Sequence[Path], *, work: Path, tools: Path, box: Box, export_opti
             model: bench_android(model, program=phone.program, serial=phone.serial, exec_prefix=phone.exec_prefix, folder=phone.folder)
             for model in models
         }
+    options = ("--litert", str(litert)) if litert else ()
+    pages = json.loads(_call([sys.executable, str(ROOT / "tests/page_vectors.py"), str(vectors), *options]).splitlines()[-1])
     typed = ["hearlite export RUN --to out", "hearlite export FILE --for android --to out", "hearlite check FILE"]
     return Walk(
-        commands=(*typed, "jvm_test.sh core VECTORS", "bench_android: push, run in QEMU, pull"),
+        commands=(*typed, "jvm_test.sh core VECTORS", "bench_android: push, run in QEMU, pull", "hearlite demo FILE, in Chromium"),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         machine=device(),
         core=f"{CORE.title} ({CORE.midr}), emulated",
         versions=Versions.current(),
         jvm_tests=_jvm_tests(printed),
-        files=tuple(_walked(model, folders[model], printed, reports[model]) for model in models),
+        files=tuple(_walked(model, folders[model], printed, reports[model], OnPage(**pages[model.name])) for model in models),
     )
 
 
-def _walked(model: Path, folder: list[str], printed: str, report: DeviceBench) -> Walked:
+def _walked(model: Path, folder: list[str], printed: str, report: DeviceBench, page: OnPage) -> Walked:
     manifest = read_manifest(model)
     labels = tuple(label.name for label in manifest.head.labels) if manifest.head else ()
-    return Walked(manifest.name, manifest.tflite_sha256, model.stat().st_size, labels, tuple(folder), _on_jvm(model.name, printed), report)
+    return Walked(manifest.name, manifest.tflite_sha256, model.stat().st_size, labels, tuple(folder), _on_jvm(model.name, printed), report, page)
 
 
 def _jvm_tests(printed: str) -> int:
@@ -150,13 +165,14 @@ def _call(command: list[str]) -> str:
 @click.option("--head", "labelled", type=click.Path(path_type=Path, resolve_path=True), help="Labelled recordings, as of hearlite export.")
 @click.option("--label", "columns", multiple=True, help="Label column of --head.")
 @click.option("--adbd", "tools", type=click.Path(path_type=Path), default="/", show_default=True, help="Where Debian's adb and adbd are unpacked.")
+@click.option("--litert", type=click.Path(path_type=Path, resolve_path=True), help="LiteRT.js, as of hearlite demo.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json.")
-def command(runs: tuple[Path, ...], labelled: Path | None, columns: tuple[str, ...], tools: Path, out: Path) -> None:
+def command(runs: tuple[Path, ...], labelled: Path | None, columns: tuple[str, ...], tools: Path, litert: Path | None, out: Path) -> None:
     """Take the walk with the files of RUNS and write results.json. Exit 4 when something is computed otherwise on the way."""
     box = open_box(Path(os.environ.get("HEARLITE_ARM_BOX") or cache_folder("arm")))
     options = ("--head", str(labelled), *(word for column in columns for word in ("--label", column))) if labelled else ()
     with tempfile.TemporaryDirectory() as work:
-        walked = walk(runs, work=Path(work), tools=tools.absolute(), box=box, export_options=options)
+        walked = walk(runs, work=Path(work), tools=tools.absolute(), box=box, export_options=options, litert=litert)
     write_json(out / "results.json", to_dict(walked))
     for file in walked.files:
         click.echo(f"{file.name}: {file.jvm.windows} windows on the JVM differ by at most {file.jvm.largest_difference:g}; {file.phone.line()}")

@@ -8,7 +8,7 @@ from hearlite.benchmarks.walk import Walk
 from hearlite.files import read_json
 from hearlite.spec import from_dict
 
-_HEADER = "| file | size | on the JVM, Kotlin | on an emulated arm64 phone, over adb |\n|---|---|---|---|\n"
+_HEADER = "| file | size | on the JVM, Kotlin | on an emulated arm64 phone, over adb | on the page, in Chromium |\n|---|---|---|---|---|\n"
 
 
 def render_walk(path: Path) -> str:
@@ -20,7 +20,9 @@ def render_walk(path: Path) -> str:
         jvm = f"{file.jvm.windows} windows: {_alike(file.jvm.largest_difference)}" + ("" if scores is None else f"; scores {_alike(scores)}")
         phone = "equal to the bit" if parity.exact else f"differs by {parity.relative_difference or 0:.1e} of its length"
         head = "" if parity.score_difference is None else f"; scores {_alike(parity.score_difference)}"
-        rows.append(f"| {file.name} | {file.bytes / 1e6:.2f} MB | {jvm} | golden embedding {phone}{head} |")
+        off = f"at most {file.page.largest_relative_difference:.1e} of an embedding's length off"
+        page = f"{file.page.equal} of {file.page.windows} windows equal to the bit; {off}"
+        rows.append(f"| {file.name} | {file.bytes / 1e6:.2f} MB | {jvm} | golden embedding {phone}{head} | {page} |")
     said = f"\n\n{walked.core}; {walked.jvm_tests} tests on the JVM ([results.json](benchmarks/results/walk/results.json))."
     return _HEADER + "\n".join(rows) + said
 

@@ -6,18 +6,22 @@ import os
 from pathlib import Path
 
 import pytest
+from chromium import CHROMIUM
 
 from hearlite.benchmarks.arm.box import open_box
 from hearlite.benchmarks.device_schema import EMULATED
 from hearlite.benchmarks.emulated_phone import missing_tools
 from hearlite.benchmarks.walk import Walk, _jvm_tests, _on_jvm, walk
 from hearlite.benchmarks.walk_table import render_walk
+from hearlite.download import cache_folder
 from hearlite.errors import GateError, InputError
+from hearlite.export.demo.litertjs import PACKAGES, VERSION
 from hearlite.files import read_json, write_json
 from hearlite.run import Run
 from hearlite.spec import from_dict, to_dict
 
 COMMITTED = Path(__file__).resolve().parent.parent / "benchmarks/results/walk/results.json"
+CACHED = all((cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz").is_file() for package in PACKAGES)
 PRINTED = "parity a_i8.tflite: 16 windows, largest difference 0.0\nscores a_i8.tflite: largest difference 5.9E-8\n\nOK (40 tests)\n"
 
 
@@ -30,9 +34,12 @@ def test_the_walk(quantized_run: Run, unheard: Path, tmp_path: Path, monkeypatch
     import ai_edge_litert
 
     monkeypatch.setenv("HEARLITE_LITERT", str(Path(ai_edge_litert.__path__[0])))
+    litert = Path(os.environ["HEARLITE_LITERTJS"]) if "HEARLITE_LITERTJS" in os.environ else None
+    if CHROMIUM is None or (litert is None and not CACHED):
+        pytest.skip("no chromium on the PATH, or no LiteRT.js: neither in the cache nor named by HEARLITE_LITERTJS")
     box, options = open_box(Path(os.environ["HEARLITE_ARM_BOX"])), ("--head", str(unheard), "--label", "narrow")
     try:
-        walked = walk([quantized_run.folder], work=tmp_path / "work", tools=tools, box=box, export_options=options)
+        walked = walk([quantized_run.folder], work=tmp_path / "work", tools=tools, box=box, export_options=options, litert=litert)
     except InputError as error:
         if "ended with 77" in error.message:
             pytest.skip(error.message)
@@ -41,6 +48,8 @@ def test_the_walk(quantized_run: Run, unheard: Path, tmp_path: Path, monkeypatch
     for file in walked.files:
         assert file.head == ("narrow=yes",) and {file.name, "golden.wav", "HearliteEmbedder.kt"} <= set(file.android_folder)
         assert file.jvm.windows > 10 and file.jvm.largest_difference <= 1e-5 and file.phone.parity.passed
+        assert file.page.windows == file.jvm.windows and file.page.largest_relative_difference < 0.1
+        assert (file.page.requests_elsewhere, file.page.complaints) == (0, 0)
         assert file.phone.latency is None and file.phone.without_latency == EMULATED
     assert walked.files[0].jvm.largest_difference == 0 and walked.files[0].phone.parity.exact
     assert walked.jvm_tests >= 40
