@@ -14,8 +14,9 @@ from hearlite.errors import GateError
 from hearlite.spec import AUDIO
 
 GOLDEN_SIGNAL = "chirp"
-# Of the embedding's length: float kernels of other CPUs differ by 1e-6, an int8 file by a few steps in a few of its values.
-TOLERANCE = {"f32": 1e-3, "f16": 1e-3, "w8": 1e-3, "d8": 0.05, "i8": 0.05}
+# Of the embedding's length: float kernels of other CPUs differ by 1e-6. That takes a value of the image over an edge between two int8 steps in one
+# window of fifty, and an embedding is then up to 0.057 off (benchmarks/results/walk).
+TOLERANCE = {"f32": 1e-3, "f16": 1e-3, "w8": 1e-3, "d8": 0.1, "i8": 0.1}
 
 
 @dataclass(frozen=True)
