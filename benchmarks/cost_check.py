@@ -19,8 +19,16 @@ def check_cost(cost: Cost, *, where: str) -> None:
         sizes = (model.bytes, model.parameters, model.macs, model.int8_macs, model.weight_bytes, model.moved_bytes, model.activation_peak_bytes)
         if min(sizes) < 0 or model.audio_s <= 0 or model.frontend_macs < 0:
             raise InputError(f"{where}: model {model.name!r} has a negative size, or hears nothing")
-    about: list[Any] = [*cost.latency, *cost.speedups, *cost.alone, *cost.profiles, *cost.limits, *cost.old_runtime, *cost.cross_checks]
-    about += cost.android
+    about: list[Any] = [
+        *cost.latency,
+        *cost.speedups,
+        *cost.alone,
+        *cost.profiles,
+        *cost.limits,
+        *cost.old_runtime,
+        *cost.cross_checks,
+        *cost.android,
+    ]
     used = [*(row.model for row in about), *(row.ratio_to for row in cost.latency), *(pair.to for pair in cost.speedups)]
     unknown = sorted(set(used) - set(names))
     if unknown:

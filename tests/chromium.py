@@ -17,7 +17,12 @@ from typing import Any
 
 import pytest
 
+from hearlite.download import cache_folder
+from hearlite.export.demo.litertjs import PACKAGES, VERSION
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Whether `hearlite demo` has fetched LiteRT.js before: tests fetch nothing.
+LITERTJS_CACHED = all((cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz").is_file() for package in PACKAGES)
 _FLAGS = [
     *("--headless", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--mute-audio"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),

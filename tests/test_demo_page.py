@@ -16,15 +16,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 import soxr
-from chromium import CHROMIUM, Page, chromium
+from chromium import CHROMIUM, LITERTJS_CACHED, Page, chromium
 from conftest import Bundles
 from numpy.typing import NDArray
 
 from hearlite.audio import clip_starts_s, cut, from_int16, is_silent, read_recording, to_int16
 from hearlite.bundle import open_bundle
-from hearlite.download import cache_folder
 from hearlite.export.demo.examples import landmarks, sound
-from hearlite.export.demo.litertjs import PACKAGES, VERSION
 from hearlite.export.demo.server import make_files, open_server
 from hearlite.flatbuffer import frontend_of, load, save
 from hearlite.runtime import TfliteModel
@@ -36,10 +34,11 @@ HOP_S = 0.75
 # WebAssembly's float kernels add in another order than x86's: 4e-7 of the image's values, 3e-5 of a float32 embedding's length were seen. An int8
 # network takes that over a rounding edge in one window of fifty, and is then a few steps off; from the same image it gives the same bits.
 IMAGE_TOLERANCE, FLOAT_TOLERANCE = 2e-6, 1e-4
-CACHED = all((cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz").is_file() for package in PACKAGES)
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
-    pytest.mark.skipif(LITERTJS is None and not CACHED, reason="HEARLITE_LITERTJS names no folder with @litertjs/core, and the cache has none"),
+    pytest.mark.skipif(
+        LITERTJS is None and not LITERTJS_CACHED, reason="HEARLITE_LITERTJS names no folder with @litertjs/core, and the cache has none"
+    ),
 ]
 
 

@@ -6,22 +6,19 @@ import os
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM
+from chromium import CHROMIUM, LITERTJS_CACHED
 
 from hearlite.benchmarks.arm.box import open_box
 from hearlite.benchmarks.device_schema import EMULATED
 from hearlite.benchmarks.emulated_phone import missing_tools
 from hearlite.benchmarks.walk import Walk, _jvm_tests, _on_jvm, walk
 from hearlite.benchmarks.walk_table import render_walk
-from hearlite.download import cache_folder
 from hearlite.errors import GateError, InputError
-from hearlite.export.demo.litertjs import PACKAGES, VERSION
 from hearlite.files import read_json, write_json
 from hearlite.run import Run
 from hearlite.spec import from_dict, to_dict
 
 COMMITTED = Path(__file__).resolve().parent.parent / "benchmarks/results/walk/results.json"
-CACHED = all((cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz").is_file() for package in PACKAGES)
 PRINTED = "parity a_i8.tflite: 16 windows, largest difference 0.0\nscores a_i8.tflite: largest difference 5.9E-8\n\nOK (40 tests)\n"
 
 
@@ -35,7 +32,7 @@ def test_the_walk(quantized_run: Run, unheard: Path, tmp_path: Path, monkeypatch
 
     monkeypatch.setenv("HEARLITE_LITERT", str(Path(ai_edge_litert.__path__[0])))
     litert = Path(os.environ["HEARLITE_LITERTJS"]) if "HEARLITE_LITERTJS" in os.environ else None
-    if CHROMIUM is None or (litert is None and not CACHED):
+    if CHROMIUM is None or (litert is None and not LITERTJS_CACHED):
         pytest.skip("no chromium on the PATH, or no LiteRT.js: neither in the cache nor named by HEARLITE_LITERTJS")
     box, options = open_box(Path(os.environ["HEARLITE_ARM_BOX"])), ("--head", str(unheard), "--label", "narrow")
     try:
