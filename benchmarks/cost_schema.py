@@ -159,6 +159,7 @@ class ArmRow:
     model: str
     core: str
     instructions: int
+    network_instructions: int | None  # of them the network's; None for a file without a frontend
     repeatable: bool
     mega_cycles: tuple[float, float]
     ms: tuple[float, float]  # a call, at the core's nominal clock

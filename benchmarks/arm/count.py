@@ -19,6 +19,10 @@ from hearlite.errors import InputError
 WINDOWS = 2  # calls that are counted, after one call for every input, which warm up: they must agree
 _TIMEOUT_S = 1_800  # an emulated call is 50 to 100 times slower
 _FLOAT32 = 1  # LiteRtElementType
+# The guest sees the box and the file by these names below its current folder: the length of a path moves its heap, and malloc's search for free
+# memory then takes a few dozen instructions more or less.
+BOX, MODEL = "box", "model.tflite"
+_ON_X86 = host_command(Path(BOX, "x86_64"), "../bin/runner-x86_64")
 
 
 @dataclass(frozen=True)
@@ -61,27 +65,24 @@ class Ran:
 
 def run_native(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
     """On this machine's own processor, with the box's libraries: the reference of parity. `inputs` is float32 [inputs, values]."""
-    program = host_command(box.folder / "x86_64", "../bin/runner-x86_64")
-    return _run(program, model, inputs)
+    return _run(box, _ON_X86, model, inputs)
 
 
 def run_x86(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
     """On QEMU's x86-64 with all features that it has (AVX2), counted: the same on every host."""
-    program = host_command(box.folder / "x86_64", "../bin/runner-x86_64")
     with tempfile.TemporaryDirectory() as prefix:
         write_topology(Path(prefix))
-        return _run(program, model, inputs, emulator=[*_qemu(box, "qemu-x86_64"), "-cpu", "max", "-L", prefix], counter=_counter(box))
+        return _run(box, _ON_X86, model, inputs, emulator=[*_qemu(box, "qemu-x86_64"), "-cpu", "max", "-L", prefix], counter=_counter(box))
 
 
 def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) -> Ran:
     """On an emulated ARM core, counted."""
-    root = box.folder / "aarch64"
-    libraries = root / "usr/lib" / TARGETS["aarch64"].triplet
     # Its loader is named, so that nothing depends on where the guest would look for one.
-    program = [str(libraries / "ld-linux-aarch64.so.1"), "--library-path", str(libraries), str(box.folder / "bin/runner-aarch64")]
+    libraries = f"{BOX}/aarch64/usr/lib/{TARGETS['aarch64'].triplet}"
+    program = [f"{libraries}/ld-linux-aarch64.so.1", "--library-path", libraries, f"{BOX}/bin/runner-aarch64"]
     with tempfile.TemporaryDirectory() as prefix:
         write_prefix(core, Path(prefix))
-        return _run(program, model, inputs, emulator=[*_qemu(box, "qemu-aarch64"), "-cpu", core.qemu_cpu, "-L", prefix], counter=_counter(box))
+        return _run(box, program, model, inputs, emulator=[*_qemu(box, "qemu-aarch64"), "-cpu", core.qemu_cpu, "-L", prefix], counter=_counter(box))
 
 
 def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
@@ -116,13 +117,16 @@ def _counter(box: Box) -> Path:
     return box.folder / "bin/counter.so"
 
 
-def _run(program: list[str], model: Path, inputs: NDArray[np.float32], *, emulator: list[str] | None = None, counter: Path | None = None) -> Ran:
+def _run(
+    box: Box, program: list[str], model: Path, inputs: NDArray[np.float32], *, emulator: list[str] | None = None, counter: Path | None = None
+) -> Ran:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        (folder / BOX).symlink_to(box.folder.resolve())
+        (folder / MODEL).symlink_to(model.resolve())
         (folder / "in").write_bytes(np.ascontiguousarray(inputs, dtype="<f4").tobytes())
         plugin = ["-plugin", f"{counter},out={folder / 'counts'}"] if counter else []
-        arguments = [model.resolve(), folder / "in", folder / "out", WINDOWS if counter else 0]
-        command = [*(emulator or []), *plugin, *program, *map(str, arguments)]
+        command = [*(emulator or []), *plugin, *program, MODEL, "in", "out", str(WINDOWS if counter else 0)]
         try:
             # An empty environment: its size would shift the guest's stack.
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", env={}, cwd=folder, timeout=_TIMEOUT_S, check=False)

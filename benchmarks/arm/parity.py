@@ -3,12 +3,16 @@
 The gate is on noise, which like every recording has energy in all bands. On silence, a pure tone and a square wave most bands hold nothing but
 rounding errors, which a spectrogram that is normalised by its own level (PCEN) makes large on any two processors: there the tolerance is the
 one that `hearlite check` has between devices.
+
+A file that hearlite joined is judged by its halves. The network of an int8 file, given the same image, must give the same bits. The spectrogram is
+float32 on every processor and may round otherwise; where one of its values then lies on the other side of an int8 step, the whole file's embedding
+moves by what that step is worth, and is held to the tolerance between devices.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,10 +72,25 @@ def make_inputs(values: int, *, seed: int = 0) -> dict[str, NDArray[np.float32]]
     return {name: signal.astype(np.float32) for name, signal in [*noises.items(), *extremes]}
 
 
-def compare(arm: Sequence[Output], x86: Sequence[Output], *, names: Sequence[str], precision: Precision) -> Parity:
-    """Outputs of the same file for the same inputs `names`. NaN or infinity fails, even on both sides."""
+def allowed(precision: Precision) -> dict[str, float]:
+    """The tolerance of every input of `make_inputs`, for a file that is judged as a whole, or for a spectrogram ("float")."""
     on_noise, on_extreme = TOLERANCES[precision]
-    found = tuple(_on_input(arm, x86, row, name=name, tolerance=on_noise if name in NOISES else on_extreme) for row, name in enumerate(names))
+    return dict.fromkeys(NOISES, on_noise) | dict.fromkeys(EXTREMES, on_extreme)
+
+
+def allowed_network(precision: Precision) -> dict[str, float]:
+    """For a network that is given the same images: in int8 no input is extreme to it."""
+    return dict.fromkeys((*NOISES, *EXTREMES), 0.0) if precision == "int8" else allowed(precision)
+
+
+def allowed_joined(precision: Precision) -> dict[str, float]:
+    """For a whole file whose halves have tolerances of their own: a value of the image on the other side of an int8 step is allowed its worth."""
+    return dict.fromkeys((*NOISES, *EXTREMES), CHECK_TOLERANCE["i8"]) if precision == "int8" else allowed(precision)
+
+
+def compare(arm: Sequence[Output], x86: Sequence[Output], *, tolerances: Mapping[str, float]) -> Parity:
+    """Outputs of the same file for the same inputs, named in their order with their tolerances. NaN or infinity fails, even on both sides."""
+    found = tuple(_on_input(arm, x86, row, name=name, tolerance=tolerance) for row, (name, tolerance) in enumerate(tolerances.items()))
     return Parity(passed=all(item.passed for item in found), inputs=found)
 
 

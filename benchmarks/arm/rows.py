@@ -8,7 +8,9 @@ from typing import Any
 
 from hearlite.benchmarks.arm.box import set_up
 from hearlite.benchmarks.arm.cores import CORES
-from hearlite.benchmarks.arm.measure import SCHEMA, as_results, failures_of, measure, read_model
+from hearlite.benchmarks.arm.halves import NETWORK
+from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, read_model
+from hearlite.benchmarks.arm.schema import SCHEMA
 from hearlite.benchmarks.arm.table import worst
 from hearlite.benchmarks.cost_schema import ArmRow
 from hearlite.download import cache_folder
@@ -46,14 +48,23 @@ def as_rows(results: Mapping[str, Any]) -> tuple[ArmRow, ...]:
             model=str(file["name"]),
             core=titles[on["core"]],
             instructions=int(on["instructions"]),
+            network_instructions=next((int(part["instructions"]) for part in on["parts"] if part["part"] == NETWORK), None),
             repeatable=bool(on["repeatable"]),
             mega_cycles=(on["cycles"]["low"] / 1e6, on["cycles"]["high"] / 1e6),
             ms=(float(on["ms"]["low"]), float(on["ms"]["high"])),
             ms_per_audio_s=(on["ms"]["low"] / file["audio_s"], on["ms"]["high"] / file["audio_s"]) if file["audio_s"] else None,
             label=str(results["label"]),
-            parity=worst(on["parity"]["inputs"]),
+            parity=_parity(on),
             made_by=made_by,
         )
         for file in results["files"]
         for on in file["cores"]
     )
+
+
+def _parity(on: Mapping[str, Any]) -> str:
+    """In words, each half of a file for itself."""
+    if not on["parts"]:
+        return worst(on["parity"]["inputs"])
+    halves = [f"{part['part']} {worst(part['parity']['inputs'])}" for part in on["parts"]]
+    return "; ".join([*halves, f"whole file {worst(on['parity']['inputs'])}"])
