@@ -40,6 +40,19 @@ def test_ridge_and_mlp_beat_the_mean_and_repeat_themselves(data):
     assert figures["ridge"].r2.low > 0.3
 
 
+def test_features_that_training_subjects_hardly_move_do_not_decide(data):
+    train, targets, folds, test, truth, _ = data
+    rng = np.random.default_rng(1)
+
+    def with_still(values):  # zero but for one clip in fifty, as features behind a ReLU are
+        return np.hstack(
+            [values, np.where(rng.random((len(values), 20)) < 0.02, rng.normal(0, 5, (len(values), 20)), 1e-4 * rng.normal(size=(len(values), 20)))]
+        )
+
+    fitted = fit_regressor("ridge", with_still(train), targets, with_still(test), folds=folds, seed=0)
+    assert mean_absolute_error(truth, fitted.scores) < 1.5 * mean_absolute_error(truth, fit("ridge", data).scores)
+
+
 def test_the_mean_predicts_the_training_mean(data):
     fitted = fit("mean", data)
     np.testing.assert_allclose(fitted.scores, data[1].mean())
