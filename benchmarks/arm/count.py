@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,15 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.arm.box import Box
 from hearlite.benchmarks.arm.build import TARGETS, host_command
 from hearlite.benchmarks.arm.cores import Core, write_prefix, write_topology
+from hearlite.benchmarks.arm.parts import PYTHON
+from hearlite.benchmarks.arm.wheels import PACKAGES
 from hearlite.errors import InputError
 
 WINDOWS = 2  # calls that are counted, after one call for every input, which warm up: they must agree
 _TIMEOUT_S = 1_800  # an emulated call is 50 to 100 times slower
 _FLOAT32 = 1  # LiteRtElementType
+# Where a guest sees the box: a path of the same length everywhere. Longer ones shift the heap of Python, and its counts by some 0.0005 %.
+_LINKED = Path("/proc/self/cwd/box")
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,35 @@ def run_x86(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
 
 
 def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) -> Ran:
-    """On an emulated ARM core, counted."""
-    root = box.folder / "aarch64"
-    libraries = root / "usr/lib" / TARGETS["aarch64"].triplet
-    # Its loader is named, so that nothing depends on where the guest would look for one.
-    program = [str(libraries / "ld-linux-aarch64.so.1"), "--library-path", str(libraries), str(box.folder / "bin/runner-aarch64")]
+    """On an emulated ARM core, counted. On armv7 by tflite-runtime's Python API, of which the instructions of an invoke() are counted too."""
+    if core.processor == "armv7":
+        libraries = _LINKED / "armv7/usr/lib" / TARGETS["armv7"].triplet
+        loader = [str(libraries / "ld-linux-armhf.so.3"), "--preload", str(_LINKED / "bin/clock.so")]
+        program, environment = _python(_LINKED, "armv7", loader=loader, libraries=[libraries])
+    else:
+        libraries, environment = box.folder / "aarch64/usr/lib" / TARGETS["aarch64"].triplet, {}
+        # Its loader is named, so that nothing depends on where the guest would look for one.
+        program = [str(libraries / "ld-linux-aarch64.so.1"), "--library-path", str(libraries), str(box.folder / "bin/runner-aarch64")]
     with tempfile.TemporaryDirectory() as prefix:
         write_prefix(core, Path(prefix))
-        return _run(program, model, inputs, emulator=[*_qemu(box, "qemu-aarch64"), "-cpu", core.qemu_cpu, "-L", prefix], counter=_counter(box))
+        emulator = [*_qemu(box, TARGETS[core.processor].qemu), "-cpu", core.qemu_cpu, "-L", prefix]
+        return _run(program, model, inputs, emulator=emulator, counter=_counter(box), environment=environment, linked=box.folder)
+
+
+def run_tflite(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
+    """As `run_native`, in the tflite-runtime that armv7 has: the reference of its parity. LiteRT's int8 kernels round otherwise."""
+    libraries = [box.folder / part / "usr/lib" / TARGETS["x86_64"].triplet for part in ("x86_64", "x86_64-python")]
+    program, environment = _python(box.folder, "x86_64-python", loader=[str(libraries[0] / "ld-linux-x86-64.so.2")], libraries=libraries)
+    return _run(program, model, inputs, environment=environment)
+
+
+def _python(box: Path, part: str, *, loader: list[str], libraries: list[Path]) -> tuple[list[str], dict[str, str]]:
+    """runner.py in the part's own Python: its command, and its environment, in which hashes, and so dictionaries, are always the same."""
+    # Debian's "alternatives" would link these two into the folder itself.
+    paths = [*libraries, *(libraries[-1] / name for name in ("blas", "lapack"))]
+    options = ["-S", "-B", "-P"]  # no site-packages, no bytecode written, no modules from runner.py's folder
+    environment = {"PYTHONHASHSEED": "0", "PYTHONHOME": str(box / part / "usr"), "PYTHONPATH": str(box / part / PACKAGES)}
+    return [*loader, "--library-path", ":".join(map(str, paths)), str(box / part / PYTHON), *options, str(box / "bin/runner.py")], environment
 
 
 def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
@@ -116,21 +142,34 @@ def _counter(box: Box) -> Path:
     return box.folder / "bin/counter.so"
 
 
-def _run(program: list[str], model: Path, inputs: NDArray[np.float32], *, emulator: list[str] | None = None, counter: Path | None = None) -> Ran:
+def _run(
+    program: list[str],
+    model: Path,
+    inputs: NDArray[np.float32],
+    *,
+    emulator: list[str] | None = None,
+    counter: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    linked: Path | None = None,
+) -> Ran:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in").write_bytes(np.ascontiguousarray(inputs, dtype="<f4").tobytes())
         plugin = ["-plugin", f"{counter},out={folder / 'counts'}"] if counter else []
-        arguments = [model.resolve(), folder / "in", folder / "out", WINDOWS if counter else 0]
-        command = [*(emulator or []), *plugin, *program, *map(str, arguments)]
+        (folder / "model").symlink_to(model.resolve())
+        if linked:
+            (folder / _LINKED.name).symlink_to(linked)
+        command = [*(emulator or []), *plugin, *program, "model", "in", "out", str(WINDOWS if counter else 0)]
         try:
-            # An empty environment: its size would shift the guest's stack.
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", env={}, cwd=folder, timeout=_TIMEOUT_S, check=False)
+            # Nothing of this process's environment: its size would shift the guest's stack.
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", env=environment or {}, cwd=folder, timeout=_TIMEOUT_S, check=False
+            )
         except subprocess.TimeoutExpired as error:
             raise InputError(f"{model} ran for more than {_TIMEOUT_S} s", "the emulator is 50 to 100 times slower: measure a smaller file") from error
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if not line.startswith(("INFO", "WARNING"))]
-            raise InputError(f"{model}: the runner failed with {done.returncode}: {' '.join(lines)[-300:]}", "LiteRT's C API can't run this file")
+            raise InputError(f"{model}: the runner failed with {done.returncode}: {' '.join(lines)[-300:]}", "the runtime can't run this file")
         outputs = _outputs(done.stdout, (folder / "out").read_bytes(), count=len(inputs))
         return Ran(outputs, read_counts((folder / "counts").read_text(encoding="ascii")) if counter else None)
 
