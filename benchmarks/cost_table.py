@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hearlite.benchmarks.cost_schema import Cost, Footprint, Latency
+from collections.abc import Sequence
+
+from hearlite.benchmarks.cost_schema import ArmRow, Cost, Footprint, Latency
 
 _TITLES = ("model", "a call", "a second of sound", "faster a call", "file", "parameters", "MACs a call", "memory", "load", "limited by")
 
@@ -21,11 +23,32 @@ def cost_table(name: str, cost: Cost) -> str:
         f"\n“Faster” is a call, to {first.ratio_to}. A shape is a public architecture with random weights: its cost is real. Memory: the most that "
         "opening and running it adds to a process that has the runtime. Limited by: what explains most of the time, the report says how.\n",
     ]
+    lines += _arm(cost.arm)
     if cost.goals:
         lines += ["| goal | wanted | measured | met |", f"|{4 * '---|'}"]
         lines += [f"| {goal.model}: {goal.what} | {goal.wanted} | {goal.got} | {'yes' if goal.met else 'no'} |" for goal in cost.goals]
         lines += ["", *(f"`{goal.model}`, {goal.what}: {goal.why}" for goal in cost.goals if goal.why)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _arm(rows: Sequence[ArmRow]) -> list[str]:
+    if not rows:
+        return []
+    made_by = "; ".join(dict.fromkeys(row.made_by for row in rows))
+    return [
+        f"**Emulated ARM cores, 1 thread; {made_by}.** Instructions are counted, the same in every run; times are {rows[0].label}.\n",
+        "| model | core | instructions a call | of them the network | ms a call, estimated | outputs beside x86's |",
+        f"|{6 * '---|'}",
+        *(_arm_row(row) for row in rows),
+        "",
+    ]
+
+
+def _arm_row(row: ArmRow) -> str:
+    network = f"{row.network_instructions / 1e6:.2f} M" if row.network_instructions else ""
+    times = f"{row.ms[0]:.2f} - {row.ms[1]:.2f}" if row.ms else ""
+    cells = (row.model, row.core, f"{row.instructions / 1e6:.2f} M", network, times, row.parity)
+    return f"| {' | '.join(cells)} |"
 
 
 def _row(cost: Cost, model: Footprint, row: Latency, *, most: int) -> str:

@@ -31,12 +31,13 @@ FASTER = (
     Faster("base", HEAR, 80.0, per_audio=False),
 )
 FRONTEND_OF, FRONTEND_SHARE, FRONTEND_MS = "small", 0.5, 1.0
+ARM_CORE, FEWER_ON_ARM = "Cortex-A76", 1.8  # instructions of the float32 network over the int8 one's
 
 
 def goals(cost: Cost) -> tuple[Goal, ...]:
     """Every goal whose two models were both measured."""
     found = [goal for wanted in FASTER for goal in _faster(cost, wanted)]
-    return (*found, *_frontend(cost))
+    return (*found, *_frontend(cost), *_fewer_on_arm(cost))
 
 
 def _faster(cost: Cost, wanted: Faster) -> list[Goal]:
@@ -61,6 +62,19 @@ def _frontend(cost: Cost) -> list[Goal]:
             wanted = f"at most {100 * FRONTEND_SHARE:.0f} % and {FRONTEND_MS:.1f} ms"
             got = f"{100 * part.share:.0f} %, {part.ms:.2f} ms"
             goals.append(Goal(profile.model, "frontend's part of the time", wanted, got, met, "" if met else _slowest(profile, part)))
+    return goals
+
+
+def _fewer_on_arm(cost: Cost) -> list[Goal]:
+    rows = {row.model: row.network_instructions for row in cost.arm if row.core.startswith(ARM_CORE) and row.network_instructions}
+    goals = []
+    for name, own in rows.items():
+        wide = rows.get(re.sub(r"_i8(?![a-z0-9]).*\.tflite$", "_f32.tflite", name))
+        if wide and _is_int8(name, "[a-z]+"):
+            ratio = wide / own
+            what = f"fewer instructions of the network on {ARM_CORE} than in float32"
+            why = "" if ratio >= FEWER_ON_ARM else "depthwise convolutions have no dot product instruction to use"
+            goals.append(Goal(name, what, f"at least {FEWER_ON_ARM:g}x", f"{ratio:.2f}x, counted", ratio >= FEWER_ON_ARM, why))
     return goals
 
 

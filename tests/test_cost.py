@@ -13,7 +13,7 @@ from hearlite.benchmarks import cost as cost_module
 from hearlite.benchmarks.ceiling import convolution, measure_ceiling
 from hearlite.benchmarks.cost import Plan, measure_cost
 from hearlite.benchmarks.cost_results import read_cost, write_cost
-from hearlite.benchmarks.cost_schema import Ceiling, Cost, Footprint, Latency, Part, Profile, Speedup
+from hearlite.benchmarks.cost_schema import ArmRow, Ceiling, Cost, Footprint, Latency, Part, Profile, Speedup
 from hearlite.benchmarks.device_schema import EMULATED, DeviceBench, DeviceFacts, DeviceLatency, DeviceParity
 from hearlite.benchmarks.footprint import footprint
 from hearlite.benchmarks.goals import goals
@@ -222,6 +222,15 @@ def test_a_missed_goal_says_what_keeps_it(tmp_path):
     assert f"alone would be {2 / 0.975 * 0.8 / 0.3:.1f}x faster" in missed.why
 
 
+@pytest.mark.parametrize(("network", "met"), [(9, True), (11, False)])
+def test_an_int8_network_executes_fewer_instructions_on_arm_than_its_float32_one(network, met):
+    row = ArmRow("a_small_2s_f32.tflite", "Cortex-A76, 2.4 GHz", 30, 18, True, (1.0, 2.0), (1.0, 2.0), None, "estimated, no device", "1e-7", "QEMU")
+    rows = [dataclasses.replace(row, model=name, network_instructions=network) for name in ("a_small_2s_i8.tflite", "b_small_2s_i8.tflite")]
+    elsewhere = dataclasses.replace(rows[0], core="Cortex-A53, 1.4 GHz")
+    (goal,) = goals(measured(speedups=(), profiles=(), arm=(row, *rows, elsewhere)))
+    assert (goal.model, goal.met, goal.got) == ("a_small_2s_i8.tflite", met, f"{18 / network:.2f}x, counted")
+
+
 def test_results_of_cost_are_read_as_written_and_shown(tmp_path):
     path, html = tmp_path / "results.json", tmp_path / "report.html"
     hostile = made("<b>x</b>_i8", kind="peer")
@@ -286,7 +295,7 @@ def test_rows_of_arm_stand_beside_and_other_files_are_refused(tmp_path):
     assert read_cost(path).cost.arm == rows
     write_report(path, html)
     assert "Cortex-A53" in html.read_text()
-    for content in ("{}", '{"schema": "hearlite-arm/1"}', '{"schema": "hearlite-arm/1", "cores": 1, "files": 2, "versions": 3}'):
+    for content in ("{}", '{"schema": "hearlite-arm/2"}', '{"schema": "hearlite-arm/2", "cores": 1, "files": 2, "versions": 3}'):
         path.write_text(content)
         with pytest.raises(InputError, match=r"results.json"):
             read_rows(path)

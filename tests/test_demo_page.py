@@ -21,10 +21,11 @@ from conftest import Bundles
 from numpy.typing import NDArray
 
 from hearlite.audio import clip_starts_s, cut, from_int16, is_silent, read_recording, to_int16
+from hearlite.benchmarks.cut import network_of
 from hearlite.bundle import open_bundle
 from hearlite.export.demo.examples import landmarks, sound
 from hearlite.export.demo.server import make_files, open_server
-from hearlite.flatbuffer import frontend_of, load, save
+from hearlite.flatbuffer import frontend_of
 from hearlite.runtime import TfliteModel
 from hearlite.spec import AUDIO
 from hearlite.synth import CLASSES
@@ -146,17 +147,6 @@ IMAGES = """Promise.all([import('/main.js'), import('/sound.js')]).then(async ([
     for (const { start } of main.take.windows) images.push(...(await main.models.image(sound.cut(main.take.samples, start, main.spec))));
     return images;
 })"""
-
-
-def network_of(content: bytes) -> bytes:
-    """The other part of an exported file: image -> embedding."""
-    model = load(content)
-    graph = model.subgraphs[0]
-    count = next(i for i, op in enumerate(graph.operators) if bytes(graph.tensors[op.outputs[0]].name).startswith(b"network/"))
-    given = {int(i) for op in graph.operators[:count] for i in op.outputs}
-    (border,) = given & {int(i) for op in graph.operators[count:] for i in op.inputs}
-    graph.inputs, graph.operators, model.signatureDefs = [border], graph.operators[count:], None
-    return save(model)
 
 
 def test_scores_of_a_head_are_pythons(demo: Demo, headed: Path, recordings: list[Path]) -> None:

@@ -64,7 +64,7 @@ def set_up(folder: Path, *, mirror: str | None = None, say: Callable[[str], None
             return box
         (folder / "box.json").unlink(missing_ok=True)
         source = open_mirror(mirror)
-        say(f"setting up {folder}: about 145 MB are fetched, once")
+        say(f"setting up {folder}: about 185 MB are fetched, once")
         packages = _fetch(source, folder / "downloads", say=say)
         for part in PARTS:
             debs = [packages[part.architecture][name] for name in part.packages]
@@ -87,9 +87,8 @@ def _fetch(source: Mirror, downloads: Path, *, say: Callable[[str], None]) -> di
         index = source.fetch_index(architecture, downloads / f"Packages-{architecture}.xz")
         found[architecture] = read_index(index, names=names)
     every = [(architecture, package) for architecture, packages in found.items() for package in packages.values()]
-    say(
-        f"fetching {len(every)} packages, {sum(package.size for _, package in every) / 1e6:.0f} MB, LiteRT {LITERT_VERSION} and tflite-runtime {TFLITE_VERSION}"
-    )
+    size = sum(package.size for _, package in every) / 1e6
+    say(f"fetching {len(every)} packages, {size:.0f} MB, LiteRT {LITERT_VERSION} and tflite-runtime {TFLITE_VERSION}")
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
         jobs: list[Future[Any]] = [pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for _, p in every]
         jobs += [pool.submit(fetch_wheel, wheel, downloads) for wheel in WHEELS.values()]

@@ -46,6 +46,8 @@ CORES = {
     )
 }
 
+ARM64 = {name: core for name, core in CORES.items() if core.processor == "aarch64"}  # those that LiteRT runs on
+
 
 def write_prefix(core: Core, folder: Path) -> None:
     """Files that QEMU's -L lays over the guest's /proc and /sys.

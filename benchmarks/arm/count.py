@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.arm.box import Box
-from hearlite.benchmarks.arm.build import TARGETS, host_command
+from hearlite.benchmarks.arm.build import PYTHON_RUNNER, TARGETS, host_command
 from hearlite.benchmarks.arm.cores import Core, write_prefix, write_topology
 from hearlite.benchmarks.arm.parts import PYTHON
 from hearlite.benchmarks.arm.wheels import PACKAGES
@@ -22,8 +22,11 @@ from hearlite.errors import InputError
 WINDOWS = 2  # calls that are counted, after one call for every input, which warm up: they must agree
 _TIMEOUT_S = 1_800  # an emulated call is 50 to 100 times slower
 _FLOAT32 = 1  # LiteRtElementType
-# Where a guest sees the box: a path of the same length everywhere. Longer ones shift the heap of Python, and its counts by some 0.0005 %.
-_LINKED = Path("/proc/self/cwd/box")
+# The guest sees the box and the file by these names below its current folder: the length of a path moves its heap, and malloc's search for free
+# memory then takes a few dozen instructions more or less.
+BOX, MODEL = "box", "model.tflite"
+_CURRENT = "/proc/self/cwd"  # Python makes its paths absolute: this one has the same length everywhere
+_ON_X86 = host_command(Path(BOX, "x86_64"), "../bin/runner-x86_64")
 
 
 @dataclass(frozen=True)
@@ -66,48 +69,49 @@ class Ran:
 
 def run_native(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
     """On this machine's own processor, with the box's libraries: the reference of parity. `inputs` is float32 [inputs, values]."""
-    program = host_command(box.folder / "x86_64", "../bin/runner-x86_64")
-    return _run(program, model, inputs)
+    return _run(box, _ON_X86, model, inputs)
 
 
 def run_x86(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
     """On QEMU's x86-64 with all features that it has (AVX2), counted: the same on every host."""
-    program = host_command(box.folder / "x86_64", "../bin/runner-x86_64")
     with tempfile.TemporaryDirectory() as prefix:
         write_topology(Path(prefix))
-        return _run(program, model, inputs, emulator=[*_qemu(box, "qemu-x86_64"), "-cpu", "max", "-L", prefix], counter=_counter(box))
+        return _run(box, _ON_X86, model, inputs, emulator=[*_qemu(box, "qemu-x86_64"), "-cpu", "max", "-L", prefix], counter=_counter(box))
 
 
 def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) -> Ran:
-    """On an emulated ARM core, counted. On armv7 by tflite-runtime's Python API, of which the instructions of an invoke() are counted too."""
+    """On an emulated ARM core, counted.
+
+    On armv7 by tflite-runtime's Python API, whose invoke() is counted too: a file that adds two numbers takes 6,990 instructions.
+    """
+    # Its loader is named, so that nothing depends on where the guest would look for one.
+    libraries, environment = f"{BOX}/{core.processor}/usr/lib/{TARGETS[core.processor].triplet}", {}
     if core.processor == "armv7":
-        libraries = _LINKED / "armv7/usr/lib" / TARGETS["armv7"].triplet
-        loader = [str(libraries / "ld-linux-armhf.so.3"), "--preload", str(_LINKED / "bin/clock.so")]
-        program, environment = _python(_LINKED, "armv7", loader=loader, libraries=[libraries])
+        loader = [f"{libraries}/ld-linux-armhf.so.3", "--preload", f"{BOX}/bin/clock.so"]
+        program, environment = _python("armv7", loader=loader, libraries=[libraries])
     else:
-        libraries, environment = box.folder / "aarch64/usr/lib" / TARGETS["aarch64"].triplet, {}
-        # Its loader is named, so that nothing depends on where the guest would look for one.
-        program = [str(libraries / "ld-linux-aarch64.so.1"), "--library-path", str(libraries), str(box.folder / "bin/runner-aarch64")]
+        program = [f"{libraries}/ld-linux-aarch64.so.1", "--library-path", libraries, f"{BOX}/bin/runner-aarch64"]
     with tempfile.TemporaryDirectory() as prefix:
         write_prefix(core, Path(prefix))
         emulator = [*_qemu(box, TARGETS[core.processor].qemu), "-cpu", core.qemu_cpu, "-L", prefix]
-        return _run(program, model, inputs, emulator=emulator, counter=_counter(box), environment=environment, linked=box.folder)
+        return _run(box, program, model, inputs, emulator=emulator, counter=_counter(box), environment=environment)
 
 
 def run_tflite(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
     """As `run_native`, in the tflite-runtime that armv7 has: the reference of its parity. LiteRT's int8 kernels round otherwise."""
-    libraries = [box.folder / part / "usr/lib" / TARGETS["x86_64"].triplet for part in ("x86_64", "x86_64-python")]
-    program, environment = _python(box.folder, "x86_64-python", loader=[str(libraries[0] / "ld-linux-x86-64.so.2")], libraries=libraries)
-    return _run(program, model, inputs, environment=environment)
+    libraries = [f"{BOX}/{part}/usr/lib/{TARGETS['x86_64'].triplet}" for part in ("x86_64", "x86_64-python")]
+    program, environment = _python("x86_64-python", loader=[f"{libraries[0]}/ld-linux-x86-64.so.2"], libraries=libraries)
+    return _run(box, program, model, inputs, environment=environment)
 
 
-def _python(box: Path, part: str, *, loader: list[str], libraries: list[Path]) -> tuple[list[str], dict[str, str]]:
+def _python(part: str, *, loader: list[str], libraries: list[str]) -> tuple[list[str], dict[str, str]]:
     """runner.py in the part's own Python: its command, and its environment, in which hashes, and so dictionaries, are always the same."""
     # Debian's "alternatives" would link these two into the folder itself.
-    paths = [*libraries, *(libraries[-1] / name for name in ("blas", "lapack"))]
+    paths = [*libraries, *(f"{libraries[-1]}/{name}" for name in ("blas", "lapack"))]
     options = ["-S", "-B", "-P"]  # no site-packages, no bytecode written, no modules from runner.py's folder
-    environment = {"PYTHONHASHSEED": "0", "PYTHONHOME": str(box / part / "usr"), "PYTHONPATH": str(box / part / PACKAGES)}
-    return [*loader, "--library-path", ":".join(map(str, paths)), str(box / part / PYTHON), *options, str(box / "bin/runner.py")], environment
+    root = f"{_CURRENT}/{BOX}/{part}"
+    environment = {"PYTHONHASHSEED": "0", "PYTHONHOME": f"{root}/usr", "PYTHONPATH": f"{root}/{PACKAGES}"}
+    return [*loader, "--library-path", ":".join(paths), f"{root}/{PYTHON}", *options, f"{BOX}/bin/{PYTHON_RUNNER.name}"], environment
 
 
 def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
@@ -143,6 +147,7 @@ def _counter(box: Box) -> Path:
 
 
 def _run(
+    box: Box,
     program: list[str],
     model: Path,
     inputs: NDArray[np.float32],
@@ -150,16 +155,14 @@ def _run(
     emulator: list[str] | None = None,
     counter: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    linked: Path | None = None,
 ) -> Ran:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        (folder / BOX).symlink_to(box.folder.resolve())
+        (folder / MODEL).symlink_to(model.resolve())
         (folder / "in").write_bytes(np.ascontiguousarray(inputs, dtype="<f4").tobytes())
         plugin = ["-plugin", f"{counter},out={folder / 'counts'}"] if counter else []
-        (folder / "model").symlink_to(model.resolve())
-        if linked:
-            (folder / _LINKED.name).symlink_to(linked)
-        command = [*(emulator or []), *plugin, *program, "model", "in", "out", str(WINDOWS if counter else 0)]
+        command = [*(emulator or []), *plugin, *program, MODEL, "in", "out", str(WINDOWS if counter else 0)]
         try:
             # Nothing of this process's environment: its size would shift the guest's stack.
             done = subprocess.run(

@@ -1,10 +1,11 @@
-"""One file on every core: counted, estimated, compared. The shapes of results.json."""
+"""One file on every core: counted, estimated, compared."""
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -16,14 +17,15 @@ from hearlite.benchmarks.arm.box import Box
 from hearlite.benchmarks.arm.classes import disassemble, executed_by_class
 from hearlite.benchmarks.arm.cores import Core
 from hearlite.benchmarks.arm.count import Counted, Ran, run_core, run_native, run_x86
-from hearlite.benchmarks.arm.cycles import LABEL, Cycles, estimate
-from hearlite.benchmarks.arm.parity import OnInput, Parity, Precision, compare, make_inputs, precision_of
+from hearlite.benchmarks.arm.cycles import LABEL, estimate
+from hearlite.benchmarks.arm.halves import Half, judged
+from hearlite.benchmarks.arm.parity import Parity, Precision, compare, largest_difference, make_inputs, precision_of
+from hearlite.benchmarks.arm.schema import SCHEMA, Measured, Milliseconds, OnCore, OnX86, PartOnCore
 from hearlite.benchmarks.latency import device
 from hearlite.errors import InputError
 from hearlite.flatbuffer import load, summarize
 from hearlite.spec import AUDIO, to_dict
 
-SCHEMA = "hearlite-arm/1"
 _FLOAT32 = 0  # TensorType of the TFLite schema
 
 
@@ -42,57 +44,6 @@ class Model:
     def audio_s(self) -> float | None:
         """Seconds of audio that a call takes; None for an input that is no waveform [samples] or [1, samples]."""
         return self.input_shape[-1] / AUDIO.sample_rate_hz if len(self.input_shape) in (1, 2) and int(np.prod(self.input_shape[:-1])) == 1 else None
-
-
-@dataclass(frozen=True)
-class Milliseconds:
-    """Estimated time of a call at the core's nominal clock."""
-
-    low: float
-    high: float
-    label: str = LABEL
-
-
-@dataclass(frozen=True)
-class OnCore:
-    """A file on an emulated core. All counts are of one call."""
-
-    core: str
-    instructions: int
-    by_class: dict[str, int]
-    repeatable: bool
-    cycles: Cycles
-    ms: Milliseconds
-    parity: Parity
-
-
-@dataclass(frozen=True)
-class OnX86:
-    """A file on QEMU's x86-64 with AVX2, counted by the same plugin."""
-
-    instructions: int
-    repeatable: bool
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Everything about one file."""
-
-    name: str
-    sha256: str
-    bytes: int
-    precision: Precision  # which parity it has to keep
-    macs: int
-    input_shape: tuple[int, ...]
-    audio_s: float | None
-    x86: OnX86
-    cores: tuple[OnCore, ...]
-
-    @property
-    def failures(self) -> list[str]:
-        """What the gate refuses, in words. x86 stands beside for comparison: its calls differ by up to 64 instructions, and no phone runs them."""
-        bad = [f"{self.name} on {on.core}: {_verdict(item)}" for on in self.cores for item in on.parity.inputs if not item.passed]
-        return bad + [f"{self.name} on {on.core}: its calls do not execute the same instructions" for on in self.cores if not on.repeatable]
 
 
 def read_model(path: Path) -> Model:
@@ -118,14 +69,19 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str
     """Run `model` natively, on emulated x86 and on every core. Raises InputError for what can't run."""
     signals = make_inputs(int(np.prod(model.input_shape)))
     inputs = np.stack(list(signals.values()))
-    reference = run_native(box, model.path, inputs)
     x86 = _counted(run_x86(box, model.path, inputs[[0, 0]]))  # nothing is compared: two calls that warm up, and those that count
     found = []
-    for core in cores:
-        say(f"{model.path.name} on {core.title}")
-        ran = run_core(box, model.path, inputs, core=core)
-        parity = compare(ran.outputs, reference.outputs, names=list(signals), precision=model.precision)
-        found.append(_on_core(box, _counted(ran), core=core, parity=parity))
+    with tempfile.TemporaryDirectory() as folder:
+        beside = run_native(box, model.path, inputs)
+        by_processor = {
+            name: judged(box, model.path, inputs, folder=Path(folder), precision=model.precision, processor=name)
+            for name in dict.fromkeys(core.processor for core in cores)
+        }
+        for core in cores:
+            say(f"{model.path.name} on {core.title}")
+            *halves, whole = by_processor[core.processor]
+            parts = tuple(_part(half, run_core(box, half.path, half.inputs, core=core)) for half in halves)
+            found.append(_on_core(box, whole, run_core(box, whole.path, whole.inputs, core=core), core=core, parts=parts, beside=beside))
     return Measured(
         name=model.path.name,
         sha256=model.sha256,
@@ -159,29 +115,28 @@ def failures_of(files: Sequence[Measured]) -> list[str]:
     return [failure for file in files for failure in file.failures]
 
 
-def _on_core(box: Box, counted: Counted, *, core: Core, parity: Parity) -> OnCore:
+def _part(half: Half, ran: Ran) -> PartOnCore:
+    counted = _counted(ran)
+    return PartOnCore(half.part, counted.instructions, counted.repeatable, _parity(half, ran))
+
+
+def _parity(half: Half, ran: Ran) -> Parity:
+    return compare(ran.outputs, half.reference.outputs, tolerances=half.tolerances)
+
+
+def _on_core(box: Box, whole: Half, ran: Ran, *, core: Core, parts: tuple[PartOnCore, ...], beside: Ran) -> OnCore:
+    counted = _counted(ran)
+    common = OnCore(core.name, counted.instructions, None, counted.repeatable, None, None, _parity(whole, ran), parts)
+    if core.llvm_cpu is None:
+        return replace(common, beside_litert=largest_difference(ran.outputs, beside.outputs))
     text = disassemble(box, counted.blocks)
-    cycles = estimate(box, counted.blocks, core=core, text=text)
+    cycles = estimate(box, counted.blocks, llvm_cpu=core.llvm_cpu, text=text)
     per_ms = core.nominal_ghz * 1e6
-    return OnCore(
-        core=core.name,
-        instructions=counted.instructions,
-        by_class=executed_by_class(counted.blocks, text=text),
-        repeatable=counted.repeatable,
-        cycles=cycles,
-        ms=Milliseconds(low=cycles.low / per_ms, high=cycles.high / per_ms),
-        parity=parity,
-    )
+    ms = Milliseconds(low=cycles.low / per_ms, high=cycles.high / per_ms)
+    return replace(common, by_class=executed_by_class(counted.blocks, text=text), cycles=cycles, ms=ms)
 
 
 def _counted(ran: Ran) -> Counted:
     if ran.counted is None:
         raise InputError("the emulator ran without its plugin", "delete the box and set it up again")
     return ran.counted
-
-
-def _verdict(on: OnInput) -> str:
-    if on.difference is None:
-        return f"for {on.name} its outputs are not finite, or integers differ from x86's"
-    allowed = f"{on.tolerance:.2g}" if on.tolerance else "no bit"
-    return f"for {on.name} its outputs differ from x86's by {on.difference:.2g}, allowed: {allowed}"

@@ -50,11 +50,15 @@ _PYTHON = (  # and numpy, which tflite-runtime imports
     "zlib1g",
 )
 # What importing numpy and tflite-runtime opens, no more.
-_MODULES = """
-    __future__ _collections_abc _compat_pickle _weakrefset abc ast base64 bisect codecs contextlib contextvars copyreg datetime dis enum fnmatch
-    functools genericpath hashlib hmac inspect io ipaddress keyword linecache ntpath numbers opcode operator os pathlib pickle platform posixpath
-    random reprlib secrets stat struct textwrap threading token tokenize types typing warnings weakref zipimport
-""".split()
+# fmt: off
+_MODULES = (
+    "__future__", "_collections_abc", "_compat_pickle", "_weakrefset", "abc", "ast", "base64", "bisect", "codecs", "contextlib",
+    "contextvars", "copyreg", "datetime", "dis", "enum", "fnmatch", "functools", "genericpath", "hashlib", "hmac", "inspect", "io",
+    "ipaddress", "keyword", "linecache", "ntpath", "numbers", "opcode", "operator", "os", "pathlib", "pickle", "platform", "posixpath",
+    "random", "reprlib", "secrets", "stat", "struct", "textwrap", "threading", "token", "tokenize", "types", "typing", "warnings",
+    "weakref", "zipimport",
+)
+# fmt: on
 _FOLDERS = ("collections", "ctypes", "encodings", "importlib", "json", "re", "urllib")
 _NUMPY_MODULES = ("__config__", "__init__", "_distributor_init", "_globals", "_pytesttester", "_version", "ctypeslib", "version")
 _NUMPY_FOLDERS = ("compat", "core", "fft", "lib", "linalg", "ma", "matrixlib", "polynomial", "random")
