@@ -76,12 +76,11 @@ def _notes(results: Mapping[str, Any], cores: Mapping[str, Mapping[str, Any]]) -
         f"where that is less, on {', '.join((*NOISES, *EXTREMES))}; the network alone is given this machine's images. "
         "The emulator's time is not looked at.",
     ]
-    for core in unmodelled:
-        notes += [
-            f"{core['title']} ({core['clock_of']}) is 32-bit, which LiteRT has no wheel for: it runs tflite-runtime {versions['tflite_runtime']}, its "
-            "parity is against that one on this machine, and how far it is from LiteRT stands beside. That runtime applies no XNNPACK there. Its int8 "
-            f"convolutions round the half of a negative step otherwise than on x86, by one step. Some 7,000 instructions of a call are Python's. "
-            "Classes and cycles are not given: its code mixes two instruction sets, which the counter does not tell apart, and LLVM has no scheduling "
-            "model of the core.",
-        ]
+    notes += [
+        f"{core['title']} ({core['clock_of']}) is 32-bit, which LiteRT has no wheel for: tflite-runtime {versions['tflite_runtime']} runs there, "
+        "without XNNPACK. Parity is against that one on this machine, and how far it is from LiteRT stands beside: int8 convolutions round the half "
+        "of a negative step otherwise than on x86, by one step. Some 7,000 instructions of a call are Python's. Classes and cycles are not given: "
+        "the code mixes two instruction sets, which the counter does not tell apart, and LLVM has no scheduling model of the core."
+        for core in unmodelled
+    ]
     return ["\n\n".join(notes)]
