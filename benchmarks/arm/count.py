@@ -85,7 +85,8 @@ def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) 
     On armv7 by tflite-runtime's Python API, whose invoke() is counted too: a file that adds two numbers takes 6,990 instructions.
     """
     # Its loader is named, so that nothing depends on where the guest would look for one.
-    libraries, environment = f"{BOX}/{core.processor}/usr/lib/{TARGETS[core.processor].triplet}", {}
+    libraries = f"{BOX}/{core.processor}/usr/lib/{TARGETS[core.processor].triplet}"
+    environment: dict[str, str] = {}
     if core.processor == "armv7":
         loader = [f"{libraries}/ld-linux-armhf.so.3", "--preload", f"{BOX}/bin/clock.so"]
         program, environment = _python("armv7", loader=loader, libraries=[libraries])
