@@ -40,8 +40,8 @@ CORES = {
         Core("a55", "Cortex-A55", "cortex-a76", 0xD05, (2, 0), _V8_2, "cortex-a55", 1.8, "RK3588, little cores"),
         # LLVM has no model of the A76: its cortex-a76 is the A57's. The Neoverse N1 is the A76's server version.
         Core("a76", "Cortex-A76", "cortex-a76", 0xD0B, (3, 0), _V8_2, "neoverse-n1", 2.4, "Raspberry Pi 5"),
-        # The least that runs tflite-runtime's wheel for armv7: that uses VFPv4's fused multiply-adds, so float files die of SIGILL on QEMU's Cortex-A9.
-        # Its Cortex-A15 executes the very same instructions. LLVM 19 has itineraries for it, which llvm-mca doesn't take, and no scheduling model.
+        # The least that runs tflite-runtime's wheel for armv7, which uses VFPv4's fused multiply-adds: float files die of SIGILL on QEMU's Cortex-A9,
+        # and its Cortex-A15 executes the same as the A7. LLVM 19 has itineraries of the A7, which llvm-mca doesn't take, and no scheduling model.
         Core("a7", "Cortex-A7", "cortex-a7", 0xC07, (0, 5), _V7, None, 0.9, "Raspberry Pi 2", processor="armv7"),
     )
 }

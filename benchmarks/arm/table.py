@@ -69,12 +69,14 @@ def _notes(results: Mapping[str, Any], cores: Mapping[str, Mapping[str, Any]]) -
     versions = results["versions"]
     modelled, unmodelled = [[core for core in cores.values() if bool(core["llvm_cpu"]) is there] for there in (True, False)]
     clocks = ", ".join(f"{core['title']} {core['nominal_ghz']:g} GHz ({core['clock_of']}; {core['llvm_cpu']} in LLVM)" for core in modelled)
-    notes = [
-        f"Instructions are counted exactly, under QEMU {versions['qemu']}; LiteRT {versions['litert']}, one thread. "
+    estimated = (
         f"Cycles and milliseconds are {results['label']}: LLVM {versions['llvm']}'s pipeline models without caches, memory and heat, "
-        f"at nominal clocks: {clocks}. Parity is against this machine's own run: the largest difference over the largest output, or over 1 "
-        f"where that is less, on {', '.join((*NOISES, *EXTREMES))}; the network alone is given this machine's images. "
-        "The emulator's time is not looked at.",
+        f"at nominal clocks: {clocks}. "
+    )
+    notes = [
+        f"Instructions are counted exactly, under QEMU {versions['qemu']}; LiteRT {versions['litert']}, one thread. {estimated if modelled else ''}"
+        f"Parity is against this machine's own run: the largest difference over the largest output, or over 1 where that is less, on "
+        f"{', '.join((*NOISES, *EXTREMES))}; the network alone is given this machine's images. The emulator's time is not looked at."
     ]
     notes += [
         f"{core['title']} ({core['clock_of']}) is 32-bit, which LiteRT has no wheel for: tflite-runtime {versions['tflite_runtime']} runs there, "
