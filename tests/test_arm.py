@@ -365,7 +365,9 @@ def test_armv7_counts_the_same_under_another_name_and_in_another_folder(bundle, 
     (elsewhere / "another.tflite").write_bytes(bundle.i8.read_bytes())
     monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
     monkeypatch.setenv("UNRELATED", 3000 * "x")
-    again = run_core(dataclasses.replace(box, folder=Path(os.path.relpath(box.folder))), elsewhere / "another.tflite", inputs, core=CORES["a7"])
+    (elsewhere / "link to the box").symlink_to(box.folder.resolve())
+    there = dataclasses.replace(box, folder=elsewhere / "link to the box")
+    again = run_core(there, elsewhere / "another.tflite", inputs, core=CORES["a7"])
     assert first.counted.repeatable and again.counted.repeatable
     assert again.counted.instructions == first.counted.instructions
     assert np.array_equal(again.outputs[0].raw, first.outputs[0].raw)

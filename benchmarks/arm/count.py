@@ -25,7 +25,7 @@ _FLOAT32 = 1  # LiteRtElementType
 # The guest sees the box and the file by these names below its current folder: the length of a path moves its heap, and malloc's search for free
 # memory then takes a few dozen instructions more or less.
 BOX, MODEL = "box", "model.tflite"
-_CURRENT = "/proc/self/cwd"  # Python makes its paths absolute: this one has the same length everywhere
+_CURRENT = "/proc/self/cwd"  # Python makes its paths absolute: these have the same length everywhere
 _ON_X86 = host_command(Path(BOX, "x86_64"), "../bin/runner-x86_64")
 
 
@@ -82,14 +82,14 @@ def run_x86(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
 def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) -> Ran:
     """On an emulated ARM core, counted.
 
-    On armv7 by tflite-runtime's Python API, whose invoke() is counted too: a file that adds two numbers takes 6,990 instructions.
+    On armv7 by tflite-runtime's Python API, whose invoke() is counted too: a file that adds two numbers takes 6,999 instructions.
     """
     # Its loader is named, so that nothing depends on where the guest would look for one.
     libraries = f"{BOX}/{core.processor}/usr/lib/{TARGETS[core.processor].triplet}"
     environment: dict[str, str] = {}
     if core.processor == "armv7":
-        loader = [f"{libraries}/ld-linux-armhf.so.3", "--preload", f"{BOX}/bin/clock.so"]
-        program, environment = _python("armv7", loader=loader, libraries=[libraries])
+        loader = [f"{_CURRENT}/{libraries}/ld-linux-armhf.so.3", "--preload", f"{_CURRENT}/{BOX}/bin/clock.so"]
+        program, environment = _python("armv7", loader=loader, libraries=[f"{_CURRENT}/{libraries}"])
     else:
         program = [f"{libraries}/ld-linux-aarch64.so.1", "--library-path", libraries, f"{BOX}/bin/runner-aarch64"]
     with tempfile.TemporaryDirectory() as prefix:
@@ -112,7 +112,7 @@ def _python(part: str, *, loader: list[str], libraries: list[str]) -> tuple[list
     options = ["-S", "-B", "-P"]  # no site-packages, no bytecode written, no modules from runner.py's folder
     root = f"{_CURRENT}/{BOX}/{part}"
     environment = {"PYTHONHASHSEED": "0", "PYTHONHOME": f"{root}/usr", "PYTHONPATH": f"{root}/{PACKAGES}"}
-    return [*loader, "--library-path", ":".join(paths), f"{root}/{PYTHON}", *options, f"{BOX}/bin/{PYTHON_RUNNER.name}"], environment
+    return [*loader, "--library-path", ":".join(paths), f"{root}/{PYTHON}", *options, f"{_CURRENT}/{BOX}/bin/{PYTHON_RUNNER.name}"], environment
 
 
 def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
