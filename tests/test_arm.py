@@ -339,7 +339,7 @@ def test_a_student_runs_on_every_core_as_it_does_here(bundle, precision):
         assert 0 < core.cycles.low <= core.cycles.high
         assert core.beside_litert is None
     assert (a7.by_class, a7.cycles, a7.ms) == (None, None, None)
-    assert a7.beside_litert < TOLERANCES[model.precision][1]
+    assert 0 < a7.beside_litert < 0.5, "beside, not judged"
     a53, a55, a76 = (core.by_class for core in arm64)
     assert a53["SDOT"] == 0
     assert (min(a55["SDOT"], a76["SDOT"], a53["SMLAL"]) > 0) is (precision == "i8")
