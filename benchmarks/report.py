@@ -16,7 +16,7 @@ from hearlite.benchmarks.pages import KIND_NAMES, page
 from hearlite.benchmarks.permuted import PERMUTED
 from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, reliability_svg, roc_svg, size_svg, snr_svg
 from hearlite.benchmarks.results import read_data, read_results
-from hearlite.benchmarks.schema import OLD_SCHEMA, Estimate, ModelInfo, Paired, Results, Score, TaskResult
+from hearlite.benchmarks.schema import Estimate, ModelInfo, Paired, Results, Score, TaskResult
 from hearlite.files import write_bytes
 from hearlite.verdict import LayerLoss
 
@@ -82,7 +82,6 @@ def render(results: Results, *, other: Results | None = None) -> str:
         reference=reference,
         student=student,
         compared=[row for row in rows if row.model.kind != "baseline" and row is not reference],
-        old=results.schema == OLD_SCHEMA,
         answer=_answer(results, student) if student else None,
         own_float=[pair for pair in results.comparisons if pair.to != results.reference],
         pair_of=_pair,

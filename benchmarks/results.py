@@ -17,7 +17,6 @@ from hearlite.benchmarks.cost_check import check_cost, check_times
 from hearlite.benchmarks.cost_schema import Cost, Latency
 from hearlite.benchmarks.schema import (
     KINDS,
-    OLD_SCHEMA,
     ROC_POINTS,
     SCHEMA,
     VERDICTS,
@@ -37,8 +36,6 @@ from hearlite.files import write_bytes
 
 _LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
 _LARGEST_INTEGER = 1 << 62
-_GONE = ("c", "delong")  # keys of OLD_SCHEMA that nothing shows
-_OLD_NOTE = f"made by an older version ({OLD_SCHEMA}): its intervals are plain percentiles, too narrow for few subjects; run the benchmark again"
 
 
 def collect(
@@ -126,11 +123,11 @@ def read_results(path: Path) -> Results:
     """results.json, checked: known keys and types, finite numbers, names that refer to something. Raises InputError that names the file."""
     data = read_data(path)
     schema = data.get("schema") if isinstance(data, dict) else None
-    if schema not in (SCHEMA, OLD_SCHEMA):
-        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r} and {OLD_SCHEMA!r}; run the benchmark again")
-    results = spec.from_dict(Results, _without(data, _GONE) if schema == OLD_SCHEMA else data, where=str(path))
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r}; run the benchmark again")
+    results = spec.from_dict(Results, data, where=str(path))
     _check(results, where=str(path))
-    return dataclasses.replace(results, notes=(*results.notes, _OLD_NOTE)) if schema == OLD_SCHEMA else results
+    return results
 
 
 def _check(results: Results, *, where: str) -> None:
@@ -201,13 +198,6 @@ def _check_pair(pair: Paired, *, where: str) -> None:
     p_values = (pair.p, pair.p_holm, pair.p_non_inferior, pair.p_inferior)
     if not all(p is None or 0 <= p <= 1 for p in p_values):
         raise InputError(f"{where}: {pair.model!r} has a p-value outside 0 to 1")
-
-
-def _without(value: Any, keys: Sequence[str]) -> Any:
-    """A copy without some keys, however deep."""
-    if isinstance(value, dict):
-        return {key: _without(item, keys) for key, item in value.items() if key not in keys}
-    return [_without(item, keys) for item in value] if isinstance(value, list) else value
 
 
 def finite(value: Any) -> Any:

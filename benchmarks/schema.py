@@ -14,7 +14,6 @@ from hearlite.spec import PRECISION_NAMES
 from hearlite.verdict import Verdict
 
 SCHEMA = "hearlite-results/2"
-OLD_SCHEMA = "hearlite-results/1"  # can be read: it has less, and its intervals are plain percentiles, which are too narrow
 COST_SCHEMA = "hearlite-cost/1"  # of a results.json without quality
 VERDICTS = ("non-inferior", "inconclusive", "inferior")
 KINDS = ("teacher", *PRECISION_NAMES, "peer", "baseline")  # a peer is someone else's embedder; a baseline has to be beaten by all of them

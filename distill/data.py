@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hearlite.distill.targets import Targets
 from hearlite.errors import InputError
 from hearlite.records import Records, read_examples, sample_examples
+from hearlite.spec import AUDIO
 
 POOL_SHARDS = 64  # shuffled together in memory: 16 384 clips, 1 GB
 VAL_CLIPS = 1_024  # evaluated at each checkpoint
@@ -86,7 +87,11 @@ class Batches:
     def _load(self, shards: tuple[int, ...]) -> Examples:
         if self._pool is None or self._pool[0] != shards:
             self._pool = None  # free the old pool first
-            parts = [read_examples(self.records.shards[shard], self.rows[shard]) for shard in shards]
-            vectors = np.concatenate([vectors for _, vectors in parts])
-            self._pool = (shards, Examples(np.concatenate([pcm for pcm, _ in parts]), self.targets.forward(vectors)))
+            pcm = np.empty((sum(len(self.rows[shard]) for shard in shards), AUDIO.clip_samples), np.int16)
+            vectors, start = [], 0
+            for shard in shards:  # into its place: a list to concatenate would hold every clip twice
+                pcm[start : start + len(self.rows[shard])], found = read_examples(self.records.shards[shard], self.rows[shard])
+                vectors.append(found)
+                start += len(found)
+            self._pool = (shards, Examples(pcm, self.targets.forward(np.concatenate(vectors))))
         return self._pool[1]

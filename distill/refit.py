@@ -21,7 +21,10 @@ def refit_head(network: Any, frontend: Any, examples: Iterable[Batch], *, ridge:
     """
     dense = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Dense)]
     trunk = tf_keras.Model(network.input, tf.concat([layer.input for layer in dense], axis=1))
-    predict = tf.function(lambda pcm: trunk(frontend(from_pcm(pcm)), training=False))
+    # One graph for every length: each shard ends with another rest, and a graph of its own would take seconds and stay in memory.
+    predict = tf.function(
+        lambda pcm: trunk(frontend(from_pcm(pcm)), training=False), input_signature=[tf.TensorSpec([None, AUDIO.clip_samples], tf.int16)]
+    )
     width = sum(layer.input_shape[-1] for layer in dense)
     gram, moment = np.zeros((width + 1, width + 1)), np.zeros((width + 1, dense[-1].units))
     for pcm, target in examples:

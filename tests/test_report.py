@@ -181,24 +181,6 @@ def test_numbers_keep_their_precision_and_nan_becomes_null(tmp_path):
     assert not re.search(r"NaN|Infinity", (tmp_path / "results.json").read_text())
 
 
-def test_results_of_the_version_before_are_read_and_called_old(tmp_path):
-    path = tmp_path / "results.json"
-    write_results(make(), path)
-    data = json.loads(path.read_text())
-    for part in (data, *data["tasks"]):
-        del part["comparisons"]
-    for score in data["tasks"][0]["scores"]:
-        score |= {"c": 0.01, "delong": {"value": 0.9, "low": 0.8, "high": 1.0}}
-        for key in ("chosen", "sweep", "point", "calibration", "subgroups"):
-            del score[key]
-    del data["margin"]
-    path.write_text(json.dumps({**data, "schema": "hearlite-results/1"}))
-    results = read_results(path)
-    assert [score.auroc for score in results.tasks[0].scores] == [score.auroc for score in make().tasks[0].scores]
-    assert results.margin is None and not results.comparisons and results.tasks[0].scores[0].point is None
-    assert "older version (hearlite-results/1): its intervals are plain percentiles" in results.notes[-1]
-
-
 def edited(key, value):
     def edit(data):
         data[key] = value
@@ -209,7 +191,7 @@ def edited(key, value):
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (edited("schema", "other/1"), "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and 'hearlite-results/1'"),
+        (edited("schema", "other/1"), "schema is 'other/1'; this hearlite reads 'hearlite-results/2'"),
         (lambda data: data["tasks"][0]["scores"][0]["point"]["f1"].update(high=1.5), "outside 0 to 1"),
         (lambda data: data["tasks"][0]["scores"][0]["calibration"]["reliability"]["low"].pop(), "unequal sides"),
         (edited("probe", "guess"), "probe is 'guess'; use one of logistic, svm, forest, boosting, mlp"),
@@ -345,18 +327,6 @@ def test_leaking_figures_are_called_that_and_stand_beside_the_others(page):
     assert "too good" in section and "0.950" not in text.replace(section, "")
     assert "Its embeddings go into a random forest" in text
     assert "LEAKING" not in str(Text(page(results)))
-
-
-def test_page_of_old_results_claims_nothing_new(page, tmp_path):
-    results = make()
-    results = make()
-    bare = tuple(Score(score.model, score.auroc, score.difference, score.excess_ratio, roc=score.roc) for score in results.tasks[0].scores)
-    tasks = tuple(dataclasses.replace(item, comparisons=(), scores=bare) for item in results.tasks)
-    text = str(Text(page(dataclasses.replace(results, schema="hearlite-results/1", comparisons=(), margin=None, tasks=tasks))))
-    assert "Is it safe to replace the teacher on this task? not measured These results are of an older version" in text
-    assert "too narrow for few subjects" in text
-    for absent in ("non-inferior", "margin", "Holm", "yes-or-no", "calibration", "logit"):
-        assert absent not in text, absent
 
 
 def test_stand_in_and_synthetic_data_are_named_in_the_first_line(page):
