@@ -154,15 +154,15 @@ class CrossCheck:
 
 @dataclass(frozen=True)
 class ArmRow:
-    """A file on an emulated ARM core. Instructions are counted, cycles and milliseconds estimated."""
+    """A file on an emulated ARM core. Instructions are counted, cycles and milliseconds estimated; None where there is no model of the core."""
 
     model: str
     core: str
     instructions: int
     network_instructions: int | None  # of them the network's; None for a file without a frontend
     repeatable: bool
-    mega_cycles: tuple[float, float]
-    ms: tuple[float, float]  # a call, at the core's nominal clock
+    mega_cycles: tuple[float, float] | None
+    ms: tuple[float, float] | None  # a call, at the core's nominal clock
     ms_per_audio_s: tuple[float, float] | None
     label: str
     parity: str  # of outputs with this machine's

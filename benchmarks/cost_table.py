@@ -34,8 +34,9 @@ def cost_table(name: str, cost: Cost) -> str:
 def _arm(rows: Sequence[ArmRow]) -> list[str]:
     if not rows:
         return []
+    made_by = "; ".join(dict.fromkeys(row.made_by for row in rows))
     return [
-        f"**Emulated ARM cores, 1 thread; {rows[0].made_by}.** Instructions are counted, the same in every run; times are {rows[0].label}.\n",
+        f"**Emulated ARM cores, 1 thread; {made_by}.** Instructions are counted, the same in every run; times are {rows[0].label}.\n",
         "| model | core | instructions a call | of them the network | ms a call, estimated | outputs beside x86's |",
         f"|{6 * '---|'}",
         *(_arm_row(row) for row in rows),
@@ -45,7 +46,8 @@ def _arm(rows: Sequence[ArmRow]) -> list[str]:
 
 def _arm_row(row: ArmRow) -> str:
     network = f"{row.network_instructions / 1e6:.2f} M" if row.network_instructions else ""
-    cells = (row.model, row.core, f"{row.instructions / 1e6:.2f} M", network, f"{row.ms[0]:.2f} - {row.ms[1]:.2f}", row.parity)
+    times = f"{row.ms[0]:.2f} - {row.ms[1]:.2f}" if row.ms else ""
+    cells = (row.model, row.core, f"{row.instructions / 1e6:.2f} M", network, times, row.parity)
     return f"| {' | '.join(cells)} |"
 
 

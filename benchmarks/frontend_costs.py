@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.arm.box import Box
-from hearlite.benchmarks.arm.cores import CORES
+from hearlite.benchmarks.arm.cores import ARM64, CORES
 from hearlite.benchmarks.arm.count import run_core, run_x86
 from hearlite.benchmarks.arm.measure import read_model
 from hearlite.benchmarks.arm.parity import make_inputs
@@ -42,7 +42,7 @@ class Costs:
         return path
 
 
-def count(costs: Costs, content: bytes, *, cores: tuple[str, ...] = tuple(CORES), x86: bool = True) -> dict[str, int]:
+def count(costs: Costs, content: bytes, *, cores: tuple[str, ...] = tuple(ARM64), x86: bool = True) -> dict[str, int]:
     """Instructions of one call by core, and of x86-64 with AVX2; empty without a box. Calls of a single operator may differ by a few dozen."""
     if costs.box is None:
         return {}

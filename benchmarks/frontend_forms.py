@@ -23,7 +23,7 @@ import numpy as np
 
 from hearlite.audio import from_int16
 from hearlite.benchmarks.arm.box import Box, set_up
-from hearlite.benchmarks.arm.cores import CORES
+from hearlite.benchmarks.arm.cores import ARM64
 from hearlite.benchmarks.frontend_costs import Costs, count, image_errors, made_sounds, stages, whole_file
 from hearlite.benchmarks.frontend_table import table, write_plot
 from hearlite.benchmarks.latency import device, measure
@@ -109,7 +109,7 @@ def _about(box: Box | None, missing: str | None) -> Mapping[str, Any]:
         "machine": device(),
         "versions": {name: version(name) for name in ("hearlite", "tensorflow", "numpy", "ai-edge-litert")}
         | ({} if box is None else dict(box.versions)),
-        "cores": [dataclasses.asdict(core) for core in CORES.values()],
+        "cores": [dataclasses.asdict(core) for core in ARM64.values()],
         "instructions_missing": missing,
     }
 

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from click.testing import CliRunner
 
 from hearlite.benchmarks.arm.box import Box
 from hearlite.benchmarks.arm.classes import CLASSES, class_of, executed_by_class, read_disassembly
-from hearlite.benchmarks.arm.cores import CORES, write_prefix
-from hearlite.benchmarks.arm.count import Block, Output, read_counts
+from hearlite.benchmarks.arm.cores import ARM64, CORES, write_prefix
+from hearlite.benchmarks.arm.count import Block, Output, read_counts, run_core, run_tflite
 from hearlite.benchmarks.arm.cycles import COVERED, Cycles, hottest, read_estimate, regions
 from hearlite.benchmarks.arm.measure import read_model
 from hearlite.benchmarks.arm.parity import (
@@ -29,9 +30,11 @@ from hearlite.benchmarks.arm.parity import (
     allowed_joined,
     allowed_network,
     compare,
+    largest_difference,
     make_inputs,
     precision_of,
 )
+from hearlite.benchmarks.arm.rows import as_rows
 from hearlite.benchmarks.arm.schema import Measured, Milliseconds, OnCore, OnX86, PartOnCore
 from hearlite.benchmarks.arm.table import table
 from hearlite.check import TOLERANCE as CHECK_TOLERANCE
@@ -141,13 +144,16 @@ def test_other_output_of_llvm_mca_is_refused(output):
 
 
 def test_no_core_is_one_that_qemu_computes_wrongly(tmp_path):
-    assert list(CORES) == ["a53", "a55", "a76"]
+    assert list(CORES) == ["a53", "a55", "a76", "a7"]
+    assert list(ARM64) == ["a53", "a55", "a76"]
     for core in CORES.values():
         assert core.qemu_cpu != "max"
-        assert ("asimddp" in core.features.split()) is (core.name != "a53")
+        assert ("asimddp" in core.features.split()) is (core.name in ("a55", "a76"))
+        assert ("vfpv4" in core.features.split()) is (core.name == "a7"), "its wheel has fused multiply-adds"
         write_prefix(core, tmp_path / core.name)
         cpuinfo = (tmp_path / core.name / "proc/cpuinfo").read_text()
         assert cpuinfo.count(f"CPU part\t: {core.part:#x}") == cpuinfo.count("processor") == 4
+        assert f"CPU architecture: {7 if core.name == 'a7' else 8}\n" in cpuinfo
     assert (tmp_path / "a55/sys/devices/system/cpu/cpu3/cache/index2/size").read_text() == "512K\n"
 
 
@@ -231,7 +237,7 @@ def measured(*, passed: bool = True, repeatable: bool = True) -> Measured:
 
 
 def results(file: Measured) -> dict:
-    versions = {"qemu": "7.2", "litert": "2.3.0", "llvm": "19"}
+    versions = {"qemu": "7.2", "litert": "2.3.0", "tflite_runtime": "2.14.0", "llvm": "19"}
     return {"label": "estimated, no device", "versions": versions, "cores": [to_dict(CORES["a53"])], "files": [to_dict(file)]}
 
 
@@ -244,6 +250,33 @@ def test_table_labels_every_time_as_an_estimate():
     assert x86.startswith("| m.tflite | x86-64 with AVX2 | 999 |")
     assert heading.count("|") == row.count("|") == x86.count("|")
     assert "1.4 GHz (Raspberry Pi 3B+" in text
+
+
+def test_a_core_without_a_model_has_counts_and_parity_alone():
+    file = measured()
+    bare = dataclasses.replace(file.cores[0], core="a7", by_class=None, cycles=None, ms=None, beside_litert=0.037)
+    made = results(dataclasses.replace(file, cores=(*file.cores, bare)))
+    made["cores"].append(to_dict(CORES["a7"]))
+    heading, _, _, row, _ = table(made).splitlines()[:5]
+    assert f"| Cortex-A7 | 1,234,567 | 1.00 |{'  |' * (len(CLASSES) + 3)} equal bits | 1.0e-07 | 1.0e-07 (3.7e-02 to LiteRT) |" in row
+    assert heading.count("|") == row.count("|")
+    assert "Cortex-A7 (Raspberry Pi 2) is 32-bit" in table(made)
+    assert "None" not in table(made)
+    modelled, unmodelled = as_rows(made)
+    assert modelled.ms == (1.0, 2.0)
+    assert (unmodelled.ms, unmodelled.mega_cycles, unmodelled.ms_per_audio_s) == (None, None, None)
+    assert unmodelled.made_by == "QEMU 7.2, tflite-runtime 2.14.0"
+
+
+def test_the_largest_difference_is_over_all_inputs():
+    assert largest_difference(outputs([1.0, 2.0], [1.0, 4.0]), outputs([1.0, 2.0], [2.0, 4.0])) == 0.25
+    assert largest_difference(outputs([1.0], [np.nan]), outputs([1.0], [1.0])) is None
+
+
+def test_on_armv7_an_int8_network_is_held_to_the_tolerance_between_devices():
+    assert set(allowed_network("int8").values()) == {0.0}
+    assert set(allowed_joined("int8").values()) == {TOLERANCES["int8"][1]}
+    assert allowed_joined("float") == allowed_network("float")
 
 
 def test_the_gate_names_every_failure():
@@ -300,17 +333,42 @@ def test_a_student_runs_on_every_core_as_it_does_here(bundle, precision):
     first, again = (measure(box, model, cores=list(CORES.values()), say=print) for _ in range(2))
     assert first.cores == again.cores, "instructions, cycles and parity are the same every time"
     assert all(core.repeatable for core in first.cores)
-    for core in first.cores:
+    *arm64, a7 = first.cores
+    for core in arm64:
         assert sum(core.by_class.values()) == core.instructions
         assert 0 < core.cycles.low <= core.cycles.high
-    a53, a55, a76 = (core.by_class for core in first.cores)
+        assert core.beside_litert is None
+    assert (a7.by_class, a7.cycles, a7.ms) == (None, None, None)
+    assert 0 < a7.beside_litert < 0.5, "beside, not judged"
+    a53, a55, a76 = (core.by_class for core in arm64)
     assert a53["SDOT"] == 0
     assert (min(a55["SDOT"], a76["SDOT"], a53["SMLAL"]) > 0) is (precision == "i8")
     if precision == "i8":
         assert first.failures == []
         for core in first.cores:
             spectrogram, network = core.parts
-            assert all(item.equal for item in network.parity.inputs), "from the same image, the same bits"
+            assert core is a7 or all(item.equal for item in network.parity.inputs), "from the same image, the same bits"
             assert 0.9 * core.instructions < spectrogram.instructions + network.instructions < 1.1 * core.instructions
     else:  # a student of a dozen steps may exceed FLOAT_TOLERANCE a little, never the tolerance between devices
         assert all(item.difference < TOLERANCES["float"][1] for core in first.cores for item in core.parity.inputs)
+
+
+@pytest.mark.skipif(not os.environ.get("HEARLITE_ARM_BOX"), reason="HEARLITE_ARM_BOX names no box of python -m hearlite.benchmarks.arm")
+def test_armv7_counts_the_same_under_another_name_and_in_another_folder(bundle, tmp_path, monkeypatch):
+    from hearlite.benchmarks.arm.box import open_box
+
+    box = open_box(Path(os.environ["HEARLITE_ARM_BOX"]))
+    inputs = np.stack(list(make_inputs(int(np.prod(read_model(bundle.i8).input_shape))).values()))
+    first = run_core(box, bundle.i8, inputs, core=CORES["a7"])
+    elsewhere = tmp_path / "a folder with a longer name"
+    elsewhere.mkdir()
+    (elsewhere / "another.tflite").write_bytes(bundle.i8.read_bytes())
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    monkeypatch.setenv("UNRELATED", 3000 * "x")
+    (elsewhere / "link to the box").symlink_to(box.folder.resolve())
+    there = dataclasses.replace(box, folder=elsewhere / "link to the box")
+    again = run_core(there, elsewhere / "another.tflite", inputs, core=CORES["a7"])
+    assert first.counted.repeatable and again.counted.repeatable
+    assert again.counted.instructions == first.counted.instructions
+    assert np.array_equal(again.outputs[0].raw, first.outputs[0].raw)
+    assert run_tflite(box, bundle.i8, inputs).outputs[0].raw.shape == first.outputs[0].raw.shape

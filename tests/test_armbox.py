@@ -14,7 +14,7 @@ from hearlite.benchmarks.arm import box, mirror, wheels
 from hearlite.benchmarks.arm.box import open_box, set_up
 from hearlite.benchmarks.arm.mirror import SUITE, apt_sources, open_mirror
 from hearlite.benchmarks.arm.parts import PARTS, VOUCHED
-from hearlite.benchmarks.arm.wheels import LIBRARY, Wheel, fetch_wheel, unpack_library
+from hearlite.benchmarks.arm.wheels import LIBRARY, WHEELS, Wheel, fetch_wheel, unpack_wheel
 from hearlite.errors import InputError, UsageError
 
 NO_KEYRING = Path("/nonexistent/keyring.gpg")
@@ -69,16 +69,17 @@ def test_a_release_that_debian_did_not_sign_is_refused_where_that_can_be_checked
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A mirror with every package of the box, each of a file or two, and wheels and compiler that need no network."""
-    debs: dict[str, dict[str, bytes]] = {"amd64": {}, "arm64": {}}
+    debs: dict[str, dict[str, bytes]] = {part.architecture: {} for part in PARTS}
     for part in PARTS:
         for name in part.packages:
-            debs[part.architecture][name] = make_deb(member(f"usr/lib/{name}", name.encode()))
+            debs[part.architecture][name] = make_deb(member(f"usr/lib/{name}", f"{name} for {part.architecture}".encode()))
         files = [member(path.split("/", 1)[1], path.encode()) for path in VOUCHED if path.startswith(f"{part.name}/")]
         debs[part.architecture][part.packages[0]] = make_deb(*files)
 
     def fetch(wheel: Wheel, downloads: Path) -> Path:
         with zipfile.ZipFile(downloads / wheel.file_name, "w") as archive:
-            archive.writestr(LIBRARY, wheel.platform)
+            for path in wheel.members:
+                archive.writestr(path, wheel.platform)
         return downloads / wheel.file_name
 
     def build(parts: Path, out: Path) -> None:
@@ -98,10 +99,10 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_set_up_makes_a_box_that_opens_and_is_not_made_again(small, tmp_path):
     said: list[str] = []
     made = set_up(tmp_path / "box", mirror=small, say=said.append)
-    assert made.versions == {"litert": "2.3.0", "qemu": "1:2.0-3", "llvm": "1:2.0-3", "glibc": "1:2.0-3"}
+    assert made.versions == {"litert": "2.3.0", "tflite_runtime": "2.14.0", "qemu": "1:2.0-3", "llvm": "1:2.0-3", "glibc": "1:2.0-3"}
     assert made == open_box(tmp_path / "box")
     left = {path.name for path in (tmp_path / "box").iterdir()}
-    assert left == {".lock", "aarch64", "bin", "box.json", "x86_64"}, "downloads and compiler go"
+    assert left == {".lock", "aarch64", "armv7", "bin", "box.json", "x86_64", "x86_64-python"}, "downloads and compiler go"
     said.clear()
     (tmp_path / "box/downloads").mkdir()  # killed after box.json was written
     assert set_up(tmp_path / "box", mirror="file:///nonexistent", say=said.append) == made, "no network the second time"
@@ -109,11 +110,12 @@ def test_set_up_makes_a_box_that_opens_and_is_not_made_again(small, tmp_path):
     assert not (tmp_path / "box/downloads").exists()
 
 
-def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_on(small, tmp_path, monkeypatch):
-    broken = tmp_path / "mirror/pool/amd64/lld-19.deb"
+@pytest.mark.parametrize("package", ["amd64/lld-19.deb", "armhf/python3-numpy.deb"])
+def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_on(small, tmp_path, monkeypatch, package):
+    broken = tmp_path / "mirror/pool" / package
     whole = broken.read_bytes()
     broken.write_bytes(whole[:-5])
-    with pytest.raises(InputError, match=r"lld-19\.deb"):
+    with pytest.raises(InputError, match=re.escape(broken.name)):
         set_up(tmp_path / "box", mirror=small, say=lambda text: None)
     names = {path.name for path in (tmp_path / "box").iterdir()}
     assert names == {".lock", "downloads"}
@@ -132,6 +134,25 @@ def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_
     set_up(tmp_path / "box", mirror=small, say=lambda text: None)
     assert hashlib.sha256(whole).hexdigest() in asked
     assert not kept & set(asked), "what had come is not fetched again"
+
+
+def test_a_wheel_that_does_not_come_leaves_nothing_half_built(small, tmp_path, monkeypatch):
+    whole = box.fetch_wheel
+
+    def refused(wheel: Wheel, downloads: Path) -> Path:
+        if wheel is WHEELS["armv7"]:
+            raise InputError(f"pip did not fetch {wheel.file_name}")
+        return whole(wheel, downloads)
+
+    monkeypatch.setattr(box, "fetch_wheel", refused)
+    with pytest.raises(InputError, match="armv7l"):
+        set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    assert {path.name for path in (tmp_path / "box").iterdir()} == {".lock", "downloads"}
+    monkeypatch.setattr(box, "fetch_wheel", whole)
+    set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    kept = (tmp_path / "box/armv7" / WHEELS["armv7"].folder).iterdir()
+    assert {path.name for path in kept} == {Path(path).name for path in WHEELS["armv7"].members}
+    assert not (tmp_path / "box/armv7/usr/lib/libc6").exists(), "of a package only what runs is kept"
 
 
 def test_a_set_up_that_dies_while_it_unpacks_is_resumed(small, tmp_path, monkeypatch):
@@ -176,22 +197,23 @@ def test_of_a_wheel_only_the_library_is_taken(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.whl", "w") as archive:
         archive.writestr(LIBRARY, b"library")
         archive.writestr("ai_edge_litert/libLiteRtWebGpuAccelerator.so", b"dies on ARMv8.0")
-    unpack_library(tmp_path / "a.whl", tmp_path / "out" / "libLiteRt.so")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["libLiteRt.so"]
+    unpack_wheel(tmp_path / "a.whl", WHEELS["aarch64"], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*.so")] == ["libLiteRt.so"]
     (tmp_path / "b.whl").write_bytes(b"no zip")
     with pytest.raises(InputError, match=r"b\.whl"):
-        unpack_library(tmp_path / "b.whl", tmp_path / "out" / "other")
+        unpack_wheel(tmp_path / "b.whl", WHEELS["aarch64"], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_wheel_of_another_content_is_refused(tmp_path, monkeypatch):
     def pip(command: list[object], **options: object) -> object:
         folder = Path(str(command[command.index("--dest") + 1]))
-        (folder / Wheel("any", "").file_name).write_bytes(b"not it")
+        (folder / WHEELS["armv7"].file_name).write_bytes(b"not it")
         return wheels.subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(wheels.subprocess, "run", pip)
     with pytest.raises(InputError, match="offers another file"):
-        fetch_wheel(Wheel("any", "0" * 64), tmp_path)
+        fetch_wheel(WHEELS["armv7"], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,6 +14,7 @@ from hearlite.benchmarks.ceiling import convolution, measure_ceiling
 from hearlite.benchmarks.cost import Plan, measure_cost
 from hearlite.benchmarks.cost_results import read_cost, write_cost
 from hearlite.benchmarks.cost_schema import ArmRow, Ceiling, Cost, Footprint, Latency, Part, Profile, Speedup
+from hearlite.benchmarks.cost_table import cost_table
 from hearlite.benchmarks.device_schema import EMULATED, DeviceBench, DeviceFacts, DeviceLatency, DeviceParity
 from hearlite.benchmarks.footprint import footprint
 from hearlite.benchmarks.goals import goals
@@ -288,13 +289,20 @@ def test_rows_of_arm_stand_beside_and_other_files_are_refused(tmp_path):
     from hearlite.benchmarks.arm.rows import read_rows
 
     rows = read_rows(Path(__file__).parent.parent / "benchmarks" / "results" / "arm-yamnet" / "results.json")
-    assert {row.core.partition(",")[0] for row in rows} == {"Cortex-A53", "Cortex-A55", "Cortex-A76"}
-    assert all(row.instructions > 0 and row.ms[0] <= row.ms[1] and row.label and row.parity for row in rows)
+    modelled = [row for row in rows if row.ms and row.mega_cycles]
+    assert {row.core.partition(",")[0] for row in modelled} == {"Cortex-A53", "Cortex-A55", "Cortex-A76"}
+    assert all(row.instructions > 0 and row.label and row.parity for row in rows)
+    assert all(row.ms[0] <= row.ms[1] for row in modelled)
+    rows += (dataclasses.replace(rows[0], core="Cortex-A7, 0.9 GHz", mega_cycles=None, ms=None, ms_per_audio_s=None, made_by="tflite-runtime"),)
     path, html = tmp_path / "results.json", tmp_path / "report.html"
     write_cost(measured(arm=rows), path, command="hearlite bench --latency")
     assert read_cost(path).cost.arm == rows
     write_report(path, html)
-    assert "Cortex-A53" in html.read_text()
+    text = html.read_text()
+    assert "Cortex-A53" in text
+    assert "<td>–</td><td>–</td><td>–</td>" in text
+    assert "; tflite-runtime" in text
+    assert f"| Cortex-A7, 0.9 GHz | {rows[0].instructions / 1e6:.2f} M |" in cost_table("here", measured(arm=rows))
     for content in ("{}", '{"schema": "hearlite-arm/2"}', '{"schema": "hearlite-arm/2", "cores": 1, "files": 2, "versions": 3}'):
         path.write_text(content)
         with pytest.raises(InputError, match=r"results.json"):

@@ -18,8 +18,8 @@ CONSTANTS = {AUDIO.sample_rate_hz, AUDIO.clip_samples, AUDIO.pcm_full_scale, HEA
 COMMANDS = tuple(name for name in (path.relative_to(ROOT).as_posix() for path in FILES) if name.startswith("hearlite/commands/"))
 IMPORT_STAGES = (*COMMANDS, "hearlite/quickstart.py")
 EXPERIMENTS = ("benchmarks/ablate.py", "benchmarks/ladder.py", "benchmarks/throughput.py")  # commands that measure another stage itself
-# Doctor only looks whether there is one; alone.py runs in environments that have no hearlite.
-IMPORT_AN_INTERPRETER = ("hearlite/runtime.py", "hearlite/doctor.py", "benchmarks/alone.py")
+# Doctor only looks whether there is one; alone.py and runner.py run in environments that have no hearlite.
+IMPORT_AN_INTERPRETER = ("hearlite/runtime.py", "hearlite/doctor.py", "benchmarks/alone.py", "benchmarks/arm/runner.py")
 INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime", "tensorflow.lite.Interpreter", "tensorflow.lite.python.interpreter")
 MAX_LINES = 200
 LONGER = {  # file: (lines that are enough, why it is one file)

@@ -1,4 +1,4 @@
-"""The box: emulator, ARM system library, LiteRT and LLVM tools in one folder, set up without root and without touching the system.
+"""The box: emulator, ARM system libraries, runtimes and LLVM tools in one folder, set up without root and without touching the system.
 
 A part is unpacked beside its place and renamed when it is whole; box.json comes last and vouches for all of it. So a set-up that was killed leaves
 whole parts and whole downloads, and the next one goes on from there.
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearlite.benchmarks.arm.build import SOURCES, TARGETS, build_programs
+from hearlite.benchmarks.arm.build import SOURCES, build_programs
 from hearlite.benchmarks.arm.debs import Package, read_index, unpack
 from hearlite.benchmarks.arm.mirror import Mirror, open_mirror
 from hearlite.benchmarks.arm.parts import PARTS, VOUCHED, Part
-from hearlite.benchmarks.arm.wheels import LITERT_VERSION, WHEELS, fetch_wheel, unpack_library
+from hearlite.benchmarks.arm.wheels import LITERT_VERSION, TFLITE_VERSION, WHEELS, fetch_wheel, unpack_wheel
 from hearlite.errors import InputError, UsageError
 from hearlite.files import read_json, sha256_of, write_json
 
@@ -36,7 +36,7 @@ class Box:
     """A finished box."""
 
     folder: Path
-    versions: Mapping[str, str]  # litert, qemu, llvm, glibc
+    versions: Mapping[str, str]  # litert, tflite_runtime, qemu, llvm, glibc
     signature: str  # of Debian's release: "good", or why it was not checked
 
 
@@ -64,11 +64,11 @@ def set_up(folder: Path, *, mirror: str | None = None, say: Callable[[str], None
             return box
         (folder / "box.json").unlink(missing_ok=True)
         source = open_mirror(mirror)
-        say(f"setting up {folder}: about 145 MB are fetched, once")
+        say(f"setting up {folder}: about 185 MB are fetched, once")
         packages = _fetch(source, folder / "downloads", say=say)
         for part in PARTS:
             debs = [packages[part.architecture][name] for name in part.packages]
-            key = _hash([*(package.sha256 for package in debs), *part.keep, WHEELS[part.name].sha256 if part.litert else ""])
+            key = _hash([*(package.sha256 for package in debs), repr(part), repr(WHEELS.get(part.name))])
             _make(folder / part.name, key=key, fill=_filler(part, debs, folder / "downloads"), say=say)
         _make(folder / "bin", key=_key(), fill=lambda out: build_programs(folder, out), say=say)
         _finish(folder, packages, source.signature)
@@ -87,7 +87,8 @@ def _fetch(source: Mirror, downloads: Path, *, say: Callable[[str], None]) -> di
         index = source.fetch_index(architecture, downloads / f"Packages-{architecture}.xz")
         found[architecture] = read_index(index, names=names)
     every = [(architecture, package) for architecture, packages in found.items() for package in packages.values()]
-    say(f"fetching {len(every)} packages, {sum(package.size for _, package in every) / 1e6:.0f} MB, and LiteRT {LITERT_VERSION}")
+    size = sum(package.size for _, package in every) / 1e6
+    say(f"fetching {len(every)} packages, {size:.0f} MB, LiteRT {LITERT_VERSION} and tflite-runtime {TFLITE_VERSION}")
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
         jobs: list[Future[Any]] = [pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for _, p in every]
         jobs += [pool.submit(fetch_wheel, wheel, downloads) for wheel in WHEELS.values()]
@@ -107,10 +108,9 @@ def _deb(downloads: Path, package: Package) -> Path:
 def _filler(part: Part, debs: list[Package], downloads: Path) -> Callable[[Path], None]:
     def fill(out: Path) -> None:
         for package in debs:
-            unpack(_deb(downloads, package).read_bytes(), out, keep=part.keep)
-        if part.litert:
-            library = out / "usr/lib" / TARGETS[part.name].triplet / "libLiteRt.so"
-            unpack_library(downloads / WHEELS[part.name].file_name, library)
+            unpack(_deb(downloads, package).read_bytes(), out, keep=part.keep, drop=part.drop)
+        if wheel := WHEELS.get(part.name):
+            unpack_wheel(downloads / wheel.file_name, wheel, out)
 
     return fill
 
@@ -132,7 +132,8 @@ def _make(target: Path, *, key: str, fill: Callable[[Path], None], say: Callable
 
 def _finish(folder: Path, packages: Mapping[str, Mapping[str, Package]], signature: str) -> None:
     host = packages["amd64"]
-    versions = {"litert": LITERT_VERSION, "qemu": host["qemu-user"].version, "llvm": host["llvm-19"].version, "glibc": host["libc6"].version}
+    versions = {"litert": LITERT_VERSION, "tflite_runtime": TFLITE_VERSION}
+    versions |= {name: host[package].version for name, package in (("qemu", "qemu-user"), ("llvm", "llvm-19"), ("glibc", "libc6"))}
     facts: dict[str, Any] = {"schema": SCHEMA, "key": _key(), "versions": versions, "signature": signature}
     facts["packages"] = {architecture: {name: vars(package) for name, package in of.items()} for architecture, of in packages.items()}
     facts["files"] = {path: sha256_of(folder / path) for path in VOUCHED}

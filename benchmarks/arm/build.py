@@ -1,16 +1,17 @@
-"""The two small C programs beside this file, compiled for the box by the box's own clang and lld: the host needs no compiler."""
+"""The small C programs beside this file, compiled for the box by the box's own clang and lld: the host needs no compiler."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from hearlite.errors import InputError
 
-RUNNER, COUNTER = Path(__file__).with_name("runner.c"), Path(__file__).with_name("counter.c")
+RUNNER, PYTHON_RUNNER, CLOCK, COUNTER = (Path(__file__).with_name(name) for name in ("runner.c", "runner.py", "clock.c", "counter.c"))
 ON_DEVICE, LITERT = Path(__file__).parent.with_name("android_runner.c"), Path(__file__).parent.with_name("litert.h")
-SOURCES = (RUNNER, COUNTER, ON_DEVICE, LITERT)
+SOURCES = (RUNNER, PYTHON_RUNNER, CLOCK, COUNTER, ON_DEVICE, LITERT)
 LLVM = "usr/lib/llvm-19"
 _FLAGS = ("-std=c11", "-O2", "-Wall", "-Werror", "-fPIC", "-fno-stack-protector", "-nostdinc")
 _TIMEOUT_S = 300
@@ -22,11 +23,13 @@ class Target:
 
     triplet: str  # also the folder of its libraries below usr/lib
     loader: str  # where a program of it expects its dynamic loader
+    qemu: str  # the emulator's name
 
 
 TARGETS = {
-    "x86_64": Target("x86_64-linux-gnu", "/lib64/ld-linux-x86-64.so.2"),
-    "aarch64": Target("aarch64-linux-gnu", "/lib/ld-linux-aarch64.so.1"),
+    "x86_64": Target("x86_64-linux-gnu", "/lib64/ld-linux-x86-64.so.2", "qemu-x86_64"),
+    "aarch64": Target("aarch64-linux-gnu", "/lib/ld-linux-aarch64.so.1", "qemu-aarch64"),
+    "armv7": Target("arm-linux-gnueabihf", "/lib/ld-linux-armhf.so.3", "qemu-arm"),
 }
 
 
@@ -38,19 +41,17 @@ def host_command(root: Path, program: str, *, libraries: Path | None = None) -> 
 
 
 def build_programs(parts: Path, out: Path) -> None:
-    """Write runner-x86_64, runner-aarch64, android_runner (for aarch64) and counter.so to `out`, from the unpacked parts below `parts`.
+    """Write runner-x86_64, runner-aarch64, runner.py, android_runner (for aarch64), clock.so (for armv7) and counter.so to `out`.
 
-    Raises InputError with the compiler's words.
+    They are made from the unpacked parts below `parts`. Raises InputError with the compiler's words.
     """
     headers = {"x86_64": parts / "compiler", "aarch64": parts / "headers"}
-    for name in TARGETS:
-        _build(parts, RUNNER, out / f"runner-{name}", name=name, headers=headers[name])
+    for name, folder in headers.items():
+        _build(parts, RUNNER, out / f"runner-{name}", name=name, headers=folder)
+    shutil.copyfile(PYTHON_RUNNER, out / PYTHON_RUNNER.name)
     _build(parts, ON_DEVICE, out / ON_DEVICE.stem, name="aarch64", headers=headers["aarch64"])
-    x86 = TARGETS["x86_64"]
-    _compile(parts, COUNTER, out / "counter.o", target=x86, headers=headers["x86_64"])
-    # What the plugin calls of QEMU is found when QEMU loads it.
-    libc = str(parts / "x86_64/usr/lib" / x86.triplet / "libc.so.6")
-    _run(_linker(parts), ["-shared", "--unresolved-symbols=ignore-all", "-o", str(out / "counter.so"), str(out / "counter.o"), libc])
+    _share(parts, COUNTER, out / "counter.so", name="x86_64", headers=headers["x86_64"])
+    _share(parts, CLOCK, out / "clock.so", name="armv7", headers=headers["x86_64"])  # it includes none
     for left in out.glob("*.o"):
         left.unlink()
 
@@ -64,6 +65,14 @@ def _build(parts: Path, source: Path, program: Path, *, name: str, headers: Path
     linked = [str(libraries / "libLiteRt.so"), str(libraries / "libc.so.6"), "--allow-shlib-undefined"]
     # -z now: a symbol that is looked up on its first call would be counted in the first window only.
     _run(_linker(parts), ["-z", "now", "-dynamic-linker", target.loader, "-o", str(program), *objects, *linked])
+
+
+def _share(parts: Path, source: Path, library: Path, *, name: str, headers: Path) -> None:
+    """A shared library. What counter.c calls of QEMU is found when QEMU loads it."""
+    compiled = library.with_suffix(".o")
+    _compile(parts, source, compiled, target=TARGETS[name], headers=headers)
+    libc = str(parts / name / "usr/lib" / TARGETS[name].triplet / "libc.so.6")
+    _run(_linker(parts), ["-shared", "--unresolved-symbols=ignore-all", "-o", str(library), str(compiled), libc])
 
 
 def _compile(parts: Path, source: Path, output: Path, *, target: Target, headers: Path) -> None:

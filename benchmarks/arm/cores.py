@@ -7,6 +7,7 @@ from pathlib import Path
 
 _V8_0 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 _V8_2 = f"{_V8_0} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp ssbs"  # asimddp: SDOT
+_V7 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"  # as Linux lists a Cortex-A7's
 _LOGICAL_CPUS = 4
 _CACHE_FACTS = ("level", "type", "size", "shared_cpu_list")
 
@@ -21,9 +22,10 @@ class Core:
     part: int  # MIDR_EL1.PartNum, from the core's Technical Reference Manual
     revision: tuple[int, int]  # rNpM
     features: str  # as /proc/cpuinfo lists them
-    llvm_cpu: str  # whose scheduling model llvm-mca uses
+    llvm_cpu: str | None  # whose scheduling model llvm-mca uses; None: LLVM has none for it, and nothing is estimated
     nominal_ghz: float
     clock_of: str  # the device with that clock
+    processor: str = "aarch64"  # of build.TARGETS
 
     @property
     def midr(self) -> str:
@@ -38,8 +40,13 @@ CORES = {
         Core("a55", "Cortex-A55", "cortex-a76", 0xD05, (2, 0), _V8_2, "cortex-a55", 1.8, "RK3588, little cores"),
         # LLVM has no model of the A76: its cortex-a76 is the A57's. The Neoverse N1 is the A76's server version.
         Core("a76", "Cortex-A76", "cortex-a76", 0xD0B, (3, 0), _V8_2, "neoverse-n1", 2.4, "Raspberry Pi 5"),
+        # The least that runs tflite-runtime's wheel for armv7, which uses VFPv4's fused multiply-adds: float files die of SIGILL on QEMU's Cortex-A9,
+        # and its Cortex-A15 executes the same as the A7. LLVM 19 has itineraries of the A7, which llvm-mca doesn't take, and no scheduling model.
+        Core("a7", "Cortex-A7", "cortex-a7", 0xC07, (0, 5), _V7, None, 0.9, "Raspberry Pi 2", processor="armv7"),
     )
 }
+
+ARM64 = {name: core for name, core in CORES.items() if core.processor == "aarch64"}  # those that LiteRT runs on
 
 
 def write_prefix(core: Core, folder: Path) -> None:
@@ -48,7 +55,8 @@ def write_prefix(core: Core, folder: Path) -> None:
     QEMU 7.2 shows the guest the host's /proc/cpuinfo, in which LiteRT's cpuinfo finds no ARM core and crashes.
     """
     number, patch = core.revision
-    fields = f"BogoMIPS\t: 38.40\nFeatures\t: {core.features}\nCPU implementer\t: 0x41\nCPU architecture: 8\n"  # 0x41: ARM
+    # 0x41: ARM
+    fields = f"BogoMIPS\t: 38.40\nFeatures\t: {core.features}\nCPU implementer\t: 0x41\nCPU architecture: {7 if core.processor == 'armv7' else 8}\n"
     fields += f"CPU variant\t: {number:#x}\nCPU part\t: {core.part:#x}\nCPU revision\t: {patch}\n"
     _write(folder / "proc/cpuinfo", "".join(f"processor\t: {index}\n{fields}\n" for index in range(_LOGICAL_CPUS)))
     write_topology(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.arm.box import Box
-from hearlite.benchmarks.arm.build import TARGETS, host_command
+from hearlite.benchmarks.arm.build import PYTHON_RUNNER, TARGETS, host_command
 from hearlite.benchmarks.arm.cores import Core, write_prefix, write_topology
+from hearlite.benchmarks.arm.parts import PYTHON
+from hearlite.benchmarks.arm.wheels import PACKAGES
 from hearlite.errors import InputError
 
 WINDOWS = 2  # calls that are counted, after one call for every input, which warm up: they must agree
@@ -22,6 +25,7 @@ _FLOAT32 = 1  # LiteRtElementType
 # The guest sees the box and the file by these names below its current folder: the length of a path moves its heap, and malloc's search for free
 # memory then takes a few dozen instructions more or less.
 BOX, MODEL = "box", "model.tflite"
+_CURRENT = "/proc/self/cwd"  # Python makes its paths absolute: these have the same length everywhere
 _ON_X86 = host_command(Path(BOX, "x86_64"), "../bin/runner-x86_64")
 
 
@@ -76,13 +80,39 @@ def run_x86(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
 
 
 def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) -> Ran:
-    """On an emulated ARM core, counted."""
+    """On an emulated ARM core, counted.
+
+    On armv7 by tflite-runtime's Python API, whose invoke() is counted too: a file that adds two numbers takes 6,999 instructions.
+    """
     # Its loader is named, so that nothing depends on where the guest would look for one.
-    libraries = f"{BOX}/aarch64/usr/lib/{TARGETS['aarch64'].triplet}"
-    program = [f"{libraries}/ld-linux-aarch64.so.1", "--library-path", libraries, f"{BOX}/bin/runner-aarch64"]
+    libraries = f"{BOX}/{core.processor}/usr/lib/{TARGETS[core.processor].triplet}"
+    environment: dict[str, str] = {}
+    if core.processor == "armv7":
+        loader = [f"{_CURRENT}/{libraries}/ld-linux-armhf.so.3", "--preload", f"{_CURRENT}/{BOX}/bin/clock.so"]
+        program, environment = _python("armv7", loader=loader, libraries=[f"{_CURRENT}/{libraries}"])
+    else:
+        program = [f"{libraries}/ld-linux-aarch64.so.1", "--library-path", libraries, f"{BOX}/bin/runner-aarch64"]
     with tempfile.TemporaryDirectory() as prefix:
         write_prefix(core, Path(prefix))
-        return _run(box, program, model, inputs, emulator=[*_qemu(box, "qemu-aarch64"), "-cpu", core.qemu_cpu, "-L", prefix], counter=_counter(box))
+        emulator = [*_qemu(box, TARGETS[core.processor].qemu), "-cpu", core.qemu_cpu, "-L", prefix]
+        return _run(box, program, model, inputs, emulator=emulator, counter=_counter(box), environment=environment)
+
+
+def run_tflite(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
+    """As `run_native`, in the tflite-runtime that armv7 has: the reference of its parity. LiteRT's int8 kernels round otherwise."""
+    libraries = [f"{BOX}/{part}/usr/lib/{TARGETS['x86_64'].triplet}" for part in ("x86_64", "x86_64-python")]
+    program, environment = _python("x86_64-python", loader=[f"{libraries[0]}/ld-linux-x86-64.so.2"], libraries=libraries)
+    return _run(box, program, model, inputs, environment=environment)
+
+
+def _python(part: str, *, loader: list[str], libraries: list[str]) -> tuple[list[str], dict[str, str]]:
+    """runner.py in the part's own Python: its command, and its environment, in which hashes, and so dictionaries, are always the same."""
+    # Debian's "alternatives" would link these two into the folder itself.
+    paths = [*libraries, *(f"{libraries[-1]}/{name}" for name in ("blas", "lapack"))]
+    options = ["-S", "-B", "-P"]  # no site-packages, no bytecode written, no modules from runner.py's folder
+    root = f"{_CURRENT}/{BOX}/{part}"
+    environment = {"PYTHONHASHSEED": "0", "PYTHONHOME": f"{root}/usr", "PYTHONPATH": f"{root}/{PACKAGES}"}
+    return [*loader, "--library-path", ":".join(paths), f"{root}/{PYTHON}", *options, f"{_CURRENT}/{BOX}/bin/{PYTHON_RUNNER.name}"], environment
 
 
 def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
@@ -118,7 +148,14 @@ def _counter(box: Box) -> Path:
 
 
 def _run(
-    box: Box, program: list[str], model: Path, inputs: NDArray[np.float32], *, emulator: list[str] | None = None, counter: Path | None = None
+    box: Box,
+    program: list[str],
+    model: Path,
+    inputs: NDArray[np.float32],
+    *,
+    emulator: list[str] | None = None,
+    counter: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Ran:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -128,13 +165,15 @@ def _run(
         plugin = ["-plugin", f"{counter},out={folder / 'counts'}"] if counter else []
         command = [*(emulator or []), *plugin, *program, MODEL, "in", "out", str(WINDOWS if counter else 0)]
         try:
-            # An empty environment: its size would shift the guest's stack.
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", env={}, cwd=folder, timeout=_TIMEOUT_S, check=False)
+            # Nothing of this process's environment: its size would shift the guest's stack.
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", env=environment or {}, cwd=folder, timeout=_TIMEOUT_S, check=False
+            )
         except subprocess.TimeoutExpired as error:
             raise InputError(f"{model} ran for more than {_TIMEOUT_S} s", "the emulator is 50 to 100 times slower: measure a smaller file") from error
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if not line.startswith(("INFO", "WARNING"))]
-            raise InputError(f"{model}: the runner failed with {done.returncode}: {' '.join(lines)[-300:]}", "LiteRT's C API can't run this file")
+            raise InputError(f"{model}: the runner failed with {done.returncode}: {' '.join(lines)[-300:]}", "the runtime can't run this file")
         outputs = _outputs(done.stdout, (folder / "out").read_bytes(), count=len(inputs))
         return Ran(outputs, read_counts((folder / "counts").read_text(encoding="ascii")) if counter else None)
 

@@ -2,7 +2,8 @@
  *
  *     qemu-aarch64 -plugin counter.so,out=FILE ...
  *
- * A mark is the guest's system call lseek(-0x4845, k): odd k opens window (k - 1) / 2, even k closes it. A closed window is written as
+ * A mark is the guest's system call lseek(-0x4845, k), which fails, or on arm, where Python makes it and would raise an exception that is counted,
+ * lseek(any file, 0x4845 << 32 | k). Odd k opens window (k - 1) / 2, even k closes it. A closed window is written as
  *     window INDEX INSTRUCTIONS
  *     block ADDRESS INSTRUCTIONS_PER_RUN RUNS CODE      for every block that ran in it; CODE in hexadecimal
  * and the end of the process as
@@ -57,6 +58,7 @@ enum { BUCKETS = 1 << 16 };
 static Block *buckets[BUCKETS], *blocks;
 static FILE *out;
 static int64_t lseek_number;
+static bool halved; /* lseek takes its offset as two words, the upper one first */
 static unsigned vcpus;
 static volatile int locked; /* translation may happen on several threads */
 
@@ -124,9 +126,10 @@ static void close_window(unsigned long long window) {
   }
 }
 
-static void system_call(PluginId id, unsigned vcpu, int64_t number, uint64_t file, uint64_t mark, uint64_t a3, uint64_t a4, uint64_t a5,
+static void system_call(PluginId id, unsigned vcpu, int64_t number, uint64_t file, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
                         uint64_t a6, uint64_t a7, uint64_t a8) {
-  if (number != lseek_number || (int32_t)file != -0x4845) return;
+  if (number != lseek_number || (halved ? a2 != 0x4845 : (int32_t)file != -0x4845)) return;
+  uint64_t mark = halved ? a3 : a2;
   lock();
   if (mark % 2)
     open_window();
@@ -154,6 +157,8 @@ EXPORT int qemu_plugin_install(PluginId id, const Info *info, int count, char **
     lseek_number = 62; /* linux/include/uapi/asm-generic/unistd.h */
   else if (!strcmp(info->target_name, "x86_64"))
     lseek_number = 8; /* linux/arch/x86/entry/syscalls/syscall_64.tbl */
+  else if (!strcmp(info->target_name, "arm"))
+    lseek_number = 140, halved = true; /* _llseek of linux/arch/arm/tools/syscall.tbl, which glibc's lseek calls with 64-bit offsets */
   else
     return 1;
   qemu_plugin_register_vcpu_init_cb(id, started);

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from hearlite.benchmarks.arm.box import Box
 from hearlite.benchmarks.arm.build import LLVM, host_command
 from hearlite.benchmarks.arm.classes import words
-from hearlite.benchmarks.arm.cores import Core
 from hearlite.benchmarks.arm.count import Block
 from hearlite.errors import InputError
 
@@ -34,10 +33,10 @@ class Cycles:
     blocks: int  # that were modelled
 
 
-def estimate(box: Box, blocks: Sequence[Block], *, core: Core, text: dict[bytes, str]) -> Cycles:
-    """Cycles of one call; `text` is `classes.disassemble`'s. Raises InputError for what llvm-mca says."""
+def estimate(box: Box, blocks: Sequence[Block], *, llvm_cpu: str, text: dict[bytes, str]) -> Cycles:
+    """Cycles of one call, by LLVM's scheduling model of `llvm_cpu`; `text` is `classes.disassemble`'s. Raises InputError for what llvm-mca says."""
     chosen = hottest(blocks)
-    command = [*host_command(box.folder / "x86_64", f"{LLVM}/bin/llvm-mca"), "-mtriple=aarch64", f"-mcpu={core.llvm_cpu}", "-mattr=+all"]
+    command = [*host_command(box.folder / "x86_64", f"{LLVM}/bin/llvm-mca"), "-mtriple=aarch64", f"-mcpu={llvm_cpu}", "-mattr=+all"]
     command += [f"--iterations={_ITERATIONS}", "--json", "--skip-unsupported-instructions=any", "-"]
     done = subprocess.run(command, input=regions(chosen, text=text), capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False)
     return read_estimate(done.stdout, chosen, total=sum(block.executed for block in blocks), said=done.stderr)

@@ -52,8 +52,10 @@ def read_index(content: bytes, *, names: Collection[str]) -> dict[str, Package]:
     return found
 
 
-def unpack(deb: bytes, folder: Path, *, keep: Collection[str] = ()) -> list[str]:
+def unpack(deb: bytes, folder: Path, *, keep: Collection[str] = (), drop: Collection[str] = ()) -> list[str]:
     """Unpack a .deb's files below `folder` and return their paths; with `keep`, only paths that are one of these or lie below one.
+
+    `drop` are names of files and folders that are left out wherever they are.
 
     What bookworm moved below usr/ lands there. Links stay inside `folder`: absolute targets are taken as meant from its root. Raises
     InputError for a damaged archive, for a path or link that leaves `folder`, for devices, and for more than the limits above allow.
@@ -62,7 +64,7 @@ def unpack(deb: bytes, folder: Path, *, keep: Collection[str] = ()) -> list[str]
         _unxz(_data_tar(deb), raw, limit=MAX_UNPACKED_BYTES, what="data.tar.xz")
         try:
             with tarfile.open(fileobj=raw, mode="r:") as archive:
-                return list(_unpack_members(archive, folder.resolve(), keep=keep))
+                return list(_unpack_members(archive, folder.resolve(), keep=keep, drop=drop))
         except (tarfile.TarError, KeyError) as error:  # KeyError: a hard link to what the archive doesn't hold
             raise InputError(f"data.tar is damaged: {error}", "run the set-up again") from error
 
@@ -109,7 +111,7 @@ def _unxz(content: bytes, raw: IO[bytes], *, limit: int, what: str) -> None:
     raw.seek(0)
 
 
-def _unpack_members(archive: tarfile.TarFile, folder: Path, *, keep: Collection[str]) -> Iterator[str]:
+def _unpack_members(archive: tarfile.TarFile, folder: Path, *, keep: Collection[str], drop: Collection[str]) -> Iterator[str]:
     for count, member in enumerate(archive):
         path = _merged(_inside(member.name))
         if count >= MAX_MEMBERS:
@@ -117,6 +119,8 @@ def _unpack_members(archive: tarfile.TarFile, folder: Path, *, keep: Collection[
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
             raise InputError(f"the package holds {member.name!r}, neither file nor folder nor link", "it is not what a Debian mirror offers")
         if member.isdir() or (keep and not any(path == wanted or path.startswith(f"{wanted}/") for wanted in keep)):
+            continue
+        if not set(drop).isdisjoint(path.split("/")):
             continue
         target = folder / path
         _require_real_folders(target, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,40 +10,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.arm.box import Box
-from hearlite.benchmarks.arm.count import Ran, run_native
-from hearlite.benchmarks.arm.parity import Precision, allowed, allowed_network
+from hearlite.benchmarks.arm.count import Ran, run_native, run_tflite
+from hearlite.benchmarks.arm.parity import Precision, allowed, allowed_joined, allowed_network
 from hearlite.benchmarks.cut import network_of
 from hearlite.errors import InputError
 from hearlite.files import write_bytes
 from hearlite.flatbuffer import frontend_of
 
 SPECTROGRAM, NETWORK = "spectrogram", "network"
+_Runner = Callable[[Box, Path, NDArray[np.float32]], Ran]
 
 
 @dataclass(frozen=True)
 class Half:
     """A runnable .tflite, its float32 inputs `[inputs, values]`, what this machine makes of them, and how far others may be from that."""
 
-    part: str
+    part: str  # "": the whole file
     path: Path
     inputs: NDArray[np.float32]
     reference: Ran
     tolerances: Mapping[str, float]
 
 
-def split(box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, precision: Precision) -> list[Half]:
-    """Both halves of the file at `path`, written to `folder`; the network gets the images of this machine. None of a file without a frontend."""
+def judged(box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, precision: Precision, processor: str) -> list[Half]:
+    """Both halves of a joined file, then the file at `path`, as the runtime of `processor` runs them on this machine. Writes to `folder`."""
+    run, same_kernels = (run_tflite, False) if processor == "armv7" else (run_native, True)
+    halves = _split(box, path, inputs, folder=folder, run=run, network=(allowed_network if same_kernels else allowed_joined)(precision))
+    whole = (allowed if same_kernels and not halves else allowed_joined)(precision)
+    return [*halves, Half("", path, inputs, run(box, path, inputs), whole)]
+
+
+def _split(box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, run: _Runner, network: Mapping[str, float]) -> list[Half]:
+    """The network gets the images of this machine. Nothing of a file without a frontend."""
     content = path.read_bytes()
     try:
-        network = network_of(content)
+        behind = network_of(content)
     except InputError:  # a peer such as YAMNet, which is judged as a whole
         return []
-    front, behind = folder / f"{SPECTROGRAM}.tflite", folder / f"{NETWORK}.tflite"
-    write_bytes(front, frontend_of(content, input_name="audio", output_name="image"))
-    write_bytes(behind, network)
-    images = run_native(box, front, inputs)
+    paths = {part: folder / f"{part}.tflite" for part in (SPECTROGRAM, NETWORK)}
+    write_bytes(paths[SPECTROGRAM], frontend_of(content, input_name="audio", output_name="image"))
+    write_bytes(paths[NETWORK], behind)
+    images = run(box, paths[SPECTROGRAM], inputs)
     given = images.outputs[0].raw.view("<f4")
     return [
-        Half(SPECTROGRAM, front, inputs, images, allowed("float")),
-        Half(NETWORK, behind, given, run_native(box, behind, given), allowed_network(precision)),
+        Half(SPECTROGRAM, paths[SPECTROGRAM], inputs, images, allowed("float")),
+        Half(NETWORK, paths[NETWORK], given, run(box, paths[NETWORK], given), network),
     ]

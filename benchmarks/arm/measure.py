@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +18,8 @@ from hearlite.benchmarks.arm.classes import disassemble, executed_by_class
 from hearlite.benchmarks.arm.cores import Core
 from hearlite.benchmarks.arm.count import Counted, Ran, run_core, run_native, run_x86
 from hearlite.benchmarks.arm.cycles import LABEL, estimate
-from hearlite.benchmarks.arm.halves import Half, split
-from hearlite.benchmarks.arm.parity import Parity, Precision, allowed, allowed_joined, compare, make_inputs, precision_of
+from hearlite.benchmarks.arm.halves import Half, judged
+from hearlite.benchmarks.arm.parity import Parity, Precision, compare, largest_difference, make_inputs, precision_of
 from hearlite.benchmarks.arm.schema import SCHEMA, Measured, Milliseconds, OnCore, OnX86, PartOnCore
 from hearlite.benchmarks.latency import device
 from hearlite.errors import InputError
@@ -72,16 +72,16 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str
     x86 = _counted(run_x86(box, model.path, inputs[[0, 0]]))  # nothing is compared: two calls that warm up, and those that count
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        halves = split(box, model.path, inputs, folder=Path(folder), precision=model.precision)
-        tolerances = (allowed_joined if halves else allowed)(model.precision)
-        whole = Half("", model.path, inputs, run_native(box, model.path, inputs), tolerances)
+        beside = run_native(box, model.path, inputs)
+        by_processor = {
+            name: judged(box, model.path, inputs, folder=Path(folder), precision=model.precision, processor=name)
+            for name in dict.fromkeys(core.processor for core in cores)
+        }
         for core in cores:
             say(f"{model.path.name} on {core.title}")
-            parts = tuple(
-                PartOnCore(half.part, counted.instructions, counted.repeatable, parity) for half, counted, parity in _run(box, halves, core)
-            )
-            ((_, counted, parity),) = _run(box, [whole], core)
-            found.append(_on_core(box, counted, core=core, parity=parity, parts=parts))
+            *halves, whole = by_processor[core.processor]
+            parts = tuple(_part(half, run_core(box, half.path, half.inputs, core=core)) for half in halves)
+            found.append(_on_core(box, whole, run_core(box, whole.path, whole.inputs, core=core), core=core, parts=parts, beside=beside))
     return Measured(
         name=model.path.name,
         sha256=model.sha256,
@@ -93,12 +93,6 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str
         x86=OnX86(instructions=x86.instructions, repeatable=x86.repeatable),
         cores=tuple(found),
     )
-
-
-def _run(box: Box, files: Sequence[Half], core: Core) -> Iterator[tuple[Half, Counted, Parity]]:
-    for file in files:
-        ran = run_core(box, file.path, file.inputs, core=core)
-        yield file, _counted(ran), compare(ran.outputs, file.reference.outputs, tolerances=file.tolerances)
 
 
 def as_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, command: str) -> dict[str, Any]:
@@ -121,20 +115,25 @@ def failures_of(files: Sequence[Measured]) -> list[str]:
     return [failure for file in files for failure in file.failures]
 
 
-def _on_core(box: Box, counted: Counted, *, core: Core, parity: Parity, parts: tuple[PartOnCore, ...]) -> OnCore:
+def _part(half: Half, ran: Ran) -> PartOnCore:
+    counted = _counted(ran)
+    return PartOnCore(half.part, counted.instructions, counted.repeatable, _parity(half, ran))
+
+
+def _parity(half: Half, ran: Ran) -> Parity:
+    return compare(ran.outputs, half.reference.outputs, tolerances=half.tolerances)
+
+
+def _on_core(box: Box, whole: Half, ran: Ran, *, core: Core, parts: tuple[PartOnCore, ...], beside: Ran) -> OnCore:
+    counted = _counted(ran)
+    common = OnCore(core.name, counted.instructions, None, counted.repeatable, None, None, _parity(whole, ran), parts)
+    if core.llvm_cpu is None:
+        return replace(common, beside_litert=largest_difference(ran.outputs, beside.outputs))
     text = disassemble(box, counted.blocks)
-    cycles = estimate(box, counted.blocks, core=core, text=text)
+    cycles = estimate(box, counted.blocks, llvm_cpu=core.llvm_cpu, text=text)
     per_ms = core.nominal_ghz * 1e6
-    return OnCore(
-        core=core.name,
-        instructions=counted.instructions,
-        by_class=executed_by_class(counted.blocks, text=text),
-        repeatable=counted.repeatable,
-        cycles=cycles,
-        ms=Milliseconds(low=cycles.low / per_ms, high=cycles.high / per_ms),
-        parity=parity,
-        parts=parts,
-    )
+    ms = Milliseconds(low=cycles.low / per_ms, high=cycles.high / per_ms)
+    return replace(common, by_class=executed_by_class(counted.blocks, text=text), cycles=cycles, ms=ms)
 
 
 def _counted(ran: Ran) -> Counted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hearlite.benchmarks.arm.build import LLVM
+from hearlite.benchmarks.arm.wheels import PACKAGES
 
 # Shared libraries that the two load, themselves or through one of these.
 _QEMU_NEEDS = (
@@ -36,18 +37,53 @@ _LLVM_NEEDS = (
     "libzstd1",
     "zlib1g",
 )
+_PYTHON = (  # and numpy, which tflite-runtime imports
+    "python3.11-minimal",
+    "libpython3.11-minimal",
+    "libpython3.11-stdlib",
+    "python3-numpy",
+    "libblas3",
+    "libexpat1",
+    "libffi8",
+    "libgfortran5",
+    "liblapack3",
+    "zlib1g",
+)
+# What importing numpy and tflite-runtime opens, no more.
+# fmt: off
+_MODULES = (
+    "__future__", "_collections_abc", "_compat_pickle", "_weakrefset", "abc", "ast", "base64", "bisect", "codecs", "contextlib",
+    "contextvars", "copyreg", "datetime", "dis", "enum", "fnmatch", "functools", "genericpath", "hashlib", "hmac", "inspect", "io",
+    "ipaddress", "keyword", "linecache", "ntpath", "numbers", "opcode", "operator", "os", "pathlib", "pickle", "platform", "posixpath",
+    "random", "reprlib", "secrets", "stat", "struct", "textwrap", "threading", "token", "tokenize", "types", "typing", "warnings",
+    "weakref", "zipimport",
+)
+# fmt: on
+_FOLDERS = ("collections", "ctypes", "encodings", "importlib", "json", "re", "urllib")
+_NUMPY_MODULES = ("__config__", "__init__", "_distributor_init", "_globals", "_pytesttester", "_version", "ctypeslib", "version")
+_NUMPY_FOLDERS = ("compat", "core", "fft", "lib", "linalg", "ma", "matrixlib", "polynomial", "random")
 _LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib64")
+PYTHON = "usr/bin/python3.11"
+_C_LIBRARIES = ("libc6", "libgcc-s1", "libstdc++6")
+
+
+def _python_files(triplet: str) -> tuple[str, ...]:
+    extensions = (f"lib-dynload/_{name}.cpython-311-{triplet}.so" for name in ("contextvars", "ctypes", "json", "typing"))
+    standard = (*(f"{name}.py" for name in _MODULES), *_FOLDERS, *extensions)
+    numpy = (*(f"{name}.py" for name in _NUMPY_MODULES), *_NUMPY_FOLDERS)
+    modules = (*(f"usr/lib/python3.11/{name}" for name in standard), *(f"{PACKAGES}/numpy/{name}" for name in numpy))
+    return (f"usr/lib/{triplet}", PYTHON, *modules)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A folder of the box: packages of one architecture, what is kept of them, and with `litert` LiteRT's library for that processor."""
+    """A folder of the box: packages of one architecture, and what is kept of them."""
 
     name: str
     architecture: str  # as Debian calls it
     packages: tuple[str, ...]
     keep: tuple[str, ...]
-    litert: bool = False
+    drop: tuple[str, ...] = ()  # names of files and folders, wherever they are
     temporary: bool = False  # only the set-up needs it
 
 
@@ -55,11 +91,24 @@ PARTS = (
     Part(
         name="x86_64",
         architecture="amd64",
-        packages=("qemu-user", "llvm-19", "libc6", "libgcc-s1", "libstdc++6", *_QEMU_NEEDS, *_LLVM_NEEDS),
-        keep=("usr/bin/qemu-aarch64", "usr/bin/qemu-x86_64", f"{LLVM}/bin/llvm-mc", f"{LLVM}/bin/llvm-mca", *_LIBRARIES),
-        litert=True,
+        packages=("qemu-user", "llvm-19", *_C_LIBRARIES, *_QEMU_NEEDS, *_LLVM_NEEDS),
+        keep=(*(f"usr/bin/qemu-{name}" for name in ("aarch64", "arm", "x86_64")), f"{LLVM}/bin/llvm-mc", f"{LLVM}/bin/llvm-mca", *_LIBRARIES),
     ),
-    Part(name="aarch64", architecture="arm64", packages=("libc6", "libgcc-s1", "libstdc++6"), keep=("usr/lib",), litert=True),
+    Part(name="aarch64", architecture="arm64", packages=_C_LIBRARIES, keep=("usr/lib",)),
+    Part(
+        name="armv7",
+        architecture="armhf",
+        packages=(*_C_LIBRARIES, *_PYTHON),
+        keep=_python_files("arm-linux-gnueabihf"),
+        drop=("tests",),
+    ),
+    Part(
+        name="x86_64-python",  # with the C libraries of x86_64
+        architecture="amd64",
+        packages=(*_PYTHON, "libquadmath0"),
+        keep=_python_files("x86_64-linux-gnu"),
+        drop=("tests",),
+    ),
     Part(
         name="compiler",
         architecture="amd64",
@@ -69,8 +118,10 @@ PARTS = (
     ),
     Part(name="headers", architecture="arm64", packages=("libc6-dev",), keep=("usr/include", "usr/lib/aarch64-linux-gnu"), temporary=True),
 )
+_WRAPPER = f"{PACKAGES}/tflite_runtime/_pywrap_tensorflow_interpreter_wrapper.so"
 VOUCHED = (  # what decides the figures; box.json holds their hashes
     "x86_64/usr/bin/qemu-aarch64",
+    "x86_64/usr/bin/qemu-arm",
     "x86_64/usr/bin/qemu-x86_64",
     f"x86_64/{LLVM}/bin/llvm-mc",
     f"x86_64/{LLVM}/bin/llvm-mca",
@@ -80,8 +131,16 @@ VOUCHED = (  # what decides the figures; box.json holds their hashes
     "aarch64/usr/lib/aarch64-linux-gnu/libLiteRt.so",
     "aarch64/usr/lib/aarch64-linux-gnu/libc.so.6",
     "aarch64/usr/lib/aarch64-linux-gnu/libm.so.6",
+    f"armv7/{PYTHON}",
+    f"armv7/{_WRAPPER}",
+    "armv7/usr/lib/arm-linux-gnueabihf/libc.so.6",
+    "armv7/usr/lib/arm-linux-gnueabihf/libm.so.6",
+    f"x86_64-python/{PYTHON}",
+    f"x86_64-python/{_WRAPPER}",
     "bin/runner-x86_64",
     "bin/runner-aarch64",
     "bin/android_runner",
+    "bin/runner.py",
+    "bin/clock.so",
     "bin/counter.so",
 )

@@ -40,26 +40,34 @@ def measure_rows(files: Sequence[Path], *, command: str, say: Callable[[str], No
 
 def as_rows(results: Mapping[str, Any]) -> tuple[ArmRow, ...]:
     """One row a file and core."""
-    titles = {core["name"]: f"{core['title']}, {core['nominal_ghz']:g} GHz" for core in results["cores"]}
-    versions = results["versions"]
-    made_by = f"QEMU {versions['qemu']}, LiteRT {versions['litert']}, LLVM {versions['llvm']}"
+    versions, cores = results["versions"], {core["name"]: core for core in results["cores"]}
     return tuple(
         ArmRow(
             model=str(file["name"]),
-            core=titles[on["core"]],
+            core=f"{cores[on['core']]['title']}, {cores[on['core']]['nominal_ghz']:g} GHz",
             instructions=int(on["instructions"]),
             network_instructions=next((int(part["instructions"]) for part in on["parts"] if part["part"] == NETWORK), None),
             repeatable=bool(on["repeatable"]),
-            mega_cycles=(on["cycles"]["low"] / 1e6, on["cycles"]["high"] / 1e6),
-            ms=(float(on["ms"]["low"]), float(on["ms"]["high"])),
-            ms_per_audio_s=(on["ms"]["low"] / file["audio_s"], on["ms"]["high"] / file["audio_s"]) if file["audio_s"] else None,
+            mega_cycles=_range(on["cycles"], 1e6),
+            ms=_range(on["ms"], 1.0),
+            ms_per_audio_s=_range(on["ms"], file["audio_s"]),
             label=str(results["label"]),
             parity=_parity(on),
-            made_by=made_by,
+            made_by=_made_by(cores[on["core"]], versions),
         )
         for file in results["files"]
         for on in file["cores"]
     )
+
+
+def _range(of: Mapping[str, Any] | None, unit: float | None) -> tuple[float, float] | None:
+    return (of["low"] / unit, of["high"] / unit) if of and unit else None
+
+
+def _made_by(core: Mapping[str, Any], versions: Mapping[str, Any]) -> str:
+    if core["llvm_cpu"] is None:
+        return f"QEMU {versions['qemu']}, tflite-runtime {versions['tflite_runtime']}"
+    return f"QEMU {versions['qemu']}, LiteRT {versions['litert']}, LLVM {versions['llvm']}"
 
 
 def _parity(on: Mapping[str, Any]) -> str:

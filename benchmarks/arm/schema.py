@@ -31,16 +31,17 @@ class PartOnCore:
 
 @dataclass(frozen=True)
 class OnCore:
-    """A file on an emulated core. All counts are of one call."""
+    """A file on an emulated core. All counts are of one call. Classes, cycles and time are None where LLVM has no model of the core."""
 
     core: str
     instructions: int
-    by_class: dict[str, int]
+    by_class: dict[str, int] | None
     repeatable: bool
-    cycles: Cycles
-    ms: Milliseconds
+    cycles: Cycles | None
+    ms: Milliseconds | None
     parity: Parity
     parts: tuple[PartOnCore, ...] = ()  # of a file that hearlite joined
+    beside_litert: float | None = None  # of armv7, whose parity is with another runtime: largest difference to LiteRT on this machine, not judged
 
     @property
     def failures(self) -> list[str]:

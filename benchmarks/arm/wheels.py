@@ -1,4 +1,7 @@
-"""LiteRT's C library for two processors, out of its wheels, fetched by this Python's own pip so that the user's index settings hold."""
+"""The runtimes, out of their wheels, fetched by this Python's own pip so that the user's index settings hold.
+
+LiteRT's C library for x86-64 and arm64; for armv7, which LiteRT has no wheel for, the last TFLite that has one, and the same for x86-64 beside it.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,44 @@ from hearlite.errors import InputError, UsageError
 from hearlite.files import replacing, sha256_of, write_bytes
 
 LITERT_VERSION = "2.3.0"  # the first whose C API is runner.c's on both processors and whose int8 kernels use SDOT; 2.0 to 2.1 differ
+TFLITE_VERSION = "2.14.0"  # the last with a wheel for armv7l; it exports no C API, so Python runs it
 LIBRARY = "ai_edge_litert/libLiteRt.so"  # alone: libLiteRtWebGpuAccelerator.so beside it is loaded too and dies of SIGILL on ARMv8.0 (LSE atomics)
-_MAX_LIBRARY_BYTES = 1 << 26  # it has 6 MB
+_TFLITE = ("__init__.py", "interpreter.py", "metrics_interface.py", "metrics_portable.py", "_pywrap_tensorflow_interpreter_wrapper.so")
+PACKAGES = "usr/lib/python3/dist-packages"  # where Debian's Python has numpy
+_MAX_MEMBER_BYTES = 1 << 26  # the libraries have 5 to 7 MB
 _TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of ai-edge-litert by its platform tag and content. Which Python it is for does not matter: no Python runs it."""
+    """A wheel for CPython 3.11 by platform tag and content, and what is taken of it. No Python runs LiteRT's, so its Python does not matter."""
 
+    project: str
+    version: str
     platform: str
     sha256: str  # as the package index lists it
+    members: tuple[str, ...]
+    folder: str  # of the part, that gets them
 
     @property
     def file_name(self) -> str:
-        return f"ai_edge_litert-{LITERT_VERSION}-cp311-cp311-{self.platform}.whl"
+        return f"{self.project.replace('-', '_')}-{self.version}-cp311-cp311-{self.platform}.whl"
 
 
-WHEELS = {
-    "aarch64": Wheel("manylinux_2_27_aarch64", "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae"),
-    "x86_64": Wheel("manylinux_2_27_x86_64", "1f15078a6725d2357d9de9221664c29afa0545d807559c5f7199ce5e40b96b23"),
+def _litert(triplet: str, platform: str, sha256: str) -> Wheel:
+    return Wheel("ai-edge-litert", LITERT_VERSION, platform, sha256, (LIBRARY,), f"usr/lib/{triplet}")
+
+
+def _tflite(platform: str, sha256: str) -> Wheel:
+    members = tuple(f"tflite_runtime/{name}" for name in _TFLITE)
+    return Wheel("tflite-runtime", TFLITE_VERSION, platform, sha256, members, f"{PACKAGES}/tflite_runtime")
+
+
+WHEELS = {  # by part
+    "aarch64": _litert("aarch64-linux-gnu", "manylinux_2_27_aarch64", "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae"),
+    "x86_64": _litert("x86_64-linux-gnu", "manylinux_2_27_x86_64", "1f15078a6725d2357d9de9221664c29afa0545d807559c5f7199ce5e40b96b23"),
+    "armv7": _tflite("manylinux_2_34_armv7l", "c4e66a74165b18089c86788400af19fa551768ac782d231a9beae2f6434f7949"),
+    "x86_64-python": _tflite("manylinux2014_x86_64", "195ab752e7e57329a68e54dd3dd5439fad888b9bff1be0f0dc042a3237a90e4d"),
 }
 
 
@@ -43,7 +64,7 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
         return target
     with tempfile.TemporaryDirectory(dir=downloads, prefix=".pip.") as folder:
         pinned = Path(folder) / "requirements.txt"
-        pinned.write_text(f"ai-edge-litert=={LITERT_VERSION} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+        pinned.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
         chosen = ["--platform", wheel.platform, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *chosen]
         command = [*pip, "--dest", folder, "--requirement", str(pinned)]
@@ -52,7 +73,7 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
         except subprocess.TimeoutExpired as error:
             raise InputError(f"pip did not fetch {wheel.file_name} in {_TIMEOUT_S} s", "run the command again: what has come is kept") from error
         if "No module named pip" in done.stderr:
-            raise UsageError(f"{sys.executable} has no pip, which fetches LiteRT's library", "run: python -m ensurepip")
+            raise UsageError(f"{sys.executable} has no pip, which fetches {wheel.project}", "run: python -m ensurepip")
         fetched = Path(folder) / wheel.file_name
         if done.returncode or not fetched.is_file():
             raise InputError(f"pip did not fetch {wheel.file_name}: {' '.join(done.stderr.split())[-300:]}", "run the command again")
@@ -63,12 +84,13 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
     return target
 
 
-def unpack_library(wheel: Path, target: Path) -> None:
-    """Write the wheel's libLiteRt.so, and nothing else of it, to `target`. Raises InputError for a wheel without one."""
+def unpack_wheel(path: Path, wheel: Wheel, part: Path) -> None:
+    """Write the members that `wheel` names, and nothing else of the file at `path`, below `part`. Raises InputError for a file without them."""
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            if archive.getinfo(LIBRARY).file_size > _MAX_LIBRARY_BYTES:
-                raise InputError(f"{wheel.name}: its {LIBRARY} has more than {_MAX_LIBRARY_BYTES} bytes", "it is not the wheel that is needed")
-            write_bytes(target, archive.read(LIBRARY))
+        with zipfile.ZipFile(path) as archive:
+            for member in wheel.members:
+                if archive.getinfo(member).file_size > _MAX_MEMBER_BYTES:
+                    raise InputError(f"{path.name}: its {member} has more than {_MAX_MEMBER_BYTES} bytes", "it is not the wheel that is needed")
+                write_bytes(part / wheel.folder / Path(member).name, archive.read(member))
     except (KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{wheel.name}: {error}", "run the command again") from error
+        raise InputError(f"{path.name}: {error}", "run the command again") from error
