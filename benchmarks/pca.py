@@ -28,8 +28,8 @@ _OTHER, _OTHER_COLOUR = "all others", "#bbbbbb"  # behind all the others: it is 
 def components(values: Floats, tested: Bools) -> tuple[Floats, Floats]:
     """(test clips [n_test, 2] on the first two principal components of the training clips, their shares of variance [2]).
 
-    Centred, not standardized: an embedding's dimensions have one unit, and one that hardly moves must not outweigh those that do. The largest weight of a component is positive, so that a picture does not flip between runs. Raises InputError for fewer than three training clips
-    or two dimensions.
+    Centred, not standardized: an embedding's dimensions have one unit, and one that hardly moves must not outweigh those that do. The largest weight
+    of a component is positive, so that a picture does not flip between runs. Raises InputError for fewer than three training clips or two dimensions.
     """
     if (~tested).sum() < 3 or values.shape[1] < 2:
         raise InputError(

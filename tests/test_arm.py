@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hearlite.benchmarks.arm.again import changed
 from hearlite.benchmarks.arm.box import Box
 from hearlite.benchmarks.arm.classes import CLASSES, class_of, executed_by_class, read_disassembly
 from hearlite.benchmarks.arm.cores import ARM64, CORES, write_prefix
@@ -306,6 +307,20 @@ def test_the_command_writes_its_figures_before_the_gate_speaks(monkeypatch, tmp_
     assert [core["midr"] for core in written["cores"]] == ["part 0xd03 r0p4"]
     assert written["files"][0]["cores"][0]["ms"]["label"] == "estimated, no device"
     assert (tmp_path / "out/table.md").read_text() in done.output
+
+
+def test_counts_of_an_earlier_day_must_come_again(tmp_path):
+    now, said = results(measured()), []
+    before = json.loads(json.dumps({**now, "created": "2026-01-01T00:00:00+00:00", "schema": "hearlite-arm/2"}))
+    assert changed(now, before, say=said.append) == []
+    assert said == ["3 of 3 counts are those of 2026-01-01T00:00:00+00:00"]  # the file and its halves
+    before["files"][0]["cores"][0]["parts"][1]["instructions"] += 1
+    before["versions"]["qemu"] = "7.1"
+    assert changed(now, before, say=said.append) == ["m.tflite on a53, network: 1,000,000 instructions, 1,000,001 before"]
+    assert said[1] == "2 of 3 counts are those of 2026-01-01T00:00:00+00:00; qemu 7.1 -> 7.2"
+    before["files"][0]["sha256"] = "1" * 64
+    with pytest.raises(InputError, match="no file is also in the run"):
+        changed(now, before, say=said.append)
 
 
 def test_files_need_a_folder_for_their_figures():

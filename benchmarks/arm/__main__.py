@@ -1,7 +1,8 @@
 """What exported files cost on ARM cores, measured on a PC without one: python -m hearlite.benchmarks.arm FILE.tflite ... --out FOLDER
 
 The first call sets up its box below the user's cache folder, from a Debian mirror (apt's, or --mirror) and the package index that pip uses; without
-files it does only that. Writes results.json and table.md. Exit 4 when a file computes on ARM what it doesn't compute here, or its counts vary.
+files it does only that. Writes results.json and table.md. Exit 4 when a file computes on ARM what it doesn't compute here, when its counts vary, or
+with --against when they are not those of an earlier day.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from hearlite.benchmarks.arm.again import changed, read_results
 from hearlite.benchmarks.arm.box import set_up
 from hearlite.benchmarks.arm.cores import CORES
 from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, read_model
@@ -28,7 +30,10 @@ from hearlite.files import write_bytes, write_json
 @click.option("--core", "core_names", type=click.Choice(list(CORES)), multiple=True, help="May be repeated.  [default: all]")
 @click.option("--mirror", help="Address of a Debian mirror, http://, https:// or file://.  [default: the one of this machine's apt]")
 @click.option("--box", "box_folder", type=click.Path(path_type=Path), help="Where the box is.  [default: below the user's cache folder]")
-def command(files: tuple[Path, ...], out: Path | None, core_names: tuple[str, ...], mirror: str | None, box_folder: Path | None) -> None:
+@click.option("--against", type=click.Path(path_type=Path), help="results.json of an earlier run: its counts must come again, to the instruction.")
+def command(
+    files: tuple[Path, ...], out: Path | None, core_names: tuple[str, ...], mirror: str | None, box_folder: Path | None, against: Path | None
+) -> None:
     """Count what FILES execute on emulated ARM cores, estimate cycles, and compare their outputs with this machine's."""
     if files and out is None:
         raise UsageError("--out is missing", "name a folder for results.json and table.md")
@@ -42,7 +47,7 @@ def command(files: tuple[Path, ...], out: Path | None, core_names: tuple[str, ..
     write_json(out / "results.json", results)
     write_bytes(out / "table.md", table(results).encode())
     click.echo(table(results), nl=False)
-    if failures := failures_of(measured):
+    if failures := [*failures_of(measured), *(changed(results, read_results(against), say=_say) if against else ())]:
         raise GateError("; ".join(failures), f"{out / 'results.json'} holds the figures; do not ship these files for ARM before it is understood")
     return None
 

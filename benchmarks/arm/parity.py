@@ -10,7 +10,8 @@ moves by what that step is worth, and is held to the tolerance between devices.
 
 armv7 has another runtime, tflite-runtime 2.14, and is compared with that one on this machine. Its spectrogram is held to rounding as the others', its
 int8 network only to the tolerance between devices: there gemmlowp multiplies convolutions, which rounds the half of a negative step away from zero,
-and on x86 ruy, which rounds it up. Convolutions without an activation differ by one step in a value of a thousand, and all else is equal.
+and on x86 ruy, which rounds it up. Convolutions without an activation differ by one step in up to 3 % of their values; a value on the edge of another
+step is rare.
 """
 
 from __future__ import annotations

@@ -6,24 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hearlite.benchmarks.arm.again import read_results
 from hearlite.benchmarks.arm.box import set_up
 from hearlite.benchmarks.arm.cores import CORES
 from hearlite.benchmarks.arm.halves import NETWORK
 from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, read_model
-from hearlite.benchmarks.arm.schema import SCHEMA
 from hearlite.benchmarks.arm.table import worst
 from hearlite.benchmarks.cost_schema import ArmRow
 from hearlite.download import cache_folder
 from hearlite.errors import InputError
-from hearlite.files import read_json
 
 
 def read_rows(path: Path) -> tuple[ArmRow, ...]:
     """The rows of a results.json of `python -m hearlite.benchmarks.arm`. Raises InputError for another file."""
-    results = read_json(path)
-    schema = results.get("schema") if isinstance(results, dict) else None
-    if schema != SCHEMA:
-        raise InputError(f"{path}: schema is {schema!r:.80}", f"give the results.json of python -m hearlite.benchmarks.arm, {SCHEMA!r}")
+    results = read_results(path)
     try:
         return as_rows(results)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
