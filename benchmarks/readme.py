@@ -69,13 +69,13 @@ def _read(folder: Path) -> list[tuple[str, Results]]:
 
 
 def _elsewhere(found: Sequence[tuple[str, Results]]) -> str:
-    """The files that users get, in one line each: int8 where there is one."""
+    """The files that users get, in one line each: int8 where there is one. Not those whose teacher is no network."""
     lines = [f"\n**Elsewhere** ([all tables](benchmarks/results/{TABLES})).\n\n{ELSEWHERE}|{6 * '---|'}"]
     for name, results in found:
         kinds = {model.name: model.kind for model in results.models}
         shown = {"i8"} if "i8" in kinds.values() else {"f32"}
         verdicts = {pair.model: pair.verdict for pair in results.comparisons if pair.to == results.reference}
-        for score in (score for score in results.summary if kinds[score.model] in shown and name != FIRST):
+        for score in (score for score in results.summary if kinds[score.model] in shown and name != FIRST and results.teacher.kind != SPECTRAL):
             cells = [f"[{name}](benchmarks/results/{name}/results.json)", str(results.dataset.test_subjects), score.model]
             cells += [_estimate(score.auroc, 3), _estimate(score.excess_ratio, 1, percent=True), verdicts.get(score.model, "")]
             lines.append(f"| {' | '.join(cells)} |")
