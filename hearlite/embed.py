@@ -1,4 +1,4 @@
-"""Embedding a whole dataset: decode, embed in batches, one Parquet file keyed by clip content."""
+"""Embedding a whole dataset: decode, embed in batches, into one Parquet file keyed by clip content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from hearlite.audio import from_int16
 from hearlite.dataset import Clip, Dataset, Skipped, clip_id, read_clips
 from hearlite.embedder import Embedder
-from hearlite.embeddings_file import write_embeddings
+from hearlite.embeddings_file import embeddings_writer
 from hearlite.errors import InputError
 from hearlite.progress import progress
 
@@ -22,25 +22,26 @@ Item = TypeVar("Item")
 
 def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[dict[str, Any], list[Skipped]]:
     """Write `out` with the vector of every readable clip; clips that occur twice are embedded once. Returns counts, and what was skipped here."""
-    vectors: dict[str, Any] = {}
+    seen: set[str] = set()
     skipped: list[Skipped] = []
     silent = done = 0
-    with progress(f"embed ({embedder.info.name})", total=len(dataset.clips)) as advance:
+    with embeddings_writer(out, info=embedder.info) as add, progress(f"embed ({embedder.info.name})", total=len(dataset.clips)) as advance:
         for batch in batched(read_clips(dataset.clips), BATCH):
             clips = [item for item in batch if isinstance(item, Clip)]
             skipped += [item for item in batch if isinstance(item, Skipped)]
             silent += sum(clip.silent for clip in clips)
-            if clips:
-                found = embedder.embed(from_int16(np.stack([clip.pcm for clip in clips])))
-                vectors.update(zip((clip_id(clip.pcm) for clip in clips), found, strict=True))
+            new = {clip_id(clip.pcm): clip.pcm for clip in clips}
+            new = {name: pcm for name, pcm in new.items() if name not in seen}
+            if new:
+                add(list(new), embedder.embed(from_int16(np.stack(list(new.values())))))
+                seen.update(new)
             done += len(batch)
             advance(done)
-    if not vectors:
-        raise InputError(f"{dataset.name}: no clip could be read", skipped[0].reason if skipped else "")
-    write_embeddings(out, list(vectors), np.stack(list(vectors.values())), info=embedder.info)
+        if not seen:
+            raise InputError(f"{dataset.name}: no clip could be read", skipped[0].reason if skipped else "")
     counts = {
         "file": str(out),
-        "clips": len(vectors),
+        "clips": len(seen),
         "dim": embedder.info.dim,
         "silent": silent,
         "skipped": [{"file": item.file, "row": item.row, "reason": item.reason} for item in (*dataset.skipped, *skipped)],

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +23,43 @@ from hearlite.embedder import Clips, EmbedderInfo, Embeddings, as_clips
 from hearlite.errors import InputError
 from hearlite.files import replacing, sha256_of
 
+ROW_GROUP = 4_096  # rows that are written at once: 8 MB of HeAR's vectors
 _METADATA_KEY = b"hearlite"
 _METADATA_TEXTS = ("teacher", "kind", "licence", "notice", "standin", "fingerprint")
 
 
-def write_embeddings(path: Path, clip_ids: Sequence[str], embeddings: Embeddings, *, info: EmbedderInfo) -> None:
-    """Write `embeddings` float32 `[n, dim]` of the clips `clip_ids`, made by the embedder `info`; an existing file is replaced.
+@contextmanager
+def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[Sequence[str], Embeddings], None]]:
+    """A function that adds float32 `[n, dim]` of `n` clip ids, made by the embedder `info`; memory holds ROW_GROUP of them, however many come.
 
-    Raises InputError for vectors that are not one finite row per id.
+    An existing file is replaced at the end, and stays as it is where anything goes wrong. The function raises InputError for vectors that are not one
+    finite row per id.
     """
-    expected = (len(clip_ids), info.dim)
-    if embeddings.shape != expected or not np.isfinite(embeddings).all():
-        raise InputError(f"embeddings {list(embeddings.shape)} for {len(clip_ids)} clips", f"expected finite {list(expected)}")
     metadata = {"teacher" if key == "name" else key: value for key, value in dataclasses.asdict(info).items()}
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.astype(np.float32).ravel()), info.dim)
-    table = pa.table({"clip_id": pa.array(list(clip_ids), pa.string()), "embedding": vectors})
-    with replacing(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({_METADATA_KEY: json.dumps(metadata)}), temporary)
+    schema = pa.schema([("clip_id", pa.string()), ("embedding", pa.list_(pa.float32(), info.dim))], {_METADATA_KEY: json.dumps(metadata)})
+    ids: list[str] = []
+    rows: list[Embeddings] = []
+
+    def flush(writer: pq.ParquetWriter) -> None:
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(rows).ravel()), info.dim)
+        writer.write_table(pa.Table.from_arrays([pa.array(ids, pa.string()), vectors], schema=schema))
+        ids.clear()
+        rows.clear()
+
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+
+        def add(clip_ids: Sequence[str], embeddings: Embeddings) -> None:
+            expected = (len(clip_ids), info.dim)
+            if embeddings.shape != expected or not np.isfinite(embeddings).all():
+                raise InputError(f"embeddings {list(embeddings.shape)} for {len(clip_ids)} clips", f"expected finite {list(expected)}")
+            ids.extend(clip_ids)
+            rows.append(embeddings.astype(np.float32))
+            if len(ids) >= ROW_GROUP:
+                flush(writer)
+
+        yield add
+        if ids:
+            flush(writer)
 
 
 class EmbeddingsTeacher:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from hearlite import embeddings_file
 from hearlite.audio import to_int16
 from hearlite.dataset import clip_id
 from hearlite.embedder import Clips, Embedder
-from hearlite.embeddings_file import EmbeddingsTeacher, write_embeddings
+from hearlite.embeddings_file import EmbeddingsTeacher, embeddings_writer
 from hearlite.errors import InputError, MissingExtraError, UsageError
 from hearlite.fake_hear import HEAR_VIT, VitSize, build_hear_like_saved_model, parameter_count
 from hearlite.saved_model import HEAR_NOTICE, SavedModelTeacher
@@ -79,7 +81,8 @@ def _starts_numpy(clips: Clips) -> Any:
 def _vectors_file(folder: Path, clips: Clips) -> Path:
     teacher = FakeTeacher(16)
     path = folder / "vectors.parquet"
-    write_embeddings(path, [clip_id(pcm) for pcm in to_int16(clips)], teacher.embed(clips), info=teacher.info)
+    with embeddings_writer(path, info=teacher.info) as add:
+        add([clip_id(pcm) for pcm in to_int16(clips)], teacher.embed(clips))
     return path
 
 
@@ -401,7 +404,8 @@ def test_vectors_come_back_with_all_that_is_known_about_them(tmp_path: Path, cli
 
 def test_the_notice_of_hear_travels_with_its_vectors(tmp_path: Path, hear_folder: Path, clips: Clips) -> None:
     hear = open_teacher(f"hear:{hear_folder}")
-    write_embeddings(tmp_path / "v.parquet", [clip_id(pcm) for pcm in to_int16(clips)], hear.embed(clips), info=hear.info)
+    with embeddings_writer(tmp_path / "v.parquet", info=hear.info) as add:
+        add([clip_id(pcm) for pcm in to_int16(clips)], hear.embed(clips))
     info = open_teacher(f"embeddings:{tmp_path / 'v.parquet'}").info
     assert (info.notice, info.licence, info.standin) == (HEAR_NOTICE, "HAI-DEF terms", "")
 
@@ -479,7 +483,19 @@ def test_files_that_are_no_vectors_are_refused(tmp_path: Path, clips: Clips) -> 
 
 def test_vectors_that_fit_no_ids_are_not_written(tmp_path: Path) -> None:
     info = FakeTeacher(2).info
+    (tmp_path / "v.parquet").write_bytes(b"an earlier file")
     for vectors in (np.zeros((1, 2), np.float32), np.zeros((2, 3), np.float32), np.full((2, 2), np.inf, np.float32)):
-        with pytest.raises(InputError, match="expected finite"):
-            write_embeddings(tmp_path / "v.parquet", ["a", "b"], vectors, info=info)
-    assert not list(tmp_path.iterdir())
+        with pytest.raises(InputError, match="expected finite"), embeddings_writer(tmp_path / "v.parquet", info=info) as add:
+            add(["a", "b"], vectors)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"an earlier file"]
+
+
+def test_vectors_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embeddings_file, "ROW_GROUP", 5)
+    clips = np.random.default_rng(0).uniform(-1, 1, (12, CLIP)).astype(np.float32)
+    teacher = FakeTeacher(3)
+    with embeddings_writer(tmp_path / "v.parquet", info=teacher.info) as add:
+        for start in range(0, len(clips), 4):
+            add([clip_id(pcm) for pcm in to_int16(clips[start : start + 4])], teacher.embed(clips[start : start + 4]))
+    assert pq.ParquetFile(tmp_path / "v.parquet").num_row_groups == 2, "8 and the rest"
+    np.testing.assert_array_equal(EmbeddingsTeacher(tmp_path / "v.parquet").embed(clips), teacher.embed(clips))
