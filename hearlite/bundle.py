@@ -157,7 +157,10 @@ def check_scores(model: Path, manifest: Manifest) -> tuple[CheckResult, ...]:
 def describe(model: Path) -> dict[str, object]:
     """What `hearlite info` prints of any .tflite file: operators and sizes, and the manifest's main facts when it has one."""
     content = _read(model)
-    summary = summarize(content)
+    try:
+        summary = summarize(content)
+    except InputError as error:
+        raise InputError(f"{model}: {error.message}", error.hint) from error
     facts: dict[str, object] = {
         "file": str(model),
         "bytes": len(content),

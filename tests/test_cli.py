@@ -113,6 +113,13 @@ def test_exit_codes(
     assert output.out == ""
 
 
+def test_a_cut_file_is_called_so_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes((1 << 20).to_bytes(4, "little") + b"TFL3" + bytes(64))  # its root would lie a megabyte further on
+    assert run("info", cut) == 3
+    assert capsys.readouterr().err == f"error: {cut}: the .tflite file is cut or damaged\n  copy it again, or export it again\n"
+
+
 def test_a_failed_self_test_exits_with_4_after_its_table(bundle: Bundles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = shutil.copy(bundle.i8, tmp_path)
     manifest = json.loads(bundle.i8.with_suffix(".json").read_text())
