@@ -253,6 +253,8 @@ def _cut(samples: audio.Samples, ref: ClipRef) -> audio.Samples:
 
 def _find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[_Row], list[str]]:
     """(folder that names are relative to, rows, notes) of what the user named."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder", "name a folder of recordings, a manifest .csv or a recording")
     if path.is_dir():
         manifests = [path / name for name in MANIFESTS if (path / name).is_file()]
         if len(manifests) > 1:

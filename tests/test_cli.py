@@ -92,6 +92,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["demo", "TMP/missing.tflite"], 3, "missing.tflite: No such file"),
         (["check", "DATA"], 3, "manifest.csv: not a .tflite file"),
         (["bench", "DATA", "--model", "DATA", "--out", "TMP/out"], 3, "manifest.csv: not a .tflite file"),
+        (["bench", "TMP/nothing", "--model", "TMP/m.tflite", "--out", "TMP/out"], 3, "nothing: no such file or folder"),
         (["embed", "TMP", "--out", "TMP/out.parquet"], 3, "no audio in it"),
         (["embed", "DATA", "--model", "tflite:DATA", "--out", "TMP/out.parquet"], 3, "not a TFLite model"),
     ],

@@ -179,7 +179,10 @@ def test_what_the_user_names_must_be_clear(folder: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"both manifest\.csv and labels\.csv"):
         load_dataset(folder)
     (tmp_path / "none").mkdir()
-    for path, message in [("none", "no audio in it"), ("gone", "does not exist"), ("gone.csv", "No such file"), ("gone.wav", "does not exist")]:
+    for path, message in [
+        ("none", "none: no audio in it"),
+        *((name, f"{name}: no such file or folder; name a folder") for name in ("gone", "gone.csv", "gone.wav")),
+    ]:
         with pytest.raises(InputError, match=message):
             load_dataset(tmp_path / path)
 
