@@ -322,13 +322,15 @@ def _checked_name(name: str, *, root: Path, where: str) -> str:
     """A manifest's path in posix form. Raises InputError when it is empty or leaves the manifest's folder, be it by a link."""
     posix = PurePosixPath(name.replace("\\", "/"))
     try:
-        outside = (
-            posix.is_absolute() or PureWindowsPath(name).drive or ".." in posix.parts or not (root / posix).resolve().is_relative_to(root.resolve())
-        )
+        outside = not (root / posix).resolve().is_relative_to(root.resolve())
+        wrong = "leads out of the manifest's folder" if outside else "has '..' in it" if ".." in posix.parts else ""
     except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
-        outside = True
-    if outside or not name:
-        raise InputError(f"{where}: file is {name!r}", "use a path below the manifest's folder, without '..' or links that leave it")
+        wrong = "can't be followed"
+    if posix.is_absolute() or PureWindowsPath(name).drive:
+        wrong = "is an absolute path"
+    if wrong or not name:
+        hint = "use a path below the manifest's folder, without '..' or links that leave it"
+        raise InputError(f"{where}: file is {name!r}, which {wrong or 'is empty'}", hint)
     return posix.as_posix()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -120,14 +121,21 @@ def test_events_past_the_end_are_cut_there_and_noted(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["../secret.wav", "sub/../../secret.wav", "sub/../a.wav", "{outside}", "C:\\secret.wav", "..\\secret.wav", "link.wav", "linked/secret.wav", ""],
+    ("name", "wrong"),
+    [
+        *((name, "leads out of") for name in ("../secret.wav", "sub/../../secret.wav", "..\\secret.wav", "link.wav", "linked/secret.wav")),
+        ("sub/../a.wav", r"has '\.\.' in it"),
+        ("{outside}", "is an absolute path"),
+        ("C:\\secret.wav", "is an absolute path"),
+        pytest.param("a.wav\0", "can't be followed", marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="csv of 3.10 refuses a NUL itself")),
+        ("", "is empty"),
+    ],
 )
-def test_paths_that_leave_the_manifests_folder_are_refused(folder: Path, name: str) -> None:
+def test_paths_that_leave_the_manifests_folder_are_refused(folder: Path, name: str, wrong: str) -> None:
     secret = record(folder.parent / "secret.wav")
     (folder / "link.wav").symlink_to(secret)
     (folder / "linked").symlink_to(folder.parent)
-    with pytest.raises(InputError, match=r"row 3: file is .*below the manifest's folder"):
+    with pytest.raises(InputError, match=rf"row 3: file is '.*', which {wrong}.*; use a path below the manifest's folder"):
         load(folder, f"file,label\na.wav,x\n{name.format(outside=secret)},x\n")
 
 
