@@ -113,7 +113,8 @@ def load_dataset(
     Only headers are read. `framing` is for annotated events: "context" cuts real sound around short ones, "zero-pad" takes the event alone (its
     first clip), which leaks its duration. Without `events` every recording counts once and whole, as distillation wants it. `seed` matters where
     there is no split column. Rows whose times or file can't be used are listed in `skipped`. Raises InputError for a manifest that can't be
-    trusted: a path that leaves its folder, an unknown split, a subject or recording on two sides of the split, an unknown label column; or when no
+    trusted: a row of more or fewer cells than columns, a path that leaves its folder, an unknown split, a subject or recording on two sides of the
+    split, an unknown label column; or when no
     clip is left. UsageError for an unknown framing or a bad hop.
     """
     if framing not in FRAMINGS:
@@ -276,12 +277,11 @@ def _find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, lis
 def _read_manifest(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[_Row], list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="", strict=True)
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
+            reader = csv.reader(file, strict=True)
+            columns = [column.strip() for column in next(reader, ())]
             _check_columns(path, columns, label_columns=label_columns)
             labels = tuple(column for column in label_columns if column in columns)
-            rows = [_manifest_row(path, row, number=reader.line_num, labels=labels) for row in reader]
+            rows = [_manifest_row(path, columns, row, number=reader.line_num, labels=labels) for row in reader if row]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", "name a manifest CSV, a folder or a recording") from error
     except (csv.Error, UnicodeDecodeError) as error:
@@ -304,11 +304,12 @@ def _check_label_columns(path: Path, *, wanted: tuple[str, ...], present: Sequen
         raise InputError(f"{path}: no label column {unknown[0]!r}", f"its columns: {', '.join(present) or 'none'}")
 
 
-def _manifest_row(path: Path, cells: dict[str, str], *, number: int, labels: tuple[str, ...]) -> _Row:
+def _manifest_row(path: Path, columns: list[str], row: list[str], *, number: int, labels: tuple[str, ...]) -> _Row:
     where = f"{path}, row {number}"
-    if None in cells:  # DictReader's key for what is beyond the header
-        raise InputError(f"{where}: more cells than columns", "quote values that hold commas")
-    cells = {column: value.strip() for column, value in cells.items()}
+    if len(row) != len(columns):
+        hint = "quote values that hold commas" if len(row) > len(columns) else "an empty cell needs its comma too"
+        raise InputError(f"{where}: {len(row)} cells, but the first line has {len(columns)} columns", hint)
+    cells = {column: value.strip() for column, value in zip(columns, row, strict=True)}
     split = cells.get("split", "")
     if split and split not in SPLITS:
         raise InputError(f"{where}: split is {split!r}", f"use one of {', '.join(SPLITS)}")
