@@ -114,8 +114,7 @@ def load_dataset(
     first clip), which leaks its duration. Without `events` every recording counts once and whole, as distillation wants it. `seed` matters where
     there is no split column. Rows whose times or file can't be used are listed in `skipped`. Raises InputError for a manifest that can't be
     trusted: a row of more or fewer cells than columns, a path that leaves its folder, an unknown split, a subject or recording on two sides of the
-    split, an unknown label column; or when no
-    clip is left. UsageError for an unknown framing or a bad hop.
+    split, an unknown label column; or when no clip is left. UsageError for an unknown framing or a bad hop.
     """
     if framing not in FRAMINGS:
         raise UsageError(f"framing is {framing!r}", f"use one of {', '.join(FRAMINGS)}")
