@@ -32,6 +32,7 @@ from hearlite.errors import InputError, UsageError
 from hearlite.files import sha256_of
 from hearlite.flatbuffer import summarize
 from hearlite.progress import progress
+from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUROC_MARGIN
 from hearlite.teacher import SpectralTeacher
 
@@ -209,7 +210,7 @@ def _teacher_model(teacher: Embedder) -> ModelInfo:
         bytes=path.stat().st_size,
         sha256=sha256_of(path),
         parameters=counted.parameters,
-        macs=counted.macs,
+        macs=counted.macs * (teacher.calls if isinstance(teacher, TfliteEmbedder) else 1),
         dim=teacher.info.dim,
     )
 

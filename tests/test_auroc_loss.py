@@ -24,7 +24,10 @@ TESTED = range(30, SUBJECTS)
 
 
 def made_up(*, tested: range = TESTED, positive: int = 3) -> Dataset:
-    """40 subjects with 5 clips each: every `positive`th is sick, column `again` repeats that but for one clip, `same` says it in other words, and `rare` has 3 positive subjects."""
+    """40 subjects with 5 clips each: every `positive`th is sick.
+
+    Column `again` repeats that but for one clip, `same` says it in other words, and `rare` has 3 positive subjects.
+    """
     clips = []
     for subject in range(SUBJECTS):
         sick, split = str(int(subject % positive == 0)), "test" if subject in tested else "val" if subject % 7 == 0 else "train"
