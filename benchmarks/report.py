@@ -23,6 +23,7 @@ from hearlite.verdict import LayerLoss
 _ROC_TASKS = 9  # small multiples; the table has all tasks
 _DOT_TASKS = 24  # more would be a poster
 _SNR_LAYERS, _WORST_LAYERS = 80, 3  # the largest student has 60
+_LOSS_IS = {NON_INFERIOR: "is ruled out", INCONCLUSIVE: "can’t be ruled out", INFERIOR: "is shown"}  # a loss of more than the margin
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def render(results: Results, *, other: Results | None = None) -> str:
         student=student,
         compared=[row for row in rows if row.model.kind != "baseline" and row is not reference],
         answer=_answer(results, student) if student else None,
+        loss_is=_LOSS_IS,
         own_float=[pair for pair in results.comparisons if pair.to != results.reference],
         pair_of=_pair,
         probe=CLASSIFIERS[results.probe],

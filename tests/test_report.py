@@ -251,6 +251,8 @@ def test_first_screen_answers_what_is_kept_how_small_and_how_fast(page):
         "Mean AUROC over 1 task, 15 test subjects:",
         "20× [1.0×, 99×] faster",
         "2.00 ms instead of 40.0 ms",
+        "of its AUROC above chance; brackets on this card are 95 % intervals.",
+        "brackets on this card: 5th to 95th percentile",
     ):
         assert expected in head.replace("\u202f", " "), expected
 
@@ -276,10 +278,12 @@ def test_first_screen_says_whether_the_teacher_can_be_replaced(page, of_mean, of
     )
     html = page(dataclasses.replace(results, tasks=tasks, comparisons=judge_all(results.comparisons, of_mean)))
     text = str(Text(html))
-    answer = text[text.index("Is it safe to replace") : text.index("Mean AUROC Above chance")]
+    answer = text[text.index("May it replace") : text.index("Mean AUROC Above chance")]
+    loss = {"non-inferior": "is ruled out", "inconclusive": "can’t be ruled out", "inferior": "is shown"}[of_mean]
     assert answer.startswith(
-        f"Is it safe to replace the teacher on these tasks? {says} {of_mean} : it may lose 0.02 of mean AUROC, a margin set before"
+        f"May it replace the teacher on these tasks? {says} {of_mean} : a loss of more than 0.02 of mean AUROC, a margin set before the run, {loss}."
     )
+    assert not re.search(r"\bsafe", text)  # a clinical word
     assert "−0.040 [−0.060, −0.020]" in answer
     assert f"1 {of_tasks[1]}" in answer or f"2 {of_tasks[1]}" in answer
     assert "Quantization alone: non-inferior , −0.011 [−0.014, −0.008]" in answer
