@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearlite.benchmarks.baselines import best_baseline, explained
 from hearlite.benchmarks.classifiers import CLASSIFIERS
 from hearlite.benchmarks.cost_results import is_cost, read_cost
 from hearlite.benchmarks.cost_schema import Latency
@@ -85,6 +86,8 @@ def render(results: Results, *, other: Results | None = None) -> str:
         compared=[row for row in rows if row.model.kind != "baseline" and row is not reference],
         answer=_answer(results, student) if student else None,
         loss_is=_LOSS_IS,
+        baseline=best_baseline(results.models, results.summary),
+        baselines=explained(results.models, reference=results.reference),
         own_float=[pair for pair in results.comparisons if pair.to != results.reference],
         pair_of=_pair,
         probe=CLASSIFIERS[results.probe],

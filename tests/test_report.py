@@ -289,6 +289,26 @@ def test_first_screen_says_whether_the_teacher_can_be_replaced(page, of_mean, of
     assert "Quantization alone: non-inferior , −0.011 [−0.014, −0.008]" in answer
 
 
+def with_baselines(results, **values):
+    """Results with further baselines: name (with "_" for " ") and mean AUROC."""
+    named = {name.replace("_", " "): value for name, value in values.items()}
+    models = (*results.models, *(ModelInfo(name, "baseline") for name in named))
+    return dataclasses.replace(results, models=models, summary=(*results.summary, *(score(name, value) for name, value in named.items())))
+
+
+def test_the_first_card_says_what_the_best_baseline_reaches(page):
+    text = str(Text(page(with_baselines(make(), spectral=0.7, duration_only=0.81))))
+    card = text[: text.index("How much smaller and faster?")]
+    assert "The event’s length alone (duration only) reaches 0.810 [0.78, 0.84]." in card and "0.700" not in card
+    head = text[: text.index("AUROC per task")]
+    for row in ("spectral", "duration only", "permuted labels"):
+        assert f"“{row}” is " in head
+    assert "“permuted labels” is teacher with shuffled training labels, which must lie near 0.5" in head
+    assert "The best baseline (silence) reaches 0.950" in str(Text(page(with_baselines(make(), silence=0.95, duration_only=0.81))))
+    alone = str(Text(page(make())))  # permuted labels lie at chance: no rival
+    assert " reaches 0." not in alone and "“spectral” is" not in alone
+
+
 def test_thresholds_calibration_subgroups_and_quantization_have_their_tables(page):
     text = str(Text(page(make())))
     for expected in (
