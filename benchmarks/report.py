@@ -91,7 +91,7 @@ def render(results: Results, *, other: Results | None = None) -> str:
         own_float=[pair for pair in results.comparisons if pair.to != results.reference],
         pair_of=_pair,
         probe=CLASSIFIERS[results.probe],
-        leaks=[("mean over all tasks", results.leaking, results.summary), *((task.name, task.leaking, task.scores) for task in results.tasks)],
+        flattered=[item for item in results.leaking if item.flatters],
         other=other,
         unlike=_unlike(results, other) if other else (),
         roc=[(task, Markup(svg)) for task, svg in _roc(results.tasks, trio)],

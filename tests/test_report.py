@@ -348,9 +348,23 @@ def test_leaking_figures_are_called_that_and_stand_beside_the_others(page):
     text = str(Text(page(dataclasses.replace(results, leaking=leaking, tasks=tasks, probe="forest"))))
     section = text[text.index("LEAKING: a paper’s clip-wise split") : text.index("Latency Model")]
     assert section.count("small_ i8 0.950 [0.92, 0.98] 0.860 [0.83, 0.89] 0.090 [0.050, 0.130]") == 2  # mean and task
-    assert "too good" in section and "0.950" not in text.replace(section, "")
+    assert "These figures are too good; the gap says by how much. The two splits test different clips" in section
+    assert "0.950" not in text.replace(section, "") and "They are too good." in text
+    assert section.index("mean over all tasks") < section.index("Task by task event=cough")
     assert "Its embeddings go into a random forest" in text
     assert "LEAKING" not in str(Text(page(results)))
+
+
+def test_leaking_figures_are_too_good_only_where_the_gap_shows(page):
+    unclear = Leaking("small_i8", around(0.87), Estimate(0.01, -0.03, 0.05))
+    text = str(Text(page(dataclasses.replace(make(notes=("LEAKING figures are in these results. A split",)), leaking=(unclear,)))))
+    assert "These figures may be too good; here no gap shows: no model’s interval lies above 0." in text
+    assert "They may be too good; here no gap shows." in text and "are too good" not in text
+    both = (unclear, Leaking("small_f32", around(0.95), Estimate(0.08, 0.04, 0.12)))
+    assert "too good for 1 of 2 models, whose gap’s interval lies above 0, and may be for the others" in str(
+        Text(page(dataclasses.replace(make(), leaking=both)))
+    )
+    assert not dataclasses.replace(unclear, gap=Estimate(0.2)).flatters  # without an interval nothing shows
 
 
 def test_stand_in_and_synthetic_data_are_named_in_the_first_line(page):
