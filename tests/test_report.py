@@ -9,7 +9,7 @@ from hearlite.benchmarks.cost_schema import COST_KINDS, Latency
 from hearlite.benchmarks.cost_view import SYMBOLS
 from hearlite.benchmarks.formats import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
 from hearlite.benchmarks.pages import KIND_NAMES
-from hearlite.benchmarks.plots import MARKERS
+from hearlite.benchmarks.plots import MARKERS, Series, reliability_svg
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
 from hearlite.benchmarks.schema import (
@@ -468,6 +468,31 @@ def test_plots_take_their_colours_from_the_page(page):
     assert all("currentColor" in svg and "var(--s0)" in svg for svg in svgs)
     assert not any(re.search(r"#[0-9a-f]{6}\b", svg) for svg in svgs)
     assert "prefers-color-scheme: dark" in html
+
+
+def test_no_student_has_the_teacher_s_colour_or_another_student_s(page):
+    results = make()
+    several = [ModelInfo(f"student_{k}", "i8") for k in range(4)]
+    html = page(dataclasses.replace(results, models=(*results.models, *several)))
+    table = html[html.index("<th>Mean AUROC</th>") :]
+    colours = re.findall(r"color: var\(--(\w+)\)", table[: table.index("</table>")])
+    assert colours == ["ink", "s0", "s1", "baseline", "s2", "s3", "s4", "s5"]
+    assert "stroke: currentColor; stroke-width: 1.4" in html  # the teacher's interval
+
+
+def test_baselines_are_lines_in_the_plot_of_sizes(page):
+    plots = re.findall(r"<svg.*?</svg>", page(with_baselines(make(), spectral=0.7, duration_only=0.81)), flags=re.DOTALL)
+    sizes = plots[1]
+    assert "duration only" in sizes and "spectral" in sizes and "permuted" not in sizes and "file size" in sizes
+    assert sizes.count("stroke-dasharray") == 2 and "stroke-dasharray" not in re.findall(r"<svg.*?</svg>", page(make()), flags=re.DOTALL)[1]
+
+
+def test_models_stand_beside_each_other_in_the_plot_of_calibration():
+    curve = Reliability((0.2, 0.7), (0.25, 0.66), (0.1, 0.5), (0.4, 0.8), (50, 15))
+    drawn = [reliability_svg([(Series(name, name, 0), curve) for name in names], name="r") for names in (("f32",), ("f32", "i8"))]
+    points = r"M ([\d.]+) [\d.]+ \nL ([\d.]+) [\d.]+ \n"
+    one, two = ({start for start, end in re.findall(points, svg) if start == end} for svg in drawn)  # where upright lines stand
+    assert len(two) - len(one) == 2  # two bins, each with two bars instead of one
 
 
 def test_at_most_nine_roc_curves_and_the_rest_is_said(page):
