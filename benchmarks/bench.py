@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
+from hearlite.benchmarks.baselines import DURATION, SPECTRAL
 from hearlite.benchmarks.cost_schema import Cost, Latency
 from hearlite.benchmarks.latency import Candidate, device, file_candidate, measure_candidates
 from hearlite.benchmarks.probe import run_probes
@@ -36,7 +37,7 @@ from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUROC_MARGIN
 from hearlite.teacher import SpectralTeacher
 
-TEACHER, SPECTRAL, DURATION = "teacher", "spectral", "duration only"
+TEACHER = "teacher"
 LATENCY_RUNS = 100
 RUNTIMES = {"tflite": "ai-edge-litert", "hear": "tensorflow", "saved-model": "tensorflow"}  # by kind of teacher; the others are numpy code
 

@@ -74,7 +74,7 @@ def interval(samples: NDArray[Any] | Sequence[float], *, level: float = LEVEL, d
         return None
     tail = (1 - level) / 2
     if math.isfinite(degrees_of_freedom):
-        tail = NormalDist().cdf(_t_quantile(tail, degrees_of_freedom) * math.sqrt((degrees_of_freedom + 1) / degrees_of_freedom))
+        tail = NormalDist().cdf(t_quantile(tail, degrees_of_freedom) * math.sqrt((degrees_of_freedom + 1) / degrees_of_freedom))
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -95,7 +95,7 @@ def rate_interval(
     if value in (0.0, 1.0):
         bound = tail ** (1 / max(1, trials))
         return (bound, 1.0) if value == 1.0 else (0.0, 1.0 - bound)
-    half = -_t_quantile(tail, degrees_of_freedom) * standard_error(finite) / (value * (1 - value))  # delta method
+    half = -t_quantile(tail, degrees_of_freedom) * standard_error(finite) / (value * (1 - value))  # delta method
     middle = math.log(value / (1 - value))
     low, high = (1 / (1 + np.exp(np.clip(-end, -700, 700))) for end in (middle - half, middle + half))  # 700: exp stays finite
     return float(low), float(high)
@@ -106,7 +106,7 @@ def difference_interval(value: float, samples: NDArray[Any] | Sequence[float], *
     finite = _usable(samples)
     if finite is None or not math.isfinite(value):
         return None
-    half = -_t_quantile((1 - level) / 2, degrees_of_freedom) * standard_error(finite)
+    half = -t_quantile((1 - level) / 2, degrees_of_freedom) * standard_error(finite)
     return value - half, value + half
 
 
@@ -121,13 +121,16 @@ def standard_error(samples: NDArray[Any] | Sequence[float]) -> float:
 
 
 def t_tail(t: float, degrees_of_freedom: float) -> float:
-    """Probability that Student's t lies above `t`."""
+    """Probability that Student's t lies above `t`; the normal one for infinite degrees of freedom."""
+    if not math.isfinite(degrees_of_freedom):
+        return math.erfc(t / math.sqrt(2)) / 2  # erfc keeps what 1 - cdf would lose below 1e-16
     from scipy.special import stdtr
 
     return float(stdtr(degrees_of_freedom, -t))
 
 
-def _t_quantile(probability: float, degrees_of_freedom: float) -> float:
+def t_quantile(probability: float, degrees_of_freedom: float) -> float:
+    """What Student's t lies below with this probability; the normal one for infinite degrees of freedom."""
     if not math.isfinite(degrees_of_freedom):
         return NormalDist().inv_cdf(probability)
     from scipy.special import stdtrit

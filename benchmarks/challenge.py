@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.bags import bags_of, lengths_of, records_of
-from hearlite.benchmarks.bench import DURATION
+from hearlite.benchmarks.baselines import DURATION
 from hearlite.benchmarks.bootstrap import Bools, Floats
 from hearlite.benchmarks.challenge_probe import FIGURES, LEAKS, SAMPLES, classify, measure
 from hearlite.benchmarks.formats import auroc_text, difference_text

@@ -9,7 +9,7 @@ from hearlite.benchmarks.cost_plot import CostPoint, cost_svg
 from hearlite.benchmarks.cost_schema import Alone, Cost, CrossCheck, Footprint, Latency, Limit, Part, Profile
 from hearlite.benchmarks.formats import bytes_text, ms_text
 from hearlite.benchmarks.pages import page
-from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series
+from hearlite.benchmarks.plots import MARKERS, Series
 from hearlite.benchmarks.schema import CostResults, Estimate
 
 SYMBOLS = {"o": "●", "s": "■", "D": "◆", "v": "▼", "<": "◀", ">": "▶", "^": "▲", "x": "×", "P": "✚"}  # of MARKERS, for legends
@@ -35,7 +35,7 @@ class CostRow:
 
     @property
     def colour(self) -> str:
-        return f"s{self.series.colour % SERIES_COLOURS}"
+        return self.series.css
 
     @property
     def ms_per_audio_s(self) -> float | None:

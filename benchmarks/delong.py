@@ -1,21 +1,21 @@
 """DeLong's AUROC variance and paired test, for independent clips or, in Obuchowski's form, for clips clustered in subjects.
 
 DeLong et al. 1988, doi:10.2307/2531595, in O(n log n) as Sun and Xu 2014, doi:10.1109/LSP.2014.2337313; clusters: Obuchowski 1997,
-doi:10.2307/2533958. With every clip its own subject Obuchowski's variance IS DeLong's, so there is one code path.
+doi:10.2307/2533958. With every clip its own subject Obuchowski's variance IS DeLong's, so there is one code path. DeLong's statistic is taken to
+be normal, as published; the clustered one, whose subjects may be a dozen, to be Student's t with the degrees of freedom of the bootstrap's intervals.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.auroc import checked_scores, wins
-from hearlite.benchmarks.bootstrap import LEVEL, Bools, Bounds, Floats, Owners
+from hearlite.benchmarks.bootstrap import LEVEL, Bools, Bounds, Floats, Owners, degrees_of_freedom, t_quantile, t_tail
 from hearlite.errors import InputError
 
 
@@ -49,8 +49,9 @@ def paired_delong(
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     deviation = math.sqrt(variance) if variance > 1e-12 * float(np.trace(covariance)) else 0.0  # what is left of rounding is none
     z = difference / deviation if deviation else math.copysign(math.inf, difference) if difference else 0.0
-    half = NormalDist().inv_cdf((1 + level) / 2) * deviation
-    p = math.erfc(abs(z) / math.sqrt(2))  # erfc keeps what 1 - cdf would lose below 1e-16
+    freedom = _freedom(labels, owners, subjects)
+    half = t_quantile((1 + level) / 2, freedom) * deviation
+    p = 2 * t_tail(abs(z), freedom)
     return PairedTest(float(values[0]), float(values[1]), difference, deviation, z, p, difference - half, difference + half)
 
 
@@ -60,8 +61,9 @@ def delong_interval(scores: NDArray[Any], labels: NDArray[Any], *, subjects: NDA
     Without `subjects` it is too narrow when subjects have several clips. Raises InputError as `paired_delong` does.
     """
     scores, labels = checked_scores(scores, labels)
-    values, covariance = auroc_covariance([scores], labels, _owners(labels, subjects))
-    half = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(max(0.0, float(covariance[0, 0])))
+    owners = _owners(labels, subjects)
+    values, covariance = auroc_covariance([scores], labels, owners)
+    half = t_quantile((1 + level) / 2, _freedom(labels, owners, subjects)) * math.sqrt(max(0.0, float(covariance[0, 0])))
     return max(0.0, float(values[0]) - half), min(1.0, float(values[0]) + half)
 
 
@@ -86,6 +88,11 @@ def auroc_covariance(scores_by_model: list[Floats], labels: Bools, owners: Owner
     small = [count / (count - 1) for count in counts]
     cross = tens @ ones.T
     return np.asarray(values), small[0] * tens @ tens.T + small[1] * ones @ ones.T + small[2] * (cross + cross.T)
+
+
+def _freedom(labels: Bools, owners: Owners, subjects: NDArray[Any] | None) -> float:
+    """Of the variance: with subjects those of the bootstrap's intervals, since few subjects make it unsure; clips are taken to be many."""
+    return math.inf if subjects is None else degrees_of_freedom(labels, owners)
 
 
 def _owners(labels: Bools, subjects: NDArray[Any] | None) -> Owners:

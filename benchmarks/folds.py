@@ -12,7 +12,7 @@ from hearlite.errors import InputError
 
 FOLDS = 3
 PAPER_TEST_SHARE = 0.2  # Ehtesham et al. 2025, arXiv:2504.20124: 80/20, stratified by clip
-LEAKING = "clip-wise split: subjects are in training and in test, so these figures are too good"
+LEAKING = "clip-wise split: subjects are in training and in test, so these figures may be too good"
 _BANDS = 4  # of a regression target, balanced over folds as classes are
 
 

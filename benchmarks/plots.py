@@ -19,6 +19,7 @@ SERIES_COLOURS = 6  # --s0 ... --s5 in the template, then they repeat
 _INK, _GRID, _BASELINE = "#0a0b01", "#0a0b02", "#0a0b03"  # stand-ins that no theme has; replaced by what CSS decides in light and dark
 _CSS = {_INK: "currentColor", _GRID: "var(--grid)", _BASELINE: "var(--baseline)"} | {f"#0a0c{k:02x}": f"var(--s{k})" for k in range(SERIES_COLOURS)}
 _LONGEST_LABEL = 44
+_BESIDE = 0.018  # of the axis of probability, between models; bins are 0.1 wide
 _HIGHEST_SNR_DB = 90.0  # of float16 weights; a tensor that is the same in both files has no end
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: searchable, in the page's font, nothing embedded
@@ -37,15 +38,20 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Series:
-    """A model in a plot. `colour` counts the non-baseline models."""
+    """A model in a plot. `colour` counts models that are neither teacher nor baseline."""
 
     name: str
     kind: str
     colour: int
 
     @property
+    def css(self) -> str:
+        """The page's variable for it, without "--". The teacher is drawn in ink: no student shares its colour."""
+        return {"baseline": "baseline", "teacher": "ink"}.get(self.kind, f"s{self.colour % SERIES_COLOURS}")
+
+    @property
     def ink(self) -> str:
-        return _BASELINE if self.kind == "baseline" else f"#0a0c{self.colour % SERIES_COLOURS:02x}"
+        return {"baseline": _BASELINE, "teacher": _INK}.get(self.kind, f"#0a0c{self.colour % SERIES_COLOURS:02x}")
 
 
 def roc_svg(curves: Sequence[tuple[Series, Curve]], *, name: str) -> str:
@@ -63,11 +69,16 @@ def roc_svg(curves: Sequence[tuple[Series, Curve]], *, name: str) -> str:
 
 
 def reliability_svg(curves: Sequence[tuple[Series, Reliability]], *, name: str) -> str:
-    """Share of positives over predicted probability, with intervals; bins without one are left out. On the diagonal a model is calibrated."""
+    """Share of positives over predicted probability, with intervals; bins without one are left out. On the diagonal a model is calibrated.
+
+    Models stand a little beside each other, so that no interval hides another.
+    """
     with axes_of(2.5, 2.5) as (axes, finish):
         axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1.2)
-        for series, curve in curves:
-            bins = [item for item in zip(curve.predicted, curve.observed, curve.low, curve.high, strict=True) if item[2] is not None]
+        for number, (series, curve) in enumerate(curves):
+            beside = _BESIDE * (number - (len(curves) - 1) / 2)
+            moved = [at + beside for at in curve.predicted]
+            bins = [item for item in zip(moved, curve.observed, curve.low, curve.high, strict=True) if item[2] is not None]
             for at, _, low, high in bins:
                 axes.plot([at, at], [low, high], color=series.ink, linewidth=1.0, solid_capstyle="butt")
             style = {"color": series.ink, "linewidth": 1.0, "linestyle": {"f32": "--"}.get(series.kind, "-"), "marker": MARKERS[series.kind]}
@@ -88,6 +99,8 @@ def auroc_svg(rows: Sequence[tuple[str, Sequence[tuple[Series, Estimate]]]], *, 
         for label, scores in rows:
             y += gap
             axes.annotate(_label(label), (0.0, y + 0.05), xycoords=("axes fraction", "data"), fontsize=9, va="bottom")
+            # Chance, drawn group by group: it would run through the labels.
+            axes.plot([0.5, 0.5], [y + step / 2, y + step * (len(scores) + 0.5)], color=_INK, linewidth=0.8, linestyle=":")
             for series, estimate in scores:
                 y += step
                 if estimate.value is None or estimate.low is None or estimate.high is None:
@@ -95,7 +108,6 @@ def auroc_svg(rows: Sequence[tuple[str, Sequence[tuple[Series, Estimate]]]], *, 
                 lowest = min(lowest, estimate.low)
                 axes.plot([estimate.low, estimate.high], [y, y], color=series.ink, linewidth=1.4, solid_capstyle="butt")
                 axes.plot(estimate.value, y, color=series.ink, marker=MARKERS[series.kind], markersize=4.5)
-        axes.axvline(0.5, color=_INK, linewidth=0.8, linestyle=":")
         axes.set(
             ylim=(y + 0.15, 0.0), xlim=(max(0.0, lowest - 0.02), 1.005), yticks=[], xlabel="AUROC on test subjects, 95 % interval (dotted: chance)"
         )
@@ -103,8 +115,10 @@ def auroc_svg(rows: Sequence[tuple[str, Sequence[tuple[Series, Estimate]]]], *, 
         return finish(name)
 
 
-def size_svg(points: Sequence[tuple[Series, int, Estimate]], *, show_bytes: Callable[[float], str], name: str) -> str:
-    """Mean AUROC over the file's size in bytes, on a logarithmic axis."""
+def size_svg(
+    points: Sequence[tuple[Series, int, Estimate]], *, baselines: Sequence[tuple[str, float]], show_bytes: Callable[[float], str], name: str
+) -> str:
+    """Mean AUROC over the file's size in bytes, on a logarithmic axis; baselines, which have no file, are dotted lines at their mean AUROC."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     with axes_of(5.0, 3.3) as (axes, finish):
@@ -116,6 +130,9 @@ def size_svg(points: Sequence[tuple[Series, int, Estimate]], *, show_bytes: Call
                 continue
             axes.plot([size, size], [estimate.low, estimate.high], color=series.ink, linewidth=1.4, solid_capstyle="butt")
             axes.plot(size, estimate.value, color=series.ink, marker=MARKERS[series.kind], markersize=7)
+        for label, value in baselines:
+            axes.axhline(value, color=_BASELINE, linewidth=1.2, linestyle=":")
+            axes.annotate(_label(label), (0.01, value), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
         axes.xaxis.set_major_locator(LogLocator(numticks=6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: show_bytes(size)))
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -18,7 +18,8 @@ import numpy as np
 
 from hearlite.benchmarks.attention import fit_attention
 from hearlite.benchmarks.bags import Bags, bags_of, lengths_of, records_of
-from hearlite.benchmarks.bench import DURATION, make_tasks
+from hearlite.benchmarks.baselines import DURATION
+from hearlite.benchmarks.bench import make_tasks
 from hearlite.benchmarks.bootstrap import Bools, Floats, Owners, subject_multiplicities
 from hearlite.benchmarks.comparisons import Replicated, mean_over_tasks, paired_means, replicated, scored
 from hearlite.benchmarks.folds import fold_table

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hearlite.benchmarks.bench import DURATION
+from hearlite.benchmarks.baselines import DURATION
 from hearlite.benchmarks.dots_plot import Dots, write_dots
 from hearlite.benchmarks.formats import auroc_text, difference_text, tasks_text
 from hearlite.benchmarks.plots import MARKERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hearlite.benchmarks.bench import SPECTRAL
+from hearlite.benchmarks.baselines import SPECTRAL
 from hearlite.benchmarks.cost_results import read_cost
 from hearlite.benchmarks.cost_table import cost_table
 from hearlite.benchmarks.recipe_table import compares_recipes, recipe_table

@@ -6,41 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearlite.benchmarks.baselines import best_baseline, explained
 from hearlite.benchmarks.classifiers import CLASSIFIERS
 from hearlite.benchmarks.cost_results import is_cost, read_cost
-from hearlite.benchmarks.cost_schema import Latency
-from hearlite.benchmarks.cost_view import SYMBOLS, CostView, render_cost, view_cost
-from hearlite.benchmarks.formats import bytes_text
+from hearlite.benchmarks.cost_view import CostView, render_cost, view_cost
 from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
 from hearlite.benchmarks.pages import KIND_NAMES, page
 from hearlite.benchmarks.permuted import PERMUTED
-from hearlite.benchmarks.plots import MARKERS, SERIES_COLOURS, Series, auroc_svg, reliability_svg, roc_svg, size_svg, snr_svg
+from hearlite.benchmarks.plots import Series
+from hearlite.benchmarks.report_plots import DOT_TASKS, Row, dots, quantized, reliability, roc, sizes
 from hearlite.benchmarks.results import read_data, read_results
-from hearlite.benchmarks.schema import Estimate, ModelInfo, Paired, Results, Score, TaskResult
+from hearlite.benchmarks.schema import Estimate, Paired, Results, TaskResult
 from hearlite.files import write_bytes
-from hearlite.verdict import LayerLoss
 
-_ROC_TASKS = 9  # small multiples; the table has all tasks
-_DOT_TASKS = 24  # more would be a poster
-_SNR_LAYERS, _WORST_LAYERS = 80, 3  # the largest student has 60
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the main table, and a model's colour and symbol throughout the page."""
-
-    model: ModelInfo
-    series: Series
-    score: Score | None
-    latency: Latency | None
-
-    @property
-    def symbol(self) -> str:
-        return SYMBOLS[MARKERS[self.model.kind]]
-
-    @property
-    def colour(self) -> str:
-        return "baseline" if self.model.kind == "baseline" else f"s{self.series.colour % SERIES_COLOURS}"
+_LOSS_IS = {NON_INFERIOR: "is ruled out", INCONCLUSIVE: "can’t be ruled out", INFERIOR: "is shown"}  # a loss of more than the margin
 
 
 @dataclass(frozen=True)
@@ -83,19 +62,22 @@ def render(results: Results, *, other: Results | None = None) -> str:
         student=student,
         compared=[row for row in rows if row.model.kind != "baseline" and row is not reference],
         answer=_answer(results, student) if student else None,
+        loss_is=_LOSS_IS,
+        baseline=best_baseline(results.models, results.summary),
+        baselines=explained(results.models, reference=results.reference),
         own_float=[pair for pair in results.comparisons if pair.to != results.reference],
         pair_of=_pair,
         probe=CLASSIFIERS[results.probe],
-        leaks=[("mean over all tasks", results.leaking, results.summary), *((task.name, task.leaking, task.scores) for task in results.tasks)],
+        flattered=[item for item in results.leaking if item.flatters],
         other=other,
         unlike=_unlike(results, other) if other else (),
-        roc=[(task, Markup(svg)) for task, svg in _roc(results.tasks, trio)],
-        calibrated=[(task, Markup(svg)) for task, svg in _reliability(results.tasks, trio)],
-        dots=Markup(_dots(results, rows)),
+        roc=[(task, Markup(svg)) for task, svg in roc(results.tasks, trio)],
+        calibrated=[(task, Markup(svg)) for task, svg in reliability(results.tasks, trio)],
+        dots=Markup(dots(results, rows)),
         dotted=[row for row in rows if row.score and row.model.name != PERMUTED],
-        dot_tasks=_DOT_TASKS,
-        sizes=Markup(_sizes(rows)),
-        quantized=[(row, worst, Markup(svg)) for row, worst, svg in _quantized(rows)],
+        dot_tasks=DOT_TASKS,
+        sizes=Markup(sizes(rows)),
+        quantized=[(row, worst, Markup(svg)) for row, worst, svg in quantized(rows)],
         estimate=Estimate,
         sized=[row for row in rows if row.model.bytes and row.score and row.score.auroc.shown],
         score_of=lambda task, name: next((score for score in task.scores if score.model == name), None),
@@ -116,27 +98,8 @@ def _rows(results: Results) -> list[Row]:
     colour = 0
     for model in results.models:
         rows.append(Row(model, Series(model.name, model.kind, colour), scores.get(model.name), latency.get(model.name)))
-        colour += model.kind != "baseline"
+        colour += model.kind not in ("teacher", "baseline")
     return rows
-
-
-def _roc(tasks: Sequence[TaskResult], trio: Sequence[Row]) -> list[tuple[TaskResult, str]]:
-    series = {row.model.name: row.series for row in trio}
-    drawn = []
-    for index, task in enumerate(tasks[:_ROC_TASKS]):
-        curves = [(series[score.model], score.roc) for score in task.scores if score.model in series]
-        drawn.append((task, roc_svg(curves, name=f"roc{index}")))
-    return drawn
-
-
-def _reliability(tasks: Sequence[TaskResult], trio: Sequence[Row]) -> list[tuple[TaskResult, str]]:
-    series = {row.model.name: row.series for row in trio}
-    drawn = []
-    for index, task in enumerate(tasks[:_ROC_TASKS]):
-        curves = [(series[score.model], score.calibration.reliability) for score in task.scores if score.model in series and score.calibration]
-        if curves:
-            drawn.append((task, reliability_svg(curves, name=f"reliability{index}")))
-    return drawn
 
 
 def _pair(compared: Results | TaskResult, model: str, to: str) -> Paired | None:
@@ -168,26 +131,3 @@ def _unlike(results: Results, other: Results) -> tuple[str, ...]:
         "There is another version of results.json, so intervals are of another kind": (results.schema, other.schema),
     }
     return tuple(what for what, (here, there) in pairs.items() if here != there)
-
-
-def _dots(results: Results, rows: Sequence[Row]) -> str:
-    if not results.tasks:
-        return ""
-    series = {row.model.name: row.series for row in rows if row.model.name != PERMUTED}  # the line at chance stands for it
-    groups = [("mean over all tasks", results.summary), *((task.name, task.scores) for task in results.tasks[:_DOT_TASKS])]
-    return auroc_svg(
-        [(label, [(series[score.model], score.auroc) for score in scores if score.model in series]) for label, scores in groups], name="dots"
-    )
-
-
-def _quantized(rows: Sequence[Row]) -> list[tuple[Row, tuple[LayerLoss, ...], str]]:
-    """Every quantized model with its worst layers, and all of them drawn."""
-    found = [(row, row.model.quantization) for row in rows if row.model.quantization]
-    shown = [(row, verdict.worst(_WORST_LAYERS), verdict.layers[:_SNR_LAYERS]) for row, verdict in found]
-    return [(row, worst, snr_svg(row.series, layers, ringed=worst, name=f"snr{index}")) for index, (row, worst, layers) in enumerate(shown)]
-
-
-def _sizes(rows: Sequence[Row]) -> str:
-    """Empty unless there are two sizes to compare."""
-    points = [(row.series, row.model.bytes, row.score.auroc) for row in rows if row.model.bytes and row.score and row.score.auroc.shown]
-    return size_svg(points, show_bytes=bytes_text, name="sizes") if len(points) > 1 else ""

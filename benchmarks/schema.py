@@ -174,6 +174,11 @@ class Leaking:
     auroc: Estimate  # LEAKING
     gap: Estimate  # LEAKING AUROC less the leak-free one
 
+    @property
+    def flatters(self) -> bool:
+        """Whether the gap shows: its interval lies above 0."""
+        return self.gap.low is not None and self.gap.low > 0
+
 
 @dataclass(frozen=True)
 class TaskResult:

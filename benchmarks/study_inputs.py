@@ -15,7 +15,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.bench import SPECTRAL, TEACHER, embed_clips, require_unheard
+from hearlite.benchmarks.baselines import SPECTRAL
+from hearlite.benchmarks.bench import TEACHER, embed_clips, require_unheard
 from hearlite.benchmarks.bootstrap import Bools, Floats
 from hearlite.benchmarks.tasks import TEST_SPLIT
 from hearlite.bundle import Manifest, open_bundle

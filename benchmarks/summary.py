@@ -35,4 +35,4 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
 
 
 def _leaking_text(item: Leaking) -> str:
-    return f"LEAKING clip-wise split: {auroc_text(item.auroc)}, too good by {difference_text(item.gap)}"
+    return f"LEAKING clip-wise split: {auroc_text(item.auroc)}, {'too good by' if item.flatters else 'no gap shows:'} {difference_text(item.gap)}"

@@ -2,8 +2,10 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from hearlite.benchmarks.auroc import auroc, clustered_bootstrap
+from hearlite.benchmarks.bootstrap import degrees_of_freedom
 from hearlite.benchmarks.delong import auroc_covariance, delong_interval, paired_delong
 from hearlite.errors import InputError
 
@@ -88,7 +90,9 @@ def _variance_of(won, labels, owners):
 
 def test_one_clip_a_subject_is_delong():
     first, second, labels = two_models(np.random.default_rng(2))
-    assert paired_delong(first, second, labels, subjects=np.arange(80)) == paired_delong(first, second, labels)
+    clips, subjects = paired_delong(first, second, labels), paired_delong(first, second, labels, subjects=np.arange(80))
+    assert (subjects.standard_error, subjects.z) == (clips.standard_error, clips.z)
+    assert subjects.p > clips.p and subjects.low < clips.low  # t for subjects, normal for clips
 
 
 @pytest.mark.parametrize("share_of_both", [0.0, 1.0])
@@ -140,6 +144,29 @@ def test_p_values_are_uniform_when_nothing_differs_and_clusters_matter():
         wrong["independent"] += paired_delong(one, two, labels).p < 0.05
     assert 0.03 <= wrong["clustered"] / 500 <= 0.09
     assert wrong["independent"] / 500 > 0.15  # why the report takes the clustered one
+
+
+def test_clustered_p_and_interval_are_of_t_with_the_bootstrap_s_degrees_of_freedom():
+    first, second, labels, owners = clustered(np.random.default_rng(10), subjects=14, clips=4)
+    test = paired_delong(first, second, labels, subjects=owners)
+    t = stats.t(degrees_of_freedom(labels, owners))
+    assert test.p == pytest.approx(2 * t.sf(abs(test.z)), rel=1e-9)
+    assert test.high - test.difference == pytest.approx(t.ppf(0.975) * test.standard_error, rel=1e-9)
+    normal = 2 * (1 - NormalDist().cdf(abs(test.z)))
+    assert test.p > normal  # fewer subjects, heavier tails
+
+
+def test_a_dozen_subjects_are_wrong_in_5_percent_by_t_and_more_often_by_the_normal():
+    """1000 pairs of models of equal AUROC, 6 positive and 6 negative subjects."""
+    rng, owners = np.random.default_rng(11), np.repeat(np.arange(12), 4)
+    labels = owners % 2 == 1
+    tests = []
+    for _ in range(1000):
+        one, two = (labels + rng.normal(size=12)[owners] + rng.normal(size=48) for _ in range(2))
+        tests.append(paired_delong(one, two, labels, subjects=owners))
+    by_t = np.mean([test.p < 0.05 for test in tests])
+    by_normal = np.mean([abs(test.z) > NormalDist().inv_cdf(0.975) for test in tests])
+    assert 0.03 <= by_t <= 0.07 < by_normal, (by_t, by_normal)
 
 
 def test_delong_interval_is_the_normal_one_within_0_and_1():

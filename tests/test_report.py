@@ -10,7 +10,7 @@ from hearlite.benchmarks.cost_schema import COST_KINDS, Latency
 from hearlite.benchmarks.cost_view import SYMBOLS
 from hearlite.benchmarks.formats import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
 from hearlite.benchmarks.pages import KIND_NAMES
-from hearlite.benchmarks.plots import MARKERS
+from hearlite.benchmarks.plots import MARKERS, Series, reliability_svg
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
 from hearlite.benchmarks.schema import (
@@ -258,6 +258,8 @@ def test_first_screen_answers_what_is_kept_how_small_and_how_fast(page):
         "Mean AUROC over 1 task, 15 test subjects:",
         "20× [1.0×, 99×] faster",
         "2.00 ms instead of 40.0 ms",
+        "of its AUROC above chance; brackets on this card are 95 % intervals.",
+        "brackets on this card: 5th to 95th percentile",
     ):
         assert expected in head.replace("\u202f", " "), expected
 
@@ -283,13 +285,35 @@ def test_first_screen_says_whether_the_teacher_can_be_replaced(page, of_mean, of
     )
     html = page(dataclasses.replace(results, tasks=tasks, comparisons=judge_all(results.comparisons, of_mean)))
     text = str(Text(html))
-    answer = text[text.index("Is it safe to replace") : text.index("Mean AUROC Above chance")]
+    answer = text[text.index("May it replace") : text.index("Mean AUROC Above chance")]
+    loss = {"non-inferior": "is ruled out", "inconclusive": "can’t be ruled out", "inferior": "is shown"}[of_mean]
     assert answer.startswith(
-        f"Is it safe to replace the teacher on these tasks? {says} {of_mean} : it may lose 0.02 of mean AUROC, a margin set before"
+        f"May it replace the teacher on these tasks? {says} {of_mean} : a loss of more than 0.02 of mean AUROC, a margin set before the run, {loss}."
     )
+    assert not re.search(r"\bsafe", text)  # a clinical word
     assert "−0.040 [−0.060, −0.020]" in answer
     assert f"1 {of_tasks[1]}" in answer or f"2 {of_tasks[1]}" in answer
     assert "Quantization alone: non-inferior , −0.011 [−0.014, −0.008]" in answer
+
+
+def with_baselines(results, **values):
+    """Results with further baselines: name (with "_" for " ") and mean AUROC."""
+    named = {name.replace("_", " "): value for name, value in values.items()}
+    models = (*results.models, *(ModelInfo(name, "baseline") for name in named))
+    return dataclasses.replace(results, models=models, summary=(*results.summary, *(score(name, value) for name, value in named.items())))
+
+
+def test_the_first_card_says_what_the_best_baseline_reaches(page):
+    text = str(Text(page(with_baselines(make(), spectral=0.7, duration_only=0.81))))
+    card = text[: text.index("How much smaller and faster?")]
+    assert "The event’s length alone (duration only) reaches 0.810 [0.78, 0.84]." in card and "0.700" not in card
+    head = text[: text.index("AUROC per task")]
+    for row in ("spectral", "duration only", "permuted labels"):
+        assert f"“{row}” is " in head
+    assert "“permuted labels” is teacher with shuffled training labels, which must lie near 0.5" in head
+    assert "The best baseline (silence) reaches 0.950" in str(Text(page(with_baselines(make(), silence=0.95, duration_only=0.81))))
+    alone = str(Text(page(make())))  # permuted labels lie at chance: no rival
+    assert " reaches 0." not in alone and "“spectral” is" not in alone
 
 
 def test_thresholds_calibration_subgroups_and_quantization_have_their_tables(page):
@@ -299,7 +323,8 @@ def test_thresholds_calibration_subgroups_and_quantization_have_their_tables(pag
         "0.120 [0.090, 0.150] 0.050 [0.020, 0.080]",  # Brier score, calibration error
         "By sex", "female 12 / 20 5 / 7", "largest gap", "female over male, p 0.20", "sex=other: 1 positive subjects in test, needs 5",
         "Quantized files beside their own float32", "−0.011 [−0.014, −0.008] non-inferior , p 0.060",
-        "p and verdict are corrected for 1 task (Holm)", "a margin set before the run",
+        "p (no difference), DeLong", "Both are corrected for 1 task (Holm), intervals are not",
+        "DeLong’s test and the bootstrap’s interval can disagree where few subjects are positive", "a margin set before the run",
     ):  # fmt: skip
         assert expected in text, expected
 
@@ -331,9 +356,23 @@ def test_leaking_figures_are_called_that_and_stand_beside_the_others(page):
     text = str(Text(page(dataclasses.replace(results, leaking=leaking, tasks=tasks, probe="forest"))))
     section = text[text.index("LEAKING: a paper’s clip-wise split") : text.index("Latency Model")]
     assert section.count("small_ i8 0.950 [0.92, 0.98] 0.860 [0.83, 0.89] 0.090 [0.050, 0.130]") == 2  # mean and task
-    assert "too good" in section and "0.950" not in text.replace(section, "")
+    assert "These figures are too good; the gap says by how much. The two splits test different clips" in section
+    assert "0.950" not in text.replace(section, "") and "They are too good." in text
+    assert section.index("mean over all tasks") < section.index("Task by task event=cough")
     assert "Its embeddings go into a random forest" in text
     assert "LEAKING" not in str(Text(page(results)))
+
+
+def test_leaking_figures_are_too_good_only_where_the_gap_shows(page):
+    unclear = Leaking("small_i8", around(0.87), Estimate(0.01, -0.03, 0.05))
+    text = str(Text(page(dataclasses.replace(make(notes=("LEAKING figures are in these results. A split",)), leaking=(unclear,)))))
+    assert "These figures may be too good; here no gap shows: no model’s interval lies above 0." in text
+    assert "They may be too good; here no gap shows." in text and "are too good" not in text
+    both = (unclear, Leaking("small_f32", around(0.95), Estimate(0.08, 0.04, 0.12)))
+    assert "too good for 1 of 2 models, whose gap’s interval lies above 0, and may be for the others" in str(
+        Text(page(dataclasses.replace(make(), leaking=both)))
+    )
+    assert not dataclasses.replace(unclear, gap=Estimate(0.2)).flatters  # without an interval nothing shows
 
 
 def test_stand_in_and_synthetic_data_are_named_in_the_first_line(page):
@@ -436,6 +475,31 @@ def test_plots_take_their_colours_from_the_page(page):
     assert all("currentColor" in svg and "var(--s0)" in svg for svg in svgs)
     assert not any(re.search(r"#[0-9a-f]{6}\b", svg) for svg in svgs)
     assert "prefers-color-scheme: dark" in html
+
+
+def test_no_student_has_the_teacher_s_colour_or_another_student_s(page):
+    results = make()
+    several = [ModelInfo(f"student_{k}", "i8") for k in range(4)]
+    html = page(dataclasses.replace(results, models=(*results.models, *several)))
+    table = html[html.index("<th>Mean AUROC</th>") :]
+    colours = re.findall(r"color: var\(--(\w+)\)", table[: table.index("</table>")])
+    assert colours == ["ink", "s0", "s1", "baseline", "s2", "s3", "s4", "s5"]
+    assert "stroke: currentColor; stroke-width: 1.4" in html  # the teacher's interval
+
+
+def test_baselines_are_lines_in_the_plot_of_sizes(page):
+    plots = re.findall(r"<svg.*?</svg>", page(with_baselines(make(), spectral=0.7, duration_only=0.81)), flags=re.DOTALL)
+    sizes = plots[1]
+    assert "duration only" in sizes and "spectral" in sizes and "permuted" not in sizes and "file size" in sizes
+    assert sizes.count("stroke-dasharray") == 2 and "stroke-dasharray" not in re.findall(r"<svg.*?</svg>", page(make()), flags=re.DOTALL)[1]
+
+
+def test_models_stand_beside_each_other_in_the_plot_of_calibration():
+    curve = Reliability((0.2, 0.7), (0.25, 0.66), (0.1, 0.5), (0.4, 0.8), (50, 15))
+    drawn = [reliability_svg([(Series(name, name, 0), curve) for name in names], name="r") for names in (("f32",), ("f32", "i8"))]
+    points = r"M ([\d.]+) [\d.]+ \nL ([\d.]+) [\d.]+ \n"
+    one, two = ({start for start, end in re.findall(points, svg) if start == end} for svg in drawn)  # where upright lines stand
+    assert len(two) - len(one) == 2  # two bins, each with two bars instead of one
 
 
 def test_at_most_nine_roc_curves_and_the_rest_is_said(page):
