@@ -426,7 +426,7 @@ def test_what_quantization_cost_is_shown_layer_by_layer(page):
         "9 / 11 0.0081 [0.0019, 0.0132]",
         "14 training and validation subjects of lungs",
         "Layers that lose most by themselves, whatever comes in (ringed):",
-        "block5_project loses 5 % of its variance itself, 25.0 dB with what comes from the layers before: rounding to 256 levels block4_project",
+        "block5_project loses 5 % of its variance itself, 25.0 dB in all (rounding to 256 levels) block4_project",
         "signal over quantization noise, that of layers before included, dB",
     ):
         assert expected in text, expected
