@@ -24,7 +24,7 @@ from hearlite.benchmarks.results import collect, write_results
 from hearlite.benchmarks.schema import DatasetInfo, ModelInfo
 from hearlite.benchmarks.subgroups import subgroup_values
 from hearlite.benchmarks.summary import summary
-from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks
+from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
 from hearlite.bundle import Manifest, distinct_names, open_bundle
 from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
 from hearlite.embed import BATCH, batched
@@ -33,6 +33,7 @@ from hearlite.errors import InputError, UsageError
 from hearlite.files import sha256_of
 from hearlite.flatbuffer import summarize
 from hearlite.progress import progress
+from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUROC_MARGIN
 from hearlite.teacher import SpectralTeacher
 
@@ -179,11 +180,11 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
 
 
 def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
-    """The binary tasks of all label columns. Raises InputError when there is none, saying why."""
+    """The binary tasks of all label columns, each question once. Raises InputError when there is none, saying why."""
     subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
     sets = [binary_tasks([clip.label(column) for clip in clips], column=column, subjects=subjects, splits=splits) for column in label_columns]
-    tasks = tuple(task for found in sets for task in found.tasks)
-    left_out = tuple(item for found in sets for item in found.left_out)
+    distinct = distinct_tasks([task for found in sets for task in found.tasks])
+    tasks, left_out = distinct.tasks, (*(item for found in sets for item in found.left_out), *distinct.left_out)
     if not tasks:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in left_out[:3])
         raise InputError(
@@ -210,7 +211,7 @@ def _teacher_model(teacher: Embedder) -> ModelInfo:
         bytes=path.stat().st_size,
         sha256=sha256_of(path),
         parameters=counted.parameters,
-        macs=counted.macs,
+        macs=counted.macs * (teacher.calls if isinstance(teacher, TfliteEmbedder) else 1),
         dim=teacher.info.dim,
     )
 

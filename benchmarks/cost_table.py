@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hearlite.benchmarks.cost_schema import ArmRow, Cost, Footprint, Latency
 
-_TITLES = ("model", "a call", "a second of sound", "faster a call", "file", "parameters", "MACs a call", "memory", "load", "limited by")
+_TITLES = ("model", "hears", "a call", "a second of sound", "faster a call", "file", "parameters", "MACs a call", "memory", "load", "limited by")
 
 
 def cost_table(name: str, cost: Cost) -> str:
@@ -20,7 +20,8 @@ def cost_table(name: str, cost: Cost) -> str:
         f"| {' | '.join(_TITLES)} |",
         f"|{len(_TITLES) * '---|'}",
         *(_row(cost, model, rows[model.name], most=most) for model in cost.models if model.name in rows),
-        f"\n“Faster” is a call, to {first.ratio_to}. A shape is a public architecture with random weights: its cost is real. Memory: the most that "
+        f"\n“Faster” is a call, to {first.ratio_to}, whatever either hears in it. A shape is a public architecture "
+        "in float32 with random weights: nothing is said of its quality. Memory: the most that "
         "opening and running it adds to a process that has the runtime. Limited by: what explains most of the time, the report says how.\n",
     ]
     lines += _arm(cost.arm)
@@ -29,6 +30,11 @@ def cost_table(name: str, cost: Cost) -> str:
         lines += [f"| {goal.model}: {goal.what} | {goal.wanted} | {goal.got} | {'yes' if goal.met else 'no'} |" for goal in cost.goals]
         lines += ["", *(f"`{goal.model}`, {goal.what}: {goal.why}" for goal in cost.goals if goal.why)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _named(model: Footprint) -> str:
+    shape = f", {model.note.partition(':')[0]}" if model.note else ""
+    return f"{model.name}{shape}{', without its spectrogram' if len(model.input_shape) > 2 else ''}"
 
 
 def _arm(rows: Sequence[ArmRow]) -> list[str]:
@@ -55,7 +61,8 @@ def _row(cost: Cost, model: Footprint, row: Latency, *, most: int) -> str:
     alone = next((item for item in cost.alone if item.model == model.name), None)
     limit = next((item for item in cost.limits if item.model == model.name), None)
     cells = (
-        f"{model.name}, {model.note.partition(':')[0]}" if model.note else model.name,
+        _named(model),
+        f"{model.audio_s:.3g} s",
         f"{row.median_ms:.2f} ms [{row.p5_ms:.2f}, {row.p95_ms:.2f}]{f', {row.runs} runs' if row.runs != most else ''}",
         f"{row.median_ms / model.audio_s:.2f} ms",
         "" if row.model == row.ratio_to else f"{row.ratio:.1f}x",

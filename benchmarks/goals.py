@@ -96,8 +96,9 @@ def _why(cost: Cost, pair: Speedup, *, per_audio: bool) -> str:
     own, other = limits[pair.model], limits[pair.to]
     heard = models[pair.model].audio_s / models[pair.to].audio_s if per_audio else 1.0
     fewer = heard * models[pair.to].macs / models[pair.model].macs
+    unit = " a second of sound" if per_audio else ""
     said = (
-        f"It computes {fewer:.1f}x fewer multiply-accumulates, at {100 * own.fraction_of_peak:.0f} % of this processor's peak where {pair.to} "
+        f"It computes {fewer:.1f}x fewer multiply-accumulates{unit}, at {100 * own.fraction_of_peak:.0f} % of this processor's peak where {pair.to} "
         f"reaches {100 * other.fraction_of_peak:.0f} %. "
     )
     if own.frontend_share:

@@ -16,6 +16,7 @@ from hearlite.benchmarks.classifiers import CLASSIFIERS
 from hearlite.benchmarks.cost_check import check_cost, check_times
 from hearlite.benchmarks.cost_schema import Cost, Latency
 from hearlite.benchmarks.schema import (
+    COST_SCHEMA,
     KINDS,
     ROC_POINTS,
     SCHEMA,
@@ -124,7 +125,9 @@ def read_results(path: Path) -> Results:
     data = read_data(path)
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA:
-        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r}; run the benchmark again")
+        older = str(schema).startswith(SCHEMA.partition("/")[0])
+        advice = "run hearlite bench again" if older else "a study's figures stand in the table.md beside its results.json"
+        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r} and, on its own, {COST_SCHEMA!r}; {advice}")
     results = spec.from_dict(Results, data, where=str(path))
     _check(results, where=str(path))
     return results

@@ -17,7 +17,7 @@ from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
-from hearlite.flatbuffer import read_metadata, summarize
+from hearlite.flatbuffer import FILE_IDENTIFIER, read_metadata, summarize
 from hearlite.head import Head, require_fused
 from hearlite.run import DatasetInfo
 from hearlite.runtime import TfliteEmbedder
@@ -80,6 +80,19 @@ def manifest_path(model: Path) -> Path:
     return model.with_suffix(".json")
 
 
+def _read(model: Path) -> bytes:
+    """Raises InputError for a file that is missing or no .tflite, before anything is said of its manifest."""
+    try:
+        content = model.read_bytes()
+    except OSError as error:
+        raise InputError(f"{model}: {error.strerror or error}", "name a .tflite file") from error
+    if content[4:8] != FILE_IDENTIFIER:
+        raise InputError(
+            f"{model}: not a .tflite file: its bytes 4 to 8 are not {FILE_IDENTIFIER.decode()!r}", "name one that 'hearlite export' wrote"
+        )
+    return content
+
+
 def write_bundle(model: Path, content: bytes, manifest: Manifest, *, texts: Mapping[str, str], targets: Path, force: bool = False) -> None:
     """Write all files of a bundle; `texts` are further files by name suffix. Raises InputError when another file of that name is there."""
     if model.exists() and not force and hashlib.sha256(content).hexdigest() != sha256_of(model):
@@ -94,7 +107,7 @@ def write_bundle(model: Path, content: bytes, manifest: Manifest, *, texts: Mapp
 
 def read_manifest(model: Path) -> Manifest:
     """The manifest beside a .tflite, verified: schema, known fields, and the file's hash. Raises InputError."""
-    path = manifest_path(model)
+    path, content = manifest_path(model), _read(model)
     if not path.is_file():
         raise InputError(f"{model}: its manifest {path.name} is missing", "keep the .json beside the .tflite that 'hearlite export' wrote")
     data = read_json(path)
@@ -107,7 +120,6 @@ def read_manifest(model: Path) -> Manifest:
         raise InputError(f"{path}: its audio is {manifest.audio}", f"this version feeds {AUDIO}")
     if manifest.head is not None:
         manifest.head.require_valid(where=str(path))
-    content = model.read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest.tflite_sha256:
         raise InputError(f"{model}: its sha256 is not the manifest's", "the two files belong to different exports, or the .tflite is damaged")
     own = {key: value for key, value in data.items() if key not in _OUTSIDE}  # as it was written: this version may know more fields
@@ -144,11 +156,11 @@ def check_scores(model: Path, manifest: Manifest) -> tuple[CheckResult, ...]:
 
 def describe(model: Path) -> dict[str, object]:
     """What `hearlite info` prints of any .tflite file: operators and sizes, and the manifest's main facts when it has one."""
+    content = _read(model)
     try:
-        content = model.read_bytes()
-    except OSError as error:
-        raise InputError(f"{model}: {error.strerror or error}", "name a .tflite file") from error
-    summary = summarize(content)
+        summary = summarize(content)
+    except InputError as error:
+        raise InputError(f"{model}: {error.message}", error.hint) from error
     facts: dict[str, object] = {
         "file": str(model),
         "bytes": len(content),

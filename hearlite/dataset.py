@@ -113,8 +113,8 @@ def load_dataset(
     Only headers are read. `framing` is for annotated events: "context" cuts real sound around short ones, "zero-pad" takes the event alone (its
     first clip), which leaks its duration. Without `events` every recording counts once and whole, as distillation wants it. `seed` matters where
     there is no split column. Rows whose times or file can't be used are listed in `skipped`. Raises InputError for a manifest that can't be
-    trusted: a path that leaves its folder, an unknown split, a subject or recording on two sides of the split, an unknown label column; or when no
-    clip is left. UsageError for an unknown framing or a bad hop.
+    trusted: a row of more or fewer cells than columns, a path that leaves its folder, an unknown split, a subject or recording on two sides of the
+    split, an unknown label column; or when no clip is left. UsageError for an unknown framing or a bad hop.
     """
     if framing not in FRAMINGS:
         raise UsageError(f"framing is {framing!r}", f"use one of {', '.join(FRAMINGS)}")
@@ -253,6 +253,8 @@ def _cut(samples: audio.Samples, ref: ClipRef) -> audio.Samples:
 
 def _find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[_Row], list[str]]:
     """(folder that names are relative to, rows, notes) of what the user named."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder", "name a folder of recordings, a manifest .csv or a recording")
     if path.is_dir():
         manifests = [path / name for name in MANIFESTS if (path / name).is_file()]
         if len(manifests) > 1:
@@ -274,12 +276,11 @@ def _find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, lis
 def _read_manifest(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[_Row], list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="", strict=True)
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
+            reader = csv.reader(file, strict=True)
+            columns = [column.strip() for column in next(reader, ())]
             _check_columns(path, columns, label_columns=label_columns)
             labels = tuple(column for column in label_columns if column in columns)
-            rows = [_manifest_row(path, row, number=reader.line_num, labels=labels) for row in reader]
+            rows = [_manifest_row(path, columns, row, number=reader.line_num, labels=labels) for row in reader if row]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", "name a manifest CSV, a folder or a recording") from error
     except (csv.Error, UnicodeDecodeError) as error:
@@ -302,11 +303,12 @@ def _check_label_columns(path: Path, *, wanted: tuple[str, ...], present: Sequen
         raise InputError(f"{path}: no label column {unknown[0]!r}", f"its columns: {', '.join(present) or 'none'}")
 
 
-def _manifest_row(path: Path, cells: dict[str, str], *, number: int, labels: tuple[str, ...]) -> _Row:
+def _manifest_row(path: Path, columns: list[str], row: list[str], *, number: int, labels: tuple[str, ...]) -> _Row:
     where = f"{path}, row {number}"
-    if None in cells:  # DictReader's key for what is beyond the header
-        raise InputError(f"{where}: more cells than columns", "quote values that hold commas")
-    cells = {column: value.strip() for column, value in cells.items()}
+    if len(row) != len(columns):
+        hint = "quote values that hold commas" if len(row) > len(columns) else "an empty cell needs its comma too"
+        raise InputError(f"{where}: {len(row)} cells, but the first line has {len(columns)} columns", hint)
+    cells = {column: value.strip() for column, value in zip(columns, row, strict=True)}
     split = cells.get("split", "")
     if split and split not in SPLITS:
         raise InputError(f"{where}: split is {split!r}", f"use one of {', '.join(SPLITS)}")
@@ -320,13 +322,15 @@ def _checked_name(name: str, *, root: Path, where: str) -> str:
     """A manifest's path in posix form. Raises InputError when it is empty or leaves the manifest's folder, be it by a link."""
     posix = PurePosixPath(name.replace("\\", "/"))
     try:
-        outside = (
-            posix.is_absolute() or PureWindowsPath(name).drive or ".." in posix.parts or not (root / posix).resolve().is_relative_to(root.resolve())
-        )
+        outside = not (root / posix).resolve().is_relative_to(root.resolve())
+        wrong = "leads out of the manifest's folder" if outside else "has '..' in it" if ".." in posix.parts else ""
     except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
-        outside = True
-    if outside or not name:
-        raise InputError(f"{where}: file is {name!r}", "use a path below the manifest's folder, without '..' or links that leave it")
+        wrong = "can't be followed"
+    if posix.is_absolute() or PureWindowsPath(name).drive:
+        wrong = "is an absolute path"
+    if wrong or not name:
+        hint = "use a path below the manifest's folder, without '..' or links that leave it"
+        raise InputError(f"{where}: file is {name!r}, which {wrong or 'is empty'}", hint)
     return posix.as_posix()
 
 

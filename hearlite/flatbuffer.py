@@ -16,6 +16,7 @@ from hearlite.errors import InputError
 
 FILE_IDENTIFIER = b"TFL3"
 WEIGHT_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
+_DAMAGED = ("the .tflite file is cut or damaged", "copy it again, or export it again")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def load(data: bytes) -> Any:
                 buffer.data = np.frombuffer(data[buffer.offset : buffer.offset + buffer.size], np.uint8)
                 buffer.offset = buffer.size = 0
     except Exception as error:  # a cut or hostile flatbuffer fails in struct, numpy or by recursion, with many types
-        raise InputError(f"not a readable .tflite file: {type(error).__name__}: {error}", "the file is cut or damaged; copy it again") from error
+        raise InputError(*_DAMAGED) from error
     if not model.subgraphs or len(model.subgraphs) != 1:
         raise InputError(f"the .tflite file has {len(model.subgraphs or [])} subgraphs", "hearlite handles files with one")
     return model
@@ -191,7 +192,7 @@ def summarize(data: bytes) -> Summary:
             int(graph.tensors[o.inputs[1]].buffer) for o, op, tail in zip(graph.operators, ops, behind, strict=True) if tail and op.weight_type
         }
     except (IndexError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"not a readable .tflite file: {type(error).__name__}: {error}", "the file is damaged") from error
+        raise InputError(*_DAMAGED) from error
     return Summary(
         ops=ops,
         parameters=sum(sizes.values()),

@@ -113,6 +113,7 @@ class TfliteEmbedder:
         self._shape = self._waveform_shape()
         self._output = self._find_output(output)
         self._starts = window_starts(self._shape[-1])
+        self.calls = len(self._starts)  # of the model, for one clip
         name = name or f"tflite:{self._model.label}" + (f"#{output}" if output else "")
         self.info = EmbedderInfo(
             name=name,

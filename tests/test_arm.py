@@ -328,6 +328,26 @@ def test_files_need_a_folder_for_their_figures():
     assert isinstance(CliRunner().invoke(main.command, ["m.tflite"]).exception, UsageError)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "content", "error", "says"),
+    [
+        ([], {"schema": "hearlite-arm/2"}, UsageError, "but no file to count"),
+        (["m.tflite"], None, InputError, "No such file"),
+        (["m.tflite"], {"schema": "hearlite-results/2"}, InputError, "schema is 'hearlite-results/2'"),
+        (["m.tflite"], {"schema": "hearlite-arm/2"}, InputError, "not readable: KeyError: 'files'"),
+    ],
+)
+def test_an_earlier_run_is_read_before_anything_is_set_up(monkeypatch, tmp_path, arguments, content, error, says):
+    main = importlib.import_module("hearlite.benchmarks.arm.__main__")
+    monkeypatch.setattr(main, "set_up", lambda *_, **__: pytest.fail("the box was set up first"))
+    monkeypatch.setattr(main, "read_model", lambda path: path)
+    if content is not None:
+        (tmp_path / "before.json").write_text(json.dumps(content))
+    done = CliRunner().invoke(main.command, [*arguments, "--out", str(tmp_path / "out"), "--against", str(tmp_path / "before.json")])
+    assert isinstance(done.exception, error) and says in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
 def test_files_that_cannot_be_fed_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"name a \.tflite file"):
         read_model(tmp_path / "absent.tflite")

@@ -88,7 +88,11 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["export", "TMP", "--to", "TMP/out"], 3, "is not a run folder"),
         (["report", "TMP/results.json", "--out", "TMP/report.html"], 3, "No such file"),
         (["info", "TMP/missing.tflite"], 3, "No such file"),
-        (["check", "TMP/missing.tflite"], 3, "missing"),
+        (["check", "TMP/missing.tflite"], 3, "missing.tflite: No such file"),
+        (["demo", "TMP/missing.tflite"], 3, "missing.tflite: No such file"),
+        (["check", "DATA"], 3, "manifest.csv: not a .tflite file"),
+        (["bench", "DATA", "--model", "DATA", "--out", "TMP/out"], 3, "manifest.csv: not a .tflite file"),
+        (["bench", "TMP/nothing", "--model", "TMP/m.tflite", "--out", "TMP/out"], 3, "nothing: no such file or folder"),
         (["embed", "TMP", "--out", "TMP/out.parquet"], 3, "no audio in it"),
         (["embed", "DATA", "--model", "tflite:DATA", "--out", "TMP/out.parquet"], 3, "not a TFLite model"),
     ],
@@ -108,6 +112,13 @@ def test_exit_codes(
     assert says in output.err
     assert "Traceback" not in output.err
     assert output.out == ""
+
+
+def test_a_cut_file_is_called_so_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes((1 << 20).to_bytes(4, "little") + b"TFL3" + bytes(64))  # its root would lie a megabyte further on
+    assert run("info", cut) == 3
+    assert capsys.readouterr().err == f"error: {cut}: the .tflite file is cut or damaged\n  copy it again, or export it again\n"
 
 
 def test_a_failed_self_test_exits_with_4_after_its_table(bundle: Bundles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -120,14 +121,21 @@ def test_events_past_the_end_are_cut_there_and_noted(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["../secret.wav", "sub/../../secret.wav", "sub/../a.wav", "{outside}", "C:\\secret.wav", "..\\secret.wav", "link.wav", "linked/secret.wav", ""],
+    ("name", "wrong"),
+    [
+        *((name, "leads out of") for name in ("../secret.wav", "sub/../../secret.wav", "..\\secret.wav", "link.wav", "linked/secret.wav")),
+        ("sub/../a.wav", r"has '\.\.' in it"),
+        ("{outside}", "is an absolute path"),
+        ("C:\\secret.wav", "is an absolute path"),
+        pytest.param("a.wav\0", "can't be followed", marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="csv of 3.10 refuses a NUL itself")),
+        ("", "is empty"),
+    ],
 )
-def test_paths_that_leave_the_manifests_folder_are_refused(folder: Path, name: str) -> None:
+def test_paths_that_leave_the_manifests_folder_are_refused(folder: Path, name: str, wrong: str) -> None:
     secret = record(folder.parent / "secret.wav")
     (folder / "link.wav").symlink_to(secret)
     (folder / "linked").symlink_to(folder.parent)
-    with pytest.raises(InputError, match=r"row 3: file is .*below the manifest's folder"):
+    with pytest.raises(InputError, match=rf"row 3: file is '.*', which {wrong}.*; use a path below the manifest's folder"):
         load(folder, f"file,label\na.wav,x\n{name.format(outside=secret)},x\n")
 
 
@@ -146,7 +154,8 @@ def test_links_below_the_folder_and_windows_separators_are_fine(folder: Path) ->
         ("file,subject\na.wav,p1\nb.wav,\n", "row 3: no subject, but other rows have one"),
         ("file,subject,split\na.wav,p1,train\nb.wav,p2,val\nsub/c.wav,p1,test\n", "subject 'p1' is in train and, in row 4, in test"),
         ("file,subject,split\na.wav,p1,train\na.wav,p2,test\n", "recording 'a.wav' is in train and, in row 3, in test"),
-        ("file,label\na.wav,x,y\n", "row 2: more cells than columns"),
+        ("file,label\na.wav,x,y\n", "row 2: 3 cells, but the first line has 2 columns; quote values"),
+        ("file,start,end,label,subject\n\na.wav,0,1\n", "row 3: 3 cells, but the first line has 5 columns; an empty cell needs its comma"),
         ("file,file\na.wav,b.wav\n", "'file' is there twice"),
         ('file,label\na.wav,"x\n', "not a UTF-8 CSV"),
         ("file,label\n", "no usable clip; the manifest has no rows"),
@@ -179,7 +188,10 @@ def test_what_the_user_names_must_be_clear(folder: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"both manifest\.csv and labels\.csv"):
         load_dataset(folder)
     (tmp_path / "none").mkdir()
-    for path, message in [("none", "no audio in it"), ("gone", "does not exist"), ("gone.csv", "No such file"), ("gone.wav", "does not exist")]:
+    for path, message in [
+        ("none", "none: no audio in it"),
+        *((name, f"{name}: no such file or folder; name a folder") for name in ("gone", "gone.csv", "gone.wav")),
+    ]:
         with pytest.raises(InputError, match=message):
             load_dataset(tmp_path / path)
 

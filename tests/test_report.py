@@ -2,6 +2,7 @@ import dataclasses
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,9 @@ from hearlite.benchmarks.plots import MARKERS, Series, reliability_svg
 from hearlite.benchmarks.report import write_report
 from hearlite.benchmarks.results import collect, read_results, write_results
 from hearlite.benchmarks.schema import (
+    COST_SCHEMA,
     KINDS,
+    SCHEMA,
     Calibration,
     Confusion,
     Counts,
@@ -191,7 +194,11 @@ def edited(key, value):
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (edited("schema", "other/1"), "schema is 'other/1'; this hearlite reads 'hearlite-results/2'"),
+        (
+            edited("schema", "other/1"),
+            "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and, on its own, 'hearlite-cost/1'; a study's figures",
+        ),
+        (edited("schema", "hearlite-results/1"), "'hearlite-cost/1'; run hearlite bench again"),
         (lambda data: data["tasks"][0]["scores"][0]["point"]["f1"].update(high=1.5), "outside 0 to 1"),
         (lambda data: data["tasks"][0]["scores"][0]["calibration"]["reliability"]["low"].pop(), "unequal sides"),
         (edited("probe", "guess"), "probe is 'guess'; use one of logistic, svm, forest, boosting, mlp"),
@@ -573,3 +580,12 @@ def test_formats():
 def test_every_kind_of_model_has_a_mark_a_symbol_and_a_name() -> None:
     assert set(MARKERS) == {*KINDS, *COST_KINDS} == set(KIND_NAMES)
     assert set(MARKERS.values()) == set(SYMBOLS)
+
+
+def test_results_of_a_study_make_no_page_and_say_where_its_figures_are(tmp_path):
+    committed = (Path(__file__).parent.parent / "benchmarks" / "results").glob("*/results.json")
+    studies = [path for path in committed if json.loads(path.read_text())["schema"] not in (SCHEMA, COST_SCHEMA)]
+    assert studies
+    for path in studies:
+        with pytest.raises(InputError, match=r"table\.md beside"):
+            write_report(path, tmp_path / "report.html")

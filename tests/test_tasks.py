@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hearlite.audio import from_int16
-from hearlite.benchmarks.tasks import binary_tasks, challenge_score, regression_tasks
+from hearlite.benchmarks.tasks import binary_tasks, challenge_score, distinct_tasks, regression_tasks
 from hearlite.benchmarks.tasks.spirometry import OBSTRUCTED_BELOW, TAU_S, exhalation, fev1_fvc, write_spirometry_corpus
 from hearlite.dataset import Clip, load_dataset, read_clips
 from hearlite.errors import InputError, UsageError
@@ -146,3 +146,18 @@ def test_spirometry_corpus_refuses_impossible_numbers_and_other_corpora(blows: P
         write_spirometry_corpus(tmp_path / "x", subjects=2, recordings_per_subject=1, seed=0)
     with pytest.raises(InputError, match="other parameters"):
         write_spirometry_corpus(blows.parent, subjects=3, recordings_per_subject=1, seed=0)
+
+
+def test_columns_that_ask_the_same_are_asked_once() -> None:
+    kinds = ["normal"] * 6 + ["wheeze"] * 6 + ["crackle"] * 6 + [""]
+    abnormal = ["0" if kind == "normal" else "1" if kind else "" for kind in kinds]
+    subjects, splits = [str(i) for i in range(19)], ["train"] * 19
+    sets = [
+        binary_tasks(values, column=name, subjects=subjects, splits=splits, min_subjects=0)
+        for name, values in (("kind", kinds), ("abnormal", abnormal))
+    ]
+    found = distinct_tasks([task for item in sets for task in item.tasks])
+    assert [task.name for task in found.tasks] == ["kind=crackle", "kind=wheeze", "abnormal=1"], "the one that was made to be asked stays"
+    assert [(item.name, item.reason) for item in found.left_out] == [("kind=normal", "it asks the same of the same clips as abnormal=1")]
+    unlabelled = binary_tasks([*abnormal[:-1], "1"], column="other", subjects=subjects, splits=splits, min_subjects=0).tasks
+    assert len(distinct_tasks([*sets[0].tasks, *unlabelled]).tasks) == 4, "another clip more is another question"

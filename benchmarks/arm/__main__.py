@@ -37,6 +37,9 @@ def command(
     """Count what FILES execute on emulated ARM cores, estimate cycles, and compare their outputs with this machine's."""
     if files and out is None:
         raise UsageError("--out is missing", "name a folder for results.json and table.md")
+    if against and not files:
+        raise UsageError(f"--against {against} is given, but no file to count", "name the .tflite files of that run, and --out")
+    before = read_results(against) if against else None
     models = [read_model(path) for path in files]
     cores = [CORES[name] for name in dict.fromkeys(core_names or CORES)]
     box = set_up((box_folder or cache_folder("arm")).absolute(), mirror=mirror, say=_say)
@@ -47,7 +50,7 @@ def command(
     write_json(out / "results.json", results)
     write_bytes(out / "table.md", table(results).encode())
     click.echo(table(results), nl=False)
-    if failures := [*failures_of(measured), *(changed(results, read_results(against), say=_say) if against else ())]:
+    if failures := [*failures_of(measured), *(changed(results, before, say=_say) if before else ())]:
         raise GateError("; ".join(failures), f"{out / 'results.json'} holds the figures; do not ship these files for ARM before it is understood")
     return None
 

@@ -12,11 +12,15 @@ from hearlite.files import read_json
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """A results.json of this benchmark. Raises InputError for another file."""
+    """A results.json of this benchmark, with all that `changed` reads. Raises InputError for another file."""
     results = read_json(path)
     schema = results.get("schema") if isinstance(results, dict) else None
     if not isinstance(results, dict) or schema != SCHEMA:
         raise InputError(f"{path}: schema is {schema!r:.80}", f"give the results.json of python -m hearlite.benchmarks.arm, {SCHEMA!r}")
+    try:
+        changed(results, results, say=lambda _: None)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: not readable: {type(error).__name__}: {error}", "make it again") from error
     return results
 
 

@@ -77,6 +77,23 @@ def binary_tasks(
     return TaskSet(tuple(tasks), tuple(left_out))
 
 
+def distinct_tasks(tasks: Sequence[Task]) -> TaskSet:
+    """One task of those that ask the same of the same clips: columns may repeat each other, as "normal" of one and "abnormal" of another do.
+
+    Of two, the one of a column of two values stays, which was made to be asked; else the first. Counted twice, it would weigh twice in every mean.
+    """
+    two_valued = {task.column for task in tasks if sum(other.column == task.column for other in tasks) == 1}
+    kept: list[Task] = []
+    left_out: list[LeftOut] = []
+    for task in sorted(tasks, key=lambda task: task.column not in two_valued):
+        twin = next((other for other in kept if _same_question(task, other)), None)
+        if twin:
+            left_out.append(LeftOut(task.name, f"it asks the same of the same clips as {twin.name}"))
+        else:
+            kept.append(task)
+    return TaskSet(tuple(task for task in tasks if any(task is other for other in kept)), tuple(left_out))
+
+
 def check_splits(subjects: Sequence[str] | NDArray[Any], splits: Sequence[str] | NDArray[Any]) -> None:
     """Raises InputError for unequal lengths, an unknown split, or a subject that is both in test and in what the probe is trained on."""
     if len(subjects) != len(splits):
@@ -88,6 +105,13 @@ def check_splits(subjects: Sequence[str] | NDArray[Any], splits: Sequence[str] |
     leaked = sorted(tested & {subject for subject, split in zip(subjects, splits, strict=True) if split != TEST_SPLIT})
     if leaked:
         raise InputError(f"subject {leaked[0]!r} is in {TEST_SPLIT} and in training", "keep every subject on one side; split by subject, not by clip")
+
+
+def _same_question(one: Task, other: Task) -> bool:
+    if not np.array_equal(one.labelled, other.labelled):
+        return False
+    ours, theirs = one.labels[one.labelled], other.labels[other.labelled]
+    return bool(np.array_equal(ours, theirs) or np.array_equal(ours, ~theirs))
 
 
 def _positive_of_two(counts: dict[str, int]) -> str:
