@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hearlite.benchmarks.cost_plot import CostPoint, cost_svg
 from hearlite.benchmarks.cost_schema import Alone, Cost, CrossCheck, Footprint, Latency, Limit, Part, Profile
 from hearlite.benchmarks.formats import bytes_text, ms_text
+from hearlite.benchmarks.limits import limit_text
 from hearlite.benchmarks.pages import page
 from hearlite.benchmarks.plots import MARKERS, Series
 from hearlite.benchmarks.schema import CostResults, Estimate
@@ -36,6 +37,10 @@ class CostRow:
     @property
     def colour(self) -> str:
         return self.series.css
+
+    @property
+    def limit_text(self) -> str:
+        return limit_text(self.limit, self.profile) if self.limit else ""
 
     @property
     def ms_per_audio_s(self) -> float | None:

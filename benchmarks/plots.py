@@ -141,16 +141,16 @@ def size_svg(
 
 
 def snr_svg(series: Series, layers: Sequence[LayerLoss], *, ringed: Sequence[LayerLoss], name: str) -> str:
-    """Signal over quantization noise in each layer, in order of execution from top to bottom."""
+    """Signal over quantization noise of each layer's output, inherited noise included, in order of execution from top to bottom."""
     with axes_of(5.0, 0.15 * len(layers) + 0.6) as (axes, finish):
         shown = [min(max(layer.snr_db, 0.0), _HIGHEST_SNR_DB) for layer in layers]
         axes.plot(shown, range(len(layers)), color=series.ink, linewidth=1.0, marker=MARKERS[series.kind], markersize=3.5)
         rings = [index for index, layer in enumerate(layers) if layer in ringed]
         axes.plot([shown[index] for index in rings], rings, color=_INK, linestyle="", marker="o", markersize=9, markerfacecolor="none")
         axes.set_yticks(range(len(layers)), [_label(layer.layer) for layer in layers], fontsize=7)
-        axes.set(
-            ylim=(len(layers) - 0.5, -0.5), xlim=(0.0, max(shown, default=0.0) + 3.0), xlabel="signal over quantization noise, dB (ringed: lose most)"
-        )
+        most = "lose most by themselves" if any(layer.lost > 0 for layer in ringed) else "most noise"
+        axes.set(ylim=(len(layers) - 0.5, -0.5), xlim=(0.0, max(shown, default=0.0) + 3.0))
+        axes.set_xlabel(f"signal over quantization noise, that of layers before included, dB\n(ringed: {most})", fontsize=8)
         axes.grid(visible=False, axis="y")
         return finish(name)
 

@@ -18,7 +18,7 @@ from hearlite.benchmarks.cost_table import cost_table
 from hearlite.benchmarks.device_schema import EMULATED, DeviceBench, DeviceFacts, DeviceLatency, DeviceParity
 from hearlite.benchmarks.footprint import footprint
 from hearlite.benchmarks.goals import goals
-from hearlite.benchmarks.limits import limit
+from hearlite.benchmarks.limits import limit, limit_text
 from hearlite.benchmarks.peers import HEAR
 from hearlite.benchmarks.prefixes import FRONTEND, stage_parts, stage_prefixes
 from hearlite.benchmarks.processes import OLD, compare_old, output_step, run_alone
@@ -197,6 +197,31 @@ def test_a_limit_names_what_explains_the_time(median_ms, bandwidth, bound):
     assert found.compute_ms == pytest.approx(0.4 + 0.2)  # 40 M int8 at 100 G/s, 10 M float32 at 50 G/s
     assert found.memory_ms == pytest.approx(8e9 / bandwidth)
     assert found.bound == bound and found.fraction_of_peak == pytest.approx(0.6 / median_ms)
+
+
+def test_a_bound_beyond_the_measured_time_is_none():
+    found = limit(made(), timed("hearlite_small_2s_i8.tflite", 0.7), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=8e9)
+    assert found.memory_ms == pytest.approx(1.0)
+    assert found.text.startswith("No bound: moving") and "the model of memory overestimates here (arithmetic at peak: 86 %)" in found.text
+    too_low = limit(made(), timed("hearlite_small_2s_i8.tflite", 0.5), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=1e12)
+    assert too_low.text.startswith("No bound: its multiply-accumulates") and "peak is too low here (memory: 2 %)" in too_low.text
+
+
+def test_the_committed_page_of_cost_says_what_is_compared_what_passes_and_what_is_not_measured(tmp_path):
+    committed = Path(__file__).parent.parent / "benchmarks" / "results" / "cost-x86" / "results.json"
+    write_report(committed, tmp_path / "report.html")
+    text = " ".join((tmp_path / "report.html").read_text(encoding="utf-8").split())
+    results = read_cost(committed).cost
+    beyond = [found for found in results.limits if found.memory_ms > found.median_ms]
+    assert beyond and text.count("No bound: moving") == len(beyond) and "113 %" not in text
+    for found in results.limits:  # the others are told as they were
+        profile = next((item for item in results.profiles if item.model == found.model), None)
+        assert found in beyond or limit_text(found, profile) == found.text
+    section = text[text.index("On older phones") : text.index("Sources of the shapes")]
+    assert "no output differs by more than one step, or for float files by more than 0.001 of the largest output" in section
+    assert section.count(">yes</span>") == sum(item.passed for item in results.old_runtime)
+    assert section.count(">no</span>") == sum(not item.passed for item in results.old_runtime) > 0
+    assert "The runtime’s own size in an app, energy and heat, more than one thread, and a real device" in section
 
 
 def test_goals_are_held_against_what_was_measured():

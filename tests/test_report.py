@@ -429,10 +429,12 @@ def test_what_quantization_cost_is_shown_layer_by_layer(page):
     text = str(Text(html))
     for expected in (
         "Centred cosine to the float32 student: 0.9917 , passes the gate of 0.99",
-        "Mean AUROC loss: 0.0081 [0.0019, 0.0132] , fails the gate of 0.003",
+        "Mean AUROC loss: 0.0081 [0.0019, 0.0132] , fails the gate of 0.003 by its estimate; its interval reaches below the limit.",
         "9 / 11 0.0081 [0.0019, 0.0132]",
         "14 training and validation subjects of lungs",
-        "block5_project , 25.0 dB: rounding to 256 levels block4_project",
+        "Layers that lose most by themselves, whatever comes in (ringed):",
+        "block5_project loses 5 % of its variance itself, 25.0 dB in all (rounding to 256 levels) block4_project",
+        "signal over quantization noise, that of layers before included, dB",
     ):
         assert expected in text, expected
     assert text.index("AUROC per task") < text.index("What quantization cost") < text.index("Latency")
@@ -440,6 +442,30 @@ def test_what_quantization_cost_is_shown_layer_by_layer(page):
     assert "<script" not in html
     ids = re.findall(r'\bid="([^"]*)"', html)
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("low", "mean", "high", "says"),
+    [
+        (-0.0033, 0.0028, 0.0091, "passes the gate of 0.003 by its estimate; its interval reaches beyond the limit."),
+        (-0.0033, 0.0031, 0.0091, "fails the gate of 0.003 by its estimate; its interval reaches below the limit."),
+        (-0.0033, 0.0011, 0.0029, "passes the gate of 0.003."),
+        (0.0031, 0.0081, 0.0132, "fails the gate of 0.003."),
+        (None, 0.0011, None, "passes the gate of 0.003."),
+    ],
+)
+def test_a_gate_is_passed_by_an_estimate_and_what_its_interval_says_is_beside(page, low, mean, high, says):
+    loss = AurocLoss("00", "lungs", 70, 14, 2000, mean, low, high, (TaskLoss("sick", 70, 9, 11, 0.91, 0.902, mean, low, high),))
+    assert f", {says}" in str(Text(page(judged(loss))))
+
+
+def test_layers_that_lose_nothing_themselves_are_ringed_by_noise(page):
+    results = judged(None)
+    verdict = next(model.quantization for model in results.models if model.quantization)
+    none_lost = dataclasses.replace(verdict, layers=tuple(dataclasses.replace(layer, lost=0.0) for layer in verdict.layers))
+    models = tuple(dataclasses.replace(model, quantization=none_lost) if model.quantization else model for model in results.models)
+    text = str(Text(page(dataclasses.replace(results, models=models))))
+    assert "Layers with most noise (ringed); none rounds its activations: block0_project , 20.0 dB" in text and "(ringed: most noise)" in text
 
 
 def test_a_loss_of_an_impossible_auroc_is_refused(tmp_path):
