@@ -70,7 +70,7 @@ def test_the_first_screen_answers_the_three_questions(report: str, page: Page) -
 def test_prose_among_figures_is_never_cut(page: Page, tmp_path: Path) -> None:
     """What explains a row stays within the window, however wide its table is."""
     out = tmp_path / "cost.html"
-    write_report(RESULTS / "cost-x86" / "results.json", out)
+    write_report(RESULTS / "sprsound-yamnet" / "results.json", out)
     for width in (1280, 390):
         page.resize(width, 900, phone=width < 600)
         page.open(out.as_uri())
