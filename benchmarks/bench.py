@@ -263,10 +263,11 @@ def _dataset_info(dataset: Dataset, embedded: Embedded) -> DatasetInfo:
 
 def _warnings(bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, dataset: Dataset, embedded: Embedded) -> list[str]:
     notes = [f"{manifest.name} failed its quality gate and was written by force" for _, _, manifest in bundles if not manifest.gate_passed]
+    hashes = {subject_hash(clip.subject) for clip in dataset.clips}
     for _, _, manifest in bundles:
         if manifest.teacher.fingerprint != teacher.info.fingerprint:
             notes.append(f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is compared with")
-        if dataset.name not in manifest.dataset.name.split("+"):
+        if hashes.isdisjoint(manifest.dataset.heard):  # by subjects, not by name: a dataset may be a part of another
             notes.append(f"{manifest.name} was distilled on {manifest.dataset.name} and has heard nothing of {dataset.name}")
     if embedded.silent:
         notes.append(f"{embedded.silent} clips are silent")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="the extra `train` is not installed")
 
-from hearlite.benchmarks.bench import bench
+from conftest import Bundles
+
+from hearlite.benchmarks.bench import Embedded, _warnings, bench
 from hearlite.benchmarks.results import read_results
 from hearlite.bundle import open_bundle
 from hearlite.check import check_embedder
@@ -17,6 +20,17 @@ from hearlite.cli import main
 from hearlite.dataset import Dataset, load_dataset
 from hearlite.errors import InputError, UsageError
 from hearlite.teacher import FakeTeacher
+
+
+def test_what_a_student_has_heard_is_told_by_subjects_not_by_name(bundle: Bundles, labelled: Path, unheard: Path) -> None:
+    _, manifest = open_bundle(bundle.f32)
+
+    def told(dataset: Dataset) -> bool:
+        notes = _warnings([(bundle.f32, FakeTeacher(16), manifest)], FakeTeacher(16), dataset, Embedded((), {}, 0, 0))
+        return any("has heard nothing of" in note for note in notes)
+
+    assert not told(dataclasses.replace(load_dataset(labelled), name="a part of it"))
+    assert told(dataclasses.replace(load_dataset(unheard), name=manifest.dataset.name))
 
 
 def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
