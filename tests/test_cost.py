@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hearlite.benchmarks import cost as cost_module
+from hearlite.benchmarks.bench_cost import gather_cost
 from hearlite.benchmarks.ceiling import convolution, measure_ceiling
 from hearlite.benchmarks.cost import Plan, measure_cost
 from hearlite.benchmarks.cost_results import read_cost, write_cost
@@ -257,6 +258,14 @@ def test_an_int8_network_executes_fewer_instructions_on_arm_than_its_float32_one
     elsewhere = dataclasses.replace(rows[0], core="Cortex-A53, 1.4 GHz")
     (goal,) = goals(measured(speedups=(), profiles=(), arm=(row, *rows, elsewhere)))
     assert (goal.model, goal.met, goal.got) == ("a_small_2s_i8.tflite", met, f"{18 / network:.2f}x, counted")
+
+
+def test_goals_on_arm_are_held_where_its_rows_were_given(monkeypatch):
+    rows = Path(__file__).parent.parent / "benchmarks" / "results" / "arm-yamnet" / "results.json"
+    monkeypatch.setattr("hearlite.benchmarks.bench_cost.measure_cost", lambda plan, say: measured())
+    found = gather_cost(Plan(bundles=(), arm_results=rows), command="hearlite bench --latency", say=lambda text: None).cost.goals
+    on_arm = [goal.model for goal in found if "Cortex-A76" in goal.what]
+    assert on_arm == [f"hearlite_{size}_2s_i8.tflite" for size in ("tiny", "small", "base")]
 
 
 def test_results_of_cost_are_read_as_written_and_shown(tmp_path):
