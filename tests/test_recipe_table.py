@@ -37,8 +37,16 @@ def test_one_file_beside_its_float32_one_is_no_comparison_of_recipes() -> None:
 def test_a_row_for_every_file_behind_its_float32_one() -> None:
     text = recipe_table("folder", two_recipes())
     (row,) = (line for line in text.splitlines() if "`another`" in line)
-    assert "| 2.00x | 0.99" in row and row.endswith("] | 0.0100 [\u22120.0020, 0.0300] |")
+    assert row.endswith("| 2.00x | 0.9965 | 0.901 [0.83, 0.95] | 0.0100 [\u22120.0020, 0.0300] |")
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert [line.split("|")[1].strip() for line in rows[1:]] == ["hearlite_tiny_2s", "", "", "hearlite_small_2s", "", "hearlite_base_2s", ""]
-    assert "written by force" not in text
+    assert "written by force" not in text, "every committed file of this benchmark passed"
+    results = two_recipes()
+    models = tuple(
+        dataclasses.replace(model, quantization=dataclasses.replace(model.quantization, passed=False))
+        if model.name == "hearlite_base_2s_i8.tflite" and model.quantization
+        else model
+        for model in results.models
+    )
+    assert "written by force past the gate: hearlite_base_2s_i8.tflite" in recipe_table("folder", dataclasses.replace(results, models=models))
     assert "benchmarks/results/folder/results.json" in text
