@@ -18,6 +18,7 @@ from hearlite.errors import GateError
 from hearlite.flatbuffer import join, load, save, summarize
 from hearlite.frontend_tf import Frontend
 from hearlite.spec import AUDIO, FrontendSpec
+from hearlite.student import with_native_strides
 
 SIGNATURE, INPUT, OUTPUT = "embed", "audio", "embedding"
 
@@ -117,6 +118,7 @@ class _Graph(tf.Module):
 
 
 def _convert_network(network: Any, *, setup: Callable[[Any], None] | None) -> bytes:
+    network = with_native_strides(network)
     return _convert(lambda image: network(image, training=False), [1, *network.input_shape[1:]], setup=setup)
 
 

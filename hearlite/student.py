@@ -7,6 +7,7 @@ sound was in. Mid-level taps are summed, not concatenated: a concatenation would
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ class _Parts:
 def _block(x: Any, block: Block, *, name: str, parts: _Parts) -> Any:
     """Inverted residual, or depthwise-separable when there is no expansion; residual where shape stays."""
     y = _conv(x, block.expand, (1, 1), (1, 1), name=f"{name}_expand", parts=parts) if block.expand else x
-    y = layers.DepthwiseConv2D(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")(y)
+    depthwise = layers.DepthwiseConv2D if block.stride[0] == block.stride[1] else UnequalStrideDepthwiseConv2D
+    y = depthwise(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")(y)
     y = parts.activate(parts.norm(y, name=f"{name}_depthwise"), name=f"{name}_depthwise")
     y = parts.excite(y, name=f"{name}_depthwise")
     y = layers.Conv2D(block.out, 1, use_bias=False, name=f"{name}_project")(y)
@@ -93,6 +95,40 @@ def _block(x: Any, block: Block, *, name: str, parts: _Parts) -> Any:
     if y.shape[1:] == x.shape[1:]:
         return layers.Add(name=f"{name}_residual")([x, y])
     return y
+
+
+class UnequalStrideDepthwiseConv2D(layers.DepthwiseConv2D):  # type: ignore[misc]
+    """A depthwise convolution whose two strides differ, computed with stride 1 and a slice. Padding must be "same".
+
+    TensorFlow's own kernel (x86 without oneDNN, ARM, macOS, GPU) refuses unequal strides, in training and in inference; only oneDNN's takes them.
+    TFLite's has always taken them: `with_native_strides` gives the network that is converted.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        y = tf_keras.backend.depthwise_conv2d(inputs, self.depthwise_kernel, (1, 1), self.padding, self.data_format, self.dilation_rate)
+        first = [
+            _same_padding(size, kernel, 1) - _same_padding(size, kernel, stride)
+            for size, kernel, stride in zip(inputs.shape[1:3], self.kernel_size, self.strides, strict=True)
+        ]
+        y = y[:, first[0] :: self.strides[0], first[1] :: self.strides[1]]
+        return tf.nn.bias_add(y, self.bias) if self.use_bias else y
+
+
+def _same_padding(size: int, kernel: int, stride: int) -> int:
+    """Zeros that "same" puts before the first of `size` values: TensorFlow's rule, half of what the last window needs, rounded down."""
+    return max((math.ceil(size / stride) - 1) * stride + kernel - size, 0) // 2
+
+
+def with_native_strides(network: Any) -> Any:
+    """A copy whose depthwise convolutions stride by themselves: what a file should hold. To convert, not to run: see above."""
+
+    def copy(layer: Any) -> Any:
+        kind = layers.DepthwiseConv2D if isinstance(layer, UnequalStrideDepthwiseConv2D) else layer.__class__
+        return kind.from_config(layer.get_config())
+
+    native = tf_keras.models.clone_model(network, clone_function=copy)
+    native.set_weights(network.get_weights())
+    return native
 
 
 def _conv(x: Any, channels: int, kernel: tuple[int, int], stride: tuple[int, int], *, name: str, parts: _Parts, padding: str = "same") -> Any:

@@ -16,6 +16,7 @@ from hearlite.errors import InputError, MissingExtraError, UsageError
 from hearlite.quantize.graph import Graph, short_name
 from hearlite.quantize.weight_only import STEPS as WEIGHT_STEPS
 from hearlite.spec import Range
+from hearlite.student import UnequalStrideDepthwiseConv2D
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 KNOWN = (*CONVOLUTIONS, layers.Dense, layers.ReLU, layers.Add, layers.GlobalAveragePooling2D)
@@ -43,7 +44,7 @@ def simulate(network: Any) -> Any:
         return quantization.quantize_annotate_layer(layer, rounding(weights, not inside))
 
     annotated = tf_keras.models.clone_model(copy, clone_function=annotate)
-    with quantization.quantize_scope({rounding.__name__: rounding}):
+    with quantization.quantize_scope({kind.__name__: kind for kind in (rounding, UnequalStrideDepthwiseConv2D)}):
         return quantization.quantize_apply(annotated, scheme)
 
 

@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
+from small import run_file
 
 from hearlite.audio import from_int16
+from hearlite.convert import convert_network
 from hearlite.errors import InputError, UsageError
 from hearlite.files import read_arrays, write_arrays
+from hearlite.quantize.graph import Graph
 from hearlite.run import Run
 from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM, STUDENTS, student_spec
-from hearlite.student import StudentEmbedder, build_network, count_macs, load_network, weights_of, with_frontend
+from hearlite.student import StudentEmbedder, UnequalStrideDepthwiseConv2D, build_network, count_macs, load_network, weights_of, with_frontend
 
 TINY = student_spec("tiny", embedding_dim=24)
 
@@ -52,7 +56,41 @@ def test_unknown_size() -> None:
 
 def test_only_layers_that_quantize(network: Any) -> None:
     kinds = {type(layer).__name__ for layer in network.layers}
-    assert kinds == {"InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Add", "GlobalAveragePooling2D", "Dense"}
+    depthwise = {"DepthwiseConv2D", "UnequalStrideDepthwiseConv2D"}
+    assert kinds == {"InputLayer", "Conv2D", "BatchNormalization", "ReLU", "Add", "GlobalAveragePooling2D", "Dense"} | depthwise
+
+
+@pytest.mark.parametrize("size", STUDENTS)
+def test_training_strides_alike_in_both_directions(size: str) -> None:
+    """TensorFlow's own depthwise kernels, forward and backward, refuse unequal strides: x86 without oneDNN, ARM, macOS and GPUs have no others."""
+    network = build_network(STUDENTS[size])
+
+    @tf.function
+    def step(image: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(image, training=True))
+        return tape.gradient(loss, network.trainable_variables)
+
+    graph = step.get_concrete_function(tf.TensorSpec((2, *network.input_shape[1:]))).graph
+    strides = [tuple(op.get_attr("strides")) for op in graph.get_operations() if op.type.startswith("DepthwiseConv2d")]
+    assert len(strides) == 3 * len(STUDENTS[size].blocks)  # forward, gradient of the input, gradient of the kernel
+    assert all(time == frequency for _, time, frequency, _ in strides)
+
+
+@pytest.mark.parametrize("shape", [(8, 16), (9, 7)])
+@pytest.mark.parametrize("kernel", [(3, 3), (3, 5), (5, 2)])
+@pytest.mark.parametrize("stride", [(1, 2), (2, 1), (2, 3)])
+def test_unequal_strides_are_what_the_file_computes(shape: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> None:
+    image = tf_keras.layers.Input((*shape, 4))
+    layer = UnequalStrideDepthwiseConv2D(kernel, stride, "same", bias_initializer="normal", name="depthwise")
+    network = tf_keras.Model(image, layer(image))
+    file = convert_network(network)
+    kinds = [operator.name for operator in Graph(file).nodes]
+    assert kinds == ["DEPTHWISE_CONV_2D"]  # by its own stride: no slice, no arithmetic that is thrown away
+    clips = np.random.default_rng(0).standard_normal((2, *shape, 4)).astype(np.float32)
+    ours = network(clips).numpy()
+    assert ours.shape[1:3] == (-(-shape[0] // stride[0]), -(-shape[1] // stride[1]))
+    np.testing.assert_allclose(ours, run_file(file, clips), rtol=0, atol=1e-5)
 
 
 def test_the_same_weights_take_other_lengths(network: Any) -> None:
