@@ -1,30 +1,58 @@
-# make quickstart | test | lint | bench
-# Every target makes .venv first, from requirements.lock; nothing but Python 3.11 and make is needed.
-PYTHON ?= python3.11
+# make quickstart | test | test-kernels | lint | lock
+# Every target makes .venv first, from requirements.lock; nothing but Python 3.10 - 3.13 and make is needed.
+SUPPORTED := 3.13 3.12 3.11 3.10
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint lock clean
+# The path of a Python that can make a virtual environment: the first of these commands that runs, by itself or in an installed version of pyenv's.
+find_python = $(shell for name in $(1); do for version in "" $$(pyenv whence "$$name" 2>/dev/null); do \
+	PYENV_VERSION=$$version "$$name" -c 'import ensurepip, sys, venv; print(sys._base_executable)' 2>/dev/null && exit; done; done)
+ifdef PYTHON
+CHOSEN := $(call find_python,$(PYTHON))
+else
+CHOSEN := $(call find_python,$(SUPPORTED:%=python%) python3)
+endif
+VERSION := $(shell "$(CHOSEN)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifeq ($(filter $(VERSION),$(SUPPORTED)),)
+$(error no Python of $(SUPPORTED) with venv and pip found$(if $(PYTHON), as '$(PYTHON)'$(if $(VERSION),: it is $(VERSION))), install one or name it: make PYTHON=/path/to/python3.12)
+endif
+READY := $(VENV)/.ready-$(VERSION)
 
-quickstart: $(VENV)/.ready  ## the main job: recordings in (synthetic unless DATA=...), an int8 .tflite with its report out
+.PHONY: quickstart test test-kernels lint lock lock-check clean
+
+quickstart: $(READY)  ## the main job: recordings in (synthetic unless DATA=...), an int8 .tflite with its report out
 	$(BIN)/hearlite quickstart --out quickstart $(if $(DATA),--data $(DATA)) $(if $(TEACHER),--teacher $(TEACHER))
 
-test: $(VENV)/.ready  ## the whole test suite
+test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.ready  ## ruff, and mypy on the installed wheel
+test-kernels: $(READY)  ## what trains, quantizes, exports and checks, with the kernels that TensorFlow picks on other processors
+	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -m kernels
+	TF_ENABLE_ONEDNN_OPTS=1 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m kernels
+
+lint: $(READY)  ## ruff, and mypy on the installed wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build/wheel && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
 	$(BIN)/pip install --quiet --no-deps --target build/wheel/site build/wheel/*.whl
 	cd build/wheel && MYPYPATH=site ../../$(BIN)/mypy --config-file ../../pyproject.toml -p hearlite
 
-lock:  ## pin all dependencies again, with hashes
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header
+EXTRAS := --extra train --extra test --extra cluster
+lock: $(READY)  ## pin all dependencies again, with hashes: one file for every supported Python and platform
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra train --extra compat --extra test --extra cluster -o requirements.lock pyproject.toml
+	$(COMPILE) $(EXTRAS) -o requirements.lock pyproject.toml
+	printf 'tflite-runtime==2.14.0\nnumpy==1.26.4\n' | $(COMPILE) -o benchmarks/legacy_runtime.lock -
 
-$(VENV)/.ready: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-pc-windows-msvc
+lock-check: $(READY)  ## does the lock resolve to wheels on every platform and Python? Installs nothing
+	$(BIN)/pip install --quiet uv
+	for platform in $(PLATFORMS); do for version in $(SUPPORTED); do echo "$$platform, Python $$version"; \
+	$(BIN)/uv pip install --quiet --dry-run --target build/lock-check --only-binary :all: --require-hashes \
+	--python-platform $$platform --python-version $$version -r requirements.lock || exit 1; done; done
+
+$(READY): requirements.lock pyproject.toml
+	"$(CHOSEN)" -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

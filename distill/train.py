@@ -1,7 +1,8 @@
 """Training: records and targets in, weights.npz out. Killed at any moment and started again, it ends with the same weights.
 
 That holds because batches are a function of (seed, step), TensorFlow runs its deterministic kernels, and a checkpoint holds everything else:
-weights, their moving average, the optimizer's moments, the step and the history. None of it says how many replicas there were.
+weights, their moving average, the optimizer's moments, the step and the history. None of it says how many replicas there were. On a GPU, which has
+no deterministic kernels for all of it, the weights are the same but for rounding.
 Replicas split the global batch and see its loss and its batch statistics, so that their number changes rounding and augmentation, nothing else.
 """
 
@@ -26,6 +27,7 @@ from hearlite.distill.distribute import agreed, first_replica, shared_out, strat
 from hearlite.distill.fidelity import mean_cosine, probe_correlation, probe_directions
 from hearlite.distill.journal import HISTORY, Journal, Row
 from hearlite.distill.losses import DistillationLoss
+from hearlite.distill.preflight import require_feasible
 from hearlite.distill.refit import from_pcm, refit_head
 from hearlite.distill.targets import Targets, fit_targets
 from hearlite.embedder import Embedder
@@ -36,7 +38,7 @@ from hearlite.progress import progress
 from hearlite.records import Views, write_records
 from hearlite.run import DatasetInfo, Run, RunSpec, create_run
 from hearlite.spec import StudentSpec, TrainSpec, student_spec
-from hearlite.student import EMBED_BATCH, build_network, weights_of
+from hearlite.student import EMBED_BATCH, build_network, make_repeatable, weights_of
 
 
 @dataclass
@@ -54,8 +56,7 @@ class Trainer:
     def __init__(self, run: Run, *, batches: Batches, val: Examples, targets: Targets) -> None:
         self.run, self.spec, self.batches, self.val, self.targets = run, run.spec.train, batches, val, targets
         self.strategy, self.chief = strategy(), worker().is_chief
-        tf_keras.utils.set_random_seed(self.spec.seed)
-        tf.config.experimental.enable_op_determinism()
+        make_repeatable(self.spec.seed)
         momentum = self.spec.batchnorm_momentum
         with self.strategy.scope():
             self.network = build_network(run.spec.student, batchnorm_momentum=momentum, synchronized=self.strategy.num_replicas_in_sync > 1)
@@ -230,11 +231,13 @@ def distill_student(
         synthetic=dataset.synthetic,
         heard=tuple(sorted({subject_hash(clip.subject) for clip in dataset.clips if clip.split != "test"})),
     )
+    among, me = strategy(), worker()
+    if not (folder / "weights.npz").is_file():  # before the run folder exists: its spec would refuse the mended dataset
+        require_feasible(dataset, student=student, train=train, records=records_folder or folder / "records")
     records_name = "records" if records_folder is None else str(records_folder.resolve())
     run = create_run(folder, RunSpec(student, train, teacher.info, info, records_name))
     if run.weights.is_file():
         return run
-    among, me = strategy(), worker()
     records = write_records(dataset, teacher=teacher, folder=run.records, views=Views(train.views, spec=train.view), worker=me)
     if me.is_chief and not run.targets.is_file():  # one process fits them: another machine's LAPACK might turn the axes
         fit_targets(teacher_vectors(records, "train", clips=train.clips), normalisation=train.normalisation).save(run.targets)

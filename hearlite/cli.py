@@ -22,7 +22,7 @@ from hearlite.commands.recordings import embed, import_
 from hearlite.errors import HearliteError, MissingExtraError
 
 BUG_EXIT = 1
-EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "tflite_runtime": "compat", "ray": "cluster"}
+EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "ray": "cluster"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

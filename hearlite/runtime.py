@@ -1,4 +1,4 @@
-"""Run .tflite files: the only module that imports an interpreter (LiteRT, tf.lite or the older tflite-runtime)."""
+"""Run .tflite files: the only module that imports an interpreter, LiteRT's or tf.lite's. Older phones' runtime is benchmarks/old_runtime.py's."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hearlite.embedder import Clips, EmbedderInfo, Embeddings, as_clips
 from hearlite.errors import InputError, MissingExtraError, UsageError
 from hearlite.spec import AUDIO
 
-Runtime = Literal["litert", "tf", "tflite-runtime"]
-RUNTIMES: tuple[Runtime, ...] = ("litert", "tf", "tflite-runtime")
+Runtime = Literal["litert", "tf"]
+RUNTIMES: tuple[Runtime, ...] = ("litert", "tf")
 _IDENTIFIER = b"TFL3"  # file identifier of the TFLite flatbuffer schema, at bytes 4 to 8
 _SMALLEST_FLATBUFFER = 16  # bytes: root offset, identifier, and a table with its vtable
 
@@ -63,7 +63,7 @@ class TfliteModel:
         try:
             self._interpreter = interpreter_class(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError, SystemError) as error:  # SystemError: tflite-runtime under numpy 2
+        except (ValueError, RuntimeError) as error:
             raise InputError(
                 f"{self.label}: {runtime} can't open the model: {_one_line(error)}", "export it with builtin ops for this runtime"
             ) from error
@@ -216,12 +216,11 @@ def _interpreter_class(runtime: Runtime) -> Any:
     try:
         if runtime == "tf":
             return importlib.import_module("tensorflow").lite.Interpreter
-        return importlib.import_module({"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}[runtime]).Interpreter
+        return importlib.import_module("ai_edge_litert.interpreter").Interpreter
     except ModuleNotFoundError as error:
         if runtime == "litert":
             raise  # a dependency of hearlite itself: the installation is broken
-        package, extra = ("tensorflow", "train") if runtime == "tf" else ("tflite-runtime", "compat")
-        raise MissingExtraError(f"runtime {runtime!r}", package, extra) from error
+        raise MissingExtraError(f"runtime {runtime!r}", "tensorflow", "train") from error
 
 
 def _named_tensors(interpreter: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

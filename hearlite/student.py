@@ -155,6 +155,17 @@ def count_macs(network: Any) -> int:
     return macs
 
 
+def make_repeatable(seed: int) -> None:
+    """Seed TensorFlow, and have it use deterministic kernels, so that the same training gives the same weights.
+
+    With a GPU it is seeded only: TensorFlow has no deterministic gradient of a depthwise convolution there and refuses to compute one
+    (documentation of tf.config.experimental.enable_op_determinism). Two trainings then differ by rounding.
+    """
+    tf_keras.utils.set_random_seed(seed)
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+
+
 def weights_of(network: Any) -> dict[str, NDArray[np.float32]]:
     """The network's variables by name, for a .npz."""
     return {variable.name: variable.numpy() for variable in network.weights}

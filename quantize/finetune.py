@@ -26,6 +26,7 @@ from hearlite.frontend_tf import Frontend
 from hearlite.progress import progress
 from hearlite.quantize.qat import set_ranges, simulate, trained_network
 from hearlite.spec import QatSpec, Range, StudentSpec, TrainSpec, to_dict
+from hearlite.student import make_repeatable
 
 Batch = Callable[[int], tuple[NDArray[np.int16], NDArray[np.float32]]]
 Loss = Callable[[Any, Any], Any]
@@ -58,7 +59,7 @@ def train_quantized(
     teacher's. Raises UsageError for a layer that has no rule, InputError for a layer without a range or a damaged checkpoint; one of another training
     is written over.
     """
-    tf_keras.utils.set_random_seed(train.seed)
+    make_repeatable(train.seed)
     frontend = Frontend(student.frontend)
     simulated = simulate(network)
     set_ranges(simulated, ranges)

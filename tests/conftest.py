@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hearlite.bundle import Manifest, read_manifest
 from hearlite.dataset import Dataset, load_dataset
+from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.run import Run
 from hearlite.spec import AUDIO, QuantSpec, TrainSpec
@@ -55,6 +56,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
                 np.testing.assert_allclose(values, stored[key], rtol=0, atol=atol, err_msg=f"{key} of {path.name}")
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def legacy_python() -> Path:
+    """A Python that has tflite-runtime 2.14: its environment is made on the first call, and needs a package index then."""
+    from hearlite.benchmarks.old_runtime import find_python
+
+    try:
+        return find_python()
+    except InputError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

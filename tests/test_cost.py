@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -170,11 +169,10 @@ def test_a_process_of_its_own_says_memory_and_outputs(small, tmp_path):
         run_alone(broken, runtime="litert")
 
 
-def test_the_older_runtime_is_compared_in_steps_of_the_output(small, tmp_path):
-    pytest.importorskip("tflite_runtime", reason="the extra `compat` is not installed")
+def test_the_older_runtime_is_compared_in_steps_of_the_output(small, tmp_path, legacy_python):
     assert output_step(small["int8"].read_bytes()) == pytest.approx(0.1) and output_step(small["float32"].read_bytes()) == 0.0
     images = np.random.default_rng(0).uniform(-1, 1, (3, 1, 16, 32, CHANNELS)).astype(np.float32)
-    found = compare_old("i", small["int8"], python=Path(sys.executable), inputs=images)
+    found = compare_old("i", small["int8"], python=legacy_python, inputs=images)
     assert found.loads and found.passed and found.largest_steps <= 1.001 and found.within_a_step == 1.0
     broken = load(small["float32"].read_bytes())
     broken.operatorCodes[0].version = 99
@@ -183,7 +181,7 @@ def test_the_older_runtime_is_compared_in_steps_of_the_output(small, tmp_path):
     newer = tmp_path / "newer.tflite"
     newer.write_bytes(save(broken))
     with pytest.raises(InputError):  # LiteRT itself has no version 99
-        compare_old("n", newer, python=Path(sys.executable), inputs=images)
+        compare_old("n", newer, python=legacy_python, inputs=images)
     assert OLD == "tflite-runtime"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import OUTLIERS
+from legacy import run_legacy
 from numpy.typing import NDArray
 from small import run_file, small_images, small_network
 
@@ -24,11 +25,10 @@ from hearlite.quantize.recipe import AUTO, find_recipe, read_recipe, recipes, re
 from hearlite.quantize.static import quantize_static
 from hearlite.quantize.weight_only import quantize_weights, weight_only
 from hearlite.run import Run
+from hearlite.runtime import RUNTIMES, TfliteModel
 from hearlite.spec import STUDENT_FRONTEND, STUDENTS, QuantSpec
 from hearlite.student import build_network, load_network
 from hearlite.verdict import read_verdict
-
-RUNTIMES = ("litert", "tf", "tflite-runtime")
 
 
 @pytest.fixture(scope="module")
@@ -112,18 +112,15 @@ def test_every_file_follows_the_float_one(built: dict[str, bytes], name: str, le
     assert compare_embeddings(wanted - wanted.mean(axis=0), found - wanted.mean(axis=0)).centred_cosine > least
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", [*RUNTIMES, "tflite-runtime"])
 @pytest.mark.parametrize("name", ["float16", "weight_only_wi8_afp32", "dynamic_wi8_afp32", "static_wi8_ai8"])
-def test_every_file_loads_everywhere(built: dict[str, bytes], name: str, runtime: str) -> None:
-    from hearlite.errors import MissingExtraError
-    from hearlite.runtime import TfliteModel
-
-    try:
-        model = TfliteModel(built[name], runtime=runtime)  # type: ignore[arg-type]
-    except MissingExtraError as error:
-        pytest.skip(str(error))
+def test_every_file_loads_everywhere(built: dict[str, bytes], name: str, runtime: str, request: pytest.FixtureRequest) -> None:
     images = small_images(8, seed=4)
-    found = np.concatenate([next(iter(model.run(image[None]).values())) for image in images])
+    if runtime == "tflite-runtime":
+        (found,) = run_legacy(request.getfixturevalue("legacy_python"), built[name], images)
+    else:
+        model = TfliteModel(built[name], runtime=runtime)  # type: ignore[arg-type]
+        found = np.concatenate([next(iter(model.run(image[None]).values())) for image in images])
     wanted = run_file(built[name], images)
     assert np.abs(found - wanted).max() < 0.1 * np.ptp(wanted)
 
