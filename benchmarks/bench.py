@@ -83,6 +83,7 @@ def bench(
         raise UsageError(f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench")
     for _, _, manifest in bundles:
         require_unheard(manifest, dataset)
+    make_tasks(dataset.clips, label_columns)  # before hours of embedding: labels that make no task stop it now
     embedders: dict[str, Embedder] = {TEACHER: teacher, **{manifest.name: embedder for _, embedder, manifest in bundles}}
     if teacher.info.kind != SPECTRAL:
         embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?

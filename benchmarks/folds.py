@@ -44,7 +44,7 @@ def clip_wise_split(labels: NDArray[Any], *, seed: int) -> NDArray[np.bool_]:
     """
     tested = np.zeros(len(labels), dtype=bool)
     rng = np.random.default_rng(seed)
-    for value in np.unique(labels):
+    for value in np.unique(labels).tolist():
         clips = np.flatnonzero(labels == value)
         if len(clips) < 2:
             raise InputError(f"class {value!r} has {len(clips)} clip", "a clip-wise split needs two of each")

@@ -98,8 +98,9 @@ def join(first: bytes, second: bytes, *, signature: str, input_name: str, output
     graph, tail = a.subgraphs[0], b.subgraphs[0]
     border_out, border_in = graph.outputs[0], tail.inputs[0]
     left, right = graph.tensors[border_out], tail.tensors[border_in]
-    if len(graph.outputs) != 1 or len(tail.inputs) != 1 or list(left.shape) != list(right.shape) or left.type != right.type:
-        raise InputError(f"cannot join: {list(left.shape)} type {left.type} does not fit {list(right.shape)} type {right.type}")
+    shapes = [np.asarray(tensor.shape).tolist() for tensor in (left, right)]  # plain numbers, for the message
+    if len(graph.outputs) != 1 or len(tail.inputs) != 1 or shapes[0] != shapes[1] or left.type != right.type:
+        raise InputError(f"cannot join: {shapes[0]} type {left.type} does not fit {shapes[1]} type {right.type}")
     buffers, codes = len(a.buffers), len(a.operatorCodes)
     a.buffers += b.buffers
     a.operatorCodes += b.operatorCodes

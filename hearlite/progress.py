@@ -39,14 +39,17 @@ def _bar(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
 @contextmanager
 def _lines(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
     began = last = time.monotonic()
+    first: tuple[float, int] | None = None  # when the first item was done: setting up took part of its time and none of the others'
 
     def advance(done: int, note: str = "") -> None:
-        nonlocal last
+        nonlocal last, first
         now = time.monotonic()
+        first = first or (now, done)
         if done < total and now - last < LOG_EVERY_S:
             return
         last = now
-        left_s = (now - began) / max(1, done - start) * (total - done)
-        print(f"{what}: {done}/{total}, {now - began:.0f} s, {left_s:.0f} s left {note}".rstrip(), file=sys.stderr, flush=True)
+        known = done > first[1]
+        left = f", {(now - first[0]) / (done - first[1]) * (total - done):.0f} s left" if known and done < total else ""
+        print(f"{what}: {done}/{total}, {now - began:.0f} s{left} {note}".rstrip(), file=sys.stderr, flush=True)
 
     yield advance

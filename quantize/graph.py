@@ -80,7 +80,7 @@ class Graph:
 
         tensor = self.graph.tensors[index]
         if list(values.shape) != [int(n) for n in tensor.shape]:
-            raise InputError(f"constant {self.tensor_name(index)} is {list(tensor.shape)}, not {list(values.shape)}")
+            raise InputError(f"constant {self.tensor_name(index)} is {np.asarray(tensor.shape).tolist()}, not {list(values.shape)}")
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values, dtype=np.float32).tobytes(), np.uint8)
         if sum(other.buffer == tensor.buffer for other in self.graph.tensors) > 1:

@@ -21,6 +21,8 @@ from hearlite.frontend_tf import Frontend  # noqa: E402
 from hearlite.spec import AUDIO, STUDENT_FRONTEND, AugmentSpec, ViewSpec  # noqa: E402
 from hearlite.views import shared_view  # noqa: E402
 
+pytestmark = pytest.mark.kernels
+
 Array = NDArray[Any]
 
 CLIP, RATE_HZ, FULL_SCALE = AUDIO.clip_samples, AUDIO.sample_rate_hz, AUDIO.pcm_full_scale

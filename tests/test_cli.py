@@ -155,15 +155,13 @@ model, data, out = sys.argv[1:]
 main(["info", model, "--json"])
 main(["check", model, "--json"])
 main(["embed", data, "--model", "tflite:" + model, "--out", out, "--json"])
-main(["doctor", "--json"])
 """
     done = python(code, bundle.i8, corpus, tmp_path / "out.parquet")
     assert done.returncode == 0, done.stderr
-    info, checks, embedded, doctor = (json.loads(line) for line in done.stdout.splitlines())
+    info, checks, embedded = (json.loads(line) for line in done.stdout.splitlines())
     assert info["precision"] == "i8"
     assert all(check["passed"] for check in checks)
     assert embedded["dim"] == 32
-    assert {row["what"] for row in doctor} >= {"python", "ai-edge-litert"}
 
 
 def test_json_is_all_there_is_on_stdout(tiny_run: Run, tmp_path: Path) -> None:
@@ -239,6 +237,27 @@ def test_tables(bundle: Bundles, capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr().out
     assert "network macs" in output
     assert "static_wi8_ai8" in output
+
+
+@pytest.mark.kernels
+def test_doctor_trains_converts_and_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", "--json"])
+    found = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert found["python"]["allows"] == "tested" and found["ai-edge-litert"]["found"]
+    assert found["LiteRT"]["ok"] and found["drill"]["ok"], found["drill"]
+    assert "oneDNN" in found["TensorFlow kernels"]["found"]
+
+
+def test_doctor_says_what_is_missing_and_what_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from hearlite import doctor
+
+    monkeypatch.setattr(doctor, "_version", lambda package: "" if package == "tensorflow" else "1.0")
+    main(["doctor", "--json"])
+    found = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert 'pip install "hearlite[train]"' in found["tensorflow"]["found"] and "drill" not in found
+    monkeypatch.setattr(doctor, "_runtime", lambda: doctor.Finding("LiteRT", "fails: ImportError: no such symbol", "", ok=False))
+    assert run("doctor") == 4
+    assert "LiteRT failed on this machine" in capsys.readouterr().err
 
 
 def break_doctor(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

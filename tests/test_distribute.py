@@ -46,6 +46,8 @@ from hearlite.dataset import load_dataset
 from hearlite.distill.train import distill_student
 from hearlite.spec import STUDENT_FRONTEND, Block, StudentSpec, TrainSpec, from_dict
 from hearlite.teacher import FakeTeacher
+
+pytestmark = pytest.mark.kernels
 blocks = (Block(0, 16, stride=(2, 2)), Block(24, 16, stride=(2, 2)), Block(24, 16, tap=True), Block(32, 24, (3, 5), (2, 2)))
 student = StudentSpec("tiny", STUDENT_FRONTEND, 8, blocks, 32, embedding_dim=16)
 train = from_dict(TrainSpec, json.loads(sys.argv[3]), where="train")

@@ -21,6 +21,8 @@ from hearlite.dataset import Dataset, load_dataset
 from hearlite.errors import InputError, UsageError
 from hearlite.teacher import FakeTeacher
 
+pytestmark = pytest.mark.kernels
+
 
 def test_what_a_student_has_heard_is_told_by_subjects_not_by_name(bundle: Bundles, labelled: Path, unheard: Path) -> None:
     _, manifest = open_bundle(bundle.f32)

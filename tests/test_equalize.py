@@ -14,6 +14,8 @@ from hearlite.quantize.equalize import equalize, linear_streams
 from hearlite.quantize.graph import Graph, short_name
 from hearlite.quantize.ranges import measure
 
+pytestmark = pytest.mark.kernels
+
 
 @pytest.fixture(scope="module")
 def uneven() -> bytes:

@@ -28,6 +28,8 @@ from hearlite.spec import AUDIO, QuantSpec, to_dict
 from hearlite.teacher import open_teacher
 from hearlite.verdict import AurocLoss, TaskLoss, read_verdict
 
+pytestmark = pytest.mark.kernels
+
 
 @pytest.fixture
 def copy(bundle: Bundles, tmp_path: Path) -> Bundles:

@@ -18,6 +18,8 @@ from hearlite.frontend import frontend_numpy, hann, mel_matrix, normalise, pcen,
 from hearlite.runtime import TfliteModel
 from hearlite.spec import AUDIO, HEAR_FRONTEND, STUDENT_FRONTEND, STUDENTS, FrontendSpec
 
+pytestmark = pytest.mark.kernels
+
 SPECS = {"hear": HEAR_FRONTEND, "student": STUDENT_FRONTEND, "base": STUDENTS["base"].frontend}
 each_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 

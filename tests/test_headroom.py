@@ -14,6 +14,8 @@ from hearlite.quantize.graph import Graph, short_name
 from hearlite.quantize.headroom import CEILING, fill_headroom
 from hearlite.quantize.ranges import measure
 
+pytestmark = pytest.mark.kernels
+
 IMAGES = list(small_images(6, seed=1))
 
 

@@ -16,7 +16,7 @@ STAGES = ("benchmarks", "distill", "export", "quantize")
 FILES = sorted(path for folder in (CORE, *STAGES) for path in (ROOT / folder).rglob("*.py"))
 CONSTANTS = {AUDIO.sample_rate_hz, AUDIO.clip_samples, AUDIO.pcm_full_scale, HEAR_EMBEDDING_DIM}
 COMMANDS = tuple(name for name in (path.relative_to(ROOT).as_posix() for path in FILES) if name.startswith("hearlite/commands/"))
-IMPORT_STAGES = (*COMMANDS, "hearlite/quickstart.py")
+IMPORT_STAGES = (*COMMANDS, "hearlite/doctor.py", "hearlite/quickstart.py")
 EXPERIMENTS = ("benchmarks/ablate.py", "benchmarks/ladder.py", "benchmarks/throughput.py")  # commands that measure another stage itself
 # Doctor only looks whether there is one; alone.py and runner.py run in environments that have no hearlite.
 IMPORT_AN_INTERPRETER = ("hearlite/runtime.py", "hearlite/doctor.py", "benchmarks/alone.py", "benchmarks/arm/runner.py")

@@ -14,6 +14,8 @@ from hearlite.distill.losses import DistillationLoss, centred_cosine, huber, rel
 from hearlite.distill.targets import Targets, fit_targets
 from hearlite.spec import LossSpec
 
+pytestmark = pytest.mark.kernels
+
 DIM = 6
 NAMES = ("huber", "centred_cosine", "relational", "whitened")
 Float32 = NDArray[np.float32]

@@ -31,6 +31,8 @@ from hearlite.quantize.static import even_channels
 from hearlite.run import Run
 from hearlite.spec import QatSpec, TrainSpec
 
+pytestmark = pytest.mark.kernels
+
 
 def folded_network() -> Any:
     network = small_network()

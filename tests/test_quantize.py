@@ -31,6 +31,8 @@ from hearlite.student import StudentEmbedder
 from hearlite.teacher import FakeTeacher
 from hearlite.verdict import AurocLoss, Comparison, LayerLoss, TaskLoss, judge, read_verdict
 
+pytestmark = pytest.mark.kernels
+
 
 def balanced(records: Records, ids: tuple[str, ...]) -> Counter[str]:
     owner = {clip: subject for shard in records.shards for clip, subject in zip(shard.clip_ids, shard.subjects, strict=True)}

@@ -10,6 +10,8 @@ import pytest
 from hearlite.quantize.graph import Graph
 from hearlite.quantize.ranges import BINS, METHODS, STEPS, Activation, choose_range, measure
 
+pytestmark = pytest.mark.kernels
+
 pytest.importorskip("tensorflow")
 
 

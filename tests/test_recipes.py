@@ -30,6 +30,8 @@ from hearlite.spec import STUDENT_FRONTEND, STUDENTS, QuantSpec
 from hearlite.student import build_network, load_network
 from hearlite.verdict import read_verdict
 
+pytestmark = pytest.mark.kernels
+
 
 @pytest.fixture(scope="module")
 def built() -> dict[str, bytes]:

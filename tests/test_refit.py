@@ -18,6 +18,8 @@ from hearlite.quantize.refit import find_head, refit
 from hearlite.quantize.static import quantize_static
 from hearlite.spec import QuantSpec
 
+pytestmark = pytest.mark.kernels
+
 
 @pytest.fixture(scope="module")
 def network() -> bytes:

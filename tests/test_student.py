@@ -22,6 +22,8 @@ from hearlite.run import Run
 from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM, STUDENTS, student_spec
 from hearlite.student import StudentEmbedder, UnequalStrideDepthwiseConv2D, build_network, count_macs, load_network, weights_of, with_frontend
 
+pytestmark = pytest.mark.kernels
+
 TINY = student_spec("tiny", embedding_dim=24)
 
 

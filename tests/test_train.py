@@ -46,6 +46,8 @@ from hearlite.dataset import load_dataset
 from hearlite.distill.train import distill
 from hearlite.spec import TrainSpec, load_toml
 from hearlite.teacher import FakeTeacher
+
+pytestmark = pytest.mark.kernels
 corpus, config, folder = map(Path, sys.argv[1:])
 distill(load_dataset(corpus), teacher=FakeTeacher(32), size="tiny", train=load_toml(TrainSpec, config), folder=folder)
 """

@@ -38,7 +38,14 @@ def check(model: Path, as_json: bool) -> None:
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """What is installed, what that allows, and whether the runtime works."""
+    """What is installed and what that allows; trains a step, converts and runs it, in seconds. Exit 4 when something that is installed fails."""
     from hearlite.doctor import examine
+    from hearlite.errors import GateError
 
-    print_data(examine(), as_json=as_json)
+    findings = examine()
+    print_data([dataclasses.asdict(finding) for finding in findings], as_json=as_json)
+    failed = [finding.what for finding in findings if finding.ok is False]
+    if failed:
+        raise GateError(
+            f"{', '.join(failed)} failed on this machine", "the table says how; reinstall the package it names, or report it with the table"
+        )

@@ -61,6 +61,8 @@ def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0
 def _cell(value: Any) -> str:
     from rich.markup import escape
 
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, (dict, list)):
