@@ -101,6 +101,8 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 def test_exit_codes(
     arguments: list[str], code: int, says: str, tmp_path: Path, corpus: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if arguments[0] in ("distill", "export", "quantize"):
+        pytest.importorskip("tensorflow")
     places = {"TMP": str(tmp_path), "DATA": str(corpus)}
     if "RUN" in arguments:
         places["RUN"] = str(request.getfixturevalue("tiny_run").folder)
@@ -136,6 +138,7 @@ def test_a_failed_self_test_exits_with_4_after_its_table(bundle: Bundles, tmp_pa
 
 @pytest.mark.parametrize("blocked", ["tensorflow", "tf_keras"])
 def test_commands_that_train_name_the_missing_extra(blocked: str, corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
     code = f"import sys; sys.modules[{blocked!r}] = None; from hearlite.cli import main; main(sys.argv[1:])"
     done = python(code, "distill", corpus, "--run", tmp_path / "run") if blocked == "tensorflow" else python(code, "quantize", tmp_path)
     assert done.returncode == 5, done.stderr
@@ -241,6 +244,7 @@ def test_tables(bundle: Bundles, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.kernels
 def test_doctor_trains_converts_and_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorflow")
     main(["doctor", "--json"])
     found = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert found["python"]["allows"] == "tested" and found["ai-edge-litert"]["found"]
@@ -306,6 +310,7 @@ def test_a_path_that_cannot_be_written_is_bad_input(corpus: Path, tmp_path: Path
 
 
 def test_a_teacher_can_run_elsewhere(corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
     vectors = tmp_path / "vectors.parquet"
     assert run("embed", corpus, "--model", "fake:16", "--for-distill", "--out", vectors) == 0
     assert run("distill", corpus, "--teacher", f"embeddings:{vectors}", "--size", "tiny", "--steps", 2, "--run", tmp_path / "run") in (0, 4)
