@@ -24,6 +24,8 @@ from hearlite.files import read_arrays
 from hearlite.records import ALONE, Worker
 from hearlite.spec import AugmentSpec, TrainSpec
 
+pytestmark = pytest.mark.kernels
+
 TIMEOUT_S = 180.0  # of a training that takes 10 s on two free cores: a hang must not outlive the test
 ALONE_CONFIG: dict[str, str] = {}
 CURVE = 0.01  # how far apart the curves may be, relative; measured 0.0007, for they round differently
@@ -47,7 +49,6 @@ from hearlite.distill.train import distill_student
 from hearlite.spec import STUDENT_FRONTEND, Block, StudentSpec, TrainSpec, from_dict
 from hearlite.teacher import FakeTeacher
 
-pytestmark = pytest.mark.kernels
 blocks = (Block(0, 16, stride=(2, 2)), Block(24, 16, stride=(2, 2)), Block(24, 16, tap=True), Block(32, 24, (3, 5), (2, 2)))
 student = StudentSpec("tiny", STUDENT_FRONTEND, 8, blocks, 32, embedding_dim=16)
 train = from_dict(TrainSpec, json.loads(sys.argv[3]), where="train")

@@ -39,6 +39,8 @@ from hearlite.spec import TrainSpec
 from hearlite.student import StudentEmbedder, load_network
 from hearlite.teacher import FakeTeacher
 
+pytestmark = pytest.mark.kernels
+
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
@@ -47,7 +49,6 @@ from hearlite.distill.train import distill
 from hearlite.spec import TrainSpec, load_toml
 from hearlite.teacher import FakeTeacher
 
-pytestmark = pytest.mark.kernels
 corpus, config, folder = map(Path, sys.argv[1:])
 distill(load_dataset(corpus), teacher=FakeTeacher(32), size="tiny", train=load_toml(TrainSpec, config), folder=folder)
 """
