@@ -381,6 +381,7 @@ def _value(hint: Any, value: Any, *, where: str) -> Any:
         if len(kinds) != len(value):
             raise InputError(f"{where} has {len(value)} items", f"expected {len(kinds)}")
         return tuple(_value(kind, item, where=where) for kind, item in zip(kinds, value, strict=True))
+    hint = typing.get_origin(hint) or hint  # dict[str, Any] -> dict; its items are not checked here
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, (type, types.UnionType)) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):

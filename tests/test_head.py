@@ -86,13 +86,20 @@ def test_scores_are_predict_proba(
     fixture: str, column: str, request: pytest.FixtureRequest, narrow: Dataset, kinds: Dataset, clips: NDArray[np.int16]
 ) -> None:
     model: Path = request.getfixturevalue(fixture)
-    vectors, labels, _ = training(model, kinds if column == "kind" else narrow, column)
-    scores, embeddings = run_clips(model, clips, "scores"), run_clips(model, clips, "embedding").astype(np.float64)
+    scores, embeddings = run_clips(model, clips, "scores"), run_clips(model, clips, "embedding")
+    nearest, next_nearest = distances_to_probes(scores, embeddings, model=model, dataset=kinds if column == "kind" else narrow, column=column)
+    assert nearest <= 1e-6 < next_nearest
+
+
+def distances_to_probes(scores: NDArray[Any], embeddings: NDArray[Any], *, model: Path, dataset: Dataset, column: str) -> list[float]:
+    """How far scores are from the two nearest of the plain probes on these embeddings: which C was chosen is not these tests' business."""
+    vectors, labels, _ = training(model, dataset, column)
     differences = []
-    for c in C_GRID:  # which one cross-validation chose is not this test's business
-        found = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=MAX_ITER)).fit(vectors, labels).predict_proba(embeddings)
-        differences.append(np.abs(scores - (found if column == "kind" else found[:, 1:])).max())
-    assert min(differences) <= 1e-6 < sorted(differences)[1]
+    for c in C_GRID:
+        found = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=MAX_ITER)).fit(vectors, labels)
+        expected = found.predict_proba(embeddings.astype(np.float64))
+        differences.append(float(np.abs(scores - (expected if scores.shape[1] > 1 else expected[:, 1:])).max()))
+    return sorted(differences)[:2]
 
 
 @pytest.mark.parametrize("fixture", ["headed", "softmaxed"])
@@ -145,15 +152,19 @@ def test_labels_travel_as_an_associated_file(headed: Path, softmaxed: Path) -> N
             assert archive.read(LABELS).decode().splitlines() == lines
 
 
-def test_every_runtime_gives_the_same_scores(softmaxed: Path, clips: NDArray[np.int16], legacy_python: Path) -> None:
+def test_every_runtime_gives_the_same_scores(softmaxed: Path, clips: NDArray[np.int16]) -> None:
     expected = run_clips(softmaxed, clips[:2], "scores")
     for runtime in RUNTIMES:
         opened = TfliteModel(softmaxed, runtime=runtime)
         found = np.concatenate([opened.run(clip[None])["scores"] for clip in from_int16(clips[:2])])
         np.testing.assert_allclose(found, expected, atol=1e-6)
-    outputs = run_legacy(legacy_python, softmaxed.read_bytes(), from_int16(clips[:2]))
-    (found,) = (output for output in outputs if output.shape == expected.shape)
-    np.testing.assert_allclose(found, expected, atol=0.05)  # its int8 kernels differ by a step
+
+
+def test_the_runtime_of_older_phones_scores_its_own_embedding(softmaxed: Path, kinds: Dataset, clips: NDArray[np.int16], legacy_python: Path) -> None:
+    """Its int8 kernels round otherwise, and a head may magnify a step of the embedding: so the head alone is compared."""
+    scores, embeddings = sorted(run_legacy(legacy_python, softmaxed.read_bytes(), from_int16(clips)), key=lambda output: output.shape[1])
+    nearest, next_nearest = distances_to_probes(scores, embeddings, model=softmaxed, dataset=kinds, column="kind")
+    assert nearest <= 1e-6 < next_nearest
 
 
 def test_the_self_test_looks_at_the_scores(headed: Path, bundle: Bundles) -> None:

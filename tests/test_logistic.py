@@ -22,7 +22,10 @@ def made_up(*, effect=0.8):
 
 
 def test_probe_is_the_one_of_the_textbook():
-    """The C of the plain grid search over the same folds, and the scores of a fresh scikit-learn pipeline with it."""
+    """A C as good as the plain grid search's over the same folds, and the scores of a fresh scikit-learn pipeline with it.
+
+    As good, not equal: the search stops its fits early (SELECTION_TOL), and which of two C that differ by a thousandth wins is the optimizer's business.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
     from sklearn.pipeline import make_pipeline
@@ -33,8 +36,9 @@ def test_probe_is_the_one_of_the_textbook():
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, tol=1e-6))
     search = GridSearchCV(pipeline, {"logisticregression__C": C_GRID}, scoring="roc_auc", cv=PredefinedSplit(folds))
     search.fit(values[~test], labels[~test])
-    assert fitted.c == search.best_params_["logisticregression__C"]
-    np.testing.assert_allclose(fitted.scores, search.decision_function(values[test]), atol=2e-3)
+    assert search.cv_results_["mean_test_score"][C_GRID.index(fitted.c)] > search.best_score_ - 0.005
+    expected = pipeline.set_params(logisticregression__C=fitted.c).fit(values[~test], labels[~test]).decision_function(values[test])
+    np.testing.assert_allclose(fitted.scores, expected, atol=2e-3)
     assert fitted.unconverged == 0
 
 
