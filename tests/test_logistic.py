@@ -24,7 +24,7 @@ def made_up(*, effect=0.8):
 def test_probe_is_the_one_of_the_textbook():
     """A C as good as the plain grid search's over the same folds, and the scores of a fresh scikit-learn pipeline with it.
 
-    As good, not equal: the search stops its fits early (SELECTION_TOL), and which of two C that differ by a thousandth wins is the optimizer's business.
+    As good, not equal: the search stops its fits early (SELECTION_TOL), and of two C that differ by a thousandth another optimizer chooses the other.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
