@@ -35,6 +35,19 @@ def test_what_a_student_has_heard_is_told_by_subjects_not_by_name(bundle: Bundle
     assert told(dataclasses.replace(load_dataset(unheard), name=manifest.dataset.name))
 
 
+def test_unlabelled_recordings_make_a_file_and_the_reason_for_no_report_comes_first(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["quickstart", "--data", str(labelled), "--teacher", "fake:16", "--steps", "2", "--out", str(tmp_path / "out"), "--force", "--json"]
+    main(arguments)
+    shown = capsys.readouterr()
+    printed = json.loads(shown.out)
+    assert Path(printed["file i8"]).is_file() and Path(printed["file f32"]).is_file()
+    assert printed["report"].startswith("none: no task in the label columns label")
+    assert shown.err.index("there will be a file and no report") < shown.err.index("records (")
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
 def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     arguments = [
@@ -59,6 +72,7 @@ def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert ended.value.code == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["tasks"] == 1
+    assert list(printed["seconds"]) == ["recordings", "all", "distill", "quantize", "export", "bench"]
     assert all(Path(printed[key]).is_file() for key in ("file i8", "file f32", "report", "results"))
 
     results = read_results(out / "results.json")
