@@ -62,7 +62,8 @@ def excess_ratio(student: NDArray[Any], reference: NDArray[Any]) -> Floats:
     """(student - 0.5) / (reference - 0.5) element by element: the share of the reference's AUROC above chance. NaN where that is not above it."""
     student, reference = np.asarray(student, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     ratio = np.full(np.broadcast(student, reference).shape, np.nan)
-    return np.divide(student - 0.5, reference - 0.5, out=ratio, where=reference > 0.5)
+    np.divide(student - 0.5, reference - 0.5, out=ratio, where=reference > 0.5)
+    return ratio
 
 
 def wins(scores: Floats, labels: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -84,7 +84,7 @@ def command(data: Path, teacher: str, models: tuple[Path, ...], column: str, fra
     """Draw DATA's test clips as teacher and students see them, on two principal components."""
     found = embed_data(data, teacher=teacher, models=models, label_columns=(column,), framing=framing)
     # Silence lies so far from all sound that it would be the first component, and all sound one point.
-    heard = np.asarray([not (isinstance(item, Clip) and item.silent) for item in read_clips(found.clips)])
+    heard = np.asarray([not (isinstance(item, Clip) and item.silent) for item in read_clips(found.clips)], dtype=np.bool_)
     tested = found.tested[heard]
     groups = grouped(found.column(column)[heard][tested].tolist())
     if not groups:

@@ -158,7 +158,7 @@ def _filtered(clip: Clip, response: Response) -> Perturbed:
 
 
 def _low_pass(hz: Floats, cut_hz: float) -> NDArray[np.complex128]:
-    return _butterworth(1j * hz / cut_hz, order=LOW_PASS_ORDER)
+    return _butterworth(np.asarray(1j * hz / cut_hz, dtype=np.complex128), order=LOW_PASS_ORDER)
 
 
 def _high_pass(hz: Floats, cut_hz: float) -> NDArray[np.complex128]:

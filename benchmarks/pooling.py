@@ -148,7 +148,7 @@ def study(found: Embedded, label_columns: Sequence[str], *, seed: int, samples: 
     if counts.max() < 2:
         raise InputError(f"{found.dataset.name}: all {len(records)} records are one clip each", "pooling needs whole recordings or longer events")
     tasks, left_out = make_tasks(records, label_columns)
-    subjects, tested = np.asarray([item.subject for item in records]), np.asarray([item.split == TEST_SPLIT for item in records])
+    subjects, tested = np.asarray([item.subject for item in records]), np.asarray([item.split == TEST_SPLIT for item in records], dtype=np.bool_)
     facts: dict[str, Any] = {"train": int((~tested).sum()), "test": int(tested.sum()), "test_subjects": len(set(subjects[tested].tolist()))}
     facts |= {"median_clips": float(np.median(counts)), "most_clips": int(counts.max()), "of_one_clip": int((counts == 1).sum())}
     vectors = {**found.vectors, DURATION: lengths_of(records, of_clip)[of_clip]}  # a longer record has more chances to a high score

@@ -129,7 +129,7 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
             done += len(batch)
             advance(done)
     chosen_c = np.asarray([probe[2] for probe in probes])
-    return Scored(scores, cosines[1:].mean(axis=1), counts, chosen_c, np.asarray([probe[3] for probe in probes]))
+    return Scored(scores, cosines[1:].mean(axis=1), counts, chosen_c, np.asarray([probe[3] for probe in probes], dtype=np.int64))
 
 
 def _heard(batch: Sequence[Clip | Skipped], condition: Condition, counts: NDArray[np.int64]) -> Clips:

@@ -51,7 +51,7 @@ class _Model:
         self.by_task: Floats = np.asarray(parts)
         self.means: Floats = self.by_task.mean(axis=0)
         self.replicates: Floats = replicates / len(parts)
-        self.untouched: Bools = np.asarray([np.array_equal(scored.scores[:, 0], rows) for rows in scored.scores.transpose(1, 0, 2)])
+        self.untouched: Bools = np.asarray([np.array_equal(scored.scores[:, 0], rows) for rows in scored.scores.transpose(1, 0, 2)], dtype=np.bool_)
 
     def change(self, index: int) -> tuple[float, Floats]:
         """Mean AUROC under a condition less the clean one: observed, and on every draw."""

@@ -63,7 +63,7 @@ class Embedded:
     @cached_property
     def tested(self) -> Bools:
         """[n], which clips are of test subjects."""
-        return np.asarray([clip.split == TEST_SPLIT for clip in self.clips])
+        return np.asarray([clip.split == TEST_SPLIT for clip in self.clips], dtype=np.bool_)
 
     def column(self, name: str) -> NDArray[Any]:
         """The values of a label column, strings [n]."""

@@ -83,14 +83,14 @@ def _mean_precision(true: Floats, false: Floats) -> Floats:
     passing = true + false
     precision = np.divide(true, passing, out=np.zeros_like(true), where=passing > 0)
     found = np.einsum("ij,ij->i", np.diff(true, axis=1, prepend=0.0), precision)
-    return np.divide(found, true[:, -1], out=np.full(len(true), np.nan), where=defined)
+    return np.asarray(np.divide(found, true[:, -1], out=np.full(len(true), np.nan), where=defined))
 
 
 def _sensitivity(true: Floats, false: Floats, *, specificity: float) -> Floats:
     defined = (true[:, -1] > 0) & (false[:, -1] > 0)
     allowed = np.sum(false <= (1 - specificity) * false[:, -1:] + 1e-9, axis=1)  # rounding must not cost a clip; `false` rises along a row
     best = np.where(allowed > 0, np.take_along_axis(true, np.maximum(allowed - 1, 0)[:, None], axis=1)[:, 0], 0.0)
-    return np.divide(best, true[:, -1], out=np.full(len(true), np.nan), where=defined)
+    return np.asarray(np.divide(best, true[:, -1], out=np.full(len(true), np.nan), where=defined))
 
 
 def _once(labels: NDArray[Any]) -> tuple[Owners, Multiplicities]:

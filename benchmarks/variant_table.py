@@ -43,7 +43,7 @@ def probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str],
         vectors = embedded.vectors[""].astype(np.float64)
         tasks, _ = make_tasks(embedded.clips, label_columns)
         subjects = np.asarray([clip.subject for clip in embedded.clips])
-        tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips])
+        tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips], dtype=np.bool_)
         people, owners = np.unique(subjects[tested], return_inverse=True)
         drawn = subject_multiplicities(len(people), samples=SAMPLES, seed=0)
         aurocs, replicates = [], []

@@ -31,7 +31,7 @@ class Targets:
 
     def forward(self, vectors: Float32) -> Float32:
         """Teacher vectors `[n, dim]` -> targets `[n, dim]`."""
-        return (vectors - self.mean) @ self.projection
+        return np.asarray((vectors - self.mean) @ self.projection, dtype=np.float32)
 
     def backward(self, targets: Float32) -> Float32:
         """Targets or embeddings `[n, dim]` -> the teacher's own coordinates `[n, dim]`."""

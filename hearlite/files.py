@@ -56,7 +56,7 @@ def read_json(path: Path) -> Any:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """A .npz of plain arrays."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **dict(arrays))
+        np.savez(stream, **dict(arrays))  # type: ignore[arg-type]  # numpy 2's allow_pickle shares the namespace of the arrays' names
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

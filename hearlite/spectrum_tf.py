@@ -43,10 +43,10 @@ def _split(spec: FrontendSpec) -> _Split:
     length, common = spec.fft_length, int(np.gcd.reduce([spec.fft_length, spec.hop_samples, spec.window_samples]))
     columns = min((n for n in range(1, common + 1) if common % n == 0 and n != 2), key=lambda n: (2 * length // n + n, n))
     rows = length // columns
-    real = np.asarray([0] if length % 2 or length // 2 % rows == 0 else [0, length // 2])
+    real = np.asarray([0] if length % 2 or length // 2 % rows == 0 else [0, length // 2], dtype=np.int64)
     bases = np.setdiff1d(np.arange(rows // 2 + 1), real % rows)
-    alone = np.unique([0, columns // 2])[: 2 - columns % 2]
-    return _Split(rows, columns, real, bases, alone, np.arange(1, (columns + 1) // 2))
+    alone = np.unique(np.asarray([0, columns // 2], dtype=np.int64))[: 2 - columns % 2]
+    return _Split(rows, columns, real, bases, alone, np.arange(1, (columns + 1) // 2, dtype=np.int64))
 
 
 def _frame(clips: Any, padding: Any, spec: FrontendSpec, split: _Split, *, frames: int) -> Any:

@@ -114,7 +114,7 @@ def _band(hz: Float64, *, low_hz: float, high_hz: float = math.inf, order: float
 
 def _formants(hz: Float64, *, centres_hz: tuple[float, ...], width: float, glottis_hz: float) -> NDArray[np.complex128]:
     """Cascade of resonances of unit gain at 0 Hz [Klatt], after a source that falls by 12 dB an octave above `glottis_hz`."""
-    response = 1.0 / (1.0 + 1j * hz / glottis_hz) ** 2
+    response: NDArray[np.complex128] = np.asarray(1.0 / (1.0 + 1j * hz / glottis_hz) ** 2, dtype=np.complex128)
     for centre in centres_hz:
         response = response * centre**2 / (centre**2 - hz**2 + 1j * hz * width * centre)
     return response
@@ -231,7 +231,7 @@ def _speech_babble(take: _Take) -> Float64:
         hop = round(take.rate_hz / take.rng.uniform(3.0, 5.5))
         window = np.hanning(round(1.3 * hop))
         for start in range(0, max(1, take.samples - len(window)), hop):
-            vowel = tuple(tract * float(centre) for centre in take.rng.choice(_VOWELS_HZ))
+            vowel = tuple(tract * float(centre) for centre in _VOWELS_HZ[take.rng.integers(len(_VOWELS_HZ))])
             syllable = pulses[start : start + len(window)] * window[: take.samples - start] * take.rng.uniform(0.2, 1.0)
             voiced = take.filtered(syllable, partial(_formants, centres_hz=vowel, width=0.1, glottis_hz=200.0))
             babble[start : start + len(syllable)] += voiced / (1.0 + 0.5 * talker)

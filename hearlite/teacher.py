@@ -110,10 +110,10 @@ class FakeTeacher:
 
 def _levels(clip: NDArray[np.float32]) -> NDArray[np.float64]:
     """Log RMS of each 100 ms and each band of a clip, relative to the clip's own level."""
-    clip = clip.astype(np.float64) - clip.mean(dtype=np.float64)
-    clip = clip / (np.sqrt(np.mean(clip**2)) + 1e-8)
-    power = np.abs(np.fft.rfft(clip)[1:]) ** 2 / clip.size
-    levels = [np.mean(part) for part in (*np.array_split(clip**2, _FAKE_SEGMENTS), *np.array_split(power, _FAKE_BANDS))]
+    centred = clip.astype(np.float64) - clip.mean(dtype=np.float64)
+    levelled = centred / (np.sqrt(np.mean(centred**2)) + 1e-8)
+    power = np.abs(np.fft.rfft(levelled)[1:]) ** 2 / clip.size
+    levels = [np.mean(part) for part in (*np.array_split(levelled**2, _FAKE_SEGMENTS), *np.array_split(power, _FAKE_BANDS))]
     return np.asarray(np.log(np.asarray(levels) + 1e-3))
 
 

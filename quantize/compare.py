@@ -107,8 +107,8 @@ class _Sums:
         error, square = max(float(self.error.sum()), 1e-30), float(self.square.sum())
         variance = np.maximum(self.square / self.rows - (self.total / self.rows) ** 2, 0.0)
         # By channel: beside one loud channel, noise that drowns all others would not show.
-        lost = (self.rounded + self.clipped) / self.rows / np.maximum(variance, 1e-30)
-        lost = float(np.minimum(lost[variance > 1e-9 * variance.max()], 1.0).mean()) + self.weight_error if variance.max() > 0.0 else 0.0
+        by_channel = (self.rounded + self.clipped) / self.rows / np.maximum(variance, 1e-30)
+        lost = float(np.minimum(by_channel[variance > 1e-9 * variance.max()], 1.0).mean()) + self.weight_error if variance.max() > 0.0 else 0.0
         shares = [float(value) / error for value in (self.rounded.sum(), self.clipped.sum(), self.weight_error * square)]
         deviation, scale = float(np.sqrt(np.median(variance))), self.stored.scale
         return LayerComparison(

@@ -52,7 +52,7 @@ def equalize(network: bytes, activations: Sequence[Activation]) -> bytes:
     graph = Graph(network)
     peaks = {activation.index: activation.channel_peak for activation in activations}
     for stream in linear_streams(graph):
-        peak = np.max([peaks[index] for index in stream.tensors], axis=0)
+        peak = np.max(np.stack([peaks[index] for index in stream.tensors]), axis=0)
         read = read_peak(graph, stream.readers)
         scales = _scales(peak, np.ones_like(peak) if read is None else read)
         for node in stream.makers:
