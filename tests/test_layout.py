@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def offenders(prefixes: tuple[str, ...], *, allowed: tuple[str, ...] = ()) -> li
 def test_there_is_something_to_look_at() -> None:
     assert len(FILES) > 30
     assert {path.parts[len(ROOT.parts)] for path in FILES} == {CORE, *STAGES}
+
+
+def test_a_checkout_is_one_package_for_every_tool() -> None:
+    """Each stage is a link in the core's folder: no path is patched, and nothing can be imported under two names."""
+    assert {path.name: path.readlink().as_posix() for path in (ROOT / CORE).iterdir() if path.is_symlink()} == {
+        stage: f"../{stage}" for stage in STAGES
+    }
+    for name in ("hearlite.hearlite", "hearlite.tests", "hearlite.android_harness"):
+        assert importlib.util.find_spec(name) is None
 
 
 def test_constants_live_in_spec() -> None:
