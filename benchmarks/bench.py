@@ -27,7 +27,7 @@ from hearlite.benchmarks.summary import summary
 from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
 from hearlite.bundle import Manifest, distinct_names, open_bundle
 from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
-from hearlite.embed import BATCH, batched
+from hearlite.embed_dataset import BATCH, batched
 from hearlite.embedder import Embedder
 from hearlite.errors import InputError, UsageError
 from hearlite.files import sha256_of

@@ -24,7 +24,7 @@ from hearlite.benchmarks.logistic import fit_probe
 from hearlite.benchmarks.perturb import REACH_S, Condition, perturb
 from hearlite.benchmarks.tasks import TEST_SPLIT, Task
 from hearlite.dataset import Clip, Dataset, Skipped, read_clips
-from hearlite.embed import BATCH, batched
+from hearlite.embed_dataset import BATCH, batched
 from hearlite.embedder import Clips, Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays

@@ -1,6 +1,53 @@
 """hearlite: distill, quantize, export and benchmark small health-acoustic embedders.
 
-A research tool, never a diagnostic.
+    model = hearlite.load("hearlite_small_2s_i8.tflite")
+    vectors = model.embed("cough.wav")
+    table = hearlite.embed("recordings/", model=model)
+
+A research tool, never a diagnostic. What `__all__` names is the public API; it is loaded when it is first used.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hearlite.api import Model as Model
+    from hearlite.api import benchmark as benchmark
+    from hearlite.api import distill as distill
+    from hearlite.api import embed as embed
+    from hearlite.api import export as export
+    from hearlite.api import load as load
+    from hearlite.api import quantize as quantize
+    from hearlite.dataset import Dataset as Dataset
+    from hearlite.dataset import load_dataset as load_dataset
+    from hearlite.errors import HearliteError as HearliteError
+    from hearlite.run import Run as Run
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Dataset": "hearlite.dataset",
+    "HearliteError": "hearlite.errors",
+    "Model": "hearlite.api",
+    "Run": "hearlite.run",
+    "benchmark": "hearlite.api",
+    "embed": "hearlite.api",
+    "load": "hearlite.api",
+    "load_dataset": "hearlite.dataset",
+}
+_STAGES = ("distill", "export", "quantize")  # packages that can be called, see hearlite/callable_module.py
+
+__all__ = sorted(("__version__", *_HOMES, *_STAGES))
+
+
+def __getattr__(name: str) -> Any:
+    if name in _STAGES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -96,6 +96,25 @@ def read_recording(path: Path) -> Samples:
     return samples
 
 
+def from_array(sound: NDArray[Any], *, rate_hz: float) -> Samples:
+    """Samples `[n]`, mono, as what `read_recording` gives of a file that holds them: float32 `[samples]` at 16 kHz.
+
+    Floating point counts as it is, int16 by full scale. Raises InputError for another shape or dtype, NaN, a peak or a rate out of the limits above.
+    """
+    values = np.asarray(sound)
+    if values.ndim != 1 or len(values) < 2:
+        raise InputError(f"samples have shape {list(values.shape)}", "expected [n], at least 2 of them; average channels first: samples.mean(axis=1)")
+    if values.dtype != np.int16 and values.dtype.kind != "f":
+        raise InputError(f"samples have dtype {values.dtype}", "expected floating point in [-1, 1], or int16")
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise InputError(f"the sampling rate is {rate_hz:g} Hz", f"expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz")
+    samples = from_int16(values) if values.dtype == np.int16 else values.astype(np.float32)
+    peak = float(np.abs(samples).max())
+    if not peak <= MAX_PEAK:  # NaN too
+        raise InputError(f"samples reach {peak:g}", f"expected [-1, 1], at most {MAX_PEAK:g}: divide integers by their full scale, remove NaN")
+    return samples if rate_hz == AUDIO.sample_rate_hz else soxr.resample(samples, rate_hz, AUDIO.sample_rate_hz, quality="HQ")
+
+
 def clip_starts_s(*, recording_s: float, start_s: float | None = None, end_s: float | None = None, hop_s: float = AUDIO.clip_s) -> list[float]:
     """Where the clips of a recording, or of an event [start_s, end_s) in it, start, in seconds.
 

@@ -26,7 +26,7 @@ from hearlite.benchmarks.robustness_scores import Design, Scored, design, linear
 from hearlite.benchmarks.robustness_table import table
 from hearlite.benchmarks.robustness_verdicts import BEYOND, GAIN_LIMIT, WITHIN, summarize
 from hearlite.dataset import Clip, Dataset, load_dataset, read_clips, subject_hash
-from hearlite.embed import BATCH
+from hearlite.embed_dataset import BATCH
 from hearlite.embedder import Clips, EmbedderInfo, Embeddings
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import AUDIO

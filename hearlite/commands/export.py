@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from hearlite.commands.options import DATA, PLATFORMS, force_option, framing_option, json_option, print_data, report_dataset
+from hearlite.commands.options import DATA, PLATFORMS, force_option, framing_option, json_option, labelled_dataset, print_data
 from hearlite.errors import UsageError
 
 
@@ -40,27 +39,14 @@ def export(
             raise UsageError(f"{source} is exported already", f"name what for: --for {PLATFORMS[0]}; recipes and heads are of a run")
         files = [source]
     else:
-        from hearlite.export.tflite import export_files
-        from hearlite.quantize.recipe import AUTO
-        from hearlite.run import open_run
+        from hearlite import api
+        from hearlite.dataset import DEFAULT_LABELS
 
-        run = open_run(source)
-        fit_head = _fit_head(run, labelled, label_columns=label_columns, framing=framing)
-        files = export_files(run, to=to, names=names, preferred=AUTO, fit_head=fit_head, force=force)
+        labels = label_columns or DEFAULT_LABELS
+        dataset = labelled_dataset(labelled, labels=labels, framing=framing)
+        files = api.export(source, out=to, recipes=names, classifier_data=dataset, labels=labels, force=force)
     if platform is not None:
         from hearlite.export.package import package
 
         files = [part for file in files for part in package(file, platform=platform, to=to / f"{file.stem}_{platform}", force=force)]
     print_data([{"file": str(file), "bytes": file.stat().st_size} for file in files], as_json=as_json)
-
-
-def _fit_head(run: Any, data: Path | None, *, label_columns: tuple[str, ...], framing: str) -> Any:
-    """What fits a head to an exported file, None without labelled recordings."""
-    from hearlite.benchmarks.head import HeadProbe
-    from hearlite.dataset import DEFAULT_LABELS, load_dataset
-
-    if data is None:
-        return None
-    dataset = load_dataset(data, framing=framing, label_columns=label_columns or DEFAULT_LABELS)
-    report_dataset(dataset)
-    return HeadProbe(dataset, label_columns or DEFAULT_LABELS, heard=run.spec.dataset.heard)

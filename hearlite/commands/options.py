@@ -58,6 +58,17 @@ def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0
         click.echo(f"skipped: {item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}", err=True)
 
 
+def labelled_dataset(data: Path | None, *, labels: Sequence[str], framing: str) -> Any:
+    """The recordings of an option that asks for labelled ones, reported; None without it."""
+    from hearlite.dataset import load_dataset
+
+    if data is None:
+        return None
+    dataset = load_dataset(data, framing=framing, label_columns=tuple(labels))
+    report_dataset(dataset)
+    return dataset
+
+
 def _cell(value: Any) -> str:
     from rich.markup import escape
 

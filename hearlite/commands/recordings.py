@@ -35,7 +35,7 @@ def import_(name: str, source: Path, out: Path | None, force: bool, as_json: boo
 def embed(data: Path, model: str, out: Path, framing: str, hop_s: float, for_distill: bool, as_json: bool) -> None:
     """Write the embedding of every clip of DATA, keyed by the clip's content."""
     from hearlite.dataset import load_dataset
-    from hearlite.embed import embed_dataset
+    from hearlite.embed_dataset import embed_dataset
     from hearlite.teacher import open_teacher
 
     dataset = load_dataset(data, hop_s=DISTILL_HOP_S, events=False) if for_distill else load_dataset(data, hop_s=hop_s, framing=framing)
