@@ -41,7 +41,7 @@ EXTRAS := --extra train --extra test --extra cluster
 lock: $(READY)  ## pin all dependencies again, with hashes: one file for every supported Python and platform
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) $(EXTRAS) -o requirements.lock pyproject.toml
-	printf 'tflite-runtime==2.14.0\nnumpy==1.26.4\n' | $(COMPILE) -o benchmarks/legacy_runtime.lock -
+	printf 'tflite-runtime==2.14.0\nnumpy==1.26.4\n' | $(COMPILE) -o benchmarks/cost/legacy_runtime.lock -
 
 PLATFORMS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-pc-windows-msvc
 lock-check: $(READY)  ## does the lock resolve to wheels on every platform and Python? Installs nothing

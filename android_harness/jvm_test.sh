@@ -75,7 +75,7 @@ compile_desktop() { # what LiteRT's AAR is to an app
 }
 
 compile_bridge() {
-  if stale "$build/liblitert_bridge.so" "$here/desktop" "$here/../benchmarks/litert.h"; then
+  if stale "$build/liblitert_bridge.so" "$here/desktop" "$here/../benchmarks/android/native/litert.h"; then
     "${CC:-cc}" -O2 -Wall -Wextra -Werror -shared -fPIC -I"$jdk/include" -I"$jdk/include/linux" -o "$build/liblitert_bridge.so" \
       "$here/desktop/litert_bridge.c" -L"$litert" -lLiteRt -Wl,-rpath,"$litert"
   fi

@@ -26,7 +26,7 @@ from hearlite.spec import AUDIO, AUROC_MARGIN, DISTILL_HOP_S, PRECISIONS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from hearlite.benchmarks.schema import Results
+    from hearlite.benchmarks.schema.results import Results
 
 PathLike = str | Path
 
@@ -271,7 +271,7 @@ def quantize(
     GateError
         When no recipe passes.
     """
-    from hearlite.benchmarks.auroc_loss import AurocLossProbe
+    from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
     from hearlite.check import check_embedder, require
     from hearlite.distill.supply import Supply
     from hearlite.quantize import ptq
@@ -334,7 +334,7 @@ def export(
     GateError
         When a file fails its checks.
     """
-    from hearlite.benchmarks.head import HeadProbe
+    from hearlite.benchmarks.probes.classifier_head import HeadProbe
     from hearlite.export.tflite import export_files
     from hearlite.quantize.recipe import AUTO
 
@@ -388,8 +388,8 @@ def benchmark(
     InputError
         When the labels make no task, or a file was distilled on test subjects.
     """
-    from hearlite.benchmarks.bench import bench
-    from hearlite.benchmarks.results import read_results
+    from hearlite.benchmarks.run import bench
+    from hearlite.benchmarks.schema.io import read_results
     from hearlite.teacher import open_teacher
 
     columns = tuple(dict.fromkeys((*labels, *subgroups)))

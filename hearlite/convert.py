@@ -66,7 +66,7 @@ def convert_network_dynamic(network: Any) -> bytes:
 
 
 def convert_network_int16(network: Any, images: Sequence[NDArray[np.float32]]) -> bytes:
-    """int16 activations x int8 weights, ranges by the converter's own min-max over `images`. No recipe: benchmarks/ladder.py says what it costs."""
+    """int16 activations x int8 weights, the converter's own min-max ranges over `images`. No recipe; its cost: experiments/ptq_ladder.py."""
 
     def widen(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -1,4 +1,4 @@
-"""Run .tflite files: the only module that imports an interpreter, LiteRT's or tf.lite's. Older phones' runtime is benchmarks/old_runtime.py's."""
+"""Run .tflite files: the only module that imports an interpreter, LiteRT's or tf.lite's. Older phones' runtime: benchmarks/cost/legacy_runtime.py."""
 
 from __future__ import annotations
 

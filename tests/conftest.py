@@ -61,7 +61,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def legacy_python() -> Path:
     """A Python that has tflite-runtime 2.14: its environment is made on the first call, and needs a package index then."""
-    from hearlite.benchmarks.old_runtime import find_python
+    from hearlite.benchmarks.cost.legacy_runtime import find_python
 
     try:
         return find_python()
@@ -96,7 +96,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
     """What studies take for an exported file of that name: a fake network that was distilled on nobody."""
-    from hearlite.benchmarks import study_inputs
+    from hearlite.benchmarks.studies import inputs as study_inputs
 
     def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
         heard = SimpleNamespace(heard=(), name="others")
@@ -200,7 +200,7 @@ def narrow(labelled: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An int8 file with a head of one sigmoid. Don't write into its folder; copy it."""
-    from hearlite.benchmarks.head import HeadProbe
+    from hearlite.benchmarks.probes.classifier_head import HeadProbe
     from hearlite.export.tflite import export
 
     fit_head = HeadProbe(narrow, ("narrow",), heard=(), samples=200)

@@ -1,4 +1,4 @@
-"""Files in tflite-runtime 2.14, the runtime of older phones, which runs in a Python of its own (benchmarks/old_runtime.py)."""
+"""Files in tflite-runtime 2.14, the runtime of older phones, which runs in a Python of its own (benchmarks/cost/legacy_runtime.py)."""
 
 from __future__ import annotations
 

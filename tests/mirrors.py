@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hearlite.benchmarks.arm.mirror import SUITE
+from hearlite.benchmarks.arm.sandbox.mirror import SUITE
 
 
 def make_deb(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:

@@ -15,10 +15,11 @@ from small import SMALL
 pytest.importorskip("tensorflow")
 
 import hearlite.spec
-from hearlite.benchmarks import ablate, variant_table
-from hearlite.benchmarks.throughput import RECORDS, TRAINING, Rate, bottleneck
-from hearlite.benchmarks.throughput import command as throughput_command
-from hearlite.benchmarks.variants import Variant, load_variants
+from hearlite.benchmarks.experiments import ablation as ablate
+from hearlite.benchmarks.experiments import ablation_table as variant_table
+from hearlite.benchmarks.experiments.training_throughput import RECORDS, TRAINING, Rate, bottleneck
+from hearlite.benchmarks.experiments.training_throughput import command as throughput_command
+from hearlite.benchmarks.experiments.variants import Variant, load_variants
 from hearlite.distill.presets import load_preset
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import NORMALISATIONS, STUDENTS, AugmentSpec, TrainSpec, to_dict

@@ -20,10 +20,10 @@ import pytest
 from conftest import Bundles
 
 from hearlite.audio import from_int16
-from hearlite.benchmarks.adb import DeviceLostError, find_device
-from hearlite.benchmarks.android import Job, command, measure_on_device
-from hearlite.benchmarks.device_runner import RUNNER, read_benchmark_model, runner_in
-from hearlite.benchmarks.device_schema import EMULATED, SCHEMA, DeviceBench
+from hearlite.benchmarks.android.adb import DeviceLostError, find_device
+from hearlite.benchmarks.android.bench import Job, command, measure_on_device
+from hearlite.benchmarks.android.runner import RUNNER, read_benchmark_model, runner_in
+from hearlite.benchmarks.schema.device import EMULATED, SCHEMA, DeviceBench
 from hearlite.check import GOLDEN_SIGNAL, check_signals
 from hearlite.errors import GateError, HearliteError, InputError, UsageError
 from hearlite.spec import from_dict, to_dict
@@ -229,7 +229,16 @@ def test_bad_runners_and_bundles(job: Job, phone: Path, tmp_path: Path) -> None:
 def test_two_runs_at_once_are_refused(job: Job, phone: Path) -> None:
     runner = runner_file(job)
     runner.write_text(runner.read_text().replace("import hashlib", "import time; time.sleep(20)\nimport hashlib"))
-    arguments = [sys.executable, "-m", "hearlite.benchmarks.android", str(job.model), "--runner", str(runner.parent), "--adb", str(phone / "adb")]
+    arguments = [
+        sys.executable,
+        "-m",
+        "hearlite.benchmarks.android.bench",
+        str(job.model),
+        "--runner",
+        str(runner.parent),
+        "--adb",
+        str(phone / "adb"),
+    ]
     first = subprocess.Popen([*arguments, "--out", str(phone / "first.json")], cwd=ROOT)
     try:
         while not left(phone):

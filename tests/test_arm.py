@@ -13,12 +13,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hearlite.benchmarks.arm.again import changed
-from hearlite.benchmarks.arm.box import Box
-from hearlite.benchmarks.arm.classes import CLASSES, class_of, executed_by_class, read_disassembly
 from hearlite.benchmarks.arm.cores import ARM64, CORES, write_prefix
-from hearlite.benchmarks.arm.count import Block, Output, read_counts, run_core, run_tflite
 from hearlite.benchmarks.arm.cycles import COVERED, Cycles, hottest, read_estimate, regions
+from hearlite.benchmarks.arm.instruction_count import Block, Output, read_counts, run_core, run_tflite
+from hearlite.benchmarks.arm.instruction_mix import CLASSES, class_of, executed_by_class, read_disassembly
 from hearlite.benchmarks.arm.measure import read_model
 from hearlite.benchmarks.arm.parity import (
     EXTREMES,
@@ -35,7 +33,9 @@ from hearlite.benchmarks.arm.parity import (
     make_inputs,
     precision_of,
 )
+from hearlite.benchmarks.arm.regression_check import changed
 from hearlite.benchmarks.arm.rows import as_rows
+from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.schema import Measured, Milliseconds, OnCore, OnX86, PartOnCore
 from hearlite.benchmarks.arm.table import table
 from hearlite.check import TOLERANCE as CHECK_TOLERANCE
@@ -359,8 +359,8 @@ def test_files_that_cannot_be_fed_are_refused(tmp_path):
 @pytest.mark.skipif(not os.environ.get("HEARLITE_ARM_BOX"), reason="HEARLITE_ARM_BOX names no box of python -m hearlite.benchmarks.arm")
 @pytest.mark.parametrize("precision", ["i8", "f32"])
 def test_a_student_runs_on_every_core_as_it_does_here(bundle, precision):
-    from hearlite.benchmarks.arm.box import open_box
     from hearlite.benchmarks.arm.measure import measure
+    from hearlite.benchmarks.arm.sandbox.sandbox import open_box
 
     box = open_box(Path(os.environ["HEARLITE_ARM_BOX"]))
     model = read_model(getattr(bundle, precision))
@@ -390,7 +390,7 @@ def test_a_student_runs_on_every_core_as_it_does_here(bundle, precision):
 
 @pytest.mark.skipif(not os.environ.get("HEARLITE_ARM_BOX"), reason="HEARLITE_ARM_BOX names no box of python -m hearlite.benchmarks.arm")
 def test_armv7_counts_the_same_under_another_name_and_in_another_folder(bundle, tmp_path, monkeypatch):
-    from hearlite.benchmarks.arm.box import open_box
+    from hearlite.benchmarks.arm.sandbox.sandbox import open_box
 
     box = open_box(Path(os.environ["HEARLITE_ARM_BOX"]))
     inputs = np.stack(list(make_inputs(int(np.prod(read_model(bundle.i8).input_shape))).values()))

@@ -11,10 +11,10 @@ import pytest
 from mirrors import make_deb, make_mirror, member
 
 from hearlite.benchmarks.arm import box, mirror, wheels
-from hearlite.benchmarks.arm.box import open_box, set_up
-from hearlite.benchmarks.arm.mirror import SUITE, apt_sources, open_mirror
-from hearlite.benchmarks.arm.parts import PARTS, VOUCHED
-from hearlite.benchmarks.arm.wheels import LIBRARY, WHEELS, Wheel, fetch_wheel, unpack_wheel
+from hearlite.benchmarks.arm.sandbox.mirror import SUITE, apt_sources, open_mirror
+from hearlite.benchmarks.arm.sandbox.packages import PARTS, VOUCHED
+from hearlite.benchmarks.arm.sandbox.sandbox import open_box, set_up
+from hearlite.benchmarks.arm.sandbox.wheels import LIBRARY, WHEELS, Wheel, fetch_wheel, unpack_wheel
 from hearlite.errors import InputError, UsageError
 
 NO_KEYRING = Path("/nonexistent/keyring.gpg")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from hearlite.benchmarks.auroc import auroc, clustered_bootstrap, excess_ratio
+from hearlite.benchmarks.stats.auroc import auroc, clustered_bootstrap, excess_ratio
 from hearlite.errors import InputError, UsageError
 
 

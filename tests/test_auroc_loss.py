@@ -12,10 +12,10 @@ import pytest
 from conftest import Bundles
 from numpy.typing import NDArray
 
-import hearlite.benchmarks.bench
-from hearlite.benchmarks import auroc_loss
-from hearlite.benchmarks.auroc_loss import AurocLossProbe
-from hearlite.benchmarks.bench import Embedded
+import hearlite.benchmarks.run
+from hearlite.benchmarks.probes import quantization_loss as auroc_loss
+from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
+from hearlite.benchmarks.run import Embedded
 from hearlite.dataset import Clip, ClipRef, Dataset, Skipped, load_dataset, read_clips
 from hearlite.errors import InputError
 
@@ -158,7 +158,7 @@ def test_files_of_a_student(bundle: Bundles, labelled: Path, monkeypatch: pytest
         heard.update(clip.split for clip in clips)
         return read_clips(clips)
 
-    monkeypatch.setattr(hearlite.benchmarks.bench, "read_clips", watched)
+    monkeypatch.setattr(hearlite.benchmarks.run, "read_clips", watched)
     dataset = load_dataset(labelled, label_columns=("narrow",))
     assert {clip.split for clip in dataset.clips} == {"train", "val", "test"}
     probe = AurocLossProbe(dataset, ("narrow",))

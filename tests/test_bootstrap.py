@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hearlite.benchmarks import coverage
-from hearlite.benchmarks.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.bootstrap import (
+from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
+from hearlite.benchmarks.stats.bootstrap import (
     degrees_of_freedom,
     difference_interval,
     disjoint_pairs,
@@ -19,7 +18,8 @@ from hearlite.benchmarks.bootstrap import (
     t_tail,
     weighted_sums,
 )
-from hearlite.benchmarks.coverage import CLIPS, HIGHEST, LOWEST, coverages
+from hearlite.benchmarks.studies import interval_coverage as coverage
+from hearlite.benchmarks.studies.interval_coverage import CLIPS, HIGHEST, LOWEST, coverages
 from hearlite.errors import UsageError
 
 

@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from hearlite.benchmarks.bootstrap import subject_multiplicities
-from hearlite.benchmarks.calibration import Platt, brier, calibration, expected_calibration_error, fit_platt, reliability_curve
+from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.calibration import Platt, brier, calibration, expected_calibration_error, fit_platt, reliability_curve
 from hearlite.errors import InputError
 
 

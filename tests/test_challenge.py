@@ -8,9 +8,10 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from hearlite.benchmarks.challenge import ALL, UNKNOWN, Sounds, command, score_sides, table
-from hearlite.benchmarks.challenge_probe import FIGURES, LEAKS, classify, measure, replicates
-from hearlite.benchmarks.tasks import challenge_score, import_dataset, write_manifest
+from hearlite.benchmarks.datasets.importer import import_dataset, write_manifest
+from hearlite.benchmarks.probes.multiclass import FIGURES, LEAKS, classify, measure, replicates
+from hearlite.benchmarks.studies.challenge import ALL, UNKNOWN, Sounds, command, score_sides, table
+from hearlite.benchmarks.tasks import challenge_score
 from hearlite.dataset import subject_hash
 from hearlite.errors import InputError
 

@@ -5,12 +5,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from hearlite.benchmarks.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.bootstrap import interval, subject_multiplicities
-from hearlite.benchmarks.comparisons import Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
-from hearlite.benchmarks.coverage import noise
-from hearlite.benchmarks.delong import paired_delong
-from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
+from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
+from hearlite.benchmarks.stats.bootstrap import interval, subject_multiplicities
+from hearlite.benchmarks.stats.comparisons import Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
+from hearlite.benchmarks.stats.delong import paired_delong
+from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
+from hearlite.benchmarks.studies.interval_coverage import noise
 
 CLIPS, SETS, SAMPLES = 5, 300, 300
 EFFECTS = (2.3, 1.5, 1.0)  # of the three tasks; the student has `KEPT` of them

@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearlite.benchmarks import cost as cost_module
-from hearlite.benchmarks.bench_cost import gather_cost
-from hearlite.benchmarks.ceiling import convolution, measure_ceiling
-from hearlite.benchmarks.cost import Plan, measure_cost
-from hearlite.benchmarks.cost_results import read_cost, write_cost
-from hearlite.benchmarks.cost_schema import ArmRow, Ceiling, Cost, Footprint, Latency, Part, Profile, Speedup
-from hearlite.benchmarks.cost_table import cost_table
-from hearlite.benchmarks.device_schema import EMULATED, DeviceBench, DeviceFacts, DeviceLatency, DeviceParity
-from hearlite.benchmarks.footprint import footprint
-from hearlite.benchmarks.goals import goals
-from hearlite.benchmarks.limits import limit, limit_text
-from hearlite.benchmarks.peers import HEAR
-from hearlite.benchmarks.prefixes import FRONTEND, stage_parts, stage_prefixes
-from hearlite.benchmarks.processes import OLD, compare_old, output_step, run_alone
-from hearlite.benchmarks.profiler import BETWEEN, as_parts, operator_parts
-from hearlite.benchmarks.report import write_report
-from hearlite.benchmarks.results import read_results, write_results
+from hearlite.benchmarks.cost.footprint import footprint
+from hearlite.benchmarks.cost.limits import limit, limit_text
+from hearlite.benchmarks.cost.measure import Plan, measure_cost
+from hearlite.benchmarks.cost.measure import measure as cost_module
+from hearlite.benchmarks.cost.operator_profile import BETWEEN, as_parts, operator_parts
+from hearlite.benchmarks.cost.reference_models import HEAR
+from hearlite.benchmarks.cost.roofline import convolution, measure_ceiling
+from hearlite.benchmarks.cost.stage_profile import FRONTEND, stage_parts, stage_prefixes
+from hearlite.benchmarks.cost.subprocesses import OLD, compare_old, output_step, run_alone
+from hearlite.benchmarks.cost.targets import goals
+from hearlite.benchmarks.report.cost_table import cost_table
+from hearlite.benchmarks.report.html import write_report
+from hearlite.benchmarks.run_cost import gather_cost
+from hearlite.benchmarks.schema.cost import ArmRow, Ceiling, Cost, Footprint, Latency, Part, Profile, Speedup
+from hearlite.benchmarks.schema.cost_io import read_cost, write_cost
+from hearlite.benchmarks.schema.device import EMULATED, DeviceBench, DeviceFacts, DeviceLatency, DeviceParity
+from hearlite.benchmarks.schema.io import read_results, write_results
 from hearlite.cli import main
 from hearlite.errors import InputError, UsageError
 from hearlite.flatbuffer import load, summarize
@@ -260,7 +260,7 @@ def test_an_int8_network_executes_fewer_instructions_on_arm_than_its_float32_one
 
 def test_goals_on_arm_are_held_where_its_rows_were_given(monkeypatch):
     rows = Path(__file__).parent.parent / "benchmarks" / "results" / "arm-yamnet" / "results.json"
-    monkeypatch.setattr("hearlite.benchmarks.bench_cost.measure_cost", lambda plan, say: measured())
+    monkeypatch.setattr("hearlite.benchmarks.run_cost.measure_cost", lambda plan, say: measured())
     found = gather_cost(Plan(bundles=(), arm_results=rows), command="hearlite bench --latency", say=lambda text: None).cost.goals
     on_arm = [goal.model for goal in found if "Cortex-A76" in goal.what]
     assert on_arm == [f"hearlite_{size}_2s_i8.tflite" for size in ("tiny", "small", "base")]
@@ -352,9 +352,9 @@ def on_phone(model, *, passed=True, latency=True):
 
 @pytest.mark.parametrize(("passed", "latency"), [(True, True), (True, False), (False, True)])
 def test_a_phone_stands_beside_and_what_it_computes_wrong_is_refused(passed, latency, tmp_path, monkeypatch):
-    import hearlite.benchmarks.adb
-    import hearlite.benchmarks.android
-    import hearlite.benchmarks.bench_cost
+    import hearlite.benchmarks.android.adb
+    import hearlite.benchmarks.android.bench
+    import hearlite.benchmarks.run_cost
 
     asked = []
 
@@ -363,9 +363,9 @@ def test_a_phone_stands_beside_and_what_it_computes_wrong_is_refused(passed, lat
         return on_phone(model.name, passed=passed, latency=latency)
 
     student = measured().models[2].name
-    monkeypatch.setattr(hearlite.benchmarks.adb, "find_device", lambda **options: asked.append(options))
-    monkeypatch.setattr(hearlite.benchmarks.android, "bench_android", bench_android)
-    monkeypatch.setattr(hearlite.benchmarks.bench_cost, "measure_cost", lambda plan, say: measured())
+    monkeypatch.setattr(hearlite.benchmarks.android.adb, "find_device", lambda **options: asked.append(options))
+    monkeypatch.setattr(hearlite.benchmarks.android.bench, "bench_android", bench_android)
+    monkeypatch.setattr(hearlite.benchmarks.run_cost, "measure_cost", lambda plan, say: measured())
     command = ["bench", "--latency", "--model", student, "--out", str(tmp_path), "--android", "--serial", "abc", "--exec-prefix", "qemu"]
     with pytest.raises(SystemExit) if not passed else contextlib.nullcontext() as caught:
         main(command)
@@ -386,7 +386,7 @@ def test_options_of_a_phone_without_a_phone_are_refused(tmp_path, capsys):
 
 
 def test_quality_and_cost_stand_in_one_report(tmp_path):
-    from hearlite.benchmarks.readme import render
+    from hearlite.benchmarks.report.markdown import render
 
     results = read_results(Path(__file__).parent.parent / "benchmarks" / "results" / "sprsound-yamnet" / "results.json")
     path = tmp_path / "both" / "results.json"

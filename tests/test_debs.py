@@ -10,7 +10,7 @@ import pytest
 from mirrors import make_deb, member, stanza
 
 from hearlite.benchmarks.arm import debs
-from hearlite.benchmarks.arm.debs import read_index, unpack
+from hearlite.benchmarks.arm.sandbox.deb import read_index, unpack
 from hearlite.errors import InputError
 
 DEB = make_deb(member("./usr/bin/tool", b"x", mode=0o755))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hearlite.benchmarks.auroc import auroc, clustered_bootstrap
-from hearlite.benchmarks.bootstrap import degrees_of_freedom
-from hearlite.benchmarks.delong import auroc_covariance, delong_interval, paired_delong
+from hearlite.benchmarks.stats.auroc import auroc, clustered_bootstrap
+from hearlite.benchmarks.stats.bootstrap import degrees_of_freedom
+from hearlite.benchmarks.stats.delong import auroc_covariance, delong_interval, paired_delong
 from hearlite.errors import InputError
 
 

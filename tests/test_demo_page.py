@@ -21,7 +21,7 @@ from conftest import Bundles
 from numpy.typing import NDArray
 
 from hearlite.audio import clip_starts_s, cut, from_int16, is_silent, read_recording, to_int16
-from hearlite.benchmarks.cut import network_of
+from hearlite.benchmarks.cost.slicing import network_of
 from hearlite.bundle import open_bundle
 from hearlite.export.demo.examples import landmarks, sound
 from hearlite.export.demo.server import make_files, open_server

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from conftest import Bundles
 
-from hearlite.benchmarks.adb import DeviceLostError
-from hearlite.benchmarks.android import bench_android
-from hearlite.benchmarks.arm.box import open_box
-from hearlite.benchmarks.device_schema import EMULATED, DeviceBench
-from hearlite.benchmarks.emulated_phone import EmulatedPhone, emulated_phone, missing_tools
+from hearlite.benchmarks.android.adb import DeviceLostError
+from hearlite.benchmarks.android.bench import bench_android
+from hearlite.benchmarks.android.emulator import EmulatedPhone, emulated_phone, missing_tools
+from hearlite.benchmarks.arm.sandbox.sandbox import open_box
+from hearlite.benchmarks.schema.device import EMULATED, DeviceBench
 from hearlite.errors import InputError, UsageError
 
 ROOT = Path(os.environ.get("HEARLITE_ADBD", "/"))

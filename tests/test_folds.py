@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hearlite.benchmarks.folds import FOLDS, PAPER_TEST_SHARE, clip_wise_folds, clip_wise_split, fold_table, regression_fold_table
+from hearlite.benchmarks.probes.folds import FOLDS, PAPER_TEST_SHARE, clip_wise_folds, clip_wise_split, fold_table, regression_fold_table
 from hearlite.errors import InputError
 
 OWNERS = np.repeat(np.arange(60), 5)

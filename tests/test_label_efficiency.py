@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hearlite.benchmarks import label_efficiency
-from hearlite.benchmarks.label_efficiency import SHARES, efficiency, part_of, table
-from hearlite.benchmarks.probe import run_probes
+from hearlite.benchmarks.probes.evaluate import run_probes
+from hearlite.benchmarks.studies import label_efficiency
+from hearlite.benchmarks.studies.label_efficiency import SHARES, efficiency, part_of, table
 from hearlite.benchmarks.tasks import binary_tasks
 
 SUBJECTS, CLIPS = 80, 4

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from hearlite.benchmarks import logistic
-from hearlite.benchmarks.auroc import auroc
-from hearlite.benchmarks.folds import fold_table
-from hearlite.benchmarks.logistic import C_GRID, best_candidate, choose_c, fit_probe, regularisation_path
-from hearlite.benchmarks.operating_point import choose_threshold
+from hearlite.benchmarks.probes import logistic
+from hearlite.benchmarks.probes.folds import fold_table
+from hearlite.benchmarks.probes.logistic import C_GRID, best_candidate, choose_c, fit_probe, regularisation_path
+from hearlite.benchmarks.stats.auroc import auroc
+from hearlite.benchmarks.stats.operating_point import choose_threshold
 from hearlite.errors import InputError
 
 SUBJECTS, CLIPS, DIM = 60, 5, 12

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from hearlite.audio import to_int16
-from hearlite.benchmarks.mistakes import Judged, command, find_mistakes, judge, mistakes, require_outside_git
-from hearlite.benchmarks.mistakes_page import spectrogram, wav, write_page
-from hearlite.benchmarks.study_inputs import Models, embedded_by
+from hearlite.benchmarks.studies.error_gallery import Judged, command, find_mistakes, judge, mistakes, require_outside_git
+from hearlite.benchmarks.studies.error_gallery_page import spectrogram, wav, write_page
+from hearlite.benchmarks.studies.inputs import Models, embedded_by
 from hearlite.benchmarks.tasks import Task
 from hearlite.dataset import ClipRef, load_dataset
 from hearlite.errors import UsageError

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR, compare, holm, holm_verdicts
+from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR, compare, holm, holm_verdicts
 from hearlite.errors import UsageError
 
 DESIGN = {"degrees_of_freedom": 60.0, "trials": 30}

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
-from hearlite.benchmarks.bootstrap import subject_multiplicities
-from hearlite.benchmarks.operating_point import choose_threshold, operating_point, sweep_figures
-from hearlite.benchmarks.sweep import average_precision, sensitivity_at
+from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.operating_point import choose_threshold, operating_point, sweep_figures
+from hearlite.benchmarks.stats.threshold_sweep import average_precision, sensitivity_at
 from hearlite.errors import InputError, UsageError
 
 SUBJECTS = 30

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from chromium import CHROMIUM, Page, chromium
 
-from hearlite.benchmarks.mistakes import find_mistakes
-from hearlite.benchmarks.mistakes_page import write_page
-from hearlite.benchmarks.report import write_report
-from hearlite.benchmarks.results import read_results
-from hearlite.benchmarks.study_inputs import Models, embedded_by
+from hearlite.benchmarks.report.html import write_report
+from hearlite.benchmarks.schema.io import read_results
+from hearlite.benchmarks.studies.error_gallery import find_mistakes
+from hearlite.benchmarks.studies.error_gallery_page import write_page
+from hearlite.benchmarks.studies.inputs import Models, embedded_by
 from hearlite.dataset import load_dataset
 from hearlite.spec import AUDIO
 from hearlite.teacher import FakeTeacher

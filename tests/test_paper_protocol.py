@@ -5,11 +5,11 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from hearlite.benchmarks.auroc import auroc
-from hearlite.benchmarks.bootstrap import subject_multiplicities
-from hearlite.benchmarks.folds import clip_wise_split
-from hearlite.benchmarks.paper_protocol import leaking_beside, replicated
-from hearlite.benchmarks.probe import run_probes
+from hearlite.benchmarks.probes.evaluate import run_probes
+from hearlite.benchmarks.probes.folds import clip_wise_split
+from hearlite.benchmarks.probes.leaky_split import leaking_beside, replicated
+from hearlite.benchmarks.stats.auroc import auroc
+from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
 from hearlite.benchmarks.tasks import binary_tasks
 
 SUBJECTS, CLIPS = 60, 8

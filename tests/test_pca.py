@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hearlite.benchmarks.dots_plot import COLOURS
-from hearlite.benchmarks.pca import components, grouped, write_picture
+from hearlite.benchmarks.report.dot_plot import COLOURS
+from hearlite.benchmarks.studies.embedding_pca import components, grouped, write_picture
 from hearlite.errors import InputError
 
 

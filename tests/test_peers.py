@@ -2,7 +2,7 @@
 
 import pytest
 
-from hearlite.benchmarks.peers import FRILL, HEAR, MN04, MN10, SHAPES, shape_footprint, shape_path
+from hearlite.benchmarks.cost.reference_models import FRILL, HEAR, MN04, MN10, SHAPES, shape_footprint, shape_path
 from hearlite.commands import cost_options
 from hearlite.errors import UsageError
 from hearlite.fake_hear import HEAR_VIT, parameter_count
@@ -22,7 +22,7 @@ def test_an_unknown_shape_is_refused():
 @pytest.mark.parametrize("name", [FRILL, MN04, MN10])
 def test_convolutional_shapes_have_the_published_parameters(name):
     pytest.importorskip("tensorflow", reason="the extra `train` is not installed")
-    from hearlite.benchmarks.peer_networks import _WIDTHS, efficientat, frill
+    from hearlite.benchmarks.cost.reference_networks import _WIDTHS, efficientat, frill
 
     model = frill() if name == FRILL else efficientat(_WIDTHS[name])
     trained = sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
@@ -31,7 +31,7 @@ def test_convolutional_shapes_have_the_published_parameters(name):
 
 def test_transformers_have_the_published_parameters():
     pytest.importorskip("tensorflow", reason="the extra `train` is not installed")
-    from hearlite.benchmarks.peer_networks import VITS
+    from hearlite.benchmarks.cost.reference_networks import VITS
 
     assert VITS[HEAR] == HEAR_VIT
     for name, size in VITS.items():

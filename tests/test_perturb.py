@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
-from hearlite.benchmarks.perturb import CONDITIONS, REACH_S, Condition, chosen, perturb
+from hearlite.benchmarks.studies.robustness.perturbations import CONDITIONS, REACH_S, Condition, chosen, perturb
 from hearlite.dataset import Clip, ClipRef
 from hearlite.errors import UsageError
 from hearlite.spec import AUDIO

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hearlite.benchmarks.attention import PENALTIES, fit_attention, loss_and_gradient, weights_of
-from hearlite.benchmarks.auroc import auroc
-from hearlite.benchmarks.bags import Bags, bags_of, lengths_of, records_of
-from hearlite.benchmarks.folds import fold_table
-from hearlite.benchmarks.logistic import fit_probe
-from hearlite.benchmarks.pooling import METHODS, SINGLE, command, pooling, scores_by_method
+from hearlite.benchmarks.probes.attention import PENALTIES, fit_attention, loss_and_gradient, weights_of
+from hearlite.benchmarks.probes.bags import Bags, bags_of, lengths_of, records_of
+from hearlite.benchmarks.probes.folds import fold_table
+from hearlite.benchmarks.probes.logistic import fit_probe
+from hearlite.benchmarks.stats.auroc import auroc
+from hearlite.benchmarks.studies.recording_pooling import METHODS, SINGLE, command, pooling, scores_by_method
 from hearlite.benchmarks.tasks import binary_tasks
 from hearlite.dataset import load_dataset
 from hearlite.errors import InputError

@@ -3,11 +3,11 @@ import warnings
 import numpy as np
 import pytest
 
-from hearlite.benchmarks import logistic
-from hearlite.benchmarks.logistic import C_GRID
-from hearlite.benchmarks.noninferiority import INFERIOR, NON_INFERIOR
-from hearlite.benchmarks.permuted import PERMUTED
-from hearlite.benchmarks.probe import run_probes
+from hearlite.benchmarks.probes import logistic
+from hearlite.benchmarks.probes.evaluate import run_probes
+from hearlite.benchmarks.probes.logistic import C_GRID
+from hearlite.benchmarks.probes.permutation import PERMUTED
+from hearlite.benchmarks.stats.noninferiority import INFERIOR, NON_INFERIOR
 from hearlite.benchmarks.tasks import binary_tasks
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import AUROC_MARGIN

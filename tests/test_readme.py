@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from hearlite.benchmarks.readme import BEGIN, END, TABLES, render, render_all
+from hearlite.benchmarks.report.markdown import BEGIN, END, TABLES, render, render_all
 from hearlite.cli import cli
 from hearlite.spec import AUDIO
 
@@ -22,8 +22,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_results_table_is_generated_from_the_committed_results() -> None:
     written = README.partition(BEGIN)[2].partition(END)[0]
     folder = ROOT / "benchmarks" / "results"
-    assert written.strip() == render(folder).strip(), "run: python -m hearlite.benchmarks.readme"
-    assert (folder / TABLES).read_text(encoding="utf-8") == render_all(folder), "run: python -m hearlite.benchmarks.readme"
+    assert written.strip() == render(folder).strip(), "run: python -m hearlite.benchmarks.report.markdown"
+    assert (folder / TABLES).read_text(encoding="utf-8") == render_all(folder), "run: python -m hearlite.benchmarks.report.markdown"
 
 
 def commands() -> list[list[str]]:

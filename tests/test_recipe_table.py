@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from hearlite.benchmarks.recipe_table import compares_recipes, recipe_table
-from hearlite.benchmarks.results import read_results
-from hearlite.benchmarks.schema import Estimate, Results
+from hearlite.benchmarks.report.recipe_table import compares_recipes, recipe_table
+from hearlite.benchmarks.schema.io import read_results
+from hearlite.benchmarks.schema.results import Estimate, Results
 
 COMMITTED = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "sprsound-yamnet" / "results.json"
 FLOAT, INT8, OTHER = "hearlite_tiny_2s_f32.tflite", "hearlite_tiny_2s_i8.tflite", "hearlite_tiny_2s_i8.tflite (another)"

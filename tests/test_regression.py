@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hearlite.benchmarks.regression import Samples, command, regression, table
+from hearlite.benchmarks.datasets.synthetic_spirometry import write_spirometry_corpus
+from hearlite.benchmarks.studies.regression import Samples, command, regression, table
 from hearlite.benchmarks.tasks import RegressionTask
-from hearlite.benchmarks.tasks.spirometry import write_spirometry_corpus
 from hearlite.errors import InputError
 
 

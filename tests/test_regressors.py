@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from hearlite.benchmarks.bootstrap import subject_multiplicities
-from hearlite.benchmarks.folds import regression_fold_table
-from hearlite.benchmarks.regressors import REGRESSORS, RIDGE_ALPHA, fit_regressor, regression_figures, weighted_regression
+from hearlite.benchmarks.probes.folds import regression_fold_table
+from hearlite.benchmarks.probes.regressors import REGRESSORS, RIDGE_ALPHA, fit_regressor, regression_figures, weighted_regression
+from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
 from hearlite.errors import InputError, UsageError
 
 SUBJECTS, CLIPS, DIM = 45, 6, 8

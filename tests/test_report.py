@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from hearlite.benchmarks.cost_schema import COST_KINDS, Latency
-from hearlite.benchmarks.cost_view import SYMBOLS
-from hearlite.benchmarks.formats import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
-from hearlite.benchmarks.pages import KIND_NAMES
-from hearlite.benchmarks.plots import MARKERS, Series, reliability_svg
-from hearlite.benchmarks.report import write_report
-from hearlite.benchmarks.results import collect, read_results, write_results
-from hearlite.benchmarks.schema import (
+from hearlite.benchmarks.report.cost import SYMBOLS
+from hearlite.benchmarks.report.format import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
+from hearlite.benchmarks.report.html import write_report
+from hearlite.benchmarks.report.pages import KIND_NAMES
+from hearlite.benchmarks.report.svg import MARKERS, Series, reliability_svg
+from hearlite.benchmarks.schema.cost import COST_KINDS, Latency
+from hearlite.benchmarks.schema.io import collect, read_results, write_results
+from hearlite.benchmarks.schema.results import (
     COST_SCHEMA,
     KINDS,
     SCHEMA,

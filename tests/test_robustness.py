@@ -16,15 +16,16 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
-from hearlite.benchmarks import robustness, study_inputs
-from hearlite.benchmarks.bench import TEACHER
-from hearlite.benchmarks.folds import fold_table
-from hearlite.benchmarks.logistic import fit_probe
-from hearlite.benchmarks.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
-from hearlite.benchmarks.perturb import REACH_S, chosen, perturb
-from hearlite.benchmarks.robustness_scores import Design, Scored, design, linear_probe, score
-from hearlite.benchmarks.robustness_table import table
-from hearlite.benchmarks.robustness_verdicts import BEYOND, GAIN_LIMIT, WITHIN, summarize
+from hearlite.benchmarks.probes.folds import fold_table
+from hearlite.benchmarks.probes.logistic import fit_probe
+from hearlite.benchmarks.run import TEACHER
+from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
+from hearlite.benchmarks.studies import inputs as study_inputs
+from hearlite.benchmarks.studies.robustness import study as robustness
+from hearlite.benchmarks.studies.robustness.perturbations import REACH_S, chosen, perturb
+from hearlite.benchmarks.studies.robustness.scores import Design, Scored, design, linear_probe, score
+from hearlite.benchmarks.studies.robustness.table import table
+from hearlite.benchmarks.studies.robustness.verdicts import BEYOND, GAIN_LIMIT, WITHIN, summarize
 from hearlite.dataset import Clip, Dataset, load_dataset, read_clips, subject_hash
 from hearlite.embed_dataset import BATCH
 from hearlite.embedder import Clips, EmbedderInfo, Embeddings

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from hearlite.benchmarks import scaling
-from hearlite.benchmarks.scaling import Point, as_results, growth, measure, run_process
-from hearlite.benchmarks.scaling_plot import write_plot
+from hearlite.benchmarks.studies import scaling
+from hearlite.benchmarks.studies.scaling import Point, as_results, growth, measure, run_process
+from hearlite.benchmarks.studies.scaling_plot import write_plot
 from hearlite.errors import InputError
 
 POINTS = (Point("embed", 1, 100, 2.0, 1000), Point("embed", 10, 1000, 11.0, 1900), Point("bench", 1, 100, 5.0, 500))
@@ -19,7 +19,7 @@ def test_growth_is_per_further_clip():
 
 
 def test_results_are_json_and_drawn(tmp_path):
-    results = json.loads(json.dumps(as_results(POINTS, command="python -m hearlite.benchmarks.scaling")))
+    results = json.loads(json.dumps(as_results(POINTS, command="python -m hearlite.benchmarks.studies.scaling")))
     write_plot(results, tmp_path / "scaling.svg")
     assert "<svg" in (tmp_path / "scaling.svg").read_text()
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hearlite.benchmarks.auroc import auroc
-from hearlite.benchmarks.semi_supervised import DRAWS, ROUNDS, SHARES, command, self_train, semi_supervised, table
+from hearlite.benchmarks.stats.auroc import auroc
+from hearlite.benchmarks.studies.self_training import DRAWS, ROUNDS, SHARES, command, self_train, semi_supervised, table
 from hearlite.benchmarks.tasks import Task
 from hearlite.errors import InputError
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from hearlite.benchmarks.auroc import auroc
-from hearlite.benchmarks.bootstrap import subject_multiplicities
-from hearlite.benchmarks.subgroups import age_bands, subgroup_aurocs, subgroup_values
+from hearlite.benchmarks.stats.auroc import auroc
+from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.subgroups import age_bands, subgroup_aurocs, subgroup_values
 from hearlite.errors import InputError
 
 SUBJECTS, CLIPS = 80, 5

@@ -3,9 +3,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 from sklearn.metrics import roc_curve as sklearn_roc
 
-from hearlite.benchmarks.auroc import auroc
-from hearlite.benchmarks.bootstrap import subject_multiplicities
-from hearlite.benchmarks.sweep import average_precision, roc_curve, sensitivity_at, weighted_sweep
+from hearlite.benchmarks.stats.auroc import auroc
+from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.threshold_sweep import average_precision, roc_curve, sensitivity_at, weighted_sweep
 from hearlite.errors import InputError
 
 

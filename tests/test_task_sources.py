@@ -13,9 +13,9 @@ import pytest
 import soundfile as sf
 
 from hearlite import files
-from hearlite.benchmarks.tasks import SOURCES, Imported, binary_tasks, import_dataset, write_manifest
-from hearlite.benchmarks.tasks.importing import leak_free_splits
-from hearlite.benchmarks.tasks.source import Row
+from hearlite.benchmarks.datasets.importer import SOURCES, Imported, import_dataset, leak_free_splits, write_manifest
+from hearlite.benchmarks.datasets.source import Row
+from hearlite.benchmarks.tasks import binary_tasks
 from hearlite.dataset import Dataset, load_dataset
 from hearlite.errors import HearliteError, InputError, UsageError
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hearlite.audio import from_int16
+from hearlite.benchmarks.datasets.synthetic_spirometry import OBSTRUCTED_BELOW, TAU_S, exhalation, fev1_fvc, write_spirometry_corpus
 from hearlite.benchmarks.tasks import binary_tasks, challenge_score, distinct_tasks, regression_tasks
-from hearlite.benchmarks.tasks.spirometry import OBSTRUCTED_BELOW, TAU_S, exhalation, fev1_fvc, write_spirometry_corpus
 from hearlite.dataset import Clip, load_dataset, read_clips
 from hearlite.errors import InputError, UsageError
 from hearlite.synth import DEVICES

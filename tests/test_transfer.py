@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hearlite.benchmarks.study_inputs import Models, embedded_by
-from hearlite.benchmarks.transfer import Side, command, matrix, sides, table
+from hearlite.benchmarks.studies.cross_dataset import Side, command, matrix, sides, table
+from hearlite.benchmarks.studies.inputs import Models, embedded_by
 from hearlite.dataset import load_dataset
 from hearlite.errors import InputError, UsageError
 from hearlite.teacher import FakeTeacher

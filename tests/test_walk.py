@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from chromium import CHROMIUM, LITERTJS_CACHED
 
-from hearlite.benchmarks.arm.box import open_box
-from hearlite.benchmarks.device_schema import EMULATED
-from hearlite.benchmarks.emulated_phone import missing_tools
-from hearlite.benchmarks.walk import Walk, _jvm_tests, _on_jvm, walk
-from hearlite.benchmarks.walk_table import render_walk
+from hearlite.benchmarks.android.emulator import missing_tools
+from hearlite.benchmarks.android.end_to_end import Walk, _jvm_tests, _on_jvm, walk
+from hearlite.benchmarks.android.end_to_end_table import render_walk
+from hearlite.benchmarks.arm.sandbox.sandbox import open_box
+from hearlite.benchmarks.schema.device import EMULATED
 from hearlite.errors import GateError, InputError
 from hearlite.files import read_json, write_json
 from hearlite.run import Run

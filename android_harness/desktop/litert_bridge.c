@@ -1,6 +1,6 @@
 /* JNI bridge from Bridge.kt to LiteRT's C API, for tests on the JVM: one model, CPU, its first signature, one float32 input, float32 outputs.
  */
-#include "../../benchmarks/litert.h"
+#include "../../benchmarks/android/native/litert.h"
 
 #include <jni.h>
 #include <stdio.h>

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import click
 
-from hearlite.benchmarks.arm.again import changed, read_results
-from hearlite.benchmarks.arm.box import set_up
 from hearlite.benchmarks.arm.cores import CORES
 from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, read_model
+from hearlite.benchmarks.arm.regression_check import changed, read_results
+from hearlite.benchmarks.arm.sandbox.sandbox import set_up
 from hearlite.benchmarks.arm.table import table
-from hearlite.benchmarks.study import run_module
 from hearlite.download import cache_folder
 from hearlite.errors import GateError, UsageError
 from hearlite.files import write_bytes, write_json
+from hearlite.module_cli import run_module
 
 
 @click.command()

@@ -12,10 +12,10 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hearlite.benchmarks.arm.box import Box
-from hearlite.benchmarks.arm.build import LLVM, host_command
-from hearlite.benchmarks.arm.classes import words
-from hearlite.benchmarks.arm.count import Block
+from hearlite.benchmarks.arm.instruction_count import Block
+from hearlite.benchmarks.arm.instruction_mix import words
+from hearlite.benchmarks.arm.sandbox.sandbox import Box
+from hearlite.benchmarks.arm.sandbox.toolchain import LLVM, host_command
 from hearlite.errors import InputError
 
 LABEL = "estimated, no device"

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from hearlite.benchmarks.arm.box import Box
-from hearlite.benchmarks.arm.classes import disassemble, executed_by_class
 from hearlite.benchmarks.arm.cores import Core
-from hearlite.benchmarks.arm.count import Counted, Ran, run_core, run_native, run_x86
 from hearlite.benchmarks.arm.cycles import LABEL, estimate
-from hearlite.benchmarks.arm.halves import Half, judged
+from hearlite.benchmarks.arm.instruction_count import Counted, Ran, run_core, run_native, run_x86
+from hearlite.benchmarks.arm.instruction_mix import disassemble, executed_by_class
 from hearlite.benchmarks.arm.parity import Parity, Precision, compare, largest_difference, make_inputs, precision_of
+from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.schema import SCHEMA, Measured, Milliseconds, OnCore, OnX86, PartOnCore
-from hearlite.benchmarks.latency import device
+from hearlite.benchmarks.arm.split_model import Half, judged
+from hearlite.benchmarks.cost.latency import device
 from hearlite.errors import InputError
 from hearlite.flatbuffer import load, summarize
 from hearlite.spec import AUDIO, to_dict

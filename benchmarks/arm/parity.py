@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.arm.count import Output
+from hearlite.benchmarks.arm.instruction_count import Output
 from hearlite.check import TOLERANCE as CHECK_TOLERANCE
 from hearlite.flatbuffer import Summary
 from hearlite.spec import AUDIO

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hearlite.benchmarks.arm.again import read_results
-from hearlite.benchmarks.arm.box import set_up
 from hearlite.benchmarks.arm.cores import CORES
-from hearlite.benchmarks.arm.halves import NETWORK
 from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, read_model
+from hearlite.benchmarks.arm.regression_check import read_results
+from hearlite.benchmarks.arm.sandbox.sandbox import set_up
+from hearlite.benchmarks.arm.split_model import NETWORK
 from hearlite.benchmarks.arm.table import worst
-from hearlite.benchmarks.cost_schema import ArmRow
+from hearlite.benchmarks.schema.cost import ArmRow
 from hearlite.download import cache_folder
 from hearlite.errors import InputError
 

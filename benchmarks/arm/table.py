@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearlite.benchmarks.arm.classes import CLASSES
-from hearlite.benchmarks.arm.halves import NETWORK, SPECTROGRAM
+from hearlite.benchmarks.arm.instruction_mix import CLASSES
 from hearlite.benchmarks.arm.parity import EXTREMES, NOISES
+from hearlite.benchmarks.arm.split_model import NETWORK, SPECTROGRAM
 
 _TITLES = (
     "file",

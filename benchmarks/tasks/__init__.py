@@ -1,4 +1,4 @@
-"""What is asked of the embeddings: probe tasks from label columns, and public datasets as manifests with those columns."""
+"""Tasks: what is asked of the embeddings, from label columns. Imports no other room; every other may import it."""
 
 from hearlite.benchmarks.tasks.binary import (
     MIN_SUBJECTS,
@@ -11,17 +11,14 @@ from hearlite.benchmarks.tasks.binary import (
     check_splits,
     distinct_tasks,
 )
-from hearlite.benchmarks.tasks.challenge import ChallengeScore, challenge_score
-from hearlite.benchmarks.tasks.importing import SOURCES, Imported, import_dataset, write_manifest
+from hearlite.benchmarks.tasks.challenge_score import ChallengeScore, challenge_score
 from hearlite.benchmarks.tasks.regression import RegressionSet, RegressionTask, regression_tasks
 
 __all__ = [
     "MIN_SUBJECTS",
-    "SOURCES",
     "TEST_SPLIT",
     "TRAIN_SPLITS",
     "ChallengeScore",
-    "Imported",
     "LeftOut",
     "RegressionSet",
     "RegressionTask",
@@ -31,7 +28,5 @@ __all__ = [
     "challenge_score",
     "check_splits",
     "distinct_tasks",
-    "import_dataset",
     "regression_tasks",
-    "write_manifest",
 ]

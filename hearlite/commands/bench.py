@@ -75,8 +75,8 @@ def bench(
 
     Without DATA and with --latency: cost alone, beside peers.
     """
-    from hearlite.benchmarks.bench import bench as run_bench
-    from hearlite.benchmarks.bench_cost import bench_cost, gather_cost
+    from hearlite.benchmarks.run import bench as run_bench
+    from hearlite.benchmarks.run_cost import bench_cost, gather_cost
     from hearlite.dataset import load_dataset
     from hearlite.teacher import open_teacher
 
@@ -121,7 +121,7 @@ def bench(
 @json_option
 def report(results: Path, compare: Path | None, out: Path, as_json: bool) -> None:
     """Make the report of a results.json again, on its own or beside another run."""
-    from hearlite.benchmarks.report import write_report
+    from hearlite.benchmarks.report.html import write_report
 
     write_report(results, out, compare=compare)
     print_data({"report": str(out)}, as_json=as_json)

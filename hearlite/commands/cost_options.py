@@ -14,9 +14,9 @@ from hearlite.commands.options import DATA
 from hearlite.errors import UsageError
 
 if TYPE_CHECKING:
-    from hearlite.benchmarks.cost import Plan
+    from hearlite.benchmarks.cost.measure import Plan
 
-SHAPES = ("hear-shape", "hear-s-shape", "frill-shape", "efficientat-mn04-shape", "efficientat-mn10-shape")  # of benchmarks/peers.py
+SHAPES = ("hear-shape", "hear-s-shape", "frill-shape", "efficientat-mn04-shape", "efficientat-mn10-shape")  # of benchmarks/cost/reference_models.py
 RUNTIMES = ("litert", "tf")  # that run in this process; the older one has a Python of its own
 _OPTIONS = (
     click.option("--latency", is_flag=True, help="Measure cost: time, cold start, memory, profile and limits. All there is without DATA."),
@@ -77,9 +77,9 @@ class CostOptions:
             raise UsageError(f"{unused[0]} is about cost, which is not measured", "add --latency")
 
     def plan(self, models: tuple[Path, ...], *, threads: int, seed: int) -> Plan:
-        """What benchmarks/cost.py is to measure."""
-        from hearlite.benchmarks.cost import Phone, Plan
-        from hearlite.benchmarks.old_runtime import find_python
+        """What benchmarks/cost/measure.py is to measure."""
+        from hearlite.benchmarks.cost.legacy_runtime import find_python
+        from hearlite.benchmarks.cost.measure import Phone, Plan
 
         return Plan(
             bundles=models,

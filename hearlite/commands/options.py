@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-PROBES = ("logistic", "svm", "forest", "boosting", "mlp")  # of benchmarks/classifiers.py, which is slow to import
+PROBES = ("logistic", "svm", "forest", "boosting", "mlp")  # of benchmarks/probes/classifiers.py, which is slow to import
 PLATFORMS = ("android", "ios", "flutter", "react-native", "web", "python")  # export/package.py's, which is not imported for --help
 DATA = click.Path(path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")

@@ -19,7 +19,7 @@ from hearlite.spec import DISTILL_HOP_S
 def import_(name: str, source: Path, out: Path | None, force: bool, as_json: bool) -> None:
     """Write a manifest for SOURCE, your own copy of a public DATASET: sprsound, sprsound-records, sprsound-asthma, icbhi, esc50, coswara, coughvid or
     fsd50k."""
-    from hearlite.benchmarks.tasks import import_dataset, write_manifest
+    from hearlite.benchmarks.datasets.importer import import_dataset, write_manifest
 
     print_data(write_manifest(import_dataset(name, source), out or source / "manifest.csv", force=force), as_json=as_json)
 

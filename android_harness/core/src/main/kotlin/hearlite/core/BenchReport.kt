@@ -22,7 +22,7 @@ fun withoutLatency(device: Device, parity: Parity): String = when {
 
 /**
  * A device's benchmark as JSON, in the field names of hearlite's results.json. Without passed parity there is no latency, and an emulator has
- * none either: [withoutLatency] says why (`benchmarks/device_schema.py`).
+ * none either: [withoutLatency] says why (`benchmarks/schema/device.py`).
  *
  * @param date ISO 8601
  * @param threads asked of the runtime

@@ -1,0 +1,96 @@
+"""The small C programs beside this file, compiled for the box by the box's own clang and lld: the host needs no compiler."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearlite.errors import InputError
+
+_ROOM = Path(__file__).parent.parent
+RUNNER, CLOCK, COUNTER = (_ROOM / "native" / name for name in ("runner.c", "clock.c", "counter.c"))
+PYTHON_RUNNER = _ROOM / "tflite_runner.py"
+ON_DEVICE, LITERT = (_ROOM.parent / "android" / "native" / name for name in ("android_runner.c", "litert.h"))
+SOURCES = (RUNNER, PYTHON_RUNNER, CLOCK, COUNTER, ON_DEVICE, LITERT)
+LLVM = "usr/lib/llvm-19"
+_FLAGS = ("-std=c11", "-O2", "-Wall", "-Werror", "-fPIC", "-fno-stack-protector", "-nostdinc")
+_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor that is compiled for, as Debian and its linker call it."""
+
+    triplet: str  # also the folder of its libraries below usr/lib
+    loader: str  # where a program of it expects its dynamic loader
+    qemu: str  # the emulator's name
+
+
+TARGETS = {
+    "x86_64": Target("x86_64-linux-gnu", "/lib64/ld-linux-x86-64.so.2", "qemu-x86_64"),
+    "aarch64": Target("aarch64-linux-gnu", "/lib/ld-linux-aarch64.so.1", "qemu-aarch64"),
+    "armv7": Target("arm-linux-gnueabihf", "/lib/ld-linux-armhf.so.3", "qemu-arm"),
+}
+
+
+def host_command(root: Path, program: str, *, libraries: Path | None = None) -> list[str]:
+    """How a program below `root` is started without anything of the host: by its own loader, with its own libraries (those of `libraries`)."""
+    folder = (libraries or root) / "usr/lib" / TARGETS["x86_64"].triplet
+    paths = f"{folder}:{root / 'usr/lib' / TARGETS['x86_64'].triplet}"
+    return [str(folder / "ld-linux-x86-64.so.2"), "--library-path", paths, str(root / program)]
+
+
+def build_programs(parts: Path, out: Path) -> None:
+    """Write runner-x86_64, runner-aarch64, runner.py, android_runner (for aarch64), clock.so (for armv7) and counter.so to `out`.
+
+    They are made from the unpacked parts below `parts`. Raises InputError with the compiler's words.
+    """
+    headers = {"x86_64": parts / "compiler", "aarch64": parts / "headers"}
+    for name, folder in headers.items():
+        _build(parts, RUNNER, out / f"runner-{name}", name=name, headers=folder)
+    shutil.copyfile(PYTHON_RUNNER, out / PYTHON_RUNNER.name)
+    _build(parts, ON_DEVICE, out / ON_DEVICE.stem, name="aarch64", headers=headers["aarch64"])
+    _share(parts, COUNTER, out / "counter.so", name="x86_64", headers=headers["x86_64"])
+    _share(parts, CLOCK, out / "clock.so", name="armv7", headers=headers["x86_64"])  # it includes none
+    for left in out.glob("*.o"):
+        left.unlink()
+
+
+def _build(parts: Path, source: Path, program: Path, *, name: str, headers: Path) -> None:
+    target = TARGETS[name]
+    development, libraries = headers / "usr/lib" / target.triplet, parts / name / "usr/lib" / target.triplet
+    compiled = program.with_suffix(".o")
+    _compile(parts, source, compiled, target=target, headers=headers)
+    objects = [str(development / "crt1.o"), str(development / "crti.o"), str(compiled), str(development / "crtn.o")]
+    linked = [str(libraries / "libLiteRt.so"), str(libraries / "libc.so.6"), "--allow-shlib-undefined"]
+    # -z now: a symbol that is looked up on its first call would be counted in the first window only.
+    _run(_linker(parts), ["-z", "now", "-dynamic-linker", target.loader, "-o", str(program), *objects, *linked])
+
+
+def _share(parts: Path, source: Path, library: Path, *, name: str, headers: Path) -> None:
+    """A shared library. What counter.c calls of QEMU is found when QEMU loads it."""
+    compiled = library.with_suffix(".o")
+    _compile(parts, source, compiled, target=TARGETS[name], headers=headers)
+    libc = str(parts / name / "usr/lib" / TARGETS[name].triplet / "libc.so.6")
+    _run(_linker(parts), ["-shared", "--unresolved-symbols=ignore-all", "-o", str(library), str(compiled), libc])
+
+
+def _compile(parts: Path, source: Path, output: Path, *, target: Target, headers: Path) -> None:
+    include = [headers / "usr/include" / target.triplet, headers / "usr/include"]
+    folders = [parts / "compiler" / LLVM / "lib/clang/19/include", *include]
+    options = [f"--target={target.triplet}", *_FLAGS, *(f"-isystem{folder}" for folder in folders)]
+    clang = host_command(parts / "compiler", f"{LLVM}/bin/clang", libraries=parts / "x86_64")
+    _run(clang, [*options, "-c", str(source), "-o", str(output)])
+
+
+def _linker(parts: Path) -> list[str]:
+    loader, *rest = host_command(parts / "compiler", f"{LLVM}/bin/lld", libraries=parts / "x86_64")
+    return [loader, "--argv0", "ld.lld", *rest]  # lld asks its name which linker it is
+
+
+def _run(command: list[str], arguments: list[str]) -> None:
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False)
+    if done.returncode:
+        raise InputError(f"{Path(command[-1]).name} failed: {done.stderr.strip()[-600:]}", "delete the box's folder and run the command again")

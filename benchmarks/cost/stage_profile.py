@@ -1,0 +1,70 @@
+"""A hearlite file cut at the borders of its stages: what runs up to the frontend's image, up to the stem, up to each block. Timed side by side, the
+differences are what each stage takes, in any runtime and by the clock that times the whole file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.benchmarks.schema.cost import Part
+from hearlite.flatbuffer import load, save
+
+FRONTEND, HEAD = "frontend", "head and embedding"
+BY_PREFIXES = "the file cut at each stage's end, all cuts timed in the same rounds, medians of the differences"
+_NETWORK = "network/"  # what hearlite.flatbuffer.join puts before the names of everything behind the frontend
+_BLOCK = re.compile(rf"^(?:{_NETWORK})+(stem|block\d+)(?=_)")
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A runnable .tflite that ends where a stage ends."""
+
+    stage: str
+    content: bytes
+
+
+def stage_prefixes(data: bytes) -> list[Prefix]:
+    """One for each stage in order of execution, the last one the whole file. Empty where the file doesn't name its stages as hearlite does."""
+    graph = load(data).subgraphs[0]
+    ends: dict[str, int] = {}
+    for operator in graph.operators:
+        output = int(operator.outputs[0])
+        name = bytes(graph.tensors[output].name or b"").decode(errors="replace")
+        found = _BLOCK.match(name)
+        if found:
+            ends[found[1]] = output
+        elif not name.startswith(_NETWORK) and set(ends) <= {FRONTEND}:
+            ends[FRONTEND] = output
+    if len(ends) < 2 or FRONTEND not in ends:
+        return []
+    return [*(Prefix(stage, cut(data, output)) for stage, output in ends.items()), Prefix(HEAD, data)]
+
+
+def cut(data: bytes, output: int) -> bytes:
+    """The same model with tensor `output` as its only output, without what that doesn't need."""
+    model = load(data)
+    graph = model.subgraphs[0]
+    needed, kept = {output}, []
+    for operator in reversed(graph.operators):
+        if needed & {int(index) for index in operator.outputs}:
+            kept.append(operator)
+            needed |= {int(index) for index in operator.inputs}
+    graph.operators, graph.outputs = kept[::-1], [output]
+    used = {int(tensor.buffer) for index, tensor in enumerate(graph.tensors) if index in needed}
+    for index, buffer in enumerate(model.buffers):
+        if index not in used:
+            buffer.data = None
+    model.signatureDefs, model.metadata, model.metadataBuffer = None, None, None
+    return save(model)
+
+
+def stage_parts(stages: Sequence[str], times_ms: NDArray[np.float64]) -> tuple[Part, ...]:
+    """What each stage takes, from `[rounds, stages]` milliseconds of the prefixes. A difference below zero, which is noise, counts as none."""
+    steps = np.diff(times_ms, axis=1, prepend=0.0)
+    own = [max(0.0, float(value)) for value in np.median(steps, axis=0)]
+    whole = float(np.median(times_ms[:, -1]))
+    return tuple(Part(stage, ms, ms / whole) for stage, ms in zip(stages, own, strict=True))

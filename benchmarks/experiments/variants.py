@@ -1,0 +1,68 @@
+"""A list of recipes that differ from one another in a few settings: benchmarks/experiments/lists/*.toml."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hearlite.errors import InputError
+from hearlite.spec import StudentSpec, TrainSpec, from_dict, load_toml, to_dict
+
+FOLDER = Path(__file__).parent / "lists"
+_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # also a folder's
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table. `overrides` maps paths such as train.loss.relational, student.frontend.mels or student.blocks.*.tap to values."""
+
+    name: str
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    def specs(self, student: StudentSpec, train: TrainSpec) -> tuple[StudentSpec, TrainSpec]:
+        """What `student` and `train` become. Raises InputError for a path or value that they don't have."""
+        data: Any = {"student": to_dict(student), "train": to_dict(train)}
+        where = f"variant {self.name!r}"
+        for path, value in self.overrides.items():
+            data = _replaced(data, path.split("."), value, where=f"{where}: {path}")
+        return from_dict(StudentSpec, data["student"], where=where), from_dict(TrainSpec, data["train"], where=where)
+
+
+@dataclass(frozen=True)
+class Variants:
+    """The first is what the others are compared with."""
+
+    variant: tuple[Variant, ...]
+
+
+def load_variants(name: str) -> tuple[Variant, ...]:
+    """The variants of a list in experiments/lists, or of any .toml. Raises InputError for an unknown list, an unusable or repeated name."""
+    known = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    path = FOLDER / f"{name}.toml" if name in known else Path(name)
+    if path.suffix != ".toml":
+        raise InputError(f"list of variants is {name!r}", f"use one of {', '.join(known)}, or a .toml")
+    variants = load_toml(Variants, path).variant
+    names = [variant.name for variant in variants]
+    for variant in variants:
+        if not _NAME.fullmatch(variant.name) or names.count(variant.name) > 1:
+            raise InputError(f"{path}: variant {variant.name!r}", "use lower-case letters, digits and . + -, each name once")
+        if not isinstance(variant.overrides, dict):
+            raise InputError(f"{path}: overrides of {variant.name!r} are {variant.overrides!r}", "expected a table of paths and values")
+    if not variants:
+        raise InputError(f"{path}: no [[variant]]", "the first one is what the others are compared with")
+    return variants
+
+
+def _replaced(data: Any, path: list[str], value: Any, *, where: str) -> Any:
+    """`data` with the value at `path` replaced; * is every item of a list."""
+    if not path:
+        return value
+    head, *rest = path
+    if isinstance(data, list) and head == "*":
+        return [_replaced(item, rest, value, where=where) for item in data]
+    if not isinstance(data, dict) or head not in data:
+        allowed = ", ".join(data) if isinstance(data, dict) else "*" if isinstance(data, list) else "nothing below it"
+        raise InputError(f"{where}: no setting {head!r} there", f"allowed: {allowed}")
+    return {**data, head: _replaced(data[head], rest, value, where=where)}

@@ -1,0 +1,192 @@
+"""Linear probes on frozen embeddings: the same folds, test clips and bootstrap draws for every model, so that their differences mean something.
+
+Intervals say how the figures would vary with other test subjects; the probe itself is fitted once, on the training subjects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.benchmarks.probes.classifiers import fit_classifier
+from hearlite.benchmarks.probes.folds import LEAKING, fold_table
+from hearlite.benchmarks.probes.leaky_split import leaking_aurocs, leaking_beside
+from hearlite.benchmarks.probes.permutation import PERMUTED, permuted_baseline
+from hearlite.benchmarks.probes.score_details import detailed
+from hearlite.benchmarks.schema.results import Counts, ProbeResults, TaskResult
+from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
+from hearlite.benchmarks.stats.bootstrap import Floats, subject_multiplicities
+from hearlite.benchmarks.stats.comparisons import Pair, Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
+from hearlite.benchmarks.tasks import MIN_SUBJECTS, TEST_SPLIT, Task, check_splits
+from hearlite.errors import InputError, UsageError
+from hearlite.progress import progress
+from hearlite.spec import AUROC_MARGIN
+
+
+def run_probes(
+    models: Mapping[str, NDArray[Any]],
+    tasks: Sequence[Task],
+    subjects: Sequence[str],
+    splits: Sequence[str],
+    *,
+    reference: str,
+    seed: int,
+    float_of: Mapping[str, str] | None = None,
+    subgroups: Mapping[str, Sequence[str]] | None = None,
+    margin: float = AUROC_MARGIN,
+    probe: str = "logistic",
+    clip_wise: bool = False,
+    samples: int = 2000,
+) -> ProbeResults:
+    """Every model on every task: AUROC on the test subjects, its 95 % interval, what it keeps of the reference, and whether it loses too much.
+
+    Parameters
+    ----------
+    models : embeddings [n, dim] by name; a duration baseline is one more model, of one column.
+    tasks : what `binary_tasks` returned; subjects, splits : [n].
+    reference : the model that differences and excess ratios are to: the teacher. A probe of its embeddings with permuted training labels is added.
+    float_of : the name of each quantized file's own float32 file, to which it is compared too.
+    subgroups : the values of metadata columns, [n] each, "" for unknown, in which AUROC is looked at group by group.
+    margin : AUROC that a model may lose, set before the run; in (0, 0.5).
+    probe : one of CLASSIFIERS. clip_wise : measure by a paper's clip-wise split too, which LEAKS, and the gap to the figures that don't.
+    seed : of folds, probes, permutations and bootstrap. samples : bootstrap replicates, each ONE draw of subjects for all models and tasks.
+
+    Raises InputError for embeddings that are not finite or not [n, dim], for a subject on two sides and for no task; UsageError for an unknown
+    reference or a margin that is none.
+    """
+    check_splits(subjects, splits)
+    if not tasks:
+        raise InputError("no task to probe", f"label at least {MIN_SUBJECTS} subjects of each class in train and in test")
+    arrays = _checked(models, n=len(subjects), reference=reference)
+    people, sides = np.asarray(subjects, dtype=str), np.asarray(splits, dtype=str)
+    bench = _bench(arrays, people, sides, subgroups=subgroups or {}, reference=reference, probe=probe, seed=seed, samples=samples)
+    results: list[TaskResult] = []
+    tested: list[TaskScores] = []
+    notes: list[str] = []
+    with progress("probes", total=len(tasks)) as advance:
+        for done, task in enumerate(tasks, start=1):
+            result, scores, task_notes = _probe_task(task, bench, margin=margin)
+            results.append(result)
+            tested.append(scores)
+            notes += task_notes
+            advance(done)
+    pairs: list[Pair] = [*((name, reference) for name in arrays if name != reference), *(float_of or {}).items()]
+    compared = paired_by_task(pairs, tested, margin=margin)
+    means = mean_over_tasks([task.aurocs for task in tested])
+    dropped = int(np.isnan(means.drawn[0]).sum())
+    if clip_wise:
+        notes.append(f"LEAKING figures are in these results. A {LEAKING}")
+    if dropped:
+        notes.append(f"{dropped} of {samples} bootstrap replicates lack a class in some task and are left out of the mean over tasks")
+    leaking = leaking_aurocs(tasks, tested, arrays, people, bench.tested, kind=probe, samples=samples, seed=seed) if clip_wise else []
+    by_task = [leaking_beside(*pair) for pair in leaking] or [()] * len(tasks)
+    return ProbeResults(
+        tasks=tuple(dataclasses.replace(item, comparisons=pair, leaking=leak) for item, pair, leak in zip(results, compared, by_task, strict=True)),
+        summary=scored(means, reference=reference, margin=margin),
+        comparisons=paired_means(pairs, means, margin=margin),
+        reference=reference,
+        replicates=samples,
+        margin=margin,
+        probe=probe,
+        leaking=leaking_beside(*(mean_over_tasks(side) for side in zip(*leaking, strict=True))) if leaking else (),
+        seed=seed,
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What every task shares."""
+
+    models: dict[str, Floats]
+    subjects: NDArray[np.str_]  # [n]
+    tested: NDArray[np.bool_]  # [n]
+    owners: NDArray[np.intp]  # [n], column in `multiplicities` of a test clip's subject; -1 in training
+    multiplicities: NDArray[np.uint16]  # [samples, test subjects]
+    subgroups: dict[str, NDArray[Any]]  # by column, [n]
+    reference: str
+    probe: str
+    seed: int
+
+
+def _bench(
+    models: dict[str, Floats],
+    subjects: NDArray[np.str_],
+    splits: NDArray[np.str_],
+    *,
+    subgroups: Mapping[str, Sequence[str]],
+    reference: str,
+    probe: str,
+    seed: int,
+    samples: int,
+) -> _Bench:
+    tested = splits == TEST_SPLIT
+    owners = np.full(len(subjects), -1, dtype=np.intp)
+    people, owners[tested] = np.unique(subjects[tested], return_inverse=True)
+    drawn = subject_multiplicities(len(people), samples=samples, seed=seed)
+    columns = {column: np.asarray(values, dtype=object) for column, values in subgroups.items()}
+    return _Bench(models, subjects, tested, owners, drawn, columns, reference, probe, seed)
+
+
+def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
+    """One task: its result without comparisons, what these are made of (the permuted baseline last, without scores), and notes."""
+    inside, outside = np.flatnonzero(task.labelled & ~bench.tested), np.flatnonzero(task.labelled & bench.tested)
+    train, test, owners = task.labels[inside], task.labels[outside], bench.owners[outside]
+    folds = fold_table(train, bench.subjects[inside], seed=bench.seed)
+    fitted = {
+        name: fit_classifier(bench.probe, values[inside], train, values[outside], folds=folds, seed=bench.seed)
+        for name, values in bench.models.items()
+    }
+    probed = {name: fit.scores for name, fit in fitted.items()}
+    known = bench.models[bench.reference]
+    baseline, of_baseline = permuted_baseline(
+        known[inside],
+        train,
+        known[outside],
+        test,
+        owners=owners,
+        multiplicities=bench.multiplicities,
+        kind=bench.probe,
+        chosen=fitted[bench.reference].chosen,
+        task=task.name,
+        seed=bench.seed,
+    )
+    observed = {name: auroc(scores, test) for name, scores in probed.items()} | {PERMUTED: baseline}
+    drawn = np.concatenate([weighted_aurocs(np.stack(list(probed.values())), test, owners, bench.multiplicities), of_baseline[None]])
+    aurocs = Replicated(observed, drawn, *sureness(test, owners))
+    scores = scored(aurocs, reference=bench.reference, margin=margin)
+    groups = {column: values[outside].tolist() for column, values in bench.subgroups.items()}
+    scores = tuple(
+        detailed(score, fitted[score.model], train, test, owners, bench.multiplicities, subgroups=groups) if score.model in fitted else score
+        for score in scores
+    )
+    counts = [_counts(task.labels[side], bench.subjects[side]) for side in (inside, outside)]
+    result = TaskResult(task.name, task.column, task.positive, counts[0], counts[1], int(np.isnan(drawn[0]).sum()), scores)
+    notes = [f"{task.name}, {name}: {fit.unconverged} fits stopped before they converged" for name, fit in fitted.items() if fit.unconverged]
+    return result, TaskScores(probed, test, owners, aurocs), notes
+
+
+def _counts(labels: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Counts:
+    return Counts(int(labels.sum()), int((~labels).sum()), len(set(subjects[labels])), len(set(subjects[~labels])))
+
+
+def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> dict[str, Floats]:
+    """The embeddings as float64. Raises InputError or UsageError for what can't be probed."""
+    if reference not in models:
+        raise UsageError(f"reference is {reference!r}", f"use one of {', '.join(models)}")
+    if PERMUTED in models:
+        raise UsageError(f"a model is called {PERMUTED!r}", "that name is the baseline's; use another")
+    arrays = {}
+    for name, values in models.items():
+        if values.ndim != 2 or len(values) != n or values.shape[1] == 0:
+            raise InputError(f"embeddings of {name!r} have shape {list(values.shape)}", f"expected [{n}, dim], one row per clip")
+        arrays[name] = np.asarray(values, dtype=np.float64)
+        broken = int((~np.isfinite(arrays[name]).all(axis=1)).sum())
+        if broken:
+            raise InputError(f"embeddings of {name!r} hold NaN or infinity for {broken} of {n} clips", "a model that returns them can't be measured")
+    return arrays

@@ -1,0 +1,73 @@
+"""A paper's clip-wise 80/20 split beside the leak-free one, and the gap between them. Its figures LEAK, and every name here says so.
+
+Ehtesham et al. 2025, arXiv:2504.20124, split by clip: subjects are in training and in test, so a probe may recognise a person instead of a disease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.benchmarks.probes.classifiers import fit_classifier
+from hearlite.benchmarks.probes.folds import clip_wise_folds, clip_wise_split
+from hearlite.benchmarks.schema.results import Estimate, Leaking
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, rate_interval, subject_multiplicities
+from hearlite.benchmarks.stats.comparisons import Replicated, TaskScores, replicated
+from hearlite.benchmarks.tasks import Task
+from hearlite.progress import progress
+
+
+def leaking_aurocs(
+    tasks: Sequence[Task],
+    leak_free: Sequence[TaskScores],
+    models: Mapping[str, Floats],
+    subjects: NDArray[np.str_],
+    tested: Bools,
+    *,
+    kind: str,
+    samples: int,
+    seed: int,
+) -> list[tuple[Replicated, Replicated]]:
+    """For every task the LEAKING AUROCs and the leak-free ones, both on the same draws of all subjects.
+
+    Parameters: `leak_free`, each task's scores of its own test clips; `models` [n, dim], `subjects` and `tested` [n], all clips; `kind`, one of
+    CLASSIFIERS; `samples` replicates; `seed` of draws, split, folds and probes. Raises InputError as `clip_wise_split` and `fit_classifier` do.
+    """
+    people, owners = np.unique(subjects, return_inverse=True)
+    draws = subject_multiplicities(len(people), samples=samples, seed=seed)
+    found = []
+    with progress("clip-wise probes, which LEAK", total=len(tasks)) as advance:
+        for done, (task, clean) in enumerate(zip(tasks, leak_free, strict=True), start=1):
+            clips, outside = np.flatnonzero(task.labelled), np.flatnonzero(task.labelled & tested)
+            inputs = {name: values[clips] for name, values in models.items()}
+            leaking = clip_wise_aurocs(inputs, task.labels[clips], owners[clips], draws, kind=kind, seed=seed)
+            found.append((leaking, replicated(clean.scores, clean.labels, owners[outside], draws)))
+            advance(done)
+    return found
+
+
+def clip_wise_aurocs(
+    models: Mapping[str, Floats], labels: Bools, owners: Owners, multiplicities: Multiplicities, *, kind: str, seed: int
+) -> Replicated:
+    """LEAKING AUROC of every model: probes fitted to four fifths of the clips [n, dim] and tested on the others, of the same subjects."""
+    tested = clip_wise_split(labels, seed=seed)
+    folds = clip_wise_folds(labels[~tested], seed=seed)
+    scores = {
+        name: fit_classifier(kind, values[~tested], labels[~tested], values[tested], folds=folds, seed=seed).scores for name, values in models.items()
+    }
+    return replicated(scores, labels[tested], owners[tested], multiplicities)
+
+
+def leaking_beside(leaking: Replicated, leak_free: Replicated) -> tuple[Leaking, ...]:
+    """Every model's clip-wise AUROC and by how much that flatters it; both from the same draws, so the gap's interval knows the shared subjects."""
+    found = []
+    for model, value in leaking.observed.items():
+        drawn: NDArray[np.float64] = leaking.row(model)
+        bounds = rate_interval(value, drawn, degrees_of_freedom=leaking.freedom, trials=leaking.trials)
+        gap = value - leak_free.observed[model]
+        freedom = min(leaking.freedom, leak_free.freedom)
+        gap_bounds = difference_interval(gap, drawn - leak_free.row(model), degrees_of_freedom=freedom)
+        found.append(Leaking(model, Estimate(value, *(bounds or (None, None))), Estimate(gap, *(gap_bounds or (None, None)))))
+    return tuple(found)

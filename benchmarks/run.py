@@ -1,0 +1,275 @@
+"""One benchmark: embed a labelled dataset by teacher, students and baselines, probe them all on the same folds, time them, write the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.audio import from_int16
+from hearlite.benchmarks.cost.latency import Candidate, device, file_candidate, measure_candidates
+from hearlite.benchmarks.probes.evaluate import run_probes
+from hearlite.benchmarks.report.html import write_report
+from hearlite.benchmarks.report.summary import summary
+from hearlite.benchmarks.schema.baselines import DURATION, SPECTRAL
+from hearlite.benchmarks.schema.cost import Cost, Latency
+from hearlite.benchmarks.schema.io import collect, write_results
+from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
+from hearlite.benchmarks.stats.subgroups import subgroup_values
+from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
+from hearlite.bundle import Manifest, distinct_names, open_bundle
+from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
+from hearlite.embed_dataset import BATCH, batched
+from hearlite.embedder import Embedder
+from hearlite.errors import InputError, UsageError
+from hearlite.files import sha256_of
+from hearlite.flatbuffer import summarize
+from hearlite.progress import progress
+from hearlite.runtime import TfliteEmbedder
+from hearlite.spec import AUROC_MARGIN
+from hearlite.teacher import SpectralTeacher
+
+TEACHER = "teacher"
+LATENCY_RUNS = 100
+RUNTIMES = {"tflite": "ai-edge-litert", "hear": "tensorflow", "saved-model": "tensorflow"}  # by kind of teacher; the others are numpy code
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Every readable clip, its vector by each model, and what was skipped."""
+
+    clips: tuple[ClipRef, ...]
+    vectors: dict[str, NDArray[np.float32]]
+    skipped: int
+    silent: int
+
+
+def bench(
+    dataset: Dataset,
+    *,
+    teacher: Embedder,
+    files: Sequence[Path],
+    label_columns: Sequence[str],
+    out: Path,
+    command: str,
+    seed: int = 0,
+    threads: int = 1,
+    framing: str = "context",
+    subgroup_columns: Sequence[str] = (),
+    margin: float = AUROC_MARGIN,
+    probe: str = "logistic",
+    protocol: str = "subjects",
+    cost: Cost | None = None,
+) -> dict[str, Any]:
+    """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
+
+    `subgroup_columns` are metadata columns that the dataset was loaded with, such as sex or device; AUROC is looked at group by group.
+    `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its float32 one, and still be non-inferior.
+    `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what leaking would add, "paper".
+    `cost` was measured by cost.py, and goes into results.json and report as it is.
+    Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
+    """
+    bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
+    names = [manifest.name for _, _, manifest in bundles]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench")
+    for _, _, manifest in bundles:
+        require_unheard(manifest, dataset)
+    make_tasks(dataset.clips, label_columns)  # before hours of embedding: labels that make no task stop it now
+    embedders: dict[str, Embedder] = {TEACHER: teacher, **{manifest.name: embedder for _, embedder, manifest in bundles}}
+    if teacher.info.kind != SPECTRAL:
+        embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?
+    embedded = embed_clips(dataset, embedders)
+    tasks, left_out = make_tasks(embedded.clips, label_columns)
+    vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
+    subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
+    floats = own_floats([manifest for _, _, manifest in bundles])
+    grouped = {column: subgroup_values(column, [clip.label(column) for clip in embedded.clips]) for column in subgroup_columns}
+    groups = {column: values for column, (values, _) in grouped.items()}
+    probes = run_probes(
+        vectors,
+        tasks,
+        subjects,
+        splits,
+        reference=TEACHER,
+        float_of=floats,
+        subgroups=groups,
+        margin=margin,
+        probe=probe,
+        clip_wise=protocol == "paper",
+        seed=seed,
+    )
+    models = [_teacher_model(teacher), *(_bundle_model(path, manifest) for path, _, manifest in bundles)]
+    models += [ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors]
+    notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, dataset, embedded)]
+    notes += [note for _, found in grouped.values() for note in found]
+    results = collect(
+        probes,
+        command=command,
+        machine=device(),
+        dataset=_dataset_info(dataset, embedded),
+        teacher=teacher.info,
+        models=models,
+        latency=_latency(teacher, bundles, threads=threads, seed=seed),
+        left_out=left_out,
+        skipped=len(dataset.skipped) + embedded.skipped,
+        notes=notes,
+        cost=cost,
+    )
+    write_results(results, out / "results.json")
+    write_report(out / "results.json", out / "report.html")
+    return {**summary(results, out), **{f"file {manifest.precision}": str(path) for path, _, manifest in bundles}}
+
+
+def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tuple[Path, Embedder, Manifest]]:
+    names = distinct_names([manifest for _, _, manifest in bundles])
+    return [(path, embedder, dataclasses.replace(item, name=name)) for (path, embedder, item), name in zip(bundles, names, strict=True)]
+
+
+def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
+    """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the hashes in the manifest."""
+    for what, heard in (("distilled on", manifest.dataset.heard), ("given a head by", manifest.head.heard if manifest.head else ())):
+        leaking = sorted(tested_of(heard, dataset))
+        if leaking:
+            raise InputError(
+                f"{manifest.name} was {what} {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
+                "use the split that it was made with: the same manifest, or a split column",
+            )
+
+
+def tested_of(heard: Sequence[str], dataset: Dataset) -> set[str]:
+    """The test subjects whose hashes are among `heard`."""
+    hashes = frozenset(heard)
+    return {clip.subject for clip in dataset.clips if clip.split == TEST_SPLIT and subject_hash(clip.subject) in hashes}
+
+
+def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """The name of each quantized file's own float32 file, where both are there: of the same size, teacher and recordings."""
+    floats = {(item.size, item.teacher, item.dataset): item.name for item in manifests if item.precision == "f32"}
+    keys = {item.name: (item.size, item.teacher, item.dataset) for item in manifests if item.precision != "f32"}
+    return {name: floats[key] for name, key in keys.items() if key in floats}
+
+
+def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded:
+    """Decode each clip once and embed it by all models, in batches; memory holds the vectors, not the audio."""
+    refs: list[ClipRef] = []
+    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in embedders}
+    skipped = silent = done = 0
+    with progress("embed", total=len(dataset.clips)) as advance:
+        for batch in batched(read_clips(dataset.clips), BATCH):
+            clips = [item for item in batch if isinstance(item, Clip)]
+            skipped += sum(isinstance(item, Skipped) for item in batch)
+            silent += sum(clip.silent for clip in clips)
+            refs += [clip.ref for clip in clips]
+            if clips:
+                audio = from_int16(np.stack([clip.pcm for clip in clips]))
+                for name, embedder in embedders.items():
+                    parts[name].append(embedder.embed(audio))
+            done += len(batch)
+            advance(done)
+    if not refs:
+        raise InputError(f"{dataset.name}: no clip could be read")
+    return Embedded(tuple(refs), {name: np.concatenate(part) for name, part in parts.items()}, skipped, silent)
+
+
+def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
+    """The binary tasks of all label columns, each question once. Raises InputError when there is none, saying why."""
+    subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
+    sets = [binary_tasks([clip.label(column) for clip in clips], column=column, subjects=subjects, splits=splits) for column in label_columns]
+    distinct = distinct_tasks([task for found in sets for task in found.tasks])
+    tasks, left_out = distinct.tasks, (*(item for found in sets for item in found.left_out), *distinct.left_out)
+    if not tasks:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in left_out[:3])
+        raise InputError(
+            f"no task in the label columns {', '.join(label_columns)}: {reasons}", "name another column with --label, or label more subjects"
+        )
+    return tasks, left_out
+
+
+def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:
+    """Length of each clip's event, `[n, 1]` in seconds; 0 where there is no annotated event. What it alone reaches, framing has leaked."""
+    return np.asarray([[(clip.event_end_s or 0.0) - (clip.event_start_s or 0.0)] for clip in clips])
+
+
+def _teacher_model(teacher: Embedder) -> ModelInfo:
+    kind, _, rest = teacher.info.name.partition(":")
+    path = Path(rest.partition("#")[0])
+    if kind != "tflite" or not path.is_file():
+        return ModelInfo(TEACHER, kind="teacher", dim=teacher.info.dim)
+    counted = summarize(path.read_bytes())
+    return ModelInfo(
+        name=TEACHER,
+        kind="teacher",
+        file=path.name,
+        bytes=path.stat().st_size,
+        sha256=sha256_of(path),
+        parameters=counted.parameters,
+        macs=counted.macs * (teacher.calls if isinstance(teacher, TfliteEmbedder) else 1),
+        dim=teacher.info.dim,
+    )
+
+
+def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
+    return ModelInfo(
+        name=manifest.name,
+        kind=manifest.precision,
+        file=path.name,
+        bytes=path.stat().st_size,
+        sha256=manifest.tflite_sha256,
+        parameters=manifest.parameters,
+        macs=manifest.macs,
+        dim=manifest.dim,
+        quantization=manifest.quantization,
+        recipe=manifest.recipe,
+    )
+
+
+def _latency(teacher: Embedder, bundles: Sequence[tuple[Path, Embedder, Manifest]], *, threads: int, seed: int) -> list[Latency]:
+    candidates = []
+    if teacher.info.kind != "embeddings":  # those only look up clips that they know
+        own_threads = (
+            (os.cpu_count() or 1) if teacher.info.kind in ("hear", "saved-model") else 1
+        )  # TensorFlow takes all; the others were opened with one
+        candidates.append(Candidate(TEACHER, _runtime(teacher), lambda: teacher.embed, own_threads))
+    candidates += [file_candidate(manifest.name, path, threads=threads) for path, _, manifest in bundles]
+    return measure_candidates(candidates, runs=LATENCY_RUNS, threads=threads, seed=seed)
+
+
+def _runtime(teacher: Embedder) -> str:
+    package = RUNTIMES.get(teacher.info.kind, "numpy")
+    return f"{package} {version(package)}"
+
+
+def _dataset_info(dataset: Dataset, embedded: Embedded) -> DatasetInfo:
+    subjects = {split: len({clip.subject for clip in embedded.clips if clip.split == split}) for split in SPLITS}
+    digest = hashlib.sha256(f"{dataset.sha256}{dataset.labels_sha256}".encode()).hexdigest()
+    return DatasetInfo(
+        name=dataset.name,
+        sha256=digest,
+        clips=len(embedded.clips),
+        train_subjects=subjects["train"],
+        val_subjects=subjects["val"],
+        test_subjects=subjects["test"],
+        synthetic=dataset.synthetic,
+    )
+
+
+def _warnings(bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, dataset: Dataset, embedded: Embedded) -> list[str]:
+    notes = [f"{manifest.name} failed its quality gate and was written by force" for _, _, manifest in bundles if not manifest.gate_passed]
+    hashes = {subject_hash(clip.subject) for clip in dataset.clips}
+    for _, _, manifest in bundles:
+        if manifest.teacher.fingerprint != teacher.info.fingerprint:
+            notes.append(f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is compared with")
+        if hashes.isdisjoint(manifest.dataset.heard):  # by subjects, not by name: a dataset may be a part of another
+            notes.append(f"{manifest.name} was distilled on {manifest.dataset.name} and has heard nothing of {dataset.name}")
+    if embedded.silent:
+        notes.append(f"{embedded.silent} clips are silent")
+    return notes

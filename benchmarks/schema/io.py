@@ -1,0 +1,229 @@
+"""results.json: everything a benchmark measured, with what is needed to repeat it. The report is made from this file alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from hearlite import spec
+from hearlite.benchmarks.probes.classifiers import CLASSIFIERS
+from hearlite.benchmarks.schema.cost import Cost, Latency
+from hearlite.benchmarks.schema.cost_check import check_cost, check_times
+from hearlite.benchmarks.schema.results import (
+    COST_SCHEMA,
+    KINDS,
+    ROC_POINTS,
+    SCHEMA,
+    VERDICTS,
+    DatasetInfo,
+    ModelInfo,
+    Paired,
+    ProbeResults,
+    Results,
+    Score,
+    Seed,
+    Versions,
+)
+from hearlite.benchmarks.tasks import LeftOut
+from hearlite.embedder import EmbedderInfo
+from hearlite.errors import InputError, UsageError
+from hearlite.files import write_bytes
+
+_LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
+_LARGEST_INTEGER = 1 << 62
+
+
+def collect(
+    probes: ProbeResults,
+    *,
+    command: str,
+    machine: str,
+    dataset: DatasetInfo,
+    teacher: EmbedderInfo,
+    models: Sequence[ModelInfo],
+    latency: Sequence[Latency] = (),
+    left_out: Sequence[LeftOut] = (),
+    skipped: int = 0,
+    seeds: Mapping[str, int] | None = None,
+    notes: Sequence[str] = (),
+    cost: Cost | None = None,
+) -> Results:
+    """Everything of one benchmark, dated now, with the versions of this installation.
+
+    `seeds` are those beside the probes' own ("probe"), by name. Whatever was probed but is not in `models`, such as the permuted baseline, is
+    listed as a baseline without a file.
+    """
+    listed = {model.name for model in models}
+    added = [ModelInfo(score.model, kind="baseline") for score in probes.summary if score.model not in listed]
+    return Results(
+        command=command,
+        created=now(),
+        seeds=tuple(Seed(name, value) for name, value in {"probe": probes.seed, **(seeds or {})}.items()),
+        versions=Versions.current(),
+        machine=machine,
+        dataset=dataset,
+        teacher=teacher,
+        models=(*models, *added),
+        reference=probes.reference,
+        replicates=probes.replicates,
+        tasks=probes.tasks,
+        summary=probes.summary,
+        left_out=tuple(left_out),
+        latency=tuple(latency),
+        notes=(*notes, *probes.notes),
+        skipped=skipped,
+        comparisons=probes.comparisons,
+        margin=probes.margin,
+        probe=probes.probe,
+        leaking=probes.leaking,
+        cost=cost,
+    )
+
+
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def write_results(results: Results, path: Path) -> None:
+    """Write results.json through a temporary file. NaN and infinity become null. Raises UsageError for results that `read_results` would refuse."""
+    data = finite({"schema": results.schema, **dataclasses.asdict(results)})
+    try:
+        _check(spec.from_dict(Results, data, where="results"), where="results")
+    except InputError as error:
+        raise UsageError(f"these results can't be written: {error.message}", error.hint) from error
+    write_data(data, path)
+
+
+def write_data(data: Any, path: Path) -> None:
+    """JSON through a temporary file, NaN and infinity as null. Rows of numbers stand on one line: a curve is one thing."""
+    text = json.dumps(finite(data), indent=1, allow_nan=False)
+    text = re.sub(r"\[\n([-+\d.eE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)  # raw line breaks can't occur inside JSON strings
+    write_bytes(path, f"{text}\n".encode())
+
+
+def read_data(path: Path) -> Any:
+    """JSON of a sane size with finite numbers only. Raises InputError that names the file."""
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise InputError(f"{path}: {path.stat().st_size} bytes", f"a results.json has at most {_LARGEST_FILE}")
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON: {error}", "make it again with the benchmark") from error
+
+
+def read_results(path: Path) -> Results:
+    """results.json, checked: known keys and types, finite numbers, names that refer to something. Raises InputError that names the file."""
+    data = read_data(path)
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:
+        older = str(schema).startswith(SCHEMA.partition("/")[0])
+        advice = "run hearlite bench again" if older else "a study's figures stand in the table.md beside its results.json"
+        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r} and, on its own, {COST_SCHEMA!r}; {advice}")
+    results = spec.from_dict(Results, data, where=str(path))
+    _check(results, where=str(path))
+    return results
+
+
+def _check(results: Results, *, where: str) -> None:
+    """What types alone don't say."""
+    names = [model.name for model in results.models]
+    if results.margin is not None and not 0 < results.margin < 0.5:
+        raise InputError(f"{where}: margin is {results.margin}", "an AUROC difference lies above 0 and below 0.5")
+    if results.probe not in CLASSIFIERS:
+        raise InputError(f"{where}: probe is {results.probe!r}", f"use one of {', '.join(CLASSIFIERS)}")
+    for model in results.models:
+        if model.kind not in KINDS:
+            raise InputError(f"{where}: model {model.name!r} has kind {model.kind!r}", f"use one of {', '.join(KINDS)}")
+        if min(model.bytes or 0, model.parameters or 0, model.macs or 0, model.dim or 0) < 0:
+            raise InputError(f"{where}: model {model.name!r} has a negative size")
+        losses = model.quantization.auroc.tasks if model.quantization and model.quantization.auroc else ()
+        if not all(0 <= rate <= 1 for task in losses for rate in (task.reference, task.quantized)):
+            raise InputError(f"{where}: the AUROC loss of model {model.name!r} is of an AUROC outside 0 to 1")
+    if len(set(names)) != len(names):
+        raise InputError(f"{where}: two models have the same name", f"names: {', '.join(names)}")
+    scores = [*results.summary, *(score for task in results.tasks for score in task.scores)]
+    pairs = [*results.comparisons, *(pair for task in results.tasks for pair in task.comparisons)]
+    leaking = [*results.leaking, *(item for task in results.tasks for item in task.leaking)]
+    used = [
+        results.reference,
+        *(item.model for item in leaking),
+        *(score.model for score in scores),
+        *(name for pair in pairs for name in (pair.model, pair.to)),
+        *(row.model for row in results.latency),
+        *(row.ratio_to for row in results.latency),
+    ]
+    unknown = sorted(set(used) - set(names))
+    if unknown:
+        raise InputError(f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}")
+    for score in scores:
+        _check_score(score, where=where)
+    if not all(0 <= rate <= 1 for item in leaking for rate in (item.auroc.value, item.auroc.low, item.auroc.high) if rate is not None):
+        raise InputError(f"{where}: a leaking AUROC is outside 0 to 1")
+    for pair in pairs:
+        _check_pair(pair, where=where)
+    for row in results.latency:
+        check_times(row, where=where)
+    if results.cost:
+        check_cost(results.cost, where=where)
+
+
+def _check_score(score: Score, *, where: str) -> None:
+    figures = [score.auroc, *(group.auroc for column in score.subgroups for group in column.groups)]
+    if score.sweep:
+        figures += [score.sweep.average_precision, score.sweep.sensitivity]
+    if score.point:
+        figures += [score.point.sensitivity, score.point.specificity, score.point.accuracy, score.point.balanced_accuracy, score.point.f1]
+    curve = score.calibration.reliability if score.calibration else None
+    if score.calibration:
+        figures += [score.calibration.brier, score.calibration.ece, score.calibration.ece_equal_mass]
+    drawn = (score.roc.false_positive, score.roc.true_positive, *((curve.predicted, curve.observed, curve.low, curve.high) if curve else ()))
+    rates = [*(rate for figure in figures for rate in (figure.value, figure.low, figure.high)), *(rate for rates in drawn for rate in rates)]
+    if not all(rate is None or 0 <= rate <= 1 for rate in rates):
+        raise InputError(f"{where}: model {score.model!r} has an AUROC or a rate outside 0 to 1")
+    if len(score.roc.false_positive) != len(score.roc.true_positive) or len(score.roc.true_positive) > ROC_POINTS:
+        raise InputError(f"{where}: the ROC curve of {score.model!r} has unequal sides or more than {ROC_POINTS} points")
+    if curve and len({len(part) for part in (curve.predicted, curve.observed, curve.low, curve.high, curve.clips)}) > 1:
+        raise InputError(f"{where}: the reliability curve of {score.model!r} has unequal sides")
+
+
+def _check_pair(pair: Paired, *, where: str) -> None:
+    if pair.verdict not in VERDICTS or pair.verdict_holm not in VERDICTS:
+        raise InputError(f"{where}: the verdict of {pair.model!r} is {pair.verdict!r}, {pair.verdict_holm!r}", f"use one of {', '.join(VERDICTS)}")
+    p_values = (pair.p, pair.p_holm, pair.p_non_inferior, pair.p_inferior)
+    if not all(p is None or 0 <= p <= 1 for p in p_values):
+        raise InputError(f"{where}: {pair.model!r} has a p-value outside 0 to 1")
+
+
+def finite(value: Any) -> Any:
+    """A copy with null for what is no number that JSON has."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number that JSON has")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large")
+    return number
+
+
+def _int(text: str) -> int:
+    if len(text) > len(str(_LARGEST_INTEGER)) or abs(int(text)) > _LARGEST_INTEGER:
+        raise ValueError(f"{text[:40]} is too large")
+    return int(text)

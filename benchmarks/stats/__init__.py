@@ -1,0 +1,1 @@
+"""Statistics of scores, labels and subjects: numpy and scipy alone. May import tasks; every room below may import it."""

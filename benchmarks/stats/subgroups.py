@@ -1,0 +1,137 @@
+"""Is a probe as good for everybody? AUROC within each subgroup of a metadata column (sex, age band, device, site) and the largest gap.
+
+Only pairs of clips within a group are compared. A group is left out, with the reason, where it has too few subjects of a class.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.benchmarks.datasets.source import OLDEST_YEARS
+from hearlite.benchmarks.schema.results import Counts, Estimate, Subgroup, Subgroups
+from hearlite.benchmarks.stats.auroc import auroc, checked_scores, weighted_aurocs
+from hearlite.benchmarks.stats.bootstrap import LEVEL, Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, rate_interval
+from hearlite.benchmarks.tasks import MIN_SUBJECTS, LeftOut
+from hearlite.errors import InputError
+
+AGE_BANDS = (2.0, 12.0, 18.0, 65.0)  # years: infants, children and adolescents of ICH E11(R1), the elderly of ICH E7
+AGE_COLUMN = "age"  # as every importer of tasks/ calls it
+_USABLE = 0.5  # of the replicates: those in which every group has both classes
+
+
+@dataclass(frozen=True)
+class Ages:
+    """The band of every clip, "" where its age is unknown or impossible, and the ages that nobody can have."""
+
+    bands: tuple[str, ...]
+    impossible: tuple[str, ...]  # as they stood, each once
+
+
+def subgroup_values(column: str, values: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(group of every clip, "" for none; notes) of a manifest column. A column called "age" holds years and becomes bands."""
+    if column.casefold() != AGE_COLUMN:
+        return tuple(str(value).strip() for value in values), ()
+    ages = age_bands(values)
+    some = ", ".join(repr(age) for age in ages.impossible[:3])
+    return ages.bands, (f"ages that nobody can have, in no subgroup: {some}",) if ages.impossible else ()
+
+
+def age_bands(ages: Sequence[str], *, edges: Sequence[float] = AGE_BANDS) -> Ages:
+    """Ages in years, "" for unknown, as bands such as "12-18" (12 or older, younger than 18).
+
+    What is no number, below 0 or above OLDEST_YEARS is impossible.
+    """
+    names = [f"below {edges[0]:g}", *(f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)), f"{edges[-1]:g} or more"]
+    bands, impossible = [], dict[str, None]()
+    for text in (str(age).strip() for age in ages):
+        years = _number(text)
+        if text and not 0 <= years <= OLDEST_YEARS:
+            impossible[text] = None
+        bands.append(names[int(np.searchsorted(edges, years, side="right"))] if text and 0 <= years <= OLDEST_YEARS else "")
+    return Ages(tuple(bands), tuple(impossible))
+
+
+def subgroup_aurocs(
+    scores: NDArray[Any],
+    labels: NDArray[Any],
+    owners: Owners,
+    multiplicities: Multiplicities,
+    values: Sequence[str],
+    *,
+    column: str,
+    min_subjects: int = MIN_SUBJECTS,
+) -> Subgroups:
+    """AUROC of each group with its interval, and the gap between the best and the worst.
+
+    Parameters: `scores`, `labels`, `owners`, `values` [n], test clips; "" in `values` is unknown and in no group; `multiplicities` [samples,
+    subjects], those of the AUROC. A subject may be in several groups (two devices); draws are shared, so the gap knows it.
+    Raises InputError as `auroc` does, and for another number of values.
+    """
+    checked, truth = checked_scores(scores, labels)
+    if len(values) != len(checked):
+        raise InputError(f"column {column!r} has {len(values)} values for {len(checked)} clips", "expected one per clip, empty if unknown")
+    names = np.asarray([str(value).strip() for value in values], dtype=object)
+    groups, left_out, drawn = [], [], []
+    for name in sorted(set(names) - {""}):
+        inside = np.asarray(names == name, dtype=bool)
+        counts = _counts(truth[inside], owners[inside])
+        few = min(counts.positive_subjects, counts.negative_subjects)
+        if few < min_subjects:
+            kind = "positive" if counts.positive_subjects == few else "negative"
+            left_out.append(LeftOut(f"{column}={name}", f"{few} {kind} subjects in test, needs {min_subjects}"))
+            continue
+        drawn.append(weighted_aurocs(checked[None, inside], truth[inside], owners[inside], multiplicities)[0])
+        groups.append(Subgroup(name, counts, _estimate(checked[inside], truth[inside], owners[inside], drawn[-1])))
+    gap, p, order = _gap(groups, np.array(drawn))
+    best, worst = (groups[order[-1]].value, groups[order[0]].value) if gap.value is not None else ("", "")
+    return Subgroups(column, tuple(groups), gap, p, best, worst, tuple(left_out))
+
+
+def _gap(groups: list[Subgroup], drawn: Floats) -> tuple[Estimate, float | None, list[int]]:
+    """(gap, p, groups in rising order of AUROC), of replicates [groups, samples].
+
+    The largest of differences is never negative: noise alone makes one, and replicates lie above it. But no gap is wrong by more than the largest
+    error among all differences of two groups, whose distribution is that of the replicates less the observed AUROCs (simultaneous intervals, as
+    Tukey's range: Hochberg and Tamhane 1987). `p` is the share of replicates in which that error is as large as the gap: below 0.05 where the 95 %
+    interval leaves 0 out.
+    """
+    aurocs = np.asarray([group.auroc.value for group in groups], dtype=np.float64)
+    order = [int(index) for index in np.argsort(aurocs, kind="stable")]
+    if len(groups) < 2:
+        return Estimate(), None, order
+    value = float(aurocs[order[-1]] - aurocs[order[0]])
+    together = drawn[:, np.isfinite(drawn).all(axis=0)]
+    if together.shape[1] < _USABLE * drawn.shape[1]:
+        return Estimate(value), None, order
+    fewest = np.asarray([min(group.clips.positive_subjects, group.clips.negative_subjects) for group in groups])
+    errors = np.ptp(
+        (together - aurocs[:, None]) * np.sqrt(fewest / np.maximum(fewest - 1, 1))[:, None], axis=0
+    )  # replicates of n vary by (n - 1) / n
+    p = (1 + int(np.sum(errors >= value))) / (1 + len(errors))
+    largest = float(np.quantile(errors, LEVEL))
+    return Estimate(value, max(0.0, value - largest), min(1.0, value + largest)), p, order
+
+
+def _estimate(scores: Floats, labels: NDArray[np.bool_], owners: Owners, replicates: Floats) -> Estimate:
+    value = auroc(scores, labels)
+    design = degrees_of_freedom(labels, owners), disjoint_pairs(labels, owners)
+    bounds = rate_interval(value, replicates, degrees_of_freedom=design[0], trials=design[1])
+    return Estimate(value, *bounds) if bounds else Estimate(value)
+
+
+def _counts(labels: NDArray[np.bool_], owners: Owners) -> Counts:
+    return Counts(int(labels.sum()), int((~labels).sum()), len(np.unique(owners[labels])), len(np.unique(owners[~labels])))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

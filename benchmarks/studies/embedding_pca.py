@@ -1,0 +1,100 @@
+"""What embeddings look like: the test clips of teacher and student on the first two principal components of the training clips, by label.
+
+    python -m hearlite.benchmarks.studies.embedding_pca DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out pca.svg
+
+A picture, not a measurement: classes that lie apart here can be told apart, but those that don't may be on later components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats
+from hearlite.benchmarks.studies.inputs import data_argument, embed_data, framing_option, models_option, teacher_option
+from hearlite.dataset import DEFAULT_LABELS, Clip, read_clips
+from hearlite.errors import InputError
+from hearlite.files import replacing
+from hearlite.module_cli import run_module
+
+_MARKERS = "os^vDP"  # as many as COLOURS: colour is never the only difference
+_OTHER, _OTHER_COLOUR = "all others", "#bbbbbb"  # behind all the others: it is what the picture is not about
+
+
+def components(values: Floats, tested: Bools) -> tuple[Floats, Floats]:
+    """(test clips [n_test, 2] on the first two principal components of the training clips, their shares of variance [2]).
+
+    Centred, not standardized: an embedding's dimensions have one unit, and one that hardly moves must not outweigh those that do. The largest weight
+    of a component is positive, so that a picture does not flip between runs. Raises InputError for fewer than three training clips or two dimensions.
+    """
+    if (~tested).sum() < 3 or values.shape[1] < 2:
+        raise InputError(
+            f"{int((~tested).sum())} training clips of {values.shape[1]} dimensions", "two components need three clips and two dimensions"
+        )
+    train = values[~tested]
+    middle = train.mean(axis=0)
+    _, singular, directions = np.linalg.svd(train - middle, full_matrices=False)
+    first = directions[:2]
+    first = first * np.sign(first[np.arange(2), np.abs(first).argmax(axis=1)])[:, None]
+    return (values[tested] - middle) @ first.T, singular[:2] ** 2 / max(float((singular**2).sum()), 1e-300)
+
+
+def grouped(labels: Sequence[str]) -> dict[str, Bools]:
+    """Which clips have each label, the most frequent first; what is beyond the colours there are is "all others". Unlabelled clips are in none."""
+    values = np.asarray(labels, dtype=object)
+    counts = {value: int(np.sum(values == value)) for value in sorted(set(labels) - {""})}
+    names = sorted(counts, key=lambda value: -counts[value])
+    shown = names if len(names) <= len(COLOURS) else names[: len(COLOURS) - 1]
+    groups = {name: np.asarray(values == name, dtype=bool) for name in shown}
+    rest = np.isin(values, names[len(shown) :])
+    return {**groups, _OTHER: rest} if rest.any() else groups
+
+
+def write_picture(models: Mapping[str, tuple[Floats, Floats]], groups: Mapping[str, Bools], path: Path, *, title: str) -> None:
+    """One panel for each model, from `components`; .svg or .png by the ending of `path`."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.0 * len(models), 4.4), layout="constrained", facecolor="white")
+        panels = figure.subplots(1, len(models), squeeze=False)[0]
+        for axes, (name, (points, shares)) in zip(panels, models.items(), strict=True):
+            for number, (label, inside) in enumerate(groups.items()):
+                own = {"color": COLOURS[number], "alpha": 0.7} if label != _OTHER else {"color": _OTHER_COLOUR, "alpha": 0.5, "zorder": 0}
+                named = label if axes is panels[0] else None
+                axes.scatter(points[inside, 0], points[inside, 1], s=12, linewidths=0, marker=_MARKERS[number], label=named, **own)
+            axes.set(title=name, xlabel=f"component 1, {100 * shares[0]:.0f} % of variance", ylabel=f"component 2, {100 * shares[1]:.0f} %")
+        figure.legend(loc="outside upper left", frameon=False, ncols=len(groups), title=title, alignment="left")
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+@click.command()
+@data_argument
+@teacher_option
+@models_option
+@click.option("--label", "column", default=DEFAULT_LABELS[0], show_default=True, help="Column that colours the clips.")
+@framing_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The .svg or .png.")
+def command(data: Path, teacher: str, models: tuple[Path, ...], column: str, framing: str, out: Path) -> None:
+    """Draw DATA's test clips as teacher and students see them, on two principal components."""
+    found = embed_data(data, teacher=teacher, models=models, label_columns=(column,), framing=framing)
+    # Silence lies so far from all sound that it would be the first component, and all sound one point.
+    heard = np.asarray([not (isinstance(item, Clip) and item.silent) for item in read_clips(found.clips)], dtype=np.bool_)
+    tested = found.tested[heard]
+    groups = grouped(found.column(column)[heard][tested].tolist())
+    if not groups:
+        raise InputError(f"{found.dataset.name}: no test clip has a value in {column!r}", "name another column with --label")
+    panels = {name: components(values[heard], tested) for name, values in found.vectors.items()}
+    silent = f", {int((~heard).sum())} silent clips left out" if not heard.all() else ""
+    title = f"{found.dataset.name}: {int(tested.sum())} test clips by {column}{silent}\nteacher: {Path(teacher).name}"
+    write_picture(panels, groups, out, title=title)
+    click.echo(str(out))
+
+
+if __name__ == "__main__":
+    run_module(command)

@@ -1,0 +1,145 @@
+"""A page to listen to: the test clips that a student gets wrong, with their sound, what it looks like to HeAR, and what its teacher says.
+
+    python -m hearlite.benchmarks.studies.error_gallery DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out mistakes.html
+
+The page HOLDS RECORDINGS. It is for the eyes and ears of whoever may hear them: it is not written into a git checkout, and must not be passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from hearlite.benchmarks.probes.folds import fold_table
+from hearlite.benchmarks.probes.logistic import fit_probe
+from hearlite.benchmarks.run import make_tasks
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats
+from hearlite.benchmarks.stats.calibration import fit_platt
+from hearlite.benchmarks.stats.operating_point import choose_threshold
+from hearlite.benchmarks.studies.error_gallery_page import write_page
+from hearlite.benchmarks.studies.inputs import Embedded, data_argument, embed_data, framing_option, labels_option, seed_option, teacher_option
+from hearlite.benchmarks.tasks import Task
+from hearlite.dataset import ClipRef
+from hearlite.errors import UsageError
+from hearlite.module_cli import run_module
+
+SHOWN = 12  # clips a task: what somebody listens to; a clip is 0.1 MB of page
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One model's answers to the test clips of a task."""
+
+    probability: Floats  # [n] of the positive class, after Platt scaling on training subjects
+    threshold: float  # a probability, chosen on training subjects
+    wrong: Bools  # [n]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A test clip that the student gets wrong."""
+
+    clip: ClipRef
+    positive: bool  # what its label says
+    teacher: float  # probabilities of the positive class
+    student: float
+    teacher_wrong: bool
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """One task: the clips to listen to, and what they are a part of. Counts are of test clips."""
+
+    task: str
+    clips: int
+    wrong: int  # of the student
+    both_wrong: int
+    teacher_wrong: int
+    teacher_threshold: float
+    student_threshold: float
+    shown: tuple[Mistake, ...]
+
+
+def judge(values: Floats, task: Task, subjects: Sequence[str], tested: Bools, *, seed: int) -> Judged:
+    """Answers of a probe of one model's embeddings [n, dim], fitted as `hearlite bench` fits it; threshold and scaling know no test clip."""
+    inside, outside = np.flatnonzero(task.labelled & ~tested), np.flatnonzero(task.labelled & tested)
+    train = task.labels[inside]
+    fit = fit_probe(values[inside], train, values[outside], folds=fold_table(train, np.asarray(subjects)[inside], seed=seed))
+    usable = np.isfinite(fit.out_of_fold)  # a fold whose training side has one class is scored by nobody
+    platt = fit_platt(fit.out_of_fold[usable], train[usable])
+    threshold = choose_threshold(fit.out_of_fold[usable], train[usable])
+    wrong = (fit.scores >= threshold) != task.labels[outside]
+    return Judged(platt.probabilities(fit.scores), float(platt.probabilities(np.array([threshold]))[0]), wrong)
+
+
+def mistakes(task: Task, clips: Sequence[ClipRef], *, teacher: Judged, student: Judged, shown: int = SHOWN) -> Mistakes:
+    """The student's mistakes: first those that its teacher does not make, then the others, each kind by how sure the student was.
+
+    `clips` are the task's labelled test clips, [n], in the order of both `Judged`.
+    """
+    p, at = student.probability, student.threshold
+    sure = np.where(p >= at, (p - at) / max(1 - at, 1e-12), (at - p) / max(at, 1e-12))  # of the way from the threshold to 0 or 1
+    wrong = np.flatnonzero(student.wrong)
+    order = sorted(wrong.tolist(), key=lambda index: (bool(teacher.wrong[index]), -float(sure[index])))
+    return Mistakes(
+        task=task.name,
+        clips=len(clips),
+        wrong=len(wrong),
+        both_wrong=int((student.wrong & teacher.wrong).sum()),
+        teacher_wrong=int(teacher.wrong.sum()),
+        teacher_threshold=teacher.threshold,
+        student_threshold=student.threshold,
+        shown=tuple(
+            Mistake(
+                clip=clips[index],
+                positive=clips[index].label(task.column) == task.positive,
+                teacher=float(teacher.probability[index]),
+                student=float(student.probability[index]),
+                teacher_wrong=bool(teacher.wrong[index]),
+            )
+            for index in order[:shown]
+        ),
+    )
+
+
+def find_mistakes(found: Embedded, label_columns: Sequence[str], *, seed: int) -> list[Mistakes]:
+    """Of every task; the first model is the teacher, the second the student. Raises InputError when there is no task."""
+    tasks, _ = make_tasks(found.clips, label_columns)
+    by_task = []
+    for task in tasks:
+        teacher, student = (judge(values, task, found.subjects.tolist(), found.tested, seed=seed) for values in found.vectors.values())
+        clips = [found.clips[index] for index in np.flatnonzero(task.labelled & found.tested)]
+        by_task.append(mistakes(task, clips, teacher=teacher, student=student))
+    return by_task
+
+
+def require_outside_git(path: Path) -> None:
+    """Recordings are not to be committed by accident. Raises UsageError for a path in a git checkout."""
+    for folder in path.resolve().parents:
+        if (folder / ".git").exists():
+            raise UsageError(f"{path} is in the git checkout {folder}, and the page holds recordings", "write it somewhere else")
+
+
+@click.command()
+@data_argument
+@teacher_option
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite.")
+@labels_option
+@framing_option
+@seed_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The .html, outside of any git checkout: it holds recordings.")
+def command(data: Path, teacher: str, model: Path, label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
+    """Write a page with the test clips of DATA that MODEL gets wrong, to listen to. It HOLDS RECORDINGS."""
+    require_outside_git(out)
+    found = embed_data(data, teacher=teacher, models=(model,), label_columns=label_columns, framing=framing)
+    by_task = find_mistakes(found, label_columns, seed=seed)
+    write_page(by_task, out, dataset=found.dataset.name, teacher=teacher, student=found.models.manifests[0].name)
+    click.echo(f"{out}: {sum(len(item.shown) for item in by_task)} clips. It holds recordings: do not commit it or pass it on")
+
+
+if __name__ == "__main__":
+    run_module(command)
