@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio import from_int16
 from hearlite.benchmarks.cost.latency import Candidate, device, file_candidate, measure_candidates
+from hearlite.benchmarks.probes.embeddings import TEACHER, Embedded, embed_clips, make_tasks, require_unheard
 from hearlite.benchmarks.probes.evaluate import run_probes
 from hearlite.benchmarks.report.html import write_report
 from hearlite.benchmarks.report.summary import summary
@@ -23,33 +22,19 @@ from hearlite.benchmarks.schema.baselines import DURATION, SPECTRAL
 from hearlite.benchmarks.schema.cost import Cost, Latency
 from hearlite.benchmarks.schema.io import collect, write_results
 from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
-from hearlite.benchmarks.stats.subgroups import subgroup_values
-from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
+from hearlite.benchmarks.tasks.demographics import subgroup_values
 from hearlite.bundle import Manifest, distinct_names, open_bundle
-from hearlite.dataset import SPLITS, Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
-from hearlite.embed_dataset import BATCH, batched
+from hearlite.dataset import SPLITS, ClipRef, Dataset, subject_hash
 from hearlite.embedder import Embedder
-from hearlite.errors import InputError, UsageError
+from hearlite.errors import UsageError
 from hearlite.files import sha256_of
 from hearlite.flatbuffer import summarize
-from hearlite.progress import progress
 from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUROC_MARGIN
 from hearlite.teacher import SpectralTeacher
 
-TEACHER = "teacher"
 LATENCY_RUNS = 100
 RUNTIMES = {"tflite": "ai-edge-litert", "hear": "tensorflow", "saved-model": "tensorflow"}  # by kind of teacher; the others are numpy code
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Every readable clip, its vector by each model, and what was skipped."""
-
-    clips: tuple[ClipRef, ...]
-    vectors: dict[str, NDArray[np.float32]]
-    skipped: int
-    silent: int
 
 
 def bench(
@@ -134,64 +119,11 @@ def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tupl
     return [(path, embedder, dataclasses.replace(item, name=name)) for (path, embedder, item), name in zip(bundles, names, strict=True)]
 
 
-def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
-    """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the hashes in the manifest."""
-    for what, heard in (("distilled on", manifest.dataset.heard), ("given a head by", manifest.head.heard if manifest.head else ())):
-        leaking = sorted(tested_of(heard, dataset))
-        if leaking:
-            raise InputError(
-                f"{manifest.name} was {what} {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
-                "use the split that it was made with: the same manifest, or a split column",
-            )
-
-
-def tested_of(heard: Sequence[str], dataset: Dataset) -> set[str]:
-    """The test subjects whose hashes are among `heard`."""
-    hashes = frozenset(heard)
-    return {clip.subject for clip in dataset.clips if clip.split == TEST_SPLIT and subject_hash(clip.subject) in hashes}
-
-
 def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
     """The name of each quantized file's own float32 file, where both are there: of the same size, teacher and recordings."""
     floats = {(item.size, item.teacher, item.dataset): item.name for item in manifests if item.precision == "f32"}
     keys = {item.name: (item.size, item.teacher, item.dataset) for item in manifests if item.precision != "f32"}
     return {name: floats[key] for name, key in keys.items() if key in floats}
-
-
-def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded:
-    """Decode each clip once and embed it by all models, in batches; memory holds the vectors, not the audio."""
-    refs: list[ClipRef] = []
-    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in embedders}
-    skipped = silent = done = 0
-    with progress("embed", total=len(dataset.clips)) as advance:
-        for batch in batched(read_clips(dataset.clips), BATCH):
-            clips = [item for item in batch if isinstance(item, Clip)]
-            skipped += sum(isinstance(item, Skipped) for item in batch)
-            silent += sum(clip.silent for clip in clips)
-            refs += [clip.ref for clip in clips]
-            if clips:
-                audio = from_int16(np.stack([clip.pcm for clip in clips]))
-                for name, embedder in embedders.items():
-                    parts[name].append(embedder.embed(audio))
-            done += len(batch)
-            advance(done)
-    if not refs:
-        raise InputError(f"{dataset.name}: no clip could be read")
-    return Embedded(tuple(refs), {name: np.concatenate(part) for name, part in parts.items()}, skipped, silent)
-
-
-def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
-    """The binary tasks of all label columns, each question once. Raises InputError when there is none, saying why."""
-    subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
-    sets = [binary_tasks([clip.label(column) for clip in clips], column=column, subjects=subjects, splits=splits) for column in label_columns]
-    distinct = distinct_tasks([task for found in sets for task in found.tasks])
-    tasks, left_out = distinct.tasks, (*(item for found in sets for item in found.left_out), *distinct.left_out)
-    if not tasks:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in left_out[:3])
-        raise InputError(
-            f"no task in the label columns {', '.join(label_columns)}: {reasons}", "name another column with --label, or label more subjects"
-        )
-    return tasks, left_out
 
 
 def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
-from hearlite.benchmarks.run import bench, make_tasks
+from hearlite.benchmarks.run import bench
 from hearlite.check import check_embedder, require
 from hearlite.dataset import Dataset, load_dataset
 from hearlite.distill.presets import load_preset

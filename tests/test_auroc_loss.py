@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 import hearlite.benchmarks.run
 from hearlite.benchmarks.probes import quantization_loss as auroc_loss
+from hearlite.benchmarks.probes.embeddings import Embedded
 from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
-from hearlite.benchmarks.run import Embedded
 from hearlite.dataset import Clip, ClipRef, Dataset, Skipped, load_dataset, read_clips
 from hearlite.errors import InputError
 

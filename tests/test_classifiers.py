@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from hearlite.benchmarks.probes import classifiers, logistic
-from hearlite.benchmarks.probes.classifiers import CLASSIFIERS, fit_classifier, refit
+from hearlite.benchmarks.probes.classifiers import fit_classifier, refit
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import C_GRID, fit_probe
+from hearlite.benchmarks.schema.results import CLASSIFIERS
 from hearlite.benchmarks.stats.auroc import auroc
 from hearlite.benchmarks.stats.operating_point import choose_threshold
 from hearlite.errors import InputError, UsageError

@@ -54,7 +54,7 @@ print(loaded, file=sys.stderr)
 
 
 def test_probes_of_the_command_line_are_those_that_there_are() -> None:
-    from hearlite.benchmarks.probes.classifiers import CLASSIFIERS
+    from hearlite.benchmarks.schema.results import CLASSIFIERS
     from hearlite.commands.options import PROBES
 
     assert tuple(CLASSIFIERS) == PROBES

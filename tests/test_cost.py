@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hearlite.benchmarks.cost.footprint import footprint
-from hearlite.benchmarks.cost.limits import limit, limit_text
+from hearlite.benchmarks.cost.limits import limit
 from hearlite.benchmarks.cost.measure import Plan, measure_cost
 from hearlite.benchmarks.cost.measure import measure as cost_module
-from hearlite.benchmarks.cost.operator_profile import BETWEEN, as_parts, operator_parts
+from hearlite.benchmarks.cost.operator_profile import as_parts, operator_parts
 from hearlite.benchmarks.cost.reference_models import HEAR
 from hearlite.benchmarks.cost.roofline import convolution, measure_ceiling
 from hearlite.benchmarks.cost.stage_profile import FRONTEND, stage_parts, stage_prefixes
@@ -23,6 +23,7 @@ from hearlite.benchmarks.report.html import write_report
 from hearlite.benchmarks.run_cost import gather_cost
 from hearlite.benchmarks.schema.cost import ArmRow, Ceiling, Cost, Footprint, Latency, Part, Profile, Speedup
 from hearlite.benchmarks.schema.cost_io import read_cost, write_cost
+from hearlite.benchmarks.schema.cost_text import BETWEEN, limit_text
 from hearlite.benchmarks.schema.device import EMULATED, DeviceBench, DeviceFacts, DeviceLatency, DeviceParity
 from hearlite.benchmarks.schema.io import read_results, write_results
 from hearlite.cli import main

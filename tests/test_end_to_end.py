@@ -12,7 +12,8 @@ pytest.importorskip("tensorflow", reason="the extra `train` is not installed")
 
 from conftest import Bundles
 
-from hearlite.benchmarks.run import Embedded, _warnings, bench
+from hearlite.benchmarks.probes.embeddings import Embedded
+from hearlite.benchmarks.run import _warnings, bench
 from hearlite.benchmarks.schema.io import read_results
 from hearlite.bundle import open_bundle
 from hearlite.check import check_embedder

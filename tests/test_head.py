@@ -21,8 +21,8 @@ from sklearn.preprocessing import StandardScaler
 
 from hearlite.audio import from_int16
 from hearlite.benchmarks.probes.classifier_head import HeadProbe
+from hearlite.benchmarks.probes.embeddings import embed_clips, require_unheard
 from hearlite.benchmarks.probes.logistic import C_GRID, MAX_ITER
-from hearlite.benchmarks.run import embed_clips, require_unheard
 from hearlite.bundle import METADATA_NAME, check_scores, describe, open_bundle, read_manifest
 from hearlite.cli import cli
 from hearlite.dataset import Dataset, load_dataset, subject_hash

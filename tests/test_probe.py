@@ -6,7 +6,7 @@ import pytest
 from hearlite.benchmarks.probes import logistic
 from hearlite.benchmarks.probes.evaluate import run_probes
 from hearlite.benchmarks.probes.logistic import C_GRID
-from hearlite.benchmarks.probes.permutation import PERMUTED
+from hearlite.benchmarks.schema.baselines import PERMUTED
 from hearlite.benchmarks.stats.noninferiority import INFERIOR, NON_INFERIOR
 from hearlite.benchmarks.tasks import binary_tasks
 from hearlite.errors import InputError, UsageError

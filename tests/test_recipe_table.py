@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hearlite.benchmarks.report.recipe_table import compares_recipes, recipe_table
 from hearlite.benchmarks.schema.io import read_results
-from hearlite.benchmarks.schema.results import Estimate, Results
+from hearlite.benchmarks.schema.results import Results
+from hearlite.benchmarks.stats.estimates import Estimate
 
 COMMITTED = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "sprsound-yamnet" / "results.json"
 FLOAT, INT8, OTHER = "hearlite_tiny_2s_f32.tflite", "hearlite_tiny_2s_i8.tflite", "hearlite_tiny_2s_i8.tflite (another)"

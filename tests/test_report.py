@@ -13,28 +13,21 @@ from hearlite.benchmarks.report.pages import KIND_NAMES
 from hearlite.benchmarks.report.svg import MARKERS, Series, reliability_svg
 from hearlite.benchmarks.schema.cost import COST_KINDS, Latency
 from hearlite.benchmarks.schema.io import collect, read_results, write_results
-from hearlite.benchmarks.schema.results import (
-    COST_SCHEMA,
-    KINDS,
-    SCHEMA,
+from hearlite.benchmarks.schema.results import COST_SCHEMA, KINDS, SCHEMA, DatasetInfo, Leaking, ModelInfo, ProbeResults, TaskResult
+from hearlite.benchmarks.stats.estimates import (
     Calibration,
     Confusion,
     Counts,
     Curve,
-    DatasetInfo,
     Estimate,
-    Leaking,
-    ModelInfo,
     OperatingPoint,
     Paired,
-    ProbeResults,
     Reliability,
     Score,
     Setting,
     Subgroup,
     Subgroups,
     SweepFigures,
-    TaskResult,
 )
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo

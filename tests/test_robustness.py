@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16
+from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.run import TEACHER
 from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
 from hearlite.benchmarks.studies import inputs as study_inputs
 from hearlite.benchmarks.studies.robustness import study as robustness

@@ -5,9 +5,9 @@ import pytest
 
 from hearlite.benchmarks.probes.logistic import Fitted
 from hearlite.benchmarks.probes.score_details import detailed
-from hearlite.benchmarks.schema.results import Estimate, Score
 from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
 from hearlite.benchmarks.stats.calibration import fit_platt
+from hearlite.benchmarks.stats.estimates import Estimate, Score
 from hearlite.benchmarks.stats.operating_point import choose_threshold
 
 TRAIN, TEST, SUBJECTS = 300, 240, 30

@@ -3,7 +3,8 @@ import pytest
 
 from hearlite.benchmarks.stats.auroc import auroc
 from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
-from hearlite.benchmarks.stats.subgroups import age_bands, subgroup_aurocs, subgroup_values
+from hearlite.benchmarks.stats.subgroups import subgroup_aurocs
+from hearlite.benchmarks.tasks.demographics import age_bands, subgroup_values
 from hearlite.errors import InputError
 
 SUBJECTS, CLIPS = 80, 5

@@ -9,10 +9,11 @@ import pytest
 from chromium import CHROMIUM, LITERTJS_CACHED
 
 from hearlite.benchmarks.android.emulator import missing_tools
-from hearlite.benchmarks.android.end_to_end import Walk, _jvm_tests, _on_jvm, walk
-from hearlite.benchmarks.android.end_to_end_table import render_walk
+from hearlite.benchmarks.android.end_to_end import _jvm_tests, _on_jvm, walk
 from hearlite.benchmarks.arm.sandbox.sandbox import open_box
+from hearlite.benchmarks.report.end_to_end_table import render_walk
 from hearlite.benchmarks.schema.device import EMULATED
+from hearlite.benchmarks.schema.end_to_end import Walk
 from hearlite.errors import GateError, InputError
 from hearlite.files import read_json, write_json
 from hearlite.run import Run

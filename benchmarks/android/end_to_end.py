@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from hearlite.benchmarks.android.emulator import CORE, emulated_phone
 from hearlite.benchmarks.arm.sandbox.sandbox import Box, open_box
 from hearlite.benchmarks.cost.latency import device
 from hearlite.benchmarks.schema.device import DeviceBench
+from hearlite.benchmarks.schema.end_to_end import OnJvm, OnPage, Walk, Walked
 from hearlite.benchmarks.schema.results import Versions
 from hearlite.bundle import read_manifest
 from hearlite.download import cache_folder
@@ -36,57 +36,8 @@ from hearlite.files import write_json
 from hearlite.module_cli import run_module
 from hearlite.spec import to_dict
 
-SCHEMA = "hearlite-walk/1"
 ROOT = Path(__file__).resolve().parent.parent.parent
 _TIMEOUT_S = 1_800
-
-
-@dataclass(frozen=True)
-class OnJvm:
-    """The Kotlin core with LiteRT's desktop library, against Python: every window of every test sound."""
-
-    windows: int
-    largest_difference: float  # of any value of any embedding
-    largest_score_difference: float | None  # null without a head
-
-
-@dataclass(frozen=True)
-class OnPage:
-    """The demo's page in headless Chromium, against Python: the same windows. A window that is not equal has crossed an int8 rounding edge."""
-
-    windows: int
-    equal: int  # to the bit
-    largest_relative_difference: float  # of an embedding, of its length
-    requests_elsewhere: int  # to any other address than the page's own
-    complaints: int  # on the console
-
-
-@dataclass(frozen=True)
-class Walked:
-    """One exported file on its way."""
-
-    name: str
-    sha256: str
-    bytes: int
-    head: tuple[str, ...]  # labels
-    android_folder: tuple[str, ...]  # what an app developer gets
-    jvm: OnJvm
-    phone: DeviceBench
-    page: OnPage
-
-
-@dataclass(frozen=True)
-class Walk:
-    """The whole of results.json."""
-
-    commands: tuple[str, ...]  # without folders of this machine
-    created: str  # UTC, ISO 8601
-    machine: str
-    core: str  # that the phone imitates
-    versions: Versions
-    jvm_tests: int  # that passed
-    files: tuple[Walked, ...]
-    schema: str = SCHEMA
 
 
 def walk(runs: Sequence[Path], *, work: Path, tools: Path, box: Box, export_options: tuple[str, ...] = (), litert: Path | None = None) -> Walk:

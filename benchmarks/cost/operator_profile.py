@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from hearlite.benchmarks.schema.cost import Part
+from hearlite.benchmarks.schema.cost_text import BETWEEN
 from hearlite.errors import InputError
 
 BY_PROFILER = "LiteRT's profiler, mean over {} calls; XNNPACK rounds each operator down to microseconds, the rest is between operators"
-BETWEEN = "between operators"
 _CPU, _FOR_WRITING = 1, 1  # kLiteRtHwAcceleratorCpu, kLiteRtTensorBufferLockWrite
 _DEFAULT, _OPERATOR, _IN_DELEGATE = 1, 2, 8  # ProfiledEventData.event_type: a whole call, an operator of the interpreter, one of XNNPACK
 _TIMEOUT_S = 300

@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hearlite import files
+from hearlite.benchmarks.tasks.demographics import OLDEST_YEARS
 from hearlite.dataset import Skipped
 from hearlite.errors import InputError
 
-OLDEST_YEARS = 110.0  # who is older mistyped their age
 _YES, _NO, _NOTHING = frozenset({"true", "yes", "y", "1"}), frozenset({"false", "no", "n", "0"}), frozenset({"", "na", "nan", "none"})
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from hearlite.benchmarks.experiments.variants import Variant
+from hearlite.benchmarks.probes.embeddings import embed_clips, make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.run import embed_clips, make_tasks
 from hearlite.benchmarks.stats.auroc import auroc, excess_ratio, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Floats, interval, subject_multiplicities
 from hearlite.benchmarks.tasks import TEST_SPLIT

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearlite.benchmarks.probes.embeddings import embed_clips, tested_of
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import C_GRID, SELECTION_TOL, fit_probe, fit_weights, regularisation_path
-from hearlite.benchmarks.run import embed_clips, tested_of
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Floats, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import sureness

@@ -23,16 +23,10 @@ from hearlite.benchmarks.probes.logistic import (
     regularisation_path,
     standardized,
 )
+from hearlite.benchmarks.schema.results import CLASSIFIERS
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.errors import UsageError
 
-CLASSIFIERS = {  # by the name that a user types
-    "logistic": "logistic regression",
-    "svm": "linear SVM",
-    "forest": "random forest",
-    "boosting": "gradient boosting",
-    "mlp": "multi-layer perceptron",
-}
 SVM_C = (1e-5, 1e-4, 1e-3, 1e-2)  # of squared hinge loss; each takes longer than the one before, 1e-2 seven times as long as 1e-3
 FOREST_TREES = 100  # scikit-learn's
 FOREST_LEAF_CLIPS = (1, 5, 20)

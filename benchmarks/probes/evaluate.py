@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.probes.classifiers import fit_classifier
 from hearlite.benchmarks.probes.folds import LEAKING, fold_table
 from hearlite.benchmarks.probes.leaky_split import leaking_aurocs, leaking_beside
-from hearlite.benchmarks.probes.permutation import PERMUTED, permuted_baseline
+from hearlite.benchmarks.probes.permutation import permuted_baseline
 from hearlite.benchmarks.probes.score_details import detailed
-from hearlite.benchmarks.schema.results import Counts, ProbeResults, TaskResult
+from hearlite.benchmarks.schema.baselines import PERMUTED
+from hearlite.benchmarks.schema.results import ProbeResults, TaskResult
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Floats, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import Pair, Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
+from hearlite.benchmarks.stats.estimates import Counts
 from hearlite.benchmarks.tasks import MIN_SUBJECTS, TEST_SPLIT, Task, check_splits
 from hearlite.errors import InputError, UsageError
 from hearlite.progress import progress

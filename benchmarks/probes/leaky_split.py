@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.classifiers import fit_classifier
 from hearlite.benchmarks.probes.folds import clip_wise_folds, clip_wise_split
-from hearlite.benchmarks.schema.results import Estimate, Leaking
+from hearlite.benchmarks.schema.results import Leaking
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, rate_interval, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import Replicated, TaskScores, replicated
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.tasks import Task
 from hearlite.progress import progress
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import C_GRID, MAX_ITER, fits_quietly
-from hearlite.benchmarks.schema.results import Estimate
 from hearlite.benchmarks.stats.bootstrap import Floats, Owners, difference_interval, rate_interval, subject_multiplicities, weighted_sums
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.tasks import challenge_score
 from hearlite.errors import InputError
 from hearlite.spec import to_dict

@@ -11,7 +11,6 @@ from hearlite.benchmarks.probes.classifiers import refit
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners
 
-PERMUTED = "permuted labels"  # its name among the models
 _PERMUTATIONS = 5  # one alone wanders: a random direction of a wide embedding may point along the labels
 
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hearlite.benchmarks.probes.embeddings import embed_clips
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import C_GRID, SELECTION_TOL, best_candidate, regularisation_path
-from hearlite.benchmarks.run import embed_clips
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Bounds, Floats, degrees_of_freedom, difference_interval, subject_multiplicities
 from hearlite.benchmarks.tasks import TEST_SPLIT, distinct_tasks

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.classifiers import MLP_ALPHA, MLP_EPOCHS, MLP_UNITS
 from hearlite.benchmarks.probes.logistic import Fitted, fits_quietly
-from hearlite.benchmarks.schema.results import Estimate
 from hearlite.benchmarks.stats.bootstrap import Floats, Multiplicities, Owners, interval, weighted_sums
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.errors import InputError, UsageError
 
 REGRESSORS = ("mean", "ridge", "mlp")  # the first is the baseline: it must be beaten

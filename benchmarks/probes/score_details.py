@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hearlite.benchmarks.probes.logistic import Fitted
-from hearlite.benchmarks.schema.results import ROC_POINTS, Curve, Score, Setting
 from hearlite.benchmarks.stats.bootstrap import Bools, Multiplicities, Owners
 from hearlite.benchmarks.stats.calibration import calibration, fit_platt
+from hearlite.benchmarks.stats.estimates import ROC_POINTS, Curve, Score, Setting
 from hearlite.benchmarks.stats.operating_point import choose_threshold, operating_point, sweep_figures
 from hearlite.benchmarks.stats.subgroups import subgroup_aurocs
 from hearlite.benchmarks.stats.threshold_sweep import roc_curve

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hearlite.benchmarks.cost.limits import limit_text
 from hearlite.benchmarks.report.cost_plot import CostPoint, cost_svg
 from hearlite.benchmarks.report.format import bytes_text, ms_text
 from hearlite.benchmarks.report.pages import page
 from hearlite.benchmarks.report.svg import MARKERS, Series
 from hearlite.benchmarks.schema.cost import Alone, Cost, CrossCheck, Footprint, Latency, Limit, Part, Profile
-from hearlite.benchmarks.schema.results import CostResults, Estimate
+from hearlite.benchmarks.schema.cost_text import limit_text
+from hearlite.benchmarks.schema.results import CostResults
+from hearlite.benchmarks.stats.estimates import Estimate
 
 SYMBOLS = {"o": "●", "s": "■", "D": "◆", "v": "▼", "<": "◀", ">": "▶", "^": "▲", "x": "×", "P": "✚"}  # of MARKERS, for legends
 _SHOWN_PARTS = 8  # of a profile; results.json has all

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hearlite.benchmarks.report.svg import MARKERS, Series, axes_of
-from hearlite.benchmarks.schema.results import Estimate
+from hearlite.benchmarks.stats.estimates import Estimate
 
 _SMALLEST_POINTS, _POINTS_PER_DECADE = 5.0, 3.0  # of a marker: it grows with the logarithm of the file
 _SMALLEST_BYTES = 1e6

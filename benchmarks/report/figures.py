@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hearlite.benchmarks.probes.permutation import PERMUTED
 from hearlite.benchmarks.report.cost import SYMBOLS
 from hearlite.benchmarks.report.format import bytes_text
 from hearlite.benchmarks.report.svg import MARKERS, Series, auroc_svg, reliability_svg, roc_svg, size_svg, snr_svg
+from hearlite.benchmarks.schema.baselines import PERMUTED
 from hearlite.benchmarks.schema.cost import Latency
-from hearlite.benchmarks.schema.results import ModelInfo, Results, Score, TaskResult
+from hearlite.benchmarks.schema.results import ModelInfo, Results, TaskResult
+from hearlite.benchmarks.stats.estimates import Score
 from hearlite.verdict import LayerLoss
 
 _ROC_TASKS = 9  # small multiples; the table has all tasks

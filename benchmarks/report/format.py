@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sized
 
-from hearlite.benchmarks.schema.results import Estimate
+from hearlite.benchmarks.stats.estimates import Estimate
 
 NARROW_SPACE = "\u202f"
 MINUS = "\u2212"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hearlite.benchmarks.android.end_to_end_table import render_walk
 from hearlite.benchmarks.report.cost_table import cost_table
+from hearlite.benchmarks.report.end_to_end_table import render_walk
 from hearlite.benchmarks.report.recipe_table import compares_recipes, recipe_table
 from hearlite.benchmarks.schema.baselines import SPECTRAL
 from hearlite.benchmarks.schema.cost_io import read_cost
 from hearlite.benchmarks.schema.io import read_results
-from hearlite.benchmarks.schema.results import COST_SCHEMA, SCHEMA, Estimate, Results
+from hearlite.benchmarks.schema.results import COST_SCHEMA, SCHEMA, Results
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.errors import InputError
 from hearlite.files import read_json, write_bytes
 

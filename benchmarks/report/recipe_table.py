@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from hearlite.benchmarks.report.format import auroc_text, bytes_text, loss_text, ms_text
 from hearlite.benchmarks.schema.cost import Latency
-from hearlite.benchmarks.schema.results import Estimate, ModelInfo, Paired, Results
+from hearlite.benchmarks.schema.results import ModelInfo, Results
+from hearlite.benchmarks.stats.estimates import Estimate, Paired
 
 HEADER = "| student | recipe | file | latency | faster than float32 | centred cosine | mean AUROC | loss to float32 |\n"
 

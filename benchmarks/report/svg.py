@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hearlite.benchmarks.schema.results import Curve, Estimate, Reliability
+from hearlite.benchmarks.stats.estimates import Curve, Estimate, Reliability
 from hearlite.verdict import LayerLoss
 
 # By kind of model: colour is never the only difference.

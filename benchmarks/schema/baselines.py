@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hearlite.benchmarks.probes.permutation import PERMUTED
-from hearlite.benchmarks.schema.results import ModelInfo, Score
+from hearlite.benchmarks.schema.results import ModelInfo
+from hearlite.benchmarks.stats.estimates import Score
 
-SPECTRAL, DURATION = "spectral", "duration only"
+SPECTRAL, DURATION, PERMUTED = "spectral", "duration only", "permuted labels"  # names among the models
 _ALONE = {SPECTRAL: "A spectrogram’s statistics alone", DURATION: "The event’s length alone"}
 _WHAT = {
     SPECTRAL: "“spectral” is the mean, deviation, maximum and change of each mel band, nothing learned",

@@ -12,24 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hearlite import spec
-from hearlite.benchmarks.probes.classifiers import CLASSIFIERS
 from hearlite.benchmarks.schema.cost import Cost, Latency
 from hearlite.benchmarks.schema.cost_check import check_cost, check_times
-from hearlite.benchmarks.schema.results import (
-    COST_SCHEMA,
-    KINDS,
-    ROC_POINTS,
-    SCHEMA,
-    VERDICTS,
-    DatasetInfo,
-    ModelInfo,
-    Paired,
-    ProbeResults,
-    Results,
-    Score,
-    Seed,
-    Versions,
-)
+from hearlite.benchmarks.schema.results import CLASSIFIERS, COST_SCHEMA, KINDS, SCHEMA, DatasetInfo, ModelInfo, ProbeResults, Results, Seed, Versions
+from hearlite.benchmarks.stats.estimates import ROC_POINTS, VERDICTS, Paired, Score
 from hearlite.benchmarks.tasks import LeftOut
 from hearlite.embedder import EmbedderInfo
 from hearlite.errors import InputError, UsageError

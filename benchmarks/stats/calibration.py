@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.schema.results import Calibration, Estimate, Reliability
 from hearlite.benchmarks.stats.auroc import checked_scores
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, interval, rate_interval, weighted_sums
+from hearlite.benchmarks.stats.estimates import Calibration, Estimate, Reliability
 from hearlite.errors import InputError
 
 BINS = 10

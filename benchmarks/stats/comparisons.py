@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hearlite.benchmarks.schema.results import Estimate, Paired, Score
 from hearlite.benchmarks.stats.auroc import auroc, excess_ratio, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, interval, rate_interval
 from hearlite.benchmarks.stats.delong import paired_delong
+from hearlite.benchmarks.stats.estimates import Estimate, Paired, Score
 from hearlite.benchmarks.stats.noninferiority import PairedDifference, compare, holm, holm_verdicts
 
 CHANCE = 0.5  # AUROC

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hearlite.benchmarks.schema.results import VERDICTS
 from hearlite.benchmarks.stats.bootstrap import LEVEL, Floats, difference_interval, standard_error, t_tail
+from hearlite.benchmarks.stats.estimates import VERDICTS
 from hearlite.errors import UsageError
 
 NON_INFERIOR, INCONCLUSIVE, INFERIOR = VERDICTS

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.schema.results import Confusion, Estimate, OperatingPoint, SweepFigures
 from hearlite.benchmarks.stats.auroc import checked_scores
 from hearlite.benchmarks.stats.bootstrap import Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, rate_interval, weighted_sums
+from hearlite.benchmarks.stats.estimates import Confusion, Estimate, OperatingPoint, SweepFigures
 from hearlite.benchmarks.stats.threshold_sweep import SPECIFICITY, average_precision, sensitivity_at, weighted_sweep
 from hearlite.errors import InputError, UsageError
 

@@ -5,57 +5,19 @@ Only pairs of clips within a group are compared. A group is left out, with the r
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.datasets.source import OLDEST_YEARS
-from hearlite.benchmarks.schema.results import Counts, Estimate, Subgroup, Subgroups
 from hearlite.benchmarks.stats.auroc import auroc, checked_scores, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import LEVEL, Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, rate_interval
+from hearlite.benchmarks.stats.estimates import Counts, Estimate, Subgroup, Subgroups
 from hearlite.benchmarks.tasks import MIN_SUBJECTS, LeftOut
 from hearlite.errors import InputError
 
-AGE_BANDS = (2.0, 12.0, 18.0, 65.0)  # years: infants, children and adolescents of ICH E11(R1), the elderly of ICH E7
-AGE_COLUMN = "age"  # as every importer of tasks/ calls it
 _USABLE = 0.5  # of the replicates: those in which every group has both classes
-
-
-@dataclass(frozen=True)
-class Ages:
-    """The band of every clip, "" where its age is unknown or impossible, and the ages that nobody can have."""
-
-    bands: tuple[str, ...]
-    impossible: tuple[str, ...]  # as they stood, each once
-
-
-def subgroup_values(column: str, values: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(group of every clip, "" for none; notes) of a manifest column. A column called "age" holds years and becomes bands."""
-    if column.casefold() != AGE_COLUMN:
-        return tuple(str(value).strip() for value in values), ()
-    ages = age_bands(values)
-    some = ", ".join(repr(age) for age in ages.impossible[:3])
-    return ages.bands, (f"ages that nobody can have, in no subgroup: {some}",) if ages.impossible else ()
-
-
-def age_bands(ages: Sequence[str], *, edges: Sequence[float] = AGE_BANDS) -> Ages:
-    """Ages in years, "" for unknown, as bands such as "12-18" (12 or older, younger than 18).
-
-    What is no number, below 0 or above OLDEST_YEARS is impossible.
-    """
-    names = [f"below {edges[0]:g}", *(f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)), f"{edges[-1]:g} or more"]
-    bands, impossible = [], dict[str, None]()
-    for text in (str(age).strip() for age in ages):
-        years = _number(text)
-        if text and not 0 <= years <= OLDEST_YEARS:
-            impossible[text] = None
-        bands.append(names[int(np.searchsorted(edges, years, side="right"))] if text and 0 <= years <= OLDEST_YEARS else "")
-    return Ages(tuple(bands), tuple(impossible))
 
 
 def subgroup_aurocs(
@@ -128,10 +90,3 @@ def _estimate(scores: Floats, labels: NDArray[np.bool_], owners: Owners, replica
 
 def _counts(labels: NDArray[np.bool_], owners: Owners) -> Counts:
     return Counts(int(labels.sum()), int((~labels).sum()), len(np.unique(owners[labels])), len(np.unique(owners[~labels])))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

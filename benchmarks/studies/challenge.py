@@ -26,8 +26,8 @@ from hearlite.benchmarks.probes.bags import bags_of, lengths_of, records_of
 from hearlite.benchmarks.probes.multiclass import FIGURES, LEAKS, SAMPLES, classify, measure
 from hearlite.benchmarks.report.format import auroc_text, difference_text
 from hearlite.benchmarks.schema.baselines import DURATION
-from hearlite.benchmarks.schema.results import Estimate
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
     Embedded,
     data_argument,

@@ -16,13 +16,13 @@ from typing import Any
 import click
 import numpy as np
 
+from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
 from hearlite.benchmarks.report.format import auroc_text
-from hearlite.benchmarks.run import TEACHER
-from hearlite.benchmarks.schema.results import Score
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Owners, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import replicated, scored
+from hearlite.benchmarks.stats.estimates import Score
 from hearlite.benchmarks.studies.inputs import (
     Embedded,
     dataset_facts,

@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 import numpy as np
 
+from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.run import make_tasks
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.stats.calibration import fit_platt
 from hearlite.benchmarks.stats.operating_point import choose_threshold

@@ -15,7 +15,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.run import TEACHER, embed_clips, require_unheard
+from hearlite.benchmarks.probes.embeddings import TEACHER, embed_clips, require_unheard
 from hearlite.benchmarks.schema.baselines import SPECTRAL
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.tasks import TEST_SPLIT

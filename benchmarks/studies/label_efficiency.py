@@ -16,9 +16,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.run import make_tasks
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import mean_over_tasks, replicated, scored
 from hearlite.benchmarks.studies.inputs import (

@@ -18,13 +18,13 @@ import numpy as np
 
 from hearlite.benchmarks.probes.attention import fit_attention
 from hearlite.benchmarks.probes.bags import Bags, bags_of, lengths_of, records_of
+from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.run import make_tasks
 from hearlite.benchmarks.schema.baselines import DURATION
-from hearlite.benchmarks.schema.results import Estimate
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Owners, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import Replicated, mean_over_tasks, paired_means, replicated, scored
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
     Embedded,
     data_argument,

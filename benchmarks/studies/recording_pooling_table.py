@@ -10,7 +10,7 @@ from hearlite.benchmarks.report.dot_plot import Dots, write_dots
 from hearlite.benchmarks.report.format import auroc_text, difference_text, tasks_text
 from hearlite.benchmarks.report.svg import MARKERS
 from hearlite.benchmarks.schema.baselines import DURATION
-from hearlite.benchmarks.schema.results import Estimate
+from hearlite.benchmarks.stats.estimates import Estimate
 
 
 def table(results: Mapping[str, Any]) -> str:

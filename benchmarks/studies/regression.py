@@ -18,12 +18,12 @@ import click
 import numpy as np
 
 from hearlite.benchmarks.probes.bags import bags_of, records_of
+from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.probes.folds import regression_fold_table
 from hearlite.benchmarks.probes.regressors import REGRESSORS, fit_regressor, regression_figures, weighted_regression
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
-from hearlite.benchmarks.run import TEACHER
-from hearlite.benchmarks.schema.results import Estimate
 from hearlite.benchmarks.stats.bootstrap import Floats, Owners, difference_interval, subject_multiplicities
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
     Embedded,
     data_argument,

@@ -16,15 +16,15 @@ from typing import Any
 import click
 import numpy as np
 
+from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe, regularisation_path
 from hearlite.benchmarks.report.dot_plot import Dots, write_dots
 from hearlite.benchmarks.report.format import auroc_text, difference_text, tasks_text
 from hearlite.benchmarks.report.svg import MARKERS
-from hearlite.benchmarks.run import make_tasks
-from hearlite.benchmarks.schema.results import Estimate
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import mean_over_tasks, paired_means, replicated, scored
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
     data_argument,
     dataset_facts,

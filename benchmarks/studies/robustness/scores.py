@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio import from_int16, is_silent
+from hearlite.benchmarks.probes.embeddings import embed_clips, make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.run import embed_clips, make_tasks
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.studies.robustness.perturbations import REACH_S, Condition, perturb
 from hearlite.benchmarks.tasks import TEST_SPLIT, Task

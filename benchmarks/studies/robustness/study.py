@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from hearlite.benchmarks.cost.latency import device
-from hearlite.benchmarks.run import TEACHER
+from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.studies.inputs import (
     data_argument,
     dataset_facts,

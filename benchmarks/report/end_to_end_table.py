@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hearlite.benchmarks.android.end_to_end import Walk
+from hearlite.benchmarks.schema.end_to_end import Walk
 from hearlite.files import read_json
 from hearlite.spec import from_dict
 
