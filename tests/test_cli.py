@@ -219,9 +219,12 @@ def test_a_file_that_loses_auroc_is_not_written(
     assert (folder / "mine" / "model.tflite").is_file()
 
 
-def test_distill_resumes_and_prints_its_metrics(tiny_run: Run, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_distill_resumes_and_prints_its_metrics(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole command, short; then again, when there is nothing to do."""
     pytest.importorskip("tensorflow")
+    monkeypatch.setattr("hearlite.check.require", lambda *_, **__: None)  # whether a student of one step tells signals apart is chance
     config = tmp_path / "train.toml"
     config.write_text("batch_size = 8\nviews = 1\n[augment]\nnoise_p = 0.0\n")
     command = ["distill", corpus, "--run", tmp_path / "run", "--teacher", "fake:8", "--size", "tiny", "--config", config, "--steps", 1, "--json"]
