@@ -303,7 +303,7 @@ def test_the_real_runner(job: Job, phone: Path) -> None:
     litert, compiler = Path(spec.submodule_search_locations[0]), shutil.which("cc")
     if compiler is None or not (litert / "libLiteRt.so").is_file():
         pytest.skip("no C compiler, or ai-edge-litert brings no libLiteRt.so here")
-    source = ROOT / "benchmarks" / "android_runner.c"
+    source = ROOT / "benchmarks" / "android" / "native" / "android_runner.c"
     options = ["-O2", "-Wall", "-Wextra", "-Werror", f"-L{litert}", f"-Wl,-rpath,{litert}"]
     subprocess.run([compiler, str(source), "-o", str(runner_file(job)), *options, "-lLiteRt"], check=True, timeout=120)
     report = measure(job, phone)

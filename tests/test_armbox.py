@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from mirrors import make_deb, make_mirror, member
 
-from hearlite.benchmarks.arm import box, mirror, wheels
+from hearlite.benchmarks.arm.sandbox import mirror, wheels
+from hearlite.benchmarks.arm.sandbox import sandbox as box
 from hearlite.benchmarks.arm.sandbox.mirror import SUITE, apt_sources, open_mirror
 from hearlite.benchmarks.arm.sandbox.packages import PARTS, VOUCHED
 from hearlite.benchmarks.arm.sandbox.sandbox import open_box, set_up

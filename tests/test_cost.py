@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hearlite.benchmarks.cost import measure as cost_module
 from hearlite.benchmarks.cost.footprint import footprint
 from hearlite.benchmarks.cost.limits import limit
 from hearlite.benchmarks.cost.measure import Plan, measure_cost
-from hearlite.benchmarks.cost.measure import measure as cost_module
 from hearlite.benchmarks.cost.operator_profile import as_parts, operator_parts
 from hearlite.benchmarks.cost.reference_models import HEAR
 from hearlite.benchmarks.cost.roofline import convolution, measure_ceiling

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mirrors import make_deb, member, stanza
 
-from hearlite.benchmarks.arm import debs
+from hearlite.benchmarks.arm.sandbox import deb as debs
 from hearlite.benchmarks.arm.sandbox.deb import read_index, unpack
 from hearlite.errors import InputError
 

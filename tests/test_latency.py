@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hearlite import runtime
+from hearlite.benchmarks.cost import latency
 from hearlite.benchmarks.cost.latency import Candidate, device, measure, measure_candidates
-from hearlite.benchmarks.cost.measure import latency
 from hearlite.errors import UsageError
 from hearlite.spec import AUDIO
 
