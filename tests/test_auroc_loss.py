@@ -12,7 +12,7 @@ import pytest
 from conftest import Bundles
 from numpy.typing import NDArray
 
-import hearlite.benchmarks.run
+import hearlite.benchmarks.probes.embeddings
 from hearlite.benchmarks.probes import quantization_loss as auroc_loss
 from hearlite.benchmarks.probes.embeddings import Embedded
 from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
@@ -158,7 +158,7 @@ def test_files_of_a_student(bundle: Bundles, labelled: Path, monkeypatch: pytest
         heard.update(clip.split for clip in clips)
         return read_clips(clips)
 
-    monkeypatch.setattr(hearlite.benchmarks.run, "read_clips", watched)
+    monkeypatch.setattr(hearlite.benchmarks.probes.embeddings, "read_clips", watched)
     dataset = load_dataset(labelled, label_columns=("narrow",))
     assert {clip.split for clip in dataset.clips} == {"train", "val", "test"}
     probe = AurocLossProbe(dataset, ("narrow",))
