@@ -1,1 +1,1 @@
-"""A file on a phone, or an emulated one, over adb. May import cost, arm and report, and what those may."""
+"""A file on a phone, or an emulated one, over adb. May import tasks, stats, schema, report, cost and arm."""

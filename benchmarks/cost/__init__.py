@@ -1,1 +1,1 @@
-"""Time, memory and bytes on this machine. May import tasks, stats and schema."""
+"""Time, memory and bytes on this machine. May import tasks, stats, schema and report."""
