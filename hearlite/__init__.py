@@ -11,16 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hearlite.api import Model as Model
     from hearlite.api import benchmark as benchmark
     from hearlite.api import distill as distill
     from hearlite.api import embed as embed
     from hearlite.api import export as export
-    from hearlite.api import load as load
     from hearlite.api import quantize as quantize
     from hearlite.dataset import Dataset as Dataset
     from hearlite.dataset import load_dataset as load_dataset
     from hearlite.errors import HearliteError as HearliteError
+    from hearlite.model import Model as Model
+    from hearlite.model import load as load
     from hearlite.run import Run as Run
 
 __version__ = "0.1.0"
@@ -28,11 +28,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "hearlite.dataset",
     "HearliteError": "hearlite.errors",
-    "Model": "hearlite.api",
+    "Model": "hearlite.model",
     "Run": "hearlite.run",
     "benchmark": "hearlite.api",
     "embed": "hearlite.api",
-    "load": "hearlite.api",
+    "load": "hearlite.model",
     "load_dataset": "hearlite.dataset",
 }
 _STAGES = ("distill", "export", "quantize")  # packages that can be called, see hearlite/callable_module.py

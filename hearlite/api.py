@@ -5,6 +5,7 @@ Like a command, it may import every stage. Everything that is not named in `hear
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import warnings
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hearlite import audio
-from hearlite.dataset import DEFAULT_LABELS, Clip, Dataset, Skipped, combine, load_dataset, read_clips
-from hearlite.embed_dataset import BATCH, batched
-from hearlite.embedder import Clips, Embedder, EmbedderInfo, Embeddings
-from hearlite.errors import InputError, UsageError
+from hearlite.dataset import DEFAULT_LABELS, Clip, Dataset, combine, load_dataset, read_clips
+from hearlite.embed_dataset import clip_batches
+from hearlite.embedder import Embeddings
+from hearlite.errors import InputError
+from hearlite.model import Model, PathLike, load
 from hearlite.run import Run, open_run
 from hearlite.spec import AUDIO, AUROC_MARGIN, DISTILL_HOP_S, PRECISIONS
 
@@ -27,100 +28,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from hearlite.benchmarks.schema.results import Results
-
-PathLike = str | Path
-
-
-class Model:
-    """An embedder of sounds: an exported file, the float32 student of a run, or a teacher.
-
-    Attributes
-    ----------
-    info : EmbedderInfo
-        Name, kind, dimension, licence and fingerprint.
-    """
-
-    sample_rate_hz = AUDIO.sample_rate_hz
-    clip_s = AUDIO.clip_s
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self.info: EmbedderInfo = embedder.info
-
-    def __repr__(self) -> str:
-        return f"<hearlite.Model {self.info.name}: {self.clip_s:g} s at {self.sample_rate_hz} Hz -> {self.dim} numbers>"
-
-    @property
-    def dim(self) -> int:
-        """Length of an embedding."""
-        return self.info.dim
-
-    def embed(self, sound: PathLike | NDArray[Any], rate: int | None = None, *, hop_s: float = AUDIO.clip_s) -> Embeddings:
-        """Embed a whole sound, window by window.
-
-        Parameters
-        ----------
-        sound : str, Path or array
-            A recording, or its samples `[n]`: mono, floating point in [-1, 1] or int16.
-        rate : int
-            Sampling rate of an array, in Hz; a file knows its own.
-        hop_s : float
-            Seconds between the starts of two windows of 2 s, at most 2. One more window ends where the sound ends.
-
-        Returns
-        -------
-        float32 array `[windows, dim]`. A sound shorter than 2 s is padded with zeros, which costs accuracy.
-
-        Raises
-        ------
-        InputError
-            For a recording that cannot be read in full, and samples that are no sound.
-        UsageError
-            For an array without a rate or a file with one, and for a hop that would skip sound.
-        """
-        samples = _samples(sound, rate)
-        starts = audio.clip_starts_s(recording_s=len(samples) / AUDIO.sample_rate_hz, hop_s=hop_s)
-        pcm = audio.to_int16(np.stack([audio.cut(samples, start_s=start) for start in starts]))  # on int16's steps, as every clip of a dataset
-        return self.embed_clips(audio.from_int16(pcm))
-
-    def embed_clips(self, clips: Clips) -> Embeddings:
-        """Embed windows that are cut already: float32 `[n, 32000]` in [-1, 1) -> float32 `[n, dim]`."""
-        parts = [self._embedder.embed(clips[start : start + BATCH]) for start in range(0, len(clips), BATCH)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
-
-
-def load(source: PathLike, *, threads: int | None = None) -> Model:
-    """Open a model.
-
-    Parameters
-    ----------
-    source : str or Path
-        An exported .tflite (its manifest is verified where it lies beside the file), any other .tflite that takes a 16 kHz waveform, the folder of a
-        finished run, or a teacher as on the command line: `spectral`, `hear:DIR`, `saved-model:DIR`, `tflite:FILE#OUTPUT`.
-    threads : int, optional
-        Of the network; by default 1 for a .tflite and TensorFlow's choice for others.
-
-    Raises
-    ------
-    InputError
-        For a file or folder that is not there, is damaged, or is no embedder.
-    UsageError
-        For text that names none of these.
-    """
-    from hearlite.bundle import manifest_path, open_bundle
-    from hearlite.runtime import TfliteEmbedder
-    from hearlite.teacher import open_teacher
-
-    path = Path(source)
-    if path.suffix == ".tflite" and not str(source).startswith(("tflite:", "saved-model:")):
-        if manifest_path(path).is_file():
-            return Model(open_bundle(path, threads=threads or 1)[0])
-        return Model(TfliteEmbedder(path, threads=threads or 1))
-    if path.is_dir():
-        from hearlite.student import StudentEmbedder
-
-        return Model(StudentEmbedder(open_run(path)))
-    return Model(open_teacher(str(source), threads=threads))
 
 
 def embed(
@@ -164,9 +71,9 @@ def embed(
     rows: list[Clip] = []
     vectors: list[Embeddings] = []
     skipped = [*dataset.skipped]
-    for batch in batched(read_clips(dataset.clips), BATCH):
-        skipped += [item for item in batch if isinstance(item, Skipped)]
-        if clips := [item for item in batch if isinstance(item, Clip)]:
+    for clips, unread in clip_batches(read_clips(dataset.clips)):
+        skipped += unread
+        if clips:
             rows += clips
             vectors.append(opened.embed_clips(audio.from_int16(np.stack([clip.pcm for clip in clips]))))
     if not rows:
@@ -188,7 +95,7 @@ def embed(
 
 
 def distill(
-    data: PathLike | Sequence[PathLike],
+    data: PathLike | Dataset | Sequence[PathLike],
     *,
     run: PathLike,
     teacher: str = "spectral",
@@ -199,13 +106,14 @@ def distill(
     records: PathLike | None = None,
     hop_s: float = DISTILL_HOP_S,
     events_only: bool = False,
+    ray_workers: int = 0,
 ) -> Run:
     """Train a student on recordings to give the teacher's embeddings; no labels are used. The same call resumes an interrupted run.
 
     Parameters
     ----------
-    data : str, Path or a sequence of them
-        Folders or manifests. Test subjects are left out.
+    data : str, Path or a sequence of them, or a Dataset
+        Folders or manifests. Test subjects are left out. `hop_s` and `events_only` are not for a Dataset, which is cut already.
     run : str or Path
         Folder of the run; a finished one is returned as it is.
     teacher : str
@@ -220,21 +128,35 @@ def distill(
         Seconds between windows.
     events_only : bool
         Learn from the manifest's annotated events only.
+    ray_workers : int
+        Make the records by this many Ray actors; 0: in this process.
 
     Raises
     ------
     InputError
         For data, a teacher or a machine that will not do; found out before training wherever that is possible.
     """
+    from hearlite.distill.distribute import strategy
     from hearlite.distill.presets import load_preset
     from hearlite.distill.train import distill as run_distill
     from hearlite.teacher import open_teacher
 
-    places = [data] if isinstance(data, (str, Path)) else list(data)
-    dataset = combine([load_dataset(Path(place), hop_s=hop_s, events=events_only) for place in places])
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        places = [data] if isinstance(data, (str, Path)) else data
+        dataset = combine([load_dataset(Path(place), hop_s=hop_s, events=events_only) for place in places])
     train = load_preset(size, teacher=teacher, config=None if config is None else Path(config), steps=steps, seed=seed)
-    folder = None if records is None else Path(records)
-    return run_distill(dataset, teacher=open_teacher(teacher), size=size, train=train, folder=Path(run), records_folder=folder)
+    folder, cache = Path(run), None if records is None else Path(records)
+    if "TF_CONFIG" in os.environ:  # several processes: TensorFlow must know before a teacher uses it
+        strategy()
+    if ray_workers and not (folder / "weights.npz").is_file():
+        from hearlite.cluster import write_records_on_ray
+        from hearlite.records import Views
+
+        views = Views(train.views, spec=train.view)
+        write_records_on_ray(dataset, teacher=teacher, folder=cache or folder / "records", views=views, actors=ray_workers)
+    return run_distill(dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=cache)
 
 
 def quantize(
@@ -410,16 +332,6 @@ def benchmark(
         margin=margin,
     )
     return read_results(Path(out) / "results.json")
-
-
-def _samples(sound: PathLike | NDArray[Any], rate: int | None) -> audio.Samples:
-    if isinstance(sound, (str, Path)):
-        if rate is not None:
-            raise UsageError(f"rate is {rate} for the file {sound}", "leave it out: a file knows its own rate")
-        return audio.read_recording(Path(sound))
-    if rate is None:
-        raise UsageError("an array has no sampling rate", "pass it: model.embed(samples, 44100)")
-    return audio.from_array(sound, rate_hz=rate)
 
 
 def _run(run: Run | PathLike) -> Run:

@@ -26,16 +26,15 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
     skipped: list[Skipped] = []
     silent = done = 0
     with embeddings_writer(out, info=embedder.info) as add, progress(f"embed ({embedder.info.name})", total=len(dataset.clips)) as advance:
-        for batch in batched(read_clips(dataset.clips), BATCH):
-            clips = [item for item in batch if isinstance(item, Clip)]
-            skipped += [item for item in batch if isinstance(item, Skipped)]
+        for clips, unread in clip_batches(read_clips(dataset.clips)):
+            skipped += unread
             silent += sum(clip.silent for clip in clips)
             new = {clip_id(clip.pcm): clip.pcm for clip in clips}
             new = {name: pcm for name, pcm in new.items() if name not in seen}
             if new:
                 add(list(new), embedder.embed(from_int16(np.stack(list(new.values())))))
                 seen.update(new)
-            done += len(batch)
+            done += len(clips) + len(unread)
             advance(done)
         if not seen:
             raise InputError(f"{dataset.name}: no clip could be read", skipped[0].reason if skipped else "")
@@ -47,6 +46,12 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
         "skipped": [{"file": item.file, "row": item.row, "reason": item.reason} for item in (*dataset.skipped, *skipped)],
     }
     return counts, skipped
+
+
+def clip_batches(read: Iterable[Clip | Skipped]) -> Iterator[tuple[list[Clip], list[Skipped]]]:
+    """What `read_clips` yields, BATCH at a time: the clips, and what could not be read. Either list may be empty."""
+    for batch in batched(read, BATCH):
+        yield [item for item in batch if isinstance(item, Clip)], [item for item in batch if isinstance(item, Skipped)]
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hearlite.benchmarks.cost.roofline import bandwidth
 from hearlite.benchmarks.cost.stage_profile import FRONTEND
 from hearlite.benchmarks.schema.cost import Ceiling, Footprint, Latency, Limit, Profile
-from hearlite.benchmarks.schema.cost_text import COMPUTE, MEMORY, OVERHEAD, _text
+from hearlite.benchmarks.schema.cost_text import COMPUTE, MEMORY, OVERHEAD, limit_text
 
 _NEAR = 0.5  # a bound that explains half of the time is what limits a model; a good kernel rarely passes 0.9 of either
 
@@ -19,7 +21,7 @@ def limit(model: Footprint, row: Latency, *, ceiling: Ceiling, profile: Profile 
     fractions = {COMPUTE: compute_ms / row.median_ms, MEMORY: memory_ms / row.median_ms}
     nearest = max(fractions, key=lambda bound: fractions[bound])
     bound = nearest if fractions[nearest] >= _NEAR else OVERHEAD
-    return Limit(
+    found = Limit(
         model=model.name,
         median_ms=row.median_ms,
         compute_ms=compute_ms,
@@ -28,5 +30,6 @@ def limit(model: Footprint, row: Latency, *, ceiling: Ceiling, profile: Profile 
         fraction_of_peak=fractions[COMPUTE],
         frontend_share=frontend,
         bound=bound,
-        text=_text(bound, fractions, frontend=frontend, profile=profile),
+        text="",
     )
+    return dataclasses.replace(found, text=limit_text(found, profile))

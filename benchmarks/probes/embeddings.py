@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from hearlite.audio import from_int16
 from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
 from hearlite.bundle import Manifest
-from hearlite.dataset import Clip, ClipRef, Dataset, Skipped, read_clips, subject_hash
-from hearlite.embed_dataset import BATCH, batched
+from hearlite.dataset import ClipRef, Dataset, read_clips, subject_hash
+from hearlite.embed_dataset import clip_batches
 from hearlite.embedder import Embedder
 from hearlite.errors import InputError
 from hearlite.progress import progress
@@ -53,16 +53,15 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in embedders}
     skipped = silent = done = 0
     with progress("embed", total=len(dataset.clips)) as advance:
-        for batch in batched(read_clips(dataset.clips), BATCH):
-            clips = [item for item in batch if isinstance(item, Clip)]
-            skipped += sum(isinstance(item, Skipped) for item in batch)
+        for clips, unread in clip_batches(read_clips(dataset.clips)):
+            skipped += len(unread)
             silent += sum(clip.silent for clip in clips)
             refs += [clip.ref for clip in clips]
             if clips:
                 audio = from_int16(np.stack([clip.pcm for clip in clips]))
                 for name, embedder in embedders.items():
                     parts[name].append(embedder.embed(audio))
-            done += len(batch)
+            done += len(clips) + len(unread)
             advance(done)
     if not refs:
         raise InputError(f"{dataset.name}: no clip could be read")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -60,28 +59,15 @@ def distill(
     as_json: bool,
 ) -> None:
     """Train a student on the recordings of every DATA (folder or manifest CSV) to give the teacher's embeddings; no labels are used."""
+    from hearlite import api
     from hearlite.check import check_embedder, require
     from hearlite.dataset import combine, load_dataset
-    from hearlite.distill.presets import load_preset
-    from hearlite.distill.train import distill as run_distill
     from hearlite.records import read_records
     from hearlite.student import StudentEmbedder
-    from hearlite.teacher import open_teacher
 
     dataset = combine([load_dataset(path, hop_s=hop_s, events=events_only) for path in data])
-    train = load_preset(size, teacher=teacher, config=config, steps=steps, seed=seed)
     finished = (folder / "weights.npz").is_file()
-    if "TF_CONFIG" in os.environ:  # several processes: TensorFlow must know before a teacher uses it
-        from hearlite.distill.distribute import strategy
-
-        strategy()
-    if actors and not finished:
-        from hearlite.cluster import write_records_on_ray
-        from hearlite.records import Views
-
-        views = Views(train.views, spec=train.view)
-        write_records_on_ray(dataset, teacher=teacher, folder=records or folder / "records", views=views, actors=actors)
-    run = run_distill(dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=records)
+    run = api.distill(dataset, run=folder, teacher=teacher, size=size, config=config, steps=steps, seed=seed, records=records, ray_workers=actors)
     if finished:
         click.echo(f"{folder} is finished already: nothing to do", err=True)
     made = read_records(run.records)
