@@ -2,7 +2,7 @@
 # Compile and test the Kotlin of this folder on the JVM, without Gradle or an Android SDK.
 #
 #   jvm_test.sh fetch                 put the Kotlin compiler (npm package kotlin-compiler) into the cache
-#   jvm_test.sh core VECTORS          compile core/ and the app's LiteRT glue, run their tests on what tests/android_vectors.py wrote to VECTORS
+#   jvm_test.sh core VECTORS          compile core/ and the app's LiteRT glue, run their tests on what tests/support/android_vectors.py wrote to VECTORS
 #   jvm_test.sh app                   type-check the whole app against an android.jar
 #   jvm_test.sh run FILE.kt ARG...    compile a file against core/ and LiteRT's Kotlin API (desktop/), and run its main
 #

@@ -24,14 +24,14 @@ from hearlite.benchmarks.schema.io import collect, write_results
 from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
 from hearlite.benchmarks.tasks.demographics import subgroup_values
 from hearlite.bundle import Manifest, distinct_names, open_bundle
-from hearlite.dataset import SPLITS, ClipRef, Dataset, subject_hash
-from hearlite.embedder import Embedder
+from hearlite.data.dataset import SPLITS, ClipRef, Dataset, subject_hash
+from hearlite.embedders.base import Embedder
+from hearlite.embedders.spectral import SpectralTeacher
+from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import UsageError
 from hearlite.files import sha256_of
-from hearlite.flatbuffer import summarize
-from hearlite.runtime import TfliteEmbedder
 from hearlite.spec import AUROC_MARGIN
-from hearlite.teacher import SpectralTeacher
+from hearlite.tflite.model_file import summarize
 
 LATENCY_RUNS = 100
 RUNTIMES = {"tflite": "ai-edge-litert", "hear": "tensorflow", "saved-model": "tensorflow"}  # by kind of teacher; the others are numpy code

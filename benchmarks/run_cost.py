@@ -10,8 +10,8 @@ from typing import Any
 
 from hearlite.benchmarks.cost.measure import Phone, Plan, measure_cost, with_goals
 from hearlite.benchmarks.schema.cost import ArmRow, Cost
-from hearlite.benchmarks.schema.cost_io import write_cost
 from hearlite.benchmarks.schema.device import DeviceBench
+from hearlite.benchmarks.schema.io import write_cost
 from hearlite.errors import GateError
 
 

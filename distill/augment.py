@@ -2,7 +2,7 @@
 
 Every draw is a function of (seed, step, row), so a resumed training sees the same views. A device is one complex response per clip on a coarse grid
 of frequencies: tilt, band limits and impulse response are multiplied there, and noise is added to the spectrum, so that all of it shares one rfft
-and one irfft. What teacher and student both hear is made with the records: hearlite/views.py.
+and one irfft. What teacher and student both hear is made with the records: hearlite/data/views.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from hearlite.acoustics import DEVICE_TAPS, FLAT_BELOW_HZ, HIGH_PASS_ORDER, LOW_PASS_ORDER, TILT_PIVOT_HZ
+from hearlite.audio.acoustics import DEVICE_TAPS, FLAT_BELOW_HZ, HIGH_PASS_ORDER, LOW_PASS_ORDER, TILT_PIVOT_HZ
 from hearlite.spec import AUDIO, AugmentSpec, Range
 
 _DEVICE_TAIL_DB = (-15.0, 0.0)  # the tail's energy over the direct sound's, uniform: a ripple of 1 - 5 dB rms (measured)

@@ -10,8 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from hearlite.data.records import ALONE, Worker
 from hearlite.errors import UsageError
-from hearlite.records import ALONE, Worker
 
 
 @functools.cache

@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from hearlite.audio import from_int16
-from hearlite.dataset import Dataset
+from hearlite.audio.clips import from_int16
+from hearlite.audio.frontend_tf import Frontend
+from hearlite.data.dataset import Dataset
+from hearlite.data.records import SHARD_CLIPS
 from hearlite.distill.augment import Augment
-from hearlite.distill.data import POOL_SHARDS
+from hearlite.distill.batches import POOL_SHARDS
 from hearlite.distill.losses import DistillationLoss
 from hearlite.distill.targets import fit_targets
 from hearlite.errors import InputError
-from hearlite.frontend_tf import Frontend
-from hearlite.records import SHARD_CLIPS
 from hearlite.spec import AUDIO, StudentSpec, TrainSpec
 from hearlite.student import build_network, make_repeatable
 

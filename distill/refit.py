@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from hearlite.distill.data import Batch
+from hearlite.distill.batches import Batch
 from hearlite.spec import AUDIO
 
 

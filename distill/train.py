@@ -20,22 +20,22 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-from hearlite.dataset import Dataset, subject_hash
+from hearlite.audio.frontend_tf import Frontend
+from hearlite.data.dataset import Dataset, subject_hash
+from hearlite.data.records import Views, write_records
 from hearlite.distill.augment import Augment
-from hearlite.distill.data import Batch, Batches, Examples, teacher_vectors, val_examples
+from hearlite.distill.batches import Batch, Batches, Examples, teacher_vectors, val_examples
 from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker
-from hearlite.distill.fidelity import mean_cosine, probe_correlation, probe_directions
-from hearlite.distill.journal import HISTORY, Journal, Row
+from hearlite.distill.history import HISTORY, Journal, Row
 from hearlite.distill.losses import DistillationLoss
 from hearlite.distill.preflight import require_feasible
 from hearlite.distill.refit import from_pcm, refit_head
 from hearlite.distill.targets import Targets, fit_targets
-from hearlite.embedder import Embedder
+from hearlite.distill.validation_metrics import mean_cosine, probe_correlation, probe_directions
+from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays, write_json
-from hearlite.frontend_tf import Frontend
 from hearlite.progress import progress
-from hearlite.records import Views, write_records
 from hearlite.run import DatasetInfo, Run, RunSpec, create_run
 from hearlite.spec import StudentSpec, TrainSpec, student_spec
 from hearlite.student import EMBED_BATCH, build_network, make_repeatable, weights_of

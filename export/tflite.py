@@ -7,22 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hearlite import __version__
-from hearlite.audio import from_int16
+from hearlite.audio.clips import from_int16
 from hearlite.bundle import METADATA_NAME, SCHEMA, Manifest, Metric, write_bundle
-from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, check_embedder, check_signals, golden_embedding, require
-from hearlite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
+from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
-from hearlite.export.metadata import with_label_file, with_tflite_metadata
 from hearlite.files import read_json
-from hearlite.flatbuffer import add_metadata, summarize
+from hearlite.gate import Verdict, read_verdict
 from hearlite.head import OUTPUT as SCORES
-from hearlite.head import FitHead, Head, fuse
+from hearlite.head import FitHead, Head
 from hearlite.run import Run
-from hearlite.runtime import TfliteEmbedder, TfliteModel
+from hearlite.self_test import GOLDEN_SIGNAL, TOLERANCE, check_embedder, check_signals, golden_embedding, require
 from hearlite.spec import AUDIO, PRECISIONS, QuantSpec, from_dict
 from hearlite.student import load_network
-from hearlite.verdict import Verdict, read_verdict
+from hearlite.tflite.classifier import fuse
+from hearlite.tflite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
+from hearlite.tflite.interpreter import TfliteModel
+from hearlite.tflite.metadata import with_label_file, with_tflite_metadata
+from hearlite.tflite.model_file import add_metadata, summarize
 
 
 def export(run: Run, *, to: Path, recipe: str = "", fit_head: FitHead | None = None, force: bool = False) -> Path:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from hearlite.api import embed as embed
     from hearlite.api import export as export
     from hearlite.api import quantize as quantize
-    from hearlite.dataset import Dataset as Dataset
-    from hearlite.dataset import load_dataset as load_dataset
+    from hearlite.data.dataset import Dataset as Dataset
+    from hearlite.data.dataset import load_dataset as load_dataset
     from hearlite.errors import HearliteError as HearliteError
     from hearlite.model import Model as Model
     from hearlite.model import load as load
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Dataset": "hearlite.dataset",
+    "Dataset": "hearlite.data.dataset",
     "HearliteError": "hearlite.errors",
     "Model": "hearlite.model",
     "Run": "hearlite.run",
     "benchmark": "hearlite.api",
     "embed": "hearlite.api",
     "load": "hearlite.model",
-    "load_dataset": "hearlite.dataset",
+    "load_dataset": "hearlite.data.dataset",
 }
 _STAGES = ("distill", "export", "quantize")  # packages that can be called, see hearlite/callable_module.py
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hearlite import audio
-from hearlite.dataset import DEFAULT_LABELS, Clip, Dataset, combine, load_dataset, read_clips
-from hearlite.embed_dataset import clip_batches
-from hearlite.embedder import Embeddings
+from hearlite.data.dataset import DEFAULT_LABELS, Clip, Dataset, combine, load_dataset, read_clips
+from hearlite.data.embed import clip_batches
+from hearlite.embedders.base import Embeddings
 from hearlite.errors import InputError
 from hearlite.model import Model, PathLike, load
 from hearlite.run import Run, open_run
@@ -139,7 +139,7 @@ def distill(
     from hearlite.distill.distribute import strategy
     from hearlite.distill.presets import load_preset
     from hearlite.distill.train import distill as run_distill
-    from hearlite.teacher import open_teacher
+    from hearlite.embedders.open import open_teacher
 
     if isinstance(data, Dataset):
         dataset = data
@@ -151,8 +151,8 @@ def distill(
     if "TF_CONFIG" in os.environ:  # several processes: TensorFlow must know before a teacher uses it
         strategy()
     if ray_workers and not (folder / "weights.npz").is_file():
-        from hearlite.cluster import write_records_on_ray
-        from hearlite.records import Views
+        from hearlite.data.cluster import write_records_on_ray
+        from hearlite.data.records import Views
 
         views = Views(train.views, spec=train.view)
         write_records_on_ray(dataset, teacher=teacher, folder=cache or folder / "records", views=views, actors=ray_workers)
@@ -194,11 +194,11 @@ def quantize(
         When no recipe passes.
     """
     from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
-    from hearlite.check import check_embedder, require
-    from hearlite.distill.supply import Supply
-    from hearlite.quantize import ptq
+    from hearlite.distill.replay import Supply
+    from hearlite.embedders.tflite import TfliteEmbedder
+    from hearlite.quantize import pipeline as ptq
     from hearlite.quantize.recipe import AUTO, find_recipe
-    from hearlite.runtime import TfliteEmbedder
+    from hearlite.self_test import check_embedder, require
 
     opened = _run(run)
     dataset = _labelled(data, labels, framing)
@@ -312,7 +312,7 @@ def benchmark(
     """
     from hearlite.benchmarks.run import bench
     from hearlite.benchmarks.schema.io import read_results
-    from hearlite.teacher import open_teacher
+    from hearlite.embedders.open import open_teacher
 
     columns = tuple(dict.fromkeys((*labels, *subgroups)))
     dataset = data if isinstance(data, Dataset) else load_dataset(Path(data), hop_s=hop_s, framing=framing, label_columns=columns)

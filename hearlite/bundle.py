@@ -12,17 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from hearlite.audio import from_int16
-from hearlite.check import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
-from hearlite.embedder import EmbedderInfo
+from hearlite.audio.clips import from_int16
+from hearlite.embedders.base import EmbedderInfo
+from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
-from hearlite.flatbuffer import FILE_IDENTIFIER, read_metadata, summarize
-from hearlite.head import Head, require_fused
+from hearlite.gate import Verdict
+from hearlite.head import Head
 from hearlite.run import DatasetInfo
-from hearlite.runtime import TfliteEmbedder
+from hearlite.self_test import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec, from_dict, to_dict
-from hearlite.verdict import Verdict
+from hearlite.tflite.classifier import require_fused
+from hearlite.tflite.model_file import FILE_IDENTIFIER, read_metadata, summarize
 
 SCHEMA = "hearlite-manifest/1"
 METADATA_NAME = "hearlite_manifest"

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError
-from hearlite.flatbuffer import load, save
 
 OUTPUT = "scores"  # float32 [1, labels]
 KINDS = ("sigmoid", "softmax")  # sigmoid: a score for each binary label; softmax: one label of several, scores sum to 1
@@ -78,72 +76,3 @@ class FittedHead:
 
 
 FitHead = Callable[[bytes], FittedHead]  # of the file that it will be fused into
-
-
-def fuse(content: bytes, fitted: FittedHead) -> bytes:
-    """The same model with the scores as second output, float32. What it computes of the first doesn't change.
-
-    Raises InputError when the model's only output isn't the float32 embedding [1, dim] that the head was fitted to.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = load(content)
-    graph, (labels, dim) = model.subgraphs[0], fitted.weights.shape
-    embedding = graph.tensors[graph.outputs[0]]
-    if len(graph.outputs) != 1 or list(embedding.shape) != [1, dim] or embedding.type != schema.TensorType.FLOAT32:
-        raise InputError(f"a head of {dim} dimensions doesn't fit outputs {[list(graph.tensors[i].shape) for i in graph.outputs]}")
-    weights = _tensor(model, "head/weights", [labels, dim], fitted.weights)
-    bias = _tensor(model, "head/bias", [labels], fitted.bias)
-    logits = _tensor(model, "head/logits", [1, labels])
-    scores = _tensor(model, OUTPUT, [1, labels])
-    linear, linear_kind = schema.FullyConnectedOptionsT(), schema.BuiltinOptions.FullyConnectedOptions
-    _operator(model, schema.BuiltinOperator.FULLY_CONNECTED, [graph.outputs[0], weights, bias], logits, linear, linear_kind)
-    if fitted.head.kind == "softmax":
-        options = schema.SoftmaxOptionsT()
-        options.beta = 1.0
-        _operator(model, schema.BuiltinOperator.SOFTMAX, [logits], scores, options, schema.BuiltinOptions.SoftmaxOptions)
-    else:
-        _operator(model, schema.BuiltinOperator.LOGISTIC, [logits], scores, None, schema.BuiltinOptions.NONE)
-    graph.outputs = [int(graph.outputs[0]), scores]
-    entry = schema.TensorMapT()
-    entry.name, entry.tensorIndex = OUTPUT.encode(), scores
-    model.signatureDefs[0].outputs.append(entry)
-    return save(model)
-
-
-def require_fused(content: bytes, head: Head, *, where: str) -> None:
-    """Raise InputError unless the file's signature has the scores that its manifest speaks of."""
-    model = load(content)
-    tensors = model.subgraphs[0].tensors
-    found = [
-        list(tensors[entry.tensorIndex].shape)
-        for definition in model.signatureDefs or ()
-        for entry in definition.outputs or ()
-        if entry.name == head.output.encode() and 0 <= entry.tensorIndex < len(tensors)
-    ]
-    if found != [[1, len(head.labels)]]:
-        raise InputError(f"{where}: outputs called {head.output!r} are {found}", f"its manifest says one of [1, {len(head.labels)}]")
-
-
-def _tensor(model: Any, name: str, shape: list[int], values: NDArray[np.float64] | None = None) -> int:
-    """Index of a new float32 tensor, a constant where it has `values`."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    tensor, buffer, graph = schema.TensorT(), schema.BufferT(), model.subgraphs[0]
-    if values is not None:
-        buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
-    tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), shape, schema.TensorType.FLOAT32, len(model.buffers)
-    model.buffers.append(buffer)
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1
-
-
-def _operator(model: Any, builtin: int, inputs: list[int], output: int, options: Any, kind: int) -> None:
-    from ai_edge_litert import schema_py_generated as schema
-
-    code, operator = schema.OperatorCodeT(), schema.OperatorT()
-    code.builtinCode = code.deprecatedBuiltinCode = builtin  # of each the first version, which every runtime has
-    operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), inputs, [output]
-    operator.builtinOptions, operator.builtinOptionsType = options, kind
-    model.operatorCodes.append(code)
-    model.subgraphs[0].operators.append(operator)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite import audio
-from hearlite.embed_dataset import BATCH
-from hearlite.embedder import Clips, Embedder, EmbedderInfo, Embeddings
+from hearlite.data.embed import BATCH
+from hearlite.embedders.base import Clips, Embedder, EmbedderInfo, Embeddings
 from hearlite.errors import UsageError
 from hearlite.run import open_run
 from hearlite.spec import AUDIO
@@ -95,8 +95,8 @@ def load(source: PathLike, *, threads: int | None = None) -> Model:
         For text that names none of these.
     """
     from hearlite.bundle import manifest_path, open_bundle
-    from hearlite.runtime import TfliteEmbedder
-    from hearlite.teacher import open_teacher
+    from hearlite.embedders.open import open_teacher
+    from hearlite.embedders.tflite import TfliteEmbedder
 
     path = Path(source)
     if path.suffix == ".tflite" and not str(source).startswith(("tflite:", "saved-model:")):

@@ -7,7 +7,7 @@ weights.npz    the finished network, float32, by variable name; its presence mea
 history.csv    one row a checkpoint
 metrics.json   figures on validation subjects
 records/       clips and teacher vectors (or elsewhere, see spec.json)
-<recipe>/      one folder for each quantization: recipe.json, calibration.json, compare.json (figures, limits, verdict, layers; hearlite/verdict.py)
+<recipe>/      one folder for each quantization: recipe.json, calibration.json, compare.json (figures, limits, verdict, layers; hearlite/gate.py)
                and, where the gate was passed or forced, model.tflite
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearlite.embedder import EmbedderInfo
+from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_json, write_json
 from hearlite.spec import StudentSpec, TrainSpec, from_dict, to_dict

@@ -203,7 +203,7 @@ class TrainSpec:
     ema_decay: float = 0.999
     batchnorm_momentum: float = 0.9  # Keras' 0.99 leaves the statistics behind in runs of a few hundred steps (measured)
     checkpoint_every: int = 100  # steps: what a kill may lose
-    patience: int = 10  # checkpoints without a better probe correlation (distill/fidelity.py) before training ends; 0: never
+    patience: int = 10  # checkpoints without a better probe correlation (distill/validation_metrics.py) before training ends; 0: never
     ridge: float = 1e-3  # of the mean feature variance, closed-form refit of the head
     seed: int = 0
     loss: LossSpec = field(default_factory=LossSpec)

@@ -18,10 +18,10 @@ import tf_keras
 from numpy.typing import NDArray
 from tf_keras import layers
 
-from hearlite.embedder import Clips, EmbedderInfo, Embeddings, as_clips
+from hearlite.audio.frontend_tf import Frontend
+from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings, as_clips
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, sha256_of
-from hearlite.frontend_tf import Frontend
 from hearlite.run import Run
 from hearlite.spec import AUDIO, Block, StudentSpec
 

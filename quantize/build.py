@@ -8,13 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio import from_int16
-from hearlite.convert import convert_network, convert_network_dynamic, convert_network_float16
+from hearlite.audio.clips import from_int16
+from hearlite.audio.frontend_tf import Frontend
 from hearlite.errors import UsageError
-from hearlite.frontend_tf import Frontend
 from hearlite.quantize.finetune import train_quantized
 from hearlite.quantize.fold import fold
-from hearlite.quantize.graph import Graph
 from hearlite.quantize.qat import layer_of
 from hearlite.quantize.ranges import measure
 from hearlite.quantize.static import Quantized, choose_ranges, even_channels, quantize_static, round_network
@@ -22,6 +20,8 @@ from hearlite.quantize.weight_only import weight_only
 from hearlite.run import Run
 from hearlite.spec import QuantSpec, Range, StudentSpec
 from hearlite.student import EMBED_BATCH, load_network
+from hearlite.tflite.convert import convert_network, convert_network_dynamic, convert_network_float16
+from hearlite.tflite.graph import Graph
 
 
 class Training(Protocol):

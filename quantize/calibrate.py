@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hearlite.data.records import Records, gather_examples
 from hearlite.errors import InputError
-from hearlite.records import Records, gather_examples
 
 
 @dataclass(frozen=True)

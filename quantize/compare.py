@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio import from_int16
+from hearlite.audio.clips import from_int16
 from hearlite.errors import InputError
-from hearlite.quantize.graph import Graph, Probe, Stored, dequantize, short_name, tensors_by_name
-from hearlite.runtime import TfliteModel
-from hearlite.verdict import Comparison, LayerLoss
+from hearlite.gate import Comparison, LayerLoss
+from hearlite.quantize.tensor_tap import Probe, Stored, dequantize, short_name, tensors_by_name
+from hearlite.tflite.graph import Graph
+from hearlite.tflite.interpreter import TfliteModel
+from hearlite.tflite.model_file import NETWORK_PREFIX
 
 _OUTLIER = 12.0  # a range of more deviations than this to one side is ruled by few values: 4 would hold a normal distribution's
 _MUCH = 0.05  # of a channel's variance lost in one tensor: own fault, whatever came in
@@ -70,7 +72,7 @@ def compare_layers(reference: bytes, quantized: bytes, *, pcm: NDArray[np.int16]
     """
     graph, theirs, ours = Graph(reference), tensors_by_name(reference), tensors_by_name(quantized)
     skipped = {node.output for node in Graph(quantized).nodes if node.name in ("QUANTIZE", "DEQUANTIZE")}
-    names = [name for name in theirs if name.startswith("network/") and name in ours and ours[name].index not in skipped]
+    names = [name for name in theirs if name.startswith(NETWORK_PREFIX) and name in ours and ours[name].index not in skipped]
     names.sort(key=lambda name: theirs[name].index)
     weights = _weight_errors(graph, Graph(quantized))
     sums = {name: _Sums(ours[name], weights.get(name, 0.0)) for name in names}
@@ -112,7 +114,7 @@ class _Sums:
         shares = [float(value) / error for value in (self.rounded.sum(), self.clipped.sum(), self.weight_error * square)]
         deviation, scale = float(np.sqrt(np.median(variance))), self.stored.scale
         return LayerComparison(
-            layer=short_name(name.removeprefix("network/")),
+            layer=short_name(name.removeprefix(NETWORK_PREFIX)),
             tensor=name,
             snr_db=float(10.0 * np.log10(max(square, 1e-30) / error)),
             cosine=float(self.product.sum() / max(np.sqrt(square * float(self.other.sum())), 1e-30)),

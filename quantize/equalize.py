@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.quantize.graph import Graph, Node
 from hearlite.quantize.ranges import Activation
+from hearlite.tflite.graph import Graph, Node
 
 _LARGEST = 8.0  # no channel is scaled by more: a silent one must not blow up a weight
 

@@ -19,10 +19,10 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-from hearlite.audio import from_int16
+from hearlite.audio.clips import from_int16
+from hearlite.audio.frontend_tf import Frontend
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
-from hearlite.frontend_tf import Frontend
 from hearlite.progress import progress
 from hearlite.quantize.qat import set_ranges, simulate, trained_network
 from hearlite.spec import QatSpec, Range, StudentSpec, TrainSpec, to_dict

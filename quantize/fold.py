@@ -13,7 +13,8 @@ import tf_keras
 from tf_keras import layers
 
 from hearlite.errors import InputError
-from hearlite.quantize.graph import Graph, short_name
+from hearlite.quantize.tensor_tap import short_name
+from hearlite.tflite.graph import Graph
 
 _TO_KERAS = {"CONV_2D": (1, 2, 3, 0), "DEPTHWISE_CONV_2D": (1, 2, 3, 0), "FULLY_CONNECTED": (1, 0)}  # axes of weights, from graph.py's order
 

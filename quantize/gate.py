@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from hearlite.errors import GateError
+from hearlite.gate import SCHEMA, AurocLoss, Limits, TaskLoss, Verdict
 from hearlite.spec import MAX_MEAN_AUROC_LOSS, MIN_CENTRED_COSINE, QuantSpec, StudentSpec
-from hearlite.verdict import SCHEMA, AurocLoss, Limits, TaskLoss, Verdict
 
 NOT_MEASURED = "AUROC loss was not measured: no labelled recordings were given, so the centred cosine alone decides"
 
@@ -34,7 +34,7 @@ def limits_of(recipe: QuantSpec, student: StudentSpec) -> Limits:
 
 
 def compare_json(verdict: Verdict, layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """compare.json: what `hearlite.verdict.read_verdict` reads, the worst layers, and `layers`, all that is known of each."""
+    """compare.json: what `hearlite.gate.read_verdict` reads, the worst layers, and `layers`, all that is known of each."""
     return {
         "schema": SCHEMA,
         "gate": NOT_MEASURED if verdict.auroc is None else "centred cosine and mean AUROC loss",

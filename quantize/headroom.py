@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.quantize.equalize import read_peak
-from hearlite.quantize.graph import Graph
 from hearlite.quantize.ranges import Activation
+from hearlite.tflite.graph import Graph
 
 CEILING = 6.0
 _MARGIN = 1.05  # above the calibration's peak

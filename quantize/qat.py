@@ -13,10 +13,11 @@ import tf_keras
 from tf_keras import layers
 
 from hearlite.errors import InputError, MissingExtraError, UsageError
-from hearlite.quantize.graph import Graph, short_name
+from hearlite.quantize.tensor_tap import short_name
 from hearlite.quantize.weight_only import STEPS as WEIGHT_STEPS
 from hearlite.spec import Range
 from hearlite.student import UnequalStrideDepthwiseConv2D
+from hearlite.tflite.graph import Graph
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 KNOWN = (*CONVOLUTIONS, layers.Dense, layers.ReLU, layers.Add, layers.GlobalAveragePooling2D)

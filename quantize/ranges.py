@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.quantize.graph import Graph, Probe
+from hearlite.quantize.tensor_tap import Probe
+from hearlite.tflite.graph import Graph
 
 METHODS = ("minmax", "percentile", "mse")
 BINS = 2_048  # eight a step of int8 over the full range

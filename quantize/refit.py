@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError
-from hearlite.quantize.graph import Graph, Node, Probe, dequantize, tensors_by_name
+from hearlite.quantize.tensor_tap import Probe, dequantize, tensors_by_name
+from hearlite.tflite.graph import Graph, Node
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.convert import quantize_calibrated
 from hearlite.quantize.equalize import equalize
-from hearlite.quantize.graph import Graph
 from hearlite.quantize.headroom import fill_headroom
 from hearlite.quantize.ranges import Activation, choose_range, measure
 from hearlite.quantize.refit import find_head, refit
 from hearlite.spec import QuantSpec, Range
+from hearlite.tflite.convert import quantize_calibrated
+from hearlite.tflite.graph import Graph
 
 
 @dataclass(frozen=True)

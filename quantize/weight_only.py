@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.quantize.graph import Graph
+from hearlite.tflite.graph import Graph
 
 STEPS = 127  # of int8, symmetric: -128 is never used, as TFLite asks of weights
 _VERSION = 5  # of DEQUANTIZE with a scale per channel

@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hearlite.audio.synth import write_corpus
 from hearlite.bundle import Manifest, read_manifest
-from hearlite.dataset import Dataset, load_dataset
+from hearlite.data.dataset import Dataset, load_dataset
+from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.run import Run
 from hearlite.spec import AUDIO, QuantSpec, TrainSpec
-from hearlite.synth import write_corpus
-from hearlite.teacher import FakeTeacher
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the command line does, before anything imports TensorFlow
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -129,14 +129,14 @@ def tiny_run(dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_
 @pytest.fixture(scope="session")
 def lenient_recipe() -> QuantSpec:
     """The recipe users get, with a gate that a student of a dozen steps passes."""
-    from hearlite.quantize.ptq import recipes
+    from hearlite.quantize.recipe import recipes
 
     return dataclasses.replace(recipes()[QuantSpec.recipe], calibration_clips=16, min_centred_cosine=0.9)
 
 
 @pytest.fixture(scope="session")
 def quantized_run(tiny_run: Run, lenient_recipe: QuantSpec) -> Run:
-    from hearlite.quantize.ptq import quantize
+    from hearlite.quantize.pipeline import quantize
 
     quantize(tiny_run, recipe=lenient_recipe)
     return tiny_run
@@ -210,8 +210,8 @@ def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="session")
 def clips() -> NDArray[np.int16]:
     """int16 `[8, clip_samples]`: a sound of each of eight classes, at levels and through devices as recordings have them."""
-    from hearlite.audio import to_int16
-    from hearlite.synth import CLASSES, DEVICES, draw_subject, recording
+    from hearlite.audio.clips import to_int16
+    from hearlite.audio.synth import CLASSES, DEVICES, draw_subject, recording
 
     rows = []
     for index, label in enumerate(CLASSES[:8]):

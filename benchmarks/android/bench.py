@@ -27,18 +27,18 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio import from_int16
+from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.android.adb import Adb, clean_up, find_device
 from hearlite.benchmarks.android.facts import compare_golden, golden_values, read_facts
 from hearlite.benchmarks.android.runner import Printed, Runner, as_latency, read_benchmark_model, read_printed, runner_in, runner_of
 from hearlite.benchmarks.arm.sandbox.sandbox import open_box
 from hearlite.benchmarks.schema.device import EMULATED, WRONG, BenchmarkModel, DeviceBench
 from hearlite.bundle import Manifest, read_manifest
-from hearlite.check import check_signals
+from hearlite.cli.module import run_module
 from hearlite.download import cache_folder
 from hearlite.errors import GateError, InputError, UsageError
 from hearlite.files import write_json
-from hearlite.module_cli import run_module
+from hearlite.self_test import check_signals
 from hearlite.spec import to_dict
 
 FOLDER = "/data/local/tmp"  # where Android lets adb's user run programs

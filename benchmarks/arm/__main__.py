@@ -18,10 +18,10 @@ from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, re
 from hearlite.benchmarks.arm.regression_check import changed, read_results
 from hearlite.benchmarks.arm.sandbox.sandbox import set_up
 from hearlite.benchmarks.arm.table import table
+from hearlite.cli.module import run_module
 from hearlite.download import cache_folder
 from hearlite.errors import GateError, UsageError
 from hearlite.files import write_bytes, write_json
-from hearlite.module_cli import run_module
 
 
 @click.command()

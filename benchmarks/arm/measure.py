@@ -23,8 +23,8 @@ from hearlite.benchmarks.arm.schema import SCHEMA, Measured, Milliseconds, OnCor
 from hearlite.benchmarks.arm.split_model import Half, judged
 from hearlite.benchmarks.cost.latency import device
 from hearlite.errors import InputError
-from hearlite.flatbuffer import load, summarize
 from hearlite.spec import AUDIO, to_dict
+from hearlite.tflite.model_file import load, summarize
 
 _FLOAT32 = 0  # TensorType of the TFLite schema
 

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.arm.instruction_count import Output
-from hearlite.check import TOLERANCE as CHECK_TOLERANCE
-from hearlite.flatbuffer import Summary
+from hearlite.self_test import TOLERANCE as CHECK_TOLERANCE
 from hearlite.spec import AUDIO
+from hearlite.tflite.model_file import Summary
 
 Precision = Literal["int8", "dynamic", "float"]
 NOISES = {"noise": 0.1, "quiet noise": 0.001}  # RMS: -20 and -60 dBFS

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.arm.instruction_count import Ran, run_native, run_tflite
 from hearlite.benchmarks.arm.parity import Precision, allowed, allowed_joined, allowed_network
 from hearlite.benchmarks.arm.sandbox.sandbox import Box
-from hearlite.benchmarks.cost.slicing import network_of
 from hearlite.errors import InputError
 from hearlite.files import write_bytes
-from hearlite.flatbuffer import frontend_of
+from hearlite.tflite.slicing import frontend_part, network_part
 
 SPECTROGRAM, NETWORK = "spectrogram", "network"
 _Runner = Callable[[Box, Path, NDArray[np.float32]], Ran]
@@ -44,11 +43,11 @@ def _split(box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, r
     """The network gets the images of this machine. Nothing of a file without a frontend."""
     content = path.read_bytes()
     try:
-        behind = network_of(content)
+        behind = network_part(content)
     except InputError:  # a peer such as YAMNet, which is judged as a whole
         return []
     paths = {part: folder / f"{part}.tflite" for part in (SPECTROGRAM, NETWORK)}
-    write_bytes(paths[SPECTROGRAM], frontend_of(content, input_name="audio", output_name="image"))
+    write_bytes(paths[SPECTROGRAM], frontend_part(content, input_name="audio", output_name="image"))
     write_bytes(paths[NETWORK], behind)
     images = run(box, paths[SPECTROGRAM], inputs)
     given = images.outputs[0].raw.view("<f4")

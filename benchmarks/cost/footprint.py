@@ -11,8 +11,8 @@ import numpy as np
 from hearlite.benchmarks.schema.cost import Footprint
 from hearlite.errors import InputError
 from hearlite.files import sha256_of
-from hearlite.flatbuffer import load, summarize
 from hearlite.spec import AUDIO
+from hearlite.tflite.model_file import is_constant, load, summarize, tensor_type
 
 # Bytes of an element by TensorType of the TFLite schema.
 _BYTES = {"FLOAT64": 8, "INT64": 8, "UINT64": 8, "COMPLEX64": 8, "FLOAT32": 4, "INT32": 4, "UINT32": 4, "FLOAT16": 2, "BFLOAT16": 2, "INT16": 2}
@@ -69,7 +69,7 @@ def traffic(model: Any) -> tuple[int, int, int]:
     """Bytes of constants, bytes moved in a call, and the peak of activations that are alive at once. An alias (RESHAPE) counts as a copy."""
     graph = model.subgraphs[0]
     size = [_tensor_bytes(tensor) for tensor in graph.tensors]
-    constant = [_has_data(model, tensor) for tensor in graph.tensors]
+    constant = [is_constant(model, tensor) for tensor in graph.tensors]
     last_read = {int(index): step for step, op in enumerate(graph.operators) for index in op.inputs if index >= 0}
     last_read |= {int(index): len(graph.operators) for index in graph.outputs}
     alive = {int(index) for index in graph.inputs}
@@ -85,12 +85,4 @@ def traffic(model: Any) -> tuple[int, int, int]:
 
 
 def _tensor_bytes(tensor: Any) -> int:
-    from ai_edge_litert import schema_py_generated as schema
-
-    types = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    return int(np.prod(tensor.shape, dtype=np.int64)) * _BYTES.get(types[tensor.type], 1) if tensor.shape is not None else 0
-
-
-def _has_data(model: Any, tensor: Any) -> bool:
-    data = model.buffers[tensor.buffer].data
-    return data is not None and len(data) > 0
+    return int(np.prod(tensor.shape, dtype=np.int64)) * _BYTES.get(tensor_type(tensor), 1) if tensor.shape is not None else 0

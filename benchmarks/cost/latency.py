@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.schema.cost import Latency
 from hearlite.errors import InputError, UsageError
-from hearlite.runtime import Runtime
 from hearlite.spec import AUDIO
+from hearlite.tflite.interpreter import Runtime
 
 Run = Callable[[NDArray[np.float32]], object]  # one clip [1, clip_samples] in, whatever comes out
 _NOISE_RMS = 0.1  # -20 dBFS: a plausible recording level, far from silence and from clipping
@@ -66,7 +66,7 @@ def file_candidate(name: str, path: Path | bytes, *, threads: int, runtime: Runt
     """A .tflite file or its content, run in LiteRT or another of runtime.py's RUNTIMES. Its input is float32, by default a clip."""
 
     def load() -> Run:
-        from hearlite.runtime import TfliteModel
+        from hearlite.tflite.interpreter import TfliteModel
 
         return TfliteModel(path, threads=threads, runtime=runtime).run
 

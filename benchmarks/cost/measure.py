@@ -9,21 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from hearlite.audio import from_int16
+from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.cost.footprint import footprint
 from hearlite.benchmarks.cost.latency import Candidate, Rounds, device, file_candidate, latency_rows, ratios, time_rounds
-from hearlite.benchmarks.cost.limits import limit
 from hearlite.benchmarks.cost.operator_profile import operator_parts
 from hearlite.benchmarks.cost.reference_models import shape_footprint, shape_path
-from hearlite.benchmarks.cost.roofline import measure_ceiling
+from hearlite.benchmarks.cost.roofline import limit, measure_ceiling
 from hearlite.benchmarks.cost.stage_profile import BY_PREFIXES, stage_parts, stage_prefixes
 from hearlite.benchmarks.cost.subprocesses import STARTS, benchmark_tool, compare_old, start_alone
 from hearlite.benchmarks.cost.targets import goals
 from hearlite.benchmarks.schema.cost import Alone, Cost, CrossCheck, Footprint, Latency, OldRuntime, Profile, Speedup
 from hearlite.bundle import distinct_names, read_manifest
-from hearlite.check import check_signals
 from hearlite.errors import UsageError
-from hearlite.runtime import Runtime
+from hearlite.self_test import check_signals
+from hearlite.tflite.interpreter import Runtime
 
 RUNS = 100
 FEWEST_RUNS = 50  # for a median that is quoted

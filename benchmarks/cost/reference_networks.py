@@ -9,7 +9,7 @@ import tf_keras
 from tf_keras import layers
 
 from hearlite.benchmarks.cost.reference_models import FRILL, HEAR, HEAR_S, MN04, MN10
-from hearlite.fake_hear import HEAR_VIT, VitSize, hear_like_module
+from hearlite.benchmarks.cost.vit import HEAR_VIT, VitSize, hear_like_module
 from hearlite.spec import AUDIO
 
 VITS = {HEAR: HEAR_VIT, HEAR_S: VitSize(width=384, depth=12, heads=6, mlp=1536)}  # the second: ViT-S of arXiv:2012.12877, table 1

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
 import numpy as np
 
 from hearlite.benchmarks.cost.latency import file_candidate, time_rounds
-from hearlite.benchmarks.schema.cost import Ceiling
-from hearlite.flatbuffer import save
+from hearlite.benchmarks.cost.stage_profile import FRONTEND
+from hearlite.benchmarks.schema.cost import Ceiling, Footprint, Latency, Limit, Profile
+from hearlite.benchmarks.schema.cost_text import COMPUTE, MEMORY, OVERHEAD, limit_text
+from hearlite.tflite.builder import GraphBuilder
 
 # Matrix products as 1 x 1 convolutions, [positions, channels] by [channels, channels], from inside the L2 cache to beyond: the best one counts.
 _POSITIONS = (16, 32)  # height and width
@@ -55,7 +58,7 @@ def convolution(channels: int, *, int8: bool) -> bytes:
     from ai_edge_litert import schema_py_generated as schema
 
     kinds, ops = schema.TensorType, schema.BuiltinOperator
-    builder = _Graph(schema)
+    builder = GraphBuilder(schema)
     shape = [1, *_POSITIONS, channels]
     rng = np.random.default_rng(0)
     weights = rng.integers(-127, 128, (channels, 1, 1, channels)).astype(np.int8)
@@ -77,43 +80,27 @@ def convolution(channels: int, *, int8: bool) -> bytes:
     return builder.finish(outside, result)
 
 
-class _Graph:
-    """The schema's objects, put together by hand: no converter, so no TensorFlow."""
+_NEAR = 0.5  # a bound that explains half of the time is what limits a model; a good kernel rarely passes 0.9 of either
 
-    def __init__(self, schema: Any) -> None:
-        self.schema = schema
-        self.model, self.graph = schema.ModelT(), schema.SubGraphT()
-        self.model.version, self.model.operatorCodes, self.model.buffers = 3, [], [schema.BufferT()]
-        self.graph.tensors, self.graph.operators = [], []
 
-    def tensor(self, name: str, shape: list[int], kind: int, data: Any = None, *, scales: list[float] | None = None, axis: int = 0) -> int:
-        tensor = self.schema.TensorT()
-        tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), np.asarray(shape, np.int32), kind, 0
-        if data is not None:
-            buffer = self.schema.BufferT()
-            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
-            tensor.buffer = len(self.model.buffers)
-            self.model.buffers.append(buffer)
-        if scales:
-            tensor.quantization = self.schema.QuantizationParametersT()
-            tensor.quantization.scale, tensor.quantization.zeroPoint = np.asarray(scales, np.float32), np.zeros(len(scales), np.int64)
-            tensor.quantization.quantizedDimension = axis
-        self.graph.tensors.append(tensor)
-        return len(self.graph.tensors) - 1
-
-    def operator(self, code: int, inputs: list[int], output: int) -> None:
-        entry, operator = self.schema.OperatorCodeT(), self.schema.OperatorT()
-        entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, code, 3 if code == self.schema.BuiltinOperator.CONV_2D else 1
-        operator.opcodeIndex, operator.inputs, operator.outputs = len(self.model.operatorCodes), inputs, [output]
-        if code == self.schema.BuiltinOperator.CONV_2D:
-            operator.builtinOptionsType = self.schema.BuiltinOptions.Conv2DOptions
-            operator.builtinOptions = self.schema.Conv2DOptionsT()
-            operator.builtinOptions.strideH = operator.builtinOptions.strideW = 1
-            operator.builtinOptions.dilationHFactor = operator.builtinOptions.dilationWFactor = 1
-        self.model.operatorCodes.append(entry)
-        self.graph.operators.append(operator)
-
-    def finish(self, given: int, result: int) -> bytes:
-        self.graph.inputs, self.graph.outputs = [given], [result]
-        self.model.subgraphs = [self.graph]
-        return save(self.model)
+def limit(model: Footprint, row: Latency, *, ceiling: Ceiling, profile: Profile | None, bandwidth_bytes_per_s: float | None = None) -> Limit:
+    """The least time that arithmetic and memory allow, beside the measured one, in words. The bandwidth is measured unless it is given."""
+    speed = bandwidth_bytes_per_s or bandwidth(model.weight_bytes + model.activation_peak_bytes)
+    compute_ms = 1e3 * (model.int8_macs / ceiling.int8_macs_per_s + (model.macs - model.int8_macs) / ceiling.float32_macs_per_s)
+    memory_ms = 1e3 * model.moved_bytes / speed
+    frontend = next((part.share for part in profile.stages if part.name == FRONTEND), None) if profile else None
+    fractions = {COMPUTE: compute_ms / row.median_ms, MEMORY: memory_ms / row.median_ms}
+    nearest = max(fractions, key=lambda bound: fractions[bound])
+    bound = nearest if fractions[nearest] >= _NEAR else OVERHEAD
+    found = Limit(
+        model=model.name,
+        median_ms=row.median_ms,
+        compute_ms=compute_ms,
+        memory_ms=memory_ms,
+        bandwidth_bytes_per_s=speed,
+        fraction_of_peak=fractions[COMPUTE],
+        frontend_share=frontend,
+        bound=bound,
+        text="",
+    )
+    return dataclasses.replace(found, text=limit_text(found, profile))

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.schema.cost import Part
-from hearlite.flatbuffer import load, save
+from hearlite.tflite.model_file import NETWORK_PREFIX, load, tensor_name
+from hearlite.tflite.slicing import slice_to_output
 
 FRONTEND, HEAD = "frontend", "head and embedding"
 BY_PREFIXES = "the file cut at each stage's end, all cuts timed in the same rounds, medians of the differences"
-_NETWORK = "network/"  # what hearlite.flatbuffer.join puts before the names of everything behind the frontend
-_BLOCK = re.compile(rf"^(?:{_NETWORK})+(stem|block\d+)(?=_)")
+_BLOCK = re.compile(rf"^(?:{NETWORK_PREFIX})+(stem|block\d+)(?=_)")
 
 
 @dataclass(frozen=True)
@@ -33,33 +33,15 @@ def stage_prefixes(data: bytes) -> list[Prefix]:
     ends: dict[str, int] = {}
     for operator in graph.operators:
         output = int(operator.outputs[0])
-        name = bytes(graph.tensors[output].name or b"").decode(errors="replace")
+        name = tensor_name(graph.tensors[output])
         found = _BLOCK.match(name)
         if found:
             ends[found[1]] = output
-        elif not name.startswith(_NETWORK) and set(ends) <= {FRONTEND}:
+        elif not name.startswith(NETWORK_PREFIX) and set(ends) <= {FRONTEND}:
             ends[FRONTEND] = output
     if len(ends) < 2 or FRONTEND not in ends:
         return []
-    return [*(Prefix(stage, cut(data, output)) for stage, output in ends.items()), Prefix(HEAD, data)]
-
-
-def cut(data: bytes, output: int) -> bytes:
-    """The same model with tensor `output` as its only output, without what that doesn't need."""
-    model = load(data)
-    graph = model.subgraphs[0]
-    needed, kept = {output}, []
-    for operator in reversed(graph.operators):
-        if needed & {int(index) for index in operator.outputs}:
-            kept.append(operator)
-            needed |= {int(index) for index in operator.inputs}
-    graph.operators, graph.outputs = kept[::-1], [output]
-    used = {int(tensor.buffer) for index, tensor in enumerate(graph.tensors) if index in needed}
-    for index, buffer in enumerate(model.buffers):
-        if index not in used:
-            buffer.data = None
-    model.signatureDefs, model.metadata, model.metadataBuffer = None, None, None
-    return save(model)
+    return [*(Prefix(stage, slice_to_output(data, output)) for stage, output in ends.items()), Prefix(HEAD, data)]
 
 
 def stage_parts(stages: Sequence[str], times_ms: NDArray[np.float64]) -> tuple[Part, ...]:

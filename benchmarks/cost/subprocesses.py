@@ -114,18 +114,15 @@ def _compared(name: str, runtime: str, new: NDArray[np.float64], old: NDArray[np
 
 def output_step(model: bytes) -> float:
     """Scale of the int8 tensor behind a model's first output; 0.0 where that is float all the way."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    from hearlite.flatbuffer import load
+    from hearlite.tflite.model_file import load, operator_name, tensor_type
 
     loaded = load(model)
     graph = loaded.subgraphs[0]
     index = int(graph.outputs[0])
     for operator in graph.operators:
-        code = loaded.operatorCodes[operator.opcodeIndex]
-        if index in operator.outputs and max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.DEQUANTIZE:
+        if index in operator.outputs and operator_name(loaded, operator) == "DEQUANTIZE":
             index = int(operator.inputs[0])
             break
     tensor = graph.tensors[index]
-    quantized = tensor.type == schema.TensorType.INT8 and tensor.quantization is not None and tensor.quantization.scale is not None
+    quantized = tensor_type(tensor) == "INT8" and tensor.quantization is not None and tensor.quantization.scale is not None
     return float(tensor.quantization.scale[0]) if quantized else 0.0

@@ -1,4 +1,4 @@
-"""A user's own copy of a public dataset -> a manifest that `hearlite.dataset.load_dataset` reads, without moving or changing a recording.
+"""A user's own copy of a public dataset -> a manifest that `hearlite.data.dataset.load_dataset` reads, without moving or changing a recording.
 
 The manifest's `split` never has a subject on two sides. Where an official split has, its sides stay in `official_split`, for who wants to show a
 leaking figure beside the honest one.
@@ -18,7 +18,7 @@ from hearlite import files
 from hearlite.benchmarks.datasets import coswara, coughvid, esc50, fsd50k, icbhi, sprsound
 from hearlite.benchmarks.datasets.source import Log, Row, Source
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, TEST_SPLIT, TRAIN_SPLITS
-from hearlite.dataset import Skipped, split_of
+from hearlite.data.dataset import Skipped, split_of
 from hearlite.errors import InputError, UsageError
 
 SOURCES: dict[str, Source] = {

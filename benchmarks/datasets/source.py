@@ -1,6 +1,6 @@
 """What the parsers of public datasets share: the row they make, what they leave out, and careful reading of other people's files.
 
-A parser never opens a recording: `hearlite.dataset` does, and lists what it can't decode. It never guesses either: what it doesn't understand is
+A parser never opens a recording: `hearlite.data.dataset` does, and lists what it can't decode. It never guesses either: what it doesn't understand is
 left out with the reason, or empty and counted.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from hearlite import files
 from hearlite.benchmarks.tasks.demographics import OLDEST_YEARS
-from hearlite.dataset import Skipped
+from hearlite.data.dataset import Skipped
 from hearlite.errors import InputError
 
 _YES, _NO, _NOTHING = frozenset({"true", "yes", "y", "1"}), frozenset({"false", "no", "n", "0"}), frozenset({"", "na", "nan", "none"})

@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hearlite.module_cli import run_module
-from hearlite.synth import DEVICES, Device, Float64, draw_splits, write_folder
+from hearlite.audio.synth import DEVICES, Device, Float64, draw_splits, write_folder
+from hearlite.cli.module import run_module
 
 COLUMNS = ("file", "start_s", "end_s", "label", "fev1_fvc", "subject", "split", "device", "synthetic")
 GENERATOR = 1  # raise whenever a sound changes

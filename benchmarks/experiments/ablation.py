@@ -25,14 +25,14 @@ from hearlite.benchmarks.cost.latency import device
 from hearlite.benchmarks.experiments.ablation_table import estimate, mean_over_tasks, probe, summarize, table
 from hearlite.benchmarks.experiments.variants import Variant, load_variants
 from hearlite.benchmarks.stats.bootstrap import Floats
-from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, Dataset, load_dataset
-from hearlite.embedder import Embedder
+from hearlite.cli.module import run_module
+from hearlite.data.dataset import DEFAULT_LABELS, FRAMINGS, Dataset, load_dataset
+from hearlite.data.records import Views, write_records
+from hearlite.embedders.base import Embedder
+from hearlite.embedders.open import open_teacher
 from hearlite.files import read_json, write_bytes, write_json
-from hearlite.module_cli import run_module
-from hearlite.records import Views, write_records
 from hearlite.run import Run
 from hearlite.spec import STUDENTS, TrainSpec, student_spec, to_dict
-from hearlite.teacher import open_teacher
 
 SCHEMA = "hearlite-ablation/1"
 

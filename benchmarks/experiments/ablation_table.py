@@ -17,9 +17,9 @@ from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
 from hearlite.benchmarks.stats.auroc import auroc, excess_ratio, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Floats, interval, subject_multiplicities
-from hearlite.benchmarks.tasks import TEST_SPLIT
-from hearlite.dataset import Dataset
-from hearlite.embedder import Embedder
+from hearlite.benchmarks.tasks.binary import TEST_SPLIT
+from hearlite.data.dataset import Dataset
+from hearlite.embedders.base import Embedder
 from hearlite.files import read_arrays, write_arrays
 
 SAMPLES = 2_000  # bootstrap replicates

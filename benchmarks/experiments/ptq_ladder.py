@@ -20,20 +20,20 @@ import numpy as np
 
 from hearlite.benchmarks.cost.latency import Candidate, device, measure_candidates
 from hearlite.benchmarks.schema.results import Versions
-from hearlite.convert import convert_frontend, convert_network, convert_network_int16, join_frontend
+from hearlite.cli.module import run_module
+from hearlite.data.records import read_records, sample_examples
 from hearlite.files import write_bytes, write_json
-from hearlite.module_cli import run_module
 from hearlite.quantize.build import image_batches
 from hearlite.quantize.calibrate import choose_calibration
 from hearlite.quantize.compare import compare_files
-from hearlite.quantize.ptq import COMPARE_CLIPS
+from hearlite.quantize.pipeline import COMPARE_CLIPS
 from hearlite.quantize.recipe import require_known
 from hearlite.quantize.static import quantize_static
-from hearlite.records import read_records, sample_examples
 from hearlite.run import open_run
-from hearlite.runtime import TfliteModel
 from hearlite.spec import QuantSpec, to_dict
 from hearlite.student import load_network
+from hearlite.tflite.convert import convert_frontend, convert_network, convert_network_int16, join_frontend
+from hearlite.tflite.interpreter import TfliteModel
 
 SCHEMA = "hearlite-ladder/1"
 BIAS_ONLY = 1e9  # a ridge that leaves the head's weights alone and moves its bias: bias correction, where it is exact

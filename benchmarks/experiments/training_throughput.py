@@ -24,16 +24,17 @@ from typing import Any
 import click
 import numpy as np
 
-from hearlite.audio import from_int16
+from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.cost.latency import device
-from hearlite.dataset import Clip, ClipRef, Dataset, load_dataset, read_clips
-from hearlite.embedder import Embedder
+from hearlite.cli.module import run_module
+from hearlite.data.dataset import Clip, ClipRef, Dataset, load_dataset, read_clips
+from hearlite.data.records import Records, Views, clip_views, read_examples, write_records
+from hearlite.embedders.base import Embedder
+from hearlite.embedders.fake import FakeTeacher
+from hearlite.embedders.open import open_teacher
 from hearlite.errors import InputError
 from hearlite.files import write_json
-from hearlite.module_cli import run_module
-from hearlite.records import Records, Views, clip_views, read_examples, write_records
 from hearlite.spec import STUDENTS, TrainSpec, student_spec
-from hearlite.teacher import FakeTeacher, open_teacher
 
 SCHEMA = "hearlite-throughput/1"
 BATCH = 64  # clips a call, as in training
@@ -110,12 +111,12 @@ def stages_of_training(records: Records, *, sizes: list[str], train: TrainSpec, 
     """Shards -> batches -> the student's own view -> its image -> a step of each size. The last contains the two before it."""
     import tensorflow as tf
 
+    from hearlite.audio.frontend_tf import Frontend
     from hearlite.distill.augment import Augment
-    from hearlite.distill.data import Batches, teacher_vectors, val_examples
+    from hearlite.distill.batches import Batches, teacher_vectors, val_examples
     from hearlite.distill.refit import from_pcm
     from hearlite.distill.targets import fit_targets
     from hearlite.distill.train import Trainer
-    from hearlite.frontend_tf import Frontend
     from hearlite.run import DatasetInfo, Run, RunSpec
 
     targets = fit_targets(teacher_vectors(records, "train"))

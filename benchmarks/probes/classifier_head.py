@@ -21,12 +21,12 @@ from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Floats, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import sureness
 from hearlite.benchmarks.stats.operating_point import RULES, choose_threshold, estimate_rate
-from hearlite.benchmarks.tasks import TEST_SPLIT, Task
+from hearlite.benchmarks.tasks.binary import TEST_SPLIT, Task
 from hearlite.benchmarks.tasks.training import training_tasks
-from hearlite.dataset import ClipRef, Dataset, subject_hash
+from hearlite.data.dataset import ClipRef, Dataset, subject_hash
+from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
 from hearlite.head import OUTPUT, FittedHead, Head, HeadLabel
-from hearlite.runtime import TfliteEmbedder
 
 SAMPLES = 2_000  # bootstrap replicates
 _RULE = "youden"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio import from_int16
-from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
+from hearlite.audio.clips import from_int16
+from hearlite.benchmarks.tasks.binary import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
 from hearlite.bundle import Manifest
-from hearlite.dataset import ClipRef, Dataset, read_clips, subject_hash
-from hearlite.embed_dataset import clip_batches
-from hearlite.embedder import Embedder
+from hearlite.data.dataset import ClipRef, Dataset, read_clips, subject_hash
+from hearlite.data.embed import clip_batches
+from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
 from hearlite.progress import progress
 

@@ -16,15 +16,19 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.probes.classifiers import fit_classifier
 from hearlite.benchmarks.probes.folds import LEAKING, fold_table
 from hearlite.benchmarks.probes.leaky_split import leaking_aurocs, leaking_beside
+from hearlite.benchmarks.probes.logistic import Fitted
 from hearlite.benchmarks.probes.permutation import permuted_baseline
-from hearlite.benchmarks.probes.score_details import detailed
 from hearlite.benchmarks.schema.baselines import PERMUTED
 from hearlite.benchmarks.schema.results import ProbeResults, TaskResult
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Floats, subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, subject_multiplicities
+from hearlite.benchmarks.stats.calibration import calibration, fit_platt
 from hearlite.benchmarks.stats.comparisons import Pair, Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
-from hearlite.benchmarks.stats.estimates import Counts
-from hearlite.benchmarks.tasks import MIN_SUBJECTS, TEST_SPLIT, Task, check_splits
+from hearlite.benchmarks.stats.estimates import ROC_POINTS, Counts, Curve, Score, Setting
+from hearlite.benchmarks.stats.operating_point import choose_threshold, operating_point, sweep_figures
+from hearlite.benchmarks.stats.subgroups import subgroup_aurocs
+from hearlite.benchmarks.stats.threshold_sweep import roc_curve
+from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, TEST_SPLIT, Task, check_splits
 from hearlite.errors import InputError, UsageError
 from hearlite.progress import progress
 from hearlite.spec import AUROC_MARGIN
@@ -192,3 +196,35 @@ def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> d
         if broken:
             raise InputError(f"embeddings of {name!r} hold NaN or infinity for {broken} of {n} clips", "a model that returns them can't be measured")
     return arrays
+
+
+_DECIMALS = 4  # of a drawn curve
+
+
+def detailed(
+    score: Score,
+    fit: Fitted,
+    train: Bools,
+    test: Bools,
+    owners: Owners,
+    multiplicities: Multiplicities,
+    *,
+    subgroups: Mapping[str, Sequence[str]],
+) -> Score:
+    """The score with all that only a single task has.
+
+    Parameters: `train` [n_train], the labels that `fit` was fitted to; `test`, `owners` [n_test]; `multiplicities` [samples, subjects]; `subgroups`,
+    for each column its values of the test clips, [n_test]. Raises InputError as `auroc` does.
+    """
+    usable = np.isfinite(fit.out_of_fold)  # a fold whose training side has one class is scored by nobody
+    held_out, truth = fit.out_of_fold[usable], train[usable]
+    rates = (np.round(rate, _DECIMALS).tolist() for rate in roc_curve(fit.scores, test, points=ROC_POINTS))
+    return dataclasses.replace(
+        score,
+        chosen=tuple(Setting(name, float(value)) for name, value in fit.chosen.items()),
+        roc=Curve(*(tuple(rate) for rate in rates)),
+        sweep=sweep_figures(fit.scores, test, owners, multiplicities),
+        point=operating_point(fit.scores, test, owners, multiplicities, threshold=choose_threshold(held_out, truth)),
+        calibration=calibration(fit_platt(held_out, truth).probabilities(fit.scores), test, owners, multiplicities),
+        subgroups=tuple(subgroup_aurocs(fit.scores, test, owners, multiplicities, values, column=column) for column, values in subgroups.items()),
+    )

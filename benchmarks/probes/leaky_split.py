@@ -16,7 +16,7 @@ from hearlite.benchmarks.schema.results import Leaking
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, rate_interval, subject_multiplicities
 from hearlite.benchmarks.stats.comparisons import Replicated, TaskScores, replicated
 from hearlite.benchmarks.stats.estimates import Estimate
-from hearlite.benchmarks.tasks import Task
+from hearlite.benchmarks.tasks.binary import Task
 from hearlite.progress import progress
 
 

@@ -21,12 +21,12 @@ from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import C_GRID, SELECTION_TOL, best_candidate, regularisation_path
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Bounds, Floats, degrees_of_freedom, difference_interval, subject_multiplicities
-from hearlite.benchmarks.tasks import TEST_SPLIT, distinct_tasks
+from hearlite.benchmarks.tasks.binary import TEST_SPLIT, distinct_tasks
 from hearlite.benchmarks.tasks.training import training_tasks
-from hearlite.dataset import ClipRef, Dataset
+from hearlite.data.dataset import ClipRef, Dataset
+from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
-from hearlite.runtime import TfliteEmbedder
-from hearlite.verdict import AurocLoss, TaskLoss
+from hearlite.gate import AurocLoss, TaskLoss
 
 FOLDS = 5  # as many as a task has subjects of each class at least: MIN_SUBJECTS
 SAMPLES = 2_000  # bootstrap replicates
@@ -36,7 +36,7 @@ _PROTOCOL = 3  # raise whenever the figures change, so that older ones are measu
 class AurocLossProbe:
     """Called with a float32 file and its quantized file, says what the quantized one loses: quantize's `Quality`.
 
-    `dataset` as `hearlite.dataset.load_dataset` gives it, with `label_columns`; its test clips are dropped here and never read. The float32 file is
+    `dataset` as `load_dataset` gives it, with `label_columns`; its test clips are dropped here and never read. The float32 file is
     embedded once, however many quantized ones it is compared with, and memory holds vectors, not audio. Raises InputError when there is no task with
     MIN_SUBJECTS training and validation subjects of each class.
     """

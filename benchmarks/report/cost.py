@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hearlite.benchmarks.report.cost_plot import CostPoint, cost_svg
 from hearlite.benchmarks.report.format import bytes_text, ms_text
-from hearlite.benchmarks.report.pages import page
-from hearlite.benchmarks.report.svg import MARKERS, Series
+from hearlite.benchmarks.report.rendering import page
+from hearlite.benchmarks.report.svg import MARKERS, CostPoint, Series, cost_svg
 from hearlite.benchmarks.schema.cost import Alone, Cost, CrossCheck, Footprint, Latency, Limit, Part, Profile
 from hearlite.benchmarks.schema.cost_text import limit_text
 from hearlite.benchmarks.schema.results import CostResults

@@ -12,7 +12,7 @@ from hearlite.benchmarks.schema.baselines import PERMUTED
 from hearlite.benchmarks.schema.cost import Latency
 from hearlite.benchmarks.schema.results import ModelInfo, Results, TaskResult
 from hearlite.benchmarks.stats.estimates import Score
-from hearlite.verdict import LayerLoss
+from hearlite.gate import LayerLoss
 
 _ROC_TASKS = 9  # small multiples; the table has all tasks
 DOT_TASKS = 24  # more would be a poster

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from hearlite.benchmarks.report.cost import CostView, render_cost, view_cost
 from hearlite.benchmarks.report.figures import DOT_TASKS, Row, dots, quantized, reliability, roc, sizes
-from hearlite.benchmarks.report.pages import KIND_NAMES, page
+from hearlite.benchmarks.report.rendering import KIND_NAMES, page
 from hearlite.benchmarks.report.svg import Series
 from hearlite.benchmarks.schema.baselines import PERMUTED, best_baseline, explained
-from hearlite.benchmarks.schema.cost_io import is_cost, read_cost
-from hearlite.benchmarks.schema.io import read_data, read_results
+from hearlite.benchmarks.schema.io import is_cost, read_cost, read_data, read_results
 from hearlite.benchmarks.schema.results import CLASSIFIERS, Results, TaskResult
 from hearlite.benchmarks.stats.estimates import Estimate, Paired
 from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR

@@ -13,11 +13,23 @@ from typing import Any
 
 from hearlite import spec
 from hearlite.benchmarks.schema.cost import Cost, Latency
-from hearlite.benchmarks.schema.cost_check import check_cost, check_times
-from hearlite.benchmarks.schema.results import CLASSIFIERS, COST_SCHEMA, KINDS, SCHEMA, DatasetInfo, ModelInfo, ProbeResults, Results, Seed, Versions
+from hearlite.benchmarks.schema.results import (
+    CLASSIFIERS,
+    COST_SCHEMA,
+    KINDS,
+    SCHEMA,
+    CostResults,
+    DatasetInfo,
+    ModelInfo,
+    ProbeResults,
+    Results,
+    Seed,
+    Versions,
+)
+from hearlite.benchmarks.schema.validate import check_cost, check_times
 from hearlite.benchmarks.stats.estimates import ROC_POINTS, VERDICTS, Paired, Score
-from hearlite.benchmarks.tasks import LeftOut
-from hearlite.embedder import EmbedderInfo
+from hearlite.benchmarks.tasks.binary import LeftOut
+from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError, UsageError
 from hearlite.files import write_bytes
 
@@ -213,3 +225,25 @@ def _int(text: str) -> int:
     if len(text) > len(str(_LARGEST_INTEGER)) or abs(int(text)) > _LARGEST_INTEGER:
         raise ValueError(f"{text[:40]} is too large")
     return int(text)
+
+
+def write_cost(cost: Cost, path: Path, *, command: str) -> None:
+    """Write results.json through a temporary file, dated now, with the versions of this installation."""
+    results = CostResults(command=command, created=now(), versions=Versions.current(), cost=cost)
+    check_cost(cost, where="results")
+    write_data({"schema": COST_SCHEMA, **dataclasses.asdict(results)}, path)
+
+
+def read_cost(path: Path) -> CostResults:
+    """results.json, checked. Raises InputError that names the file."""
+    data = read_data(path)
+    if not is_cost(data):
+        raise InputError(f"{path}: schema is not {COST_SCHEMA!r}", "give the results.json of hearlite bench --latency")
+    results = spec.from_dict(CostResults, data, where=str(path))
+    check_cost(results.cost, where=str(path))
+    return results
+
+
+def is_cost(data: object) -> bool:
+    """Whether a results.json holds cost alone."""
+    return isinstance(data, dict) and data.get("schema") == COST_SCHEMA

@@ -9,10 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 import hearlite
 from hearlite.benchmarks.schema.cost import Cost, Latency
 from hearlite.benchmarks.stats.estimates import Counts, Estimate, Paired, Score
-from hearlite.benchmarks.tasks import LeftOut
-from hearlite.embedder import EmbedderInfo
+from hearlite.benchmarks.tasks.binary import LeftOut
+from hearlite.embedders.base import EmbedderInfo
+from hearlite.gate import Verdict
 from hearlite.spec import PRECISION_NAMES
-from hearlite.verdict import Verdict
 
 SCHEMA = "hearlite-results/2"
 COST_SCHEMA = "hearlite-cost/1"  # of a results.json without quality

@@ -3,7 +3,7 @@
 Clips of one subject resemble each other, so the number of subjects, not of clips, says how sure a figure is: whole subjects are drawn with
 replacement (Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x). But replicates of n subjects vary too little, by (n - 1) / n, have normal
 instead of t tails, and near 1 an AUROC is skewed: the plain 95 % percentile interval holds a true AUROC of 0.875 in 83 % of samples of 10 subjects,
-89 % of 20, 92 % of 40, 93 % of 80 (tests/test_bootstrap.py has the simulation). Three intervals correct for that: `rate_interval` for what lies in
+89 % of 20, 92 % of 40, 93 % of 80 (simulated in test_bootstrap.py). Three intervals correct for that: `rate_interval` for what lies in
 [0, 1] (94 - 96 % in all these samples), `difference_interval` for two models, `interval` with `degrees_of_freedom` for everything else.
 """
 

@@ -1,6 +1,6 @@
 """Models beside each other on the same draws of test subjects: AUROC, what is kept of the reference, and paired comparisons with a verdict.
 
-Intervals hold the truth in 92 to 98 % of simulated studies of 12 to 80 subjects (tests/test_comparisons.py). A mean over tasks is taken to be as sure
+Intervals hold the truth in 92 to 98 % of simulated studies of 12 to 80 subjects (test_comparisons.py). A mean over tasks is taken to be as sure
 as the least sure of them: its tasks share their subjects.
 """
 

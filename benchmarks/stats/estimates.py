@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hearlite.benchmarks.tasks import LeftOut
+from hearlite.benchmarks.tasks.binary import LeftOut
 
 VERDICTS = ("non-inferior", "inconclusive", "inferior")
 ROC_POINTS = 101  # at most, per curve: a drawing, not data

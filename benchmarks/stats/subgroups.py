@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.stats.auroc import auroc, checked_scores, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import LEVEL, Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, rate_interval
 from hearlite.benchmarks.stats.estimates import Counts, Estimate, Subgroup, Subgroups
-from hearlite.benchmarks.tasks import MIN_SUBJECTS, LeftOut
+from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, LeftOut
 from hearlite.errors import InputError
 
 _USABLE = 0.5  # of the replicates: those in which every group has both classes

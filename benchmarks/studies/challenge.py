@@ -22,8 +22,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.probes.bags import bags_of, lengths_of, records_of
 from hearlite.benchmarks.probes.multiclass import FIGURES, LEAKS, SAMPLES, classify, measure
+from hearlite.benchmarks.probes.multiple_instance import bags_of, lengths_of, records_of
 from hearlite.benchmarks.report.format import auroc_text, difference_text
 from hearlite.benchmarks.schema.baselines import DURATION
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
@@ -42,10 +42,10 @@ from hearlite.benchmarks.studies.inputs import (
     teacher_option,
     write_study,
 )
-from hearlite.benchmarks.tasks import MIN_SUBJECTS
-from hearlite.dataset import DEFAULT_LABELS, load_dataset, subject_hash
+from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS
+from hearlite.cli.module import run_module
+from hearlite.data.dataset import DEFAULT_LABELS, load_dataset, subject_hash
 from hearlite.errors import InputError
-from hearlite.module_cli import run_module
 
 SCHEMA = "hearlite-challenge/1"
 TRAIN = "train"  # the official split's name for its training side

@@ -36,10 +36,10 @@ from hearlite.benchmarks.studies.inputs import (
     teacher_option,
     write_study,
 )
-from hearlite.benchmarks.tasks import MIN_SUBJECTS
-from hearlite.dataset import DEFAULT_LABELS, load_dataset
+from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS
+from hearlite.cli.module import run_module
+from hearlite.data.dataset import DEFAULT_LABELS, load_dataset
 from hearlite.errors import InputError, UsageError
-from hearlite.module_cli import run_module
 from hearlite.spec import AUROC_MARGIN, to_dict
 
 SCHEMA = "hearlite-transfer/1"

@@ -16,10 +16,10 @@ import numpy as np
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.studies.inputs import data_argument, embed_data, framing_option, models_option, teacher_option
-from hearlite.dataset import DEFAULT_LABELS, Clip, read_clips
+from hearlite.cli.module import run_module
+from hearlite.data.dataset import DEFAULT_LABELS, Clip, read_clips
 from hearlite.errors import InputError
 from hearlite.files import replacing
-from hearlite.module_cli import run_module
 
 _MARKERS = "os^vDP"  # as many as COLOURS: colour is never the only difference
 _OTHER, _OTHER_COLOUR = "all others", "#bbbbbb"  # behind all the others: it is what the picture is not about

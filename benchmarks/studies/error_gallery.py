@@ -7,25 +7,33 @@ The page HOLDS RECORDINGS. It is for the eyes and ears of whoever may hear them:
 
 from __future__ import annotations
 
+import base64
+import io
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
+from hearlite.audio.clips import from_int16
+from hearlite.audio.frontend import frontend_numpy
 from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
+from hearlite.benchmarks.report.rendering import environment
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.stats.calibration import fit_platt
 from hearlite.benchmarks.stats.operating_point import choose_threshold
-from hearlite.benchmarks.studies.error_gallery_page import write_page
 from hearlite.benchmarks.studies.inputs import Embedded, data_argument, embed_data, framing_option, labels_option, seed_option, teacher_option
-from hearlite.benchmarks.tasks import Task
-from hearlite.dataset import ClipRef
+from hearlite.benchmarks.tasks.binary import Task
+from hearlite.cli.module import run_module
+from hearlite.data.dataset import Clip, ClipRef, read_clips
 from hearlite.errors import UsageError
-from hearlite.module_cli import run_module
+from hearlite.files import write_bytes
+from hearlite.spec import AUDIO, HEAR_FRONTEND
 
 SHOWN = 12  # clips a task: what somebody listens to; a clip is 0.1 MB of page
 
@@ -139,6 +147,51 @@ def command(data: Path, teacher: str, model: Path, label_columns: tuple[str, ...
     by_task = find_mistakes(found, label_columns, seed=seed)
     write_page(by_task, out, dataset=found.dataset.name, teacher=teacher, student=found.models.manifests[0].name)
     click.echo(f"{out}: {sum(len(item.shown) for item in by_task)} clips. It holds recordings: do not commit it or pass it on")
+
+
+_COLOURS = "magma"  # dark is quiet; perceptually even, and readable in grey
+
+
+def write_page(found: Sequence[Mistakes], path: Path, *, dataset: str, teacher: str, student: str) -> None:
+    """Decode the shown clips again and write the page through a temporary file. A recording that can't be read any more is left out."""
+    refs = [mistake.clip for item in found for mistake in item.shown]
+    heard = {
+        item.ref: (data_uri("audio/wav", wav(item.pcm)), data_uri("image/png", spectrogram(item.pcm)))
+        for item in read_clips(refs)
+        if isinstance(item, Clip)
+    }
+    html = (
+        environment()
+        .get_template("mistakes.html.j2")
+        .render(found=found, heard=heard, dataset=dataset, teacher=teacher, student=student, clip_s=AUDIO.clip_s)
+    )
+    write_bytes(path, html.encode("utf-8", errors="replace"))  # names may hold lone surrogates
+
+
+def wav(pcm: NDArray[np.int16]) -> bytes:
+    """A mono WAV of int16 samples [n]."""
+    target = io.BytesIO()
+    with wave.open(target, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(pcm.dtype.itemsize)
+        file.setframerate(AUDIO.sample_rate_hz)
+        file.writeframes(pcm.astype("<i2").tobytes())
+    return target.getvalue()
+
+
+def spectrogram(pcm: NDArray[np.int16]) -> bytes:
+    """A PNG of what HeAR sees of int16 samples [clip_samples]: time to the right, frequency upwards."""
+    from matplotlib.image import imsave
+
+    image = np.log1p(frontend_numpy(from_int16(pcm[None]), spec=HEAR_FRONTEND)[0])  # [frames, mels]
+    target = io.BytesIO()
+    imsave(target, image.T, cmap=_COLOURS, origin="lower", format="png")
+    return target.getvalue()
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """A data: URI of some bytes."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 if __name__ == "__main__":

@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.probes.embeddings import TEACHER, embed_clips, require_unheard
 from hearlite.benchmarks.schema.baselines import SPECTRAL
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
-from hearlite.benchmarks.tasks import TEST_SPLIT
+from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.bundle import Manifest, open_bundle
-from hearlite.dataset import DEFAULT_LABELS, FRAMINGS, ClipRef, Dataset, load_dataset
-from hearlite.embedder import Embedder
+from hearlite.data.dataset import DEFAULT_LABELS, FRAMINGS, ClipRef, Dataset, load_dataset
+from hearlite.embedders.base import Embedder
+from hearlite.embedders.open import open_teacher
+from hearlite.embedders.spectral import SpectralTeacher
 from hearlite.errors import UsageError
 from hearlite.files import write_bytes, write_json
 from hearlite.spec import to_dict
-from hearlite.teacher import SpectralTeacher, open_teacher
 
 data_argument = click.argument("data", type=click.Path(path_type=Path))
 teacher_option = click.option("--teacher", required=True, help="As for 'hearlite bench'.")

@@ -34,7 +34,7 @@ from hearlite.benchmarks.stats.bootstrap import (
     subject_multiplicities,
 )
 from hearlite.benchmarks.studies.inputs import out_option, seed_option, write_study
-from hearlite.module_cli import run_module
+from hearlite.cli.module import run_module
 from hearlite.progress import progress
 
 SCHEMA = "hearlite-coverage/1"

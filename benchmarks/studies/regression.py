@@ -17,9 +17,9 @@ from typing import Any
 import click
 import numpy as np
 
-from hearlite.benchmarks.probes.bags import bags_of, records_of
 from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.probes.folds import regression_fold_table
+from hearlite.benchmarks.probes.multiple_instance import bags_of, records_of
 from hearlite.benchmarks.probes.regressors import REGRESSORS, fit_regressor, regression_figures, weighted_regression
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
 from hearlite.benchmarks.stats.bootstrap import Floats, Owners, difference_interval, subject_multiplicities
@@ -37,10 +37,11 @@ from hearlite.benchmarks.studies.inputs import (
     teacher_option,
     write_study,
 )
-from hearlite.benchmarks.tasks import TEST_SPLIT, LeftOut, RegressionTask, regression_tasks
+from hearlite.benchmarks.tasks.binary import TEST_SPLIT, LeftOut
+from hearlite.benchmarks.tasks.regression import RegressionTask, regression_tasks
+from hearlite.cli.module import run_module
 from hearlite.errors import InputError
 from hearlite.files import replacing
-from hearlite.module_cli import run_module
 from hearlite.progress import progress
 from hearlite.spec import to_dict
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -25,13 +25,13 @@ from typing import Any
 
 import click
 
+from hearlite.audio.synth import write_corpus
 from hearlite.benchmarks.cost.latency import device
-from hearlite.benchmarks.studies.scaling_plot import write_plot
+from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
+from hearlite.cli.module import run_module
 from hearlite.errors import InputError
-from hearlite.files import write_json
-from hearlite.module_cli import run_module
+from hearlite.files import replacing, write_json
 from hearlite.spec import to_dict
-from hearlite.synth import write_corpus
 
 SCHEMA = "hearlite-scaling/1"
 FACTORS = (1, 10, 100)
@@ -102,7 +102,7 @@ def run_process(arguments: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
     """Seconds and peak bytes of a hearlite command, and the JSON that it prints. Raises InputError when it fails."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "hearlite.cli", *arguments, "--json"], stdout=out, stderr=errors)
+        process = subprocess.Popen([sys.executable, "-m", "hearlite.cli.main", *arguments, "--json"], stdout=out, stderr=errors)
         _, status, used = os.wait4(process.pid, 0)  # the usage of this child alone
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -148,6 +148,38 @@ def command(model: Path, factors: tuple[int, ...], stages: tuple[str, ...], work
     for item in growth(points):
         steps = f"{item.factors[0]}x to {item.factors[1]}x"
         click.echo(f"{item.stage:8} {steps:14} {item.ms_per_clip:8.2f} ms and {item.bytes_per_clip / 1e3:8.1f} kB a further clip")
+
+
+_MARKERS = ("o", "s", "D")
+
+
+def write_plot(results: Mapping[str, Any], path: Path) -> None:
+    """Draw the points of scaling.py's results.json, as .svg or .png by the ending of `path`. The dotted line has the slope of linear time."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    points = results["points"]
+    stages = list(dict.fromkeys(point["stage"] for point in points))
+    with mpl.rc_context({**STYLE, "axes.spines.left": True, "axes.grid.axis": "both"}):
+        figure = Figure(figsize=(8.0, 3.2), layout="constrained")
+        time_s, memory = figure.subplots(1, 2)
+        for stage, colour, marker in zip(stages, COLOURS, _MARKERS, strict=False):
+            own = sorted((point for point in points if point["stage"] == stage), key=lambda point: point["clips"])
+            clips = [point["clips"] for point in own]
+            line: dict[str, Any] = {"color": colour, "marker": marker, "label": stage}
+            time_s.plot(clips, [point["seconds"] for point in own], **line)
+            memory.plot(clips, [point["peak_bytes"] / 1e9 for point in own], **line)
+            time_s.plot(clips, [own[-1]["seconds"] * count / clips[-1] for count in clips], color=colour, linestyle=":", linewidth=1.0)
+        time_s.set(xscale="log", yscale="log", xlabel="clips of 2 s", ylabel="seconds (dotted: proportional)")
+        memory.set(xscale="log", xlabel="clips of 2 s", ylabel="peak memory, GB")
+        memory.set_ylim(bottom=0)
+        for axis in (time_s.xaxis, time_s.yaxis, memory.xaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
+        time_s.legend(frameon=False)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,9 @@ from hearlite.benchmarks.studies.inputs import (
     write_study,
 )
 from hearlite.benchmarks.studies.label_efficiency import part_of
-from hearlite.benchmarks.tasks import Task
+from hearlite.benchmarks.tasks.binary import Task
+from hearlite.cli.module import run_module
 from hearlite.errors import InputError
-from hearlite.module_cli import run_module
 from hearlite.progress import progress
 from hearlite.spec import AUROC_MARGIN, to_dict
 

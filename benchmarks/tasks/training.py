@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hearlite.benchmarks.tasks import MIN_SUBJECTS, LeftOut, Task, binary_tasks
-from hearlite.dataset import ClipRef
+from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, LeftOut, Task, binary_tasks
+from hearlite.data.dataset import ClipRef
 from hearlite.errors import InputError
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio import clip_starts_s, cut, from_int16, to_int16
-from hearlite.embedder import Embedder
+from hearlite.audio.clips import clip_starts_s, cut, from_int16, to_int16
+from hearlite.audio.synth import CLASSES, DEVICES, draw_subject, recording
+from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
 from hearlite.export.package import wav_bytes
 from hearlite.spec import AUDIO
-from hearlite.synth import CLASSES, DEVICES, draw_subject, recording
 
 PER_CLASS = 8  # landmarks: 72 points can still be told apart on a phone
 _DURATION_S = 4.0

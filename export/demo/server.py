@@ -23,16 +23,16 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from hearlite.audio import clip_starts_s
+from hearlite.audio.clips import clip_starts_s
+from hearlite.audio.synth import CLASSES
 from hearlite.bundle import Manifest, open_bundle
-from hearlite.check import TOLERANCE
 from hearlite.errors import UsageError
 from hearlite.export.demo.examples import Landmarks, landmarks, wav
 from hearlite.export.demo.litertjs import VERSION, read_litertjs
 from hearlite.export.package import golden_wav
-from hearlite.flatbuffer import frontend_of
+from hearlite.self_test import TOLERANCE
 from hearlite.spec import AUDIO, PRECISION_NAMES
-from hearlite.synth import CLASSES
+from hearlite.tflite.slicing import frontend_part
 
 HOST = "127.0.0.1"
 _HOSTS = ("127.0.0.1", "localhost")  # with any port: adb reverse and ssh -L may change it
@@ -76,7 +76,7 @@ def make_files(model: Path, *, hop_s: float, litert: Path | None, registry: str 
     for page in resources.files("hearlite.export.demo").joinpath("page").iterdir():
         files["/" if page.name == "index.html" else f"/{page.name}"] = page.read_bytes()
     files["/model.tflite"] = content
-    files["/frontend.tflite"] = frontend_of(content, input_name=manifest.input, output_name="image")
+    files["/frontend.tflite"] = frontend_part(content, input_name=manifest.input, output_name="image")
     files["/landmarks.f32"] = np.concatenate([known.directions, known.mean[None], known.axes]).astype("<f4").tobytes()
     files["/golden.wav"] = golden_wav(manifest)
     files |= {f"/sounds/{label}.wav": wav(label) for label in CLASSES}

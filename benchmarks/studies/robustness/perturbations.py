@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.acoustics import DEVICE_TAPS, FLAT_BELOW_HZ, HIGH_PASS_ORDER, LOW_PASS_ORDER, TILT_PIVOT_HZ, coloured_noise
-from hearlite.audio import from_int16
-from hearlite.dataset import Clip, clip_id
+from hearlite.audio.acoustics import DEVICE_TAPS, FLAT_BELOW_HZ, HIGH_PASS_ORDER, LOW_PASS_ORDER, TILT_PIVOT_HZ, coloured_noise
+from hearlite.audio.clips import from_int16
+from hearlite.data.dataset import Clip, clip_id
 from hearlite.errors import UsageError
 from hearlite.spec import AUDIO, AugmentSpec
 

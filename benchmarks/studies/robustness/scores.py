@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio import from_int16, is_silent
+from hearlite.audio.clips import from_int16, is_silent
 from hearlite.benchmarks.probes.embeddings import embed_clips, make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.studies.robustness.perturbations import REACH_S, Condition, perturb
-from hearlite.benchmarks.tasks import TEST_SPLIT, Task
-from hearlite.dataset import Clip, Dataset, Skipped, read_clips
-from hearlite.embed_dataset import BATCH, batched
-from hearlite.embedder import Clips, Embedder
+from hearlite.benchmarks.tasks.binary import TEST_SPLIT, Task
+from hearlite.data.dataset import Clip, Dataset, Skipped, read_clips
+from hearlite.data.embed import BATCH, batched
+from hearlite.embedders.base import Clips, Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.progress import progress

@@ -29,15 +29,14 @@ from hearlite.benchmarks.studies.inputs import (
     seed_option,
 )
 from hearlite.benchmarks.studies.robustness.perturbations import chosen
-from hearlite.benchmarks.studies.robustness.plot import write_plot
+from hearlite.benchmarks.studies.robustness.report import table, write_plot
 from hearlite.benchmarks.studies.robustness.scores import Design, design, score
-from hearlite.benchmarks.studies.robustness.table import table
 from hearlite.benchmarks.studies.robustness.verdicts import SAMPLES, summarize
-from hearlite.dataset import load_dataset
-from hearlite.embedder import Embedder
+from hearlite.cli.module import run_module
+from hearlite.data.dataset import load_dataset
+from hearlite.embedders.base import Embedder
 from hearlite.errors import UsageError
 from hearlite.files import write_bytes, write_json
-from hearlite.module_cli import run_module
 
 SCHEMA = "hearlite-robustness/1"
 DEFAULT_MARGIN = 0.01  # AUROC that a student may lose beyond the teacher; judgement, set before any run

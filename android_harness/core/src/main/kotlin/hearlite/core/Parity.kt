@@ -4,7 +4,7 @@ import kotlin.math.abs
 import kotlin.math.sqrt
 
 /**
- * Whether this device computes what the exporter computed: distance from the golden embedding, of its length (`hearlite/check.py`'s measure), and
+ * Whether this device computes what the exporter computed: distance from the golden embedding, of its length (`hearlite/self_test.py`'s measure), and
  * with a [Head] the largest difference of a score.
  *
  * @param exact every bit of the embedding is the exporter's

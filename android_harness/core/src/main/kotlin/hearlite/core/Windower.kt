@@ -3,7 +3,7 @@ package hearlite.core
 import kotlin.math.min
 
 /**
- * Cuts a stream into windows of [windowSamples], one every [hopSamples], as `hearlite/audio.py` cuts a recording: every window that fits, then
+ * Cuts a stream into windows of [windowSamples], one every [hopSamples], as `hearlite/audio/decode.py` cuts a recording: every window that fits, then
  * one that ends where the sound ends; a sound shorter than a window gets zeros after it.
  */
 class Windower(val windowSamples: Int, val hopSamples: Int) {

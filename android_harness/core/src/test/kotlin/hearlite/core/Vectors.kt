@@ -4,7 +4,7 @@ import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
-/** What Python computed, `tests/android_vectors.py` writes it: sounds, their windows, and each file's embeddings of them. */
+/** What Python computed, `tests/support/android_vectors.py` writes it: sounds, their windows, and each file's embeddings of them. */
 object Vectors {
     private val folder = File(property("hearlite.vectors"))
     private val json = JsonReader(folder.resolve("vectors.json").readText(), "vectors.json").read() as Map<*, *>

@@ -1,0 +1,21 @@
+"""Sound: recordings decoded to 16 kHz mono, cut into 2 s clips, turned into spectrograms; and synthetic recordings.
+
+Imports nothing of hearlite but spec, files and errors.
+"""
+
+from hearlite.audio.clips import Samples, clip_starts_s, cut, cut_event_zero_padded, from_int16, is_silent, to_int16
+from hearlite.audio.decode import SUFFIXES, duration_s, from_array, read_recording
+
+__all__ = [
+    "SUFFIXES",
+    "Samples",
+    "clip_starts_s",
+    "cut",
+    "cut_event_zero_padded",
+    "duration_s",
+    "from_array",
+    "from_int16",
+    "is_silent",
+    "read_recording",
+    "to_int16",
+]

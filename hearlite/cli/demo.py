@@ -1,0 +1,34 @@
+"""`demo`: an exported file in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hearlite.cli.options import DATA
+from hearlite.spec import DISTILL_HOP_S
+
+
+@click.command()
+@click.argument("model", metavar="FILE", type=DATA)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0: any that is free.")
+@click.option("--hop", "hop_s", type=float, default=DISTILL_HOP_S, show_default=True, help="Seconds between windows.")
+@click.option("--litert", type=DATA, help="Folder in which npm installed @litertjs/core; default: fetched once into the user's cache.")
+@click.option("--registry", help="npm registry to fetch it from; default: npm's own setting, or NPM_CONFIG_REGISTRY.")
+def demo(model: Path, port: int, hop_s: float, litert: Path | None, registry: str | None) -> None:
+    """Try an exported FILE in the browser: microphone or recordings in, spectrogram and embedding map out. Serves this machine only, until Ctrl-C."""
+    from hearlite.export.demo.server import make_files, open_server
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    with open_server(port=port) as server:
+        server.files = make_files(model, hop_s=hop_s, litert=litert, registry=registry, say=say)
+        port = server.server_address[1]
+        say(f"a phone on USB opens the same address after: adb reverse tcp:{port} tcp:{port}")
+        click.echo(f"open http://localhost:{port} (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("ended")

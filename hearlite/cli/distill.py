@@ -1,0 +1,77 @@
+"""From recordings to a student: `quickstart`, `distill`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from hearlite.cli.options import DATA, force_option, json_option, labels_option, print_data, report_dataset, size_option, teacher_option
+from hearlite.spec import DISTILL_HOP_S
+
+
+@click.command()
+@click.option("--data", type=DATA, help="Folder or manifest CSV; default: synthetic sounds.")
+@teacher_option
+@labels_option
+@click.option("--size", type=click.Choice(["tiny", "small", "base"]), default="tiny", show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps; default: the preset's.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=DATA, default=Path("quickstart"), show_default=True, help="Folder for everything.")
+@force_option
+@json_option
+def quickstart(
+    data: Path | None, teacher: str, label_columns: tuple[str, ...], size: str, steps: int | None, seed: int, out: Path, force: bool, as_json: bool
+) -> None:
+    """The main job: recordings in, an int8 .tflite with its report out."""
+    from hearlite.cli.quickstart import run_quickstart
+
+    result = run_quickstart(data=data, teacher=teacher, label_columns=label_columns, size=size, steps=steps, seed=seed, out=out, force=force)
+    print_data(result, as_json=as_json)
+
+
+@click.command()
+@click.argument("data", type=DATA, nargs=-1, required=True)
+@click.option("--run", "folder", type=DATA, required=True, help="Run folder; the same command resumes it.")
+@teacher_option
+@size_option
+@click.option("--config", type=DATA, help="TOML with training settings; default: the preset of the size.")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps, instead of the config's.")
+@click.option("--seed", type=int, help="Seed, instead of the config's.")
+@click.option("--records", type=DATA, help="Folder of the record cache, to share it between runs; default: inside the run.")
+@click.option("--hop", "hop_s", type=float, default=DISTILL_HOP_S, show_default=True, help="Seconds between windows.")
+@click.option("--events-only", is_flag=True, help="Learn from the manifest's annotated events only, not from whole recordings.")
+@click.option("--actors", type=click.IntRange(min=0), default=0, show_default=True, help="Make the records by this many Ray actors; 0: here.")
+@json_option
+def distill(
+    data: tuple[Path, ...],
+    folder: Path,
+    teacher: str,
+    size: str,
+    config: Path | None,
+    steps: int | None,
+    seed: int | None,
+    records: Path | None,
+    hop_s: float,
+    events_only: bool,
+    actors: int,
+    as_json: bool,
+) -> None:
+    """Train a student on the recordings of every DATA (folder or manifest CSV) to give the teacher's embeddings; no labels are used."""
+    from hearlite import api
+    from hearlite.data.dataset import combine, load_dataset
+    from hearlite.data.records import read_records
+    from hearlite.self_test import check_embedder, require
+    from hearlite.student import StudentEmbedder
+
+    dataset = combine([load_dataset(path, hop_s=hop_s, events=events_only) for path in data])
+    finished = (folder / "weights.npz").is_file()
+    run = api.distill(dataset, run=folder, teacher=teacher, size=size, config=config, steps=steps, seed=seed, records=records, ray_workers=actors)
+    if finished:
+        click.echo(f"{folder} is finished already: nothing to do", err=True)
+    made = read_records(run.records)
+    report_dataset(dataset, skipped=made.skipped, silent=made.silent)
+    require(check_embedder(StudentEmbedder(run), precision="f32"), what=f"the student of {folder}")
+    metrics = json.loads(run.metrics.read_text())
+    print_data({"run": str(folder), **metrics}, as_json=as_json)

@@ -1,0 +1,51 @@
+"""A look at files and at this installation: `info`, `check`, `doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from hearlite.cli.options import DATA, json_option, print_data
+
+
+@click.command()
+@click.argument("model", type=DATA)
+@json_option
+def info(model: Path, as_json: bool) -> None:
+    """What a .tflite file is made of, and what its manifest says."""
+    from hearlite.bundle import describe
+
+    print_data(describe(model), as_json=as_json)
+
+
+@click.command()
+@click.argument("model", type=DATA)
+@json_option
+def check(model: Path, as_json: bool) -> None:
+    """Self-test of an exported .tflite: hash, finite, repeatable, gain, batch, golden embedding and, of a head, scores. Exit 4 when one fails."""
+    from hearlite.bundle import check_scores, open_bundle
+    from hearlite.self_test import check_embedder, require
+
+    embedder, manifest = open_bundle(model)
+    results = check_embedder(embedder, precision=manifest.precision, golden=manifest.golden_embedding)
+    results += check_scores(model, manifest)
+    print_data([dataclasses.asdict(result) for result in results], as_json=as_json)
+    require(results, what=model.name)
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """What is installed and what that allows; trains a step, converts and runs it, in seconds. Exit 4 when something that is installed fails."""
+    from hearlite.cli.doctor import examine
+    from hearlite.errors import GateError
+
+    findings = examine()
+    print_data([dataclasses.asdict(finding) for finding in findings], as_json=as_json)
+    failed = [finding.what for finding in findings if finding.ok is False]
+    if failed:
+        raise GateError(
+            f"{', '.join(failed)} failed on this machine", "the table says how; reinstall the package it names, or report it with the table"
+        )

@@ -1,0 +1,81 @@
+"""The command line: the group of hearlite/commands, and how errors become messages and exit codes.
+
+Exit codes: 0 ok, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from hearlite import __version__
+from hearlite.cli.bench import bench, report
+from hearlite.cli.demo import demo
+from hearlite.cli.distill import distill, quickstart
+from hearlite.cli.export import export
+from hearlite.cli.inspect import check, doctor, info
+from hearlite.cli.quantize import quantize
+from hearlite.cli.recordings import embed, import_
+from hearlite.errors import HearliteError, MissingExtraError
+
+BUG_EXIT = 1
+EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "ray": "cluster"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="hearlite")
+def cli() -> None:
+    """Make health-acoustic encoders such as Google's HeAR small enough for a phone: distill, quantize, export, measure.
+
+    A research tool, never a diagnostic.
+    """
+
+
+for command in (quickstart, distill, import_, quantize, export, demo, bench, report, embed, info, check, doctor):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: turns errors into messages and exit codes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's C++ chatter; must be set before it is imported
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # tensorflow-model-optimization needs Keras 2
+    try:
+        cli.main(args=arguments, prog_name="hearlite", standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted; run the same command again to go on", "", 130)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        sys.exit(error.exit_code)
+    except HearliteError as error:
+        _fail(error.message, error.hint, error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, which is no error
+        sys.exit(0)
+    except OSError as error:
+        _fail(
+            f"{error.filename or 'a file'}: {error.strerror or error}",
+            "check that the path exists, is not a folder or file in the way, and may be written",
+            3,
+        )
+    except UnicodeEncodeError as error:
+        _fail(f"a file name can't be written as UTF-8: {error.object!r}", "rename it", 3)
+    except Exception as error:
+        package = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if package in EXTRAS:
+            missing = MissingExtraError("this command", package.replace("_", "-"), EXTRAS[package])
+            _fail(missing.message, missing.hint, missing.exit_code)
+        if os.environ.get("HEARLITE_DEBUG"):
+            raise
+        _fail(f"this is a bug in hearlite: {type(error).__name__}: {error}", "set HEARLITE_DEBUG=1 for the traceback and report it", BUG_EXIT)
+
+
+def _fail(message: str, hint: str, code: int) -> None:
+    click.echo(f"error: {message}" + (f"\n  {hint}" if hint else ""), err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

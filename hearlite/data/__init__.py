@@ -1,0 +1,1 @@
+"""Datasets: manifests to clips split by subject, embeddings and records of clips as Parquet files."""

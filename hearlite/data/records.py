@@ -1,0 +1,275 @@
+"""The record cache: clips and their teacher vectors together, in Parquet shards, made once and resumed after any kill.
+
+A record is {clip_id, source, subject, split, pcm, vector}; `source` is the clip that it is a view of, or itself. Nothing is ever joined by file name
+or position: the vector was computed from this very PCM. Clips of test subjects are never written, so no training can see them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hearlite.audio.clips import from_int16
+from hearlite.data.dataset import Clip, ClipRef, Dataset, Skipped, clip_id, read_clips
+from hearlite.data.views import shared_view
+from hearlite.embedders.base import Embedder, EmbedderInfo
+from hearlite.errors import InputError
+from hearlite.files import read_json, replacing, write_json
+from hearlite.progress import progress
+from hearlite.spec import AUDIO, ViewSpec, to_dict
+
+SCHEMA = "hearlite-records/2"
+SHARD_CLIPS = 256  # 16 MB of PCM: what a kill may lose, and what is in memory at a time
+TEACHER_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one shard file holds."""
+
+    path: Path
+    clip_ids: tuple[str, ...]
+    sources: tuple[str, ...]
+    subjects: tuple[str, ...]
+    splits: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    silent: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """A complete cache."""
+
+    folder: Path
+    shards: tuple[Shard, ...]
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        return tuple(item for shard in self.shards for item in shard.skipped)
+
+    @property
+    def silent(self) -> int:
+        return sum(shard.silent for shard in self.shards)
+
+    def subjects(self, split: str) -> set[str]:
+        return {subject for shard in self.shards for subject, side in zip(shard.subjects, shard.splits, strict=True) if side == split}
+
+    def rows(self, split: str, *, clips: int = 0) -> list[NDArray[np.intp]]:
+        """Row numbers of a split in each shard. A clip that occurs twice counts once: the first time.
+
+        Of more than `clips` clips (0: any number) those with the smallest ids are taken, with all their views. Ids are hashes, so that is a fair
+        draw, and a smaller one lies inside each larger one.
+        """
+        sources = sorted({source for shard in self.shards for source, side in zip(shard.sources, shard.splits, strict=True) if side == split})
+        chosen = set(sources[: clips or None])
+        seen: set[str] = set()
+        kept = []
+        for shard in self.shards:
+            rows = []
+            for row, (identity, source, side) in enumerate(zip(shard.clip_ids, shard.sources, shard.splits, strict=True)):
+                if identity not in seen and side == split and source in chosen:
+                    rows.append(row)
+                seen.add(identity)
+            kept.append(np.asarray(rows, dtype=np.intp))
+        return kept
+
+
+@dataclass(frozen=True)
+class Views:
+    """How many views of each training clip are recorded, and what they are; validation clips are recorded as they are."""
+
+    count: int = 1
+    seed: int = 0
+    spec: ViewSpec = field(default_factory=ViewSpec)
+
+
+AS_RECORDED = Views()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of `count` processes that share the work; number 0 is the chief."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def is_chief(self) -> bool:
+        return self.index == 0
+
+
+ALONE = Worker()
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """A shard that is to be there, and the clips that go into it."""
+
+    path: Path
+    clips: tuple[ClipRef, ...]
+
+
+def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path, views: Views = AS_RECORDED, worker: Worker = ALONE) -> Records:
+    """The cache of all clips of training and validation subjects, written shard by shard; a shard that is there is not made again.
+
+    Of several workers each makes every `count`-th shard, for the teacher costs more than all else, and then whatever is still missing, from the end:
+    so none waits for another or for ever, and at most one shard a worker is made twice, with the same content.
+    Raises InputError when `folder` holds another dataset's or teacher's records, or when no training clip could be read.
+    """
+    plans = plan_shards(dataset, teacher=teacher.info, folder=folder, views=views)
+    own, others = plans[worker.index :: worker.count], [plan for i, plan in enumerate(plans) if i % worker.count != worker.index]
+    shards: dict[Path, Shard] = {}
+    done = 0
+    with progress(f"records ({teacher.info.name})", total=sum(len(plan.clips) for plan in plans)) as advance:
+        for plan in [*own, *reversed(others)]:
+            shards[plan.path] = write_shard(plan.clips, teacher=teacher, path=plan.path, views=views)
+            done += len(plan.clips)
+            advance(done)
+    return complete(dataset, [shards[plan.path] for plan in plans])
+
+
+def plan_shards(dataset: Dataset, *, teacher: EmbedderInfo, folder: Path, views: Views = AS_RECORDED) -> list[ShardPlan]:
+    """What `folder` must hold when it is complete. Marks it as these records', or raises InputError when it holds others."""
+    clips = [clip for clip in dataset.clips if clip.split != "test"]
+    size = max(1, SHARD_CLIPS // views.count)
+    _claim(folder, clips, dataset=dataset, teacher=teacher, views=views)
+    starts = range(0, len(clips), size)
+    return [ShardPlan(folder / f"shard-{i:05d}.parquet", tuple(clips[start : start + size])) for i, start in enumerate(starts)]
+
+
+def complete(dataset: Dataset, shards: Sequence[Shard]) -> Records:
+    """The cache that `shards` make up. Raises InputError when they hold no training clip."""
+    if not any("train" in shard.splits for shard in shards):
+        reasons = "; ".join(f"{item.file}: {item.reason}" for shard in shards for item in shard.skipped[:3])
+        raise InputError(f"{dataset.name}: no clip of a training subject could be read", reasons or "check the split column")
+    return Records(shards[0].path.parent, tuple(shards))
+
+
+def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, views: Views = AS_RECORDED) -> Shard:
+    """One shard: decode, make views, embed, write to a temporary file, rename. A pure function of its arguments, so shards can be made anywhere."""
+    if not path.is_file():
+        read = list(read_clips(clips, reach_s=views.spec.shift_s if views.count > 1 else 0.0))
+        good = [item for item in read if isinstance(item, Clip)]
+        skipped = [{"file": item.file, "row": item.row, "reason": item.reason} for item in read if isinstance(item, Skipped)]
+        rows = [(item, pcm) for item in good for pcm in clip_views(item, others=good, views=views)]
+        pcm = np.stack([samples for _, samples in rows]) if rows else np.zeros((0, AUDIO.clip_samples), np.int16)
+        table = pa.table(
+            {
+                "clip_id": pa.array([clip_id(samples) for samples in pcm], pa.string()),
+                "source": pa.array([clip_id(item.pcm) for item, _ in rows], pa.string()),
+                "subject": pa.array([item.ref.subject for item, _ in rows], pa.string()),
+                "split": pa.array([item.ref.split for item, _ in rows], pa.string()),
+                "pcm": pa.array([samples.astype("<i2").tobytes() for samples in pcm], pa.binary(pcm.shape[1] * pcm.itemsize)),
+                "vector": _vectors(pcm, teacher),
+            },
+            metadata={"hearlite": json.dumps({"schema": SCHEMA, "skipped": skipped, "silent": sum(item.silent for item in good)})},
+        )
+        with replacing(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+    return read_shard(path)
+
+
+def read_shard(path: Path) -> Shard:
+    """A shard's index, without its audio. Raises InputError when the file is damaged."""
+    try:
+        file = pq.ParquetFile(path)
+        notes = json.loads((file.schema_arrow.metadata or {})[b"hearlite"])
+        if notes["schema"] != SCHEMA:
+            raise ValueError(f"schema {notes['schema']!r} is not {SCHEMA!r}")
+        index = file.read(["clip_id", "source", "subject", "split"]).to_pydict()
+        skipped = tuple(Skipped(str(item["file"]), item["row"], str(item["reason"])) for item in notes["skipped"])
+        ids, sources, subjects, splits = (tuple(index[name]) for name in ("clip_id", "source", "subject", "split"))
+        return Shard(path, ids, sources, subjects, splits, skipped, int(notes["silent"]))
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not a readable record shard: {error}", "remove it and run the command again") from error
+
+
+def read_examples(shard: Shard, rows: NDArray[np.intp]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Some rows of a shard: PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`. Raises InputError when they are damaged."""
+    try:
+        table = pq.read_table(shard.path, columns=["pcm", "vector"], page_checksum_verification=True).take(rows)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{shard.path}: its records are damaged: {error}", "remove it and run 'hearlite distill' again") from error
+    pcm = np.frombuffer(b"".join(table["pcm"].to_pylist()), dtype="<i2").reshape(len(rows), AUDIO.clip_samples).astype(np.int16, copy=False)
+    vectors = table["vector"].combine_chunks()
+    values = np.asarray(vectors.flatten().to_numpy(), dtype=np.float32)
+    return pcm, values.reshape(len(rows), -1) if len(rows) else np.zeros((0, vectors.type.list_size), np.float32)
+
+
+def read_records(folder: Path) -> Records:
+    """A cache that is there already. Raises InputError when there is none or a shard is damaged."""
+    shards = sorted(folder.glob("shard-*.parquet"))
+    if not shards:
+        raise InputError(f"{folder}: no record shards in it", "a run needs its records folder; run the same 'hearlite distill' again to make it")
+    return Records(folder, tuple(read_shard(path) for path in shards))
+
+
+def sample_examples(records: Records, split: str, *, clips: int, seed: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """At most `clips` records of a split, chosen by the seed: PCM and teacher vectors. Raises InputError when the split is empty."""
+    places = [(shard, row) for shard, rows in enumerate(records.rows(split)) for row in rows]
+    if not places:
+        raise InputError(f"{records.folder}: no clip of a subject in split {split!r}", "put some subjects there, or leave the split column out")
+    chosen = sorted(places[i] for i in np.random.default_rng(seed).permutation(len(places))[:clips])
+    return gather_examples(records, chosen)
+
+
+def gather_examples(records: Records, places: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """PCM and teacher vectors of sorted (shard, row) places."""
+    parts = []
+    for shard in sorted({shard for shard, _ in places}):
+        parts.append(read_examples(records.shards[shard], np.asarray([row for place, row in places if place == shard], dtype=np.intp)))
+    return np.concatenate([pcm for pcm, _ in parts]), np.concatenate([vectors for _, vectors in parts])
+
+
+def clip_views(clip: Clip, *, others: Sequence[Clip], views: Views) -> list[NDArray[np.int16]]:
+    """The clip, and for training its further views; a mixture's partner is a clip of the same split in the same shard."""
+    identity = clip_id(clip.pcm)
+    found = [clip.pcm]
+    for view in range(1, views.count if clip.ref.split == "train" else 1):
+        partners = [other for other in others if other.ref.split == "train" and other is not clip]
+        partner = partners[int(identity[:8], 16) * view % len(partners)].pcm if partners else None
+        found.append(shared_view(clip.context, clip_id=identity, view=view, seed=views.seed, start=clip.start, partner=partner, spec=views.spec))
+    return found
+
+
+def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
+    dim = teacher.info.dim
+    parts = [teacher.embed(from_int16(pcm[start : start + TEACHER_BATCH])) for start in range(0, len(pcm), TEACHER_BATCH)]
+    vectors = np.concatenate(parts) if parts else np.zeros((0, dim), np.float32)
+    if vectors.shape != (len(pcm), dim) or not np.isfinite(vectors).all():
+        raise InputError(
+            f"teacher {teacher.info.name} gave shape {list(vectors.shape)} or values that are not finite for {len(pcm)} clips",
+            f"expected {dim} numbers each",
+        )
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), dim)
+
+
+def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: EmbedderInfo, views: Views) -> None:
+    """Mark the folder with what its shards are made of, or refuse one that is marked otherwise."""
+    places = hashlib.sha256(json.dumps([[clip.name, clip.row, clip.start_s, clip.zero_padded] for clip in clips]).encode()).hexdigest()
+    wanted = {
+        "schema": SCHEMA,
+        "dataset": dataset.sha256,
+        "clips": places,
+        "teacher": teacher.fingerprint,
+        "audio": to_dict(AUDIO),
+        "views": to_dict(views),
+        "shard_clips": SHARD_CLIPS,
+    }
+    path = folder / "records.json"
+    if path.exists():
+        found = read_json(path)
+        odd = [key for key, value in wanted.items() if not isinstance(found, dict) or found.get(key) != value]
+        if odd:
+            raise InputError(f"{folder} holds records of another {odd[0]}", "choose another --records folder, or remove this one")
+    else:
+        write_json(path, wanted)

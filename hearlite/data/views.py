@@ -1,0 +1,71 @@
+"""What teacher and student both hear: seeded views of a clip, made with the records so that each has its own teacher vector.
+
+Nothing here needs to keep a label, so a view may change anything (function matching, Beyer et al. 2022, arXiv:2106.05237).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.audio.acoustics import coloured_noise
+from hearlite.errors import InputError
+from hearlite.spec import AUDIO, ViewSpec
+
+Pcm = NDArray[np.int16]
+
+
+VIEWS = ViewSpec()
+
+
+def shared_view(pcm: Pcm, *, clip_id: str, view: int, seed: int, start: int = 0, partner: Pcm | None = None, spec: ViewSpec = VIEWS) -> Pcm:
+    """View `view` of the clip `pcm[start : start + clip_samples]`, int16 `[clip_samples]`; a function of the arguments alone.
+
+    View 0 is the clip as it is. Each other one is of one kind, in turn: shifted (where `pcm` is longer than the clip and so has real context),
+    mixed with `partner` (int16 `[clip_samples]`, where there is one), or noisy. A share of them, all where no kind is possible, is then cut and
+    zero-padded at the end, as short recordings are.
+    Raises InputError for another dtype or shape, or a clip outside `pcm`.
+    """
+    samples, rate_hz = AUDIO.clip_samples, AUDIO.sample_rate_hz
+    if pcm.dtype != np.int16 or pcm.ndim != 1 or not 0 <= start <= len(pcm) - samples:
+        raise InputError(f"pcm is {pcm.dtype} {list(pcm.shape)}, the clip starts at {start}", f"expected int16 with {samples} samples from there")
+    if partner is not None and (partner.dtype != np.int16 or partner.shape != (samples,)):
+        raise InputError(f"the partner is {partner.dtype} {list(partner.shape)}", f"expected int16 [{samples}]")
+    clip = pcm[start : start + samples]
+    reach = round(spec.shift_s * rate_hz)
+    back, forth = min(reach, start), min(reach, len(pcm) - samples - start)
+    ready = {"shift": back + forth > 0, "mixup": partner is not None and any(spec.mixup_db), "noise": any(spec.noise_snr_db)}
+    kinds = [kind for kind, possible in ready.items() if possible]
+    if view == 0:
+        return clip.copy()
+    rng = _rng(seed, clip_id, view)
+    cut = any(spec.crop_s) and (not kinds or rng.random() < spec.crop_p)
+    kind = _rng(seed, clip_id).permutation(kinds)[(view - 1) % len(kinds)] if kinds else ""
+    if kind == "shift":
+        moved = start + int(rng.integers(-back, forth, endpoint=True))
+        clip = pcm[moved : moved + samples]
+    elif kind == "mixup" and partner is not None:
+        clip = _mix(clip, partner, ratio_db=rng.uniform(*spec.mixup_db))
+    elif kind == "noise":
+        clip = _mix(clip, coloured_noise(rng, samples, slope=rng.uniform(0.0, 2.0)), ratio_db=rng.uniform(*spec.noise_snr_db))
+    if not cut:
+        return clip.copy()
+    kept = round(rng.uniform(*spec.crop_s) * rate_hz)
+    first = int(rng.integers(0, samples - kept, endpoint=True))
+    return np.pad(clip[first : first + kept], (0, samples - kept))
+
+
+def _mix(clip: Pcm, other: NDArray[Any], *, ratio_db: float) -> Pcm:
+    """`clip` with `other` that many dB below it (rms, without means); turned down rather than clipped. Silence stays silence."""
+    loud, quiet = clip - clip.mean(), other - other.mean()
+    scale = loud.std() / max(quiet.std(), 1e-9) * 10.0 ** (-ratio_db / 20.0)
+    mixed = clip + scale * quiet
+    room = (AUDIO.pcm_full_scale - 1) / max(np.abs(mixed).max(), 1.0)
+    return np.asarray(np.round(mixed * min(1.0, room)), dtype=np.int16)
+
+
+def _rng(*parts: object) -> np.random.Generator:
+    return np.random.default_rng(list(hashlib.sha256("/".join(map(str, parts)).encode()).digest()))

@@ -1,0 +1,37 @@
+"""Statistics of HeAR's spectrogram: the baseline that a network must beat, and a teacher that runs anywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hearlite.audio.frontend import frontend_numpy
+from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings, as_clips, digest
+from hearlite.spec import HEAR_FRONTEND, to_dict
+
+_SPECTRAL_CHUNK = 8  # clips: 200 frames x 201 bins x 8 in float64 stay in the cache
+
+
+class SpectralTeacher:
+    """A stand-in that anyone may use: per mel band the mean, standard deviation, maximum and mean absolute frame-to-frame difference of
+    log1p of HeAR's mel-PCEN image. It hears gain no more than HeAR does; nothing is trained.
+    """
+
+    def __init__(self) -> None:
+        self.info = EmbedderInfo(
+            name="spectral",
+            kind="spectral",
+            dim=4 * HEAR_FRONTEND.mels,
+            licence="Apache-2.0",
+            fingerprint=digest({"spectral": 1, "statistics": ["mean", "std", "max", "mean_abs_diff"], "frontend": to_dict(HEAR_FRONTEND)}),
+            standin="spectral is a stand-in for HeAR: fixed statistics of its spectrogram, not a neural network",
+        )
+
+    def embed(self, clips: Clips) -> Embeddings:
+        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, 4 * mels]`."""
+        clips = as_clips(clips)
+        embeddings = np.empty((len(clips), self.info.dim), dtype=np.float32)
+        for i in range(0, len(clips), _SPECTRAL_CHUNK):
+            image = np.log1p(frontend_numpy(clips[i : i + _SPECTRAL_CHUNK], spec=HEAR_FRONTEND))  # [n, frames, mels]
+            statistics = (image.mean(axis=1), image.std(axis=1), image.max(axis=1), np.abs(np.diff(image, axis=1)).mean(axis=1))
+            embeddings[i : i + _SPECTRAL_CHUNK] = np.concatenate(statistics, axis=1)
+        return embeddings

@@ -1,0 +1,92 @@
+"""New tensors, operators and signatures in a .tflite, and whole graphs built by hand: no converter, so no TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.tflite.model_file import save
+
+
+def add_tensor(model: Any, name: str, shape: list[int], values: NDArray[np.float64] | None = None) -> int:
+    """Index of a new float32 tensor, a constant where it has `values`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensor, buffer, graph = schema.TensorT(), schema.BufferT(), model.subgraphs[0]
+    if values is not None:
+        buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), shape, schema.TensorType.FLOAT32, len(model.buffers)
+    model.buffers.append(buffer)
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def add_operator(model: Any, builtin: int, inputs: list[int], output: int, options: Any, kind: int) -> None:
+    """Append a builtin operator; `kind` is the BuiltinOptions of its `options`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    code, operator = schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = code.deprecatedBuiltinCode = builtin  # of each the first version, which every runtime has
+    operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), inputs, [output]
+    operator.builtinOptions, operator.builtinOptionsType = options, kind
+    model.operatorCodes.append(code)
+    model.subgraphs[0].operators.append(operator)
+
+
+class GraphBuilder:
+    """A graph with one input and one output, put together tensor by tensor."""
+
+    def __init__(self, schema: Any) -> None:
+        self.schema = schema
+        self.model, self.graph = schema.ModelT(), schema.SubGraphT()
+        self.model.version, self.model.operatorCodes, self.model.buffers = 3, [], [schema.BufferT()]
+        self.graph.tensors, self.graph.operators = [], []
+
+    def tensor(self, name: str, shape: list[int], kind: int, data: Any = None, *, scales: list[float] | None = None, axis: int = 0) -> int:
+        tensor = self.schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), np.asarray(shape, np.int32), kind, 0
+        if data is not None:
+            buffer = self.schema.BufferT()
+            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+            tensor.buffer = len(self.model.buffers)
+            self.model.buffers.append(buffer)
+        if scales:
+            tensor.quantization = self.schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = np.asarray(scales, np.float32), np.zeros(len(scales), np.int64)
+            tensor.quantization.quantizedDimension = axis
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def operator(self, code: int, inputs: list[int], output: int) -> None:
+        entry, operator = self.schema.OperatorCodeT(), self.schema.OperatorT()
+        entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, code, 3 if code == self.schema.BuiltinOperator.CONV_2D else 1
+        operator.opcodeIndex, operator.inputs, operator.outputs = len(self.model.operatorCodes), inputs, [output]
+        if code == self.schema.BuiltinOperator.CONV_2D:
+            operator.builtinOptionsType = self.schema.BuiltinOptions.Conv2DOptions
+            operator.builtinOptions = self.schema.Conv2DOptionsT()
+            operator.builtinOptions.strideH = operator.builtinOptions.strideW = 1
+            operator.builtinOptions.dilationHFactor = operator.builtinOptions.dilationWFactor = 1
+        self.model.operatorCodes.append(entry)
+        self.graph.operators.append(operator)
+
+    def finish(self, given: int, result: int) -> bytes:
+        self.graph.inputs, self.graph.outputs = [given], [result]
+        self.model.subgraphs = [self.graph]
+        return save(self.model)
+
+
+def name_signature(model: Any, *, signature: str, input_name: str, output_name: str) -> None:
+    """Give the model one signature, with names for its first input and output."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = model.subgraphs[0]
+    definition = schema.SignatureDefT()
+    definition.signatureKey, definition.subgraphIndex = signature.encode(), 0
+    for name, index, attribute in ((input_name, graph.inputs[0], "inputs"), (output_name, graph.outputs[0], "outputs")):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name.encode(), int(index)
+        setattr(definition, attribute, [entry])
+        graph.tensors[index].name = name.encode()
+    model.signatureDefs = [definition]

@@ -1,0 +1,167 @@
+"""Run .tflite files: the only module that imports an interpreter, LiteRT's or tf.lite's. Older phones' runtime: benchmarks/cost/legacy_runtime.py."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.errors import InputError, MissingExtraError, UsageError
+
+Runtime = Literal["litert", "tf"]
+RUNTIMES: tuple[Runtime, ...] = ("litert", "tf")
+_IDENTIFIER = b"TFL3"  # file identifier of the TFLite flatbuffer schema, at bytes 4 to 8
+_SMALLEST_FLATBUFFER = 16  # bytes: root offset, identifier, and a table with its vtable
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a model: name, shape (-1 where the length is free), dtype, and scale and zero point if it is quantized."""
+
+    name: str
+    index: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float  # 0.0: not quantized
+    zero_point: int
+
+    def __str__(self) -> str:
+        return f"{self.name!r} {self.dtype} {list(self.shape)}"
+
+    def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """float32 values of a tensor with this scale, (q - zero_point) * scale; a float tensor is only cast."""
+        if not self.scale:
+            return np.asarray(values, dtype=np.float32)
+        return ((values.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)).astype(np.float32)
+
+
+class TfliteModel:
+    """A .tflite file, or its bytes, opened in one of the RUNTIMES.
+
+    Inputs and outputs go by the names of the file's signature, or by tensor names where it has none. Raises InputError, naming the file, for
+    whatever can't be read or run, UsageError for an unknown runtime and MissingExtraError for one that is not installed.
+    """
+
+    def __init__(self, model: str | Path | bytes, *, threads: int = 1, runtime: Runtime = "litert") -> None:
+        if threads < 1:
+            raise UsageError(f"threads is {threads}", "use 1 or more")
+        self.label = "model in memory" if isinstance(model, bytes) else str(model)
+        content = model if isinstance(model, bytes) else _read(Path(model))
+        _check_flatbuffer(content, label=self.label)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.runtime = runtime
+        interpreter_class = _interpreter_class(runtime)
+        try:
+            self._interpreter = interpreter_class(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{self.label}: {runtime} can't open the model: {_one_line(error)}", "export it with builtin ops for this runtime"
+            ) from error
+        self.inputs, self.outputs = _named_tensors(self._interpreter)
+
+    def resize(self, shape: tuple[int, ...]) -> None:
+        """Fix the shape of the only input, where the file leaves dimensions free."""
+        try:
+            self._interpreter.resize_tensor_input(self._input().index, shape, strict=True)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{self.label}: input {self._input()} can't become {list(shape)}: {_one_line(error)}") from error
+        self.inputs, self.outputs = _named_tensors(self._interpreter)
+
+    def run(self, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """One call of a model with one input: the input's array -> every output by name, as the file stores it (not dequantized)."""
+        expected = self._input()
+        if array.dtype != expected.dtype or not _fits(array.shape, expected.shape):
+            raise InputError(f"{self.label}: got {array.dtype} {list(array.shape)} for input {expected}")
+        try:
+            self._interpreter.set_tensor(expected.index, array)
+            self._interpreter.invoke()
+            return {output.name: self._interpreter.get_tensor(output.index) for output in self.outputs}
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{self.label}: {self.runtime} can't run the model: {_one_line(error)}") from error
+
+    def _input(self) -> Tensor:
+        if len(self.inputs) != 1:
+            raise InputError(f"{self.label} has {len(self.inputs)} inputs ({listed(self.inputs)})", "expected one")
+        return self.inputs[0]
+
+
+def interpreter_with_tensors(model: bytes) -> Any:
+    """A LiteRT interpreter in which every tensor can be read after a call. No delegates: they hide what lies between the operators that they fuse."""
+    module = importlib.import_module("ai_edge_litert.interpreter")
+    resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = module.Interpreter(
+        model_content=model, num_threads=1, experimental_preserve_all_tensors=True, experimental_op_resolver_type=resolver
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+
+
+def _check_flatbuffer(content: bytes, *, label: str) -> None:
+    root = int.from_bytes(content[:4], "little")
+    if len(content) < _SMALLEST_FLATBUFFER or content[4:8] != _IDENTIFIER:
+        raise InputError(f"{label} is not a TFLite model: bytes 4 to 8 are {content[4:8]!r}, expected {_IDENTIFIER!r}")
+    if root > len(content) - 4:
+        raise InputError(f"{label} is truncated: its root lies at byte {root} of {len(content)}", "copy or export it again")
+
+
+def _interpreter_class(runtime: Runtime) -> Any:
+    if runtime not in RUNTIMES:
+        raise UsageError(f"runtime is {runtime!r}", f"use one of {', '.join(RUNTIMES)}")
+    try:
+        if runtime == "tf":
+            return importlib.import_module("tensorflow").lite.Interpreter
+        return importlib.import_module("ai_edge_litert.interpreter").Interpreter
+    except ModuleNotFoundError as error:
+        if runtime == "litert":
+            raise  # a dependency of hearlite itself: the installation is broken
+        raise MissingExtraError(f"runtime {runtime!r}", "tensorflow", "train") from error
+
+
+def _named_tensors(interpreter: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Inputs and outputs of the primary subgraph, with the names of the signature that describes it, if one does."""
+    sides = {"inputs": interpreter.get_input_details(), "outputs": interpreter.get_output_details()}
+    names = {side: [(detail["name"], detail) for detail in details] for side, details in sides.items()}
+    for key in interpreter.get_signature_list():
+        runner = interpreter.get_signature_runner(key)
+        signed = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
+        if all({_key(d) for d in signed[side].values()} == {_key(d) for d in sides[side]} for side in sides):
+            names = {side: list(details.items()) for side, details in signed.items()}
+            break
+    return tuple(_tensor(*item) for item in names["inputs"]), tuple(_tensor(*item) for item in names["outputs"])
+
+
+def _key(detail: dict[str, Any]) -> tuple[int, str]:
+    return int(detail["index"]), str(detail["name"])
+
+
+def _tensor(name: str, detail: dict[str, Any]) -> Tensor:
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(size) for size in (detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]))
+    return Tensor(name, int(detail["index"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))
+
+
+def _fits(shape: tuple[int, ...], allowed: tuple[int, ...]) -> bool:
+    return len(shape) == len(allowed) and all(want in (-1, size) for size, want in zip(shape, allowed, strict=True))
+
+
+def listed(tensors: Iterable[Tensor]) -> str:
+    return ", ".join(str(tensor) for tensor in tensors)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,198 @@
+"""Reading and writing .tflite flatbuffers: a file as objects that can be edited, what it is made of, and its metadata entries.
+
+The schema comes with ai-edge-litert (schema_py_generated), so no TensorFlow is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hearlite.errors import InputError
+
+FILE_IDENTIFIER = b"TFL3"
+NETWORK_PREFIX = "network/"  # before the names of all tensors behind the frontend, see joining.py
+WEIGHT_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
+_DAMAGED = ("the .tflite file is cut or damaged", "copy it again, or export it again")
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator: its builtin name (or the custom op's), tensor types and shapes of input 0, weights (if any) and output 0."""
+
+    name: str
+    custom: bool
+    input_type: str
+    weight_type: str  # "" when input 1 is not a constant
+    weight_channels: int  # number of weight scales: 0 float, 1 per tensor, more: per channel
+    output_type: str
+    macs: int
+    output_name: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a .tflite file holds, read from its flatbuffer."""
+
+    ops: tuple[Op, ...]
+    parameters: int  # elements of constant float, float16 and int8 tensors with more than one dimension, frontend tables included
+    network_parameters: int  # those of convolutions and linear layers behind the frontend, biases not counted
+    macs: int
+    network_macs: int  # behind the frontend
+
+    def counts(self) -> Counter[str]:
+        return Counter(f"{op.name}:{op.output_type}" for op in self.ops)
+
+    def not_builtin(self) -> list[str]:
+        return sorted({op.name for op in self.ops if op.custom})
+
+
+def load(data: bytes) -> Any:
+    """The model as a mutable ModelT. Raises InputError when `data` is no readable .tflite with one subgraph."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
+        raise InputError("not a .tflite file: its bytes 4 to 8 are not 'TFL3'", "pass a file that 'hearlite export' or a TFLite converter wrote")
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
+        for buffer in model.buffers:
+            if buffer.offset > 1 and buffer.size > 1:  # large buffers may lie behind the flatbuffer
+                if buffer.offset + buffer.size > len(data):
+                    raise ValueError("a buffer ends beyond the file")
+                buffer.data = np.frombuffer(data[buffer.offset : buffer.offset + buffer.size], np.uint8)
+                buffer.offset = buffer.size = 0
+    except Exception as error:  # a cut or hostile flatbuffer fails in struct, numpy or by recursion, with many types
+        raise InputError(*_DAMAGED) from error
+    if not model.subgraphs or len(model.subgraphs) != 1:
+        raise InputError(f"the .tflite file has {len(model.subgraphs or [])} subgraphs", "hearlite handles files with one")
+    return model
+
+
+def save(model: Any) -> bytes:
+    """The file. Equal vectors are stored once: int8 models repeat a zero of 8 bytes for every channel of every weight and bias, 8 % of their size."""
+    import flatbuffers
+
+    class Builder(flatbuffers.Builder):  # type: ignore[misc]
+        def CreateNumpyVector(self, x: Any) -> Any:  # the generated schema packs every numeric vector with it
+            key = (x.dtype.str, x.tobytes())
+            if key not in stored:
+                stored[key] = super().CreateNumpyVector(x)
+            return stored[key]
+
+    stored: dict[tuple[str, bytes], Any] = {}
+    builder = Builder(1 << 20)
+    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def add_metadata(data: bytes, name: str, content: bytes) -> bytes:
+    """The same model with `content` stored as metadata entry `name`, replacing an older one of that name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = load(data)
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(content, np.uint8)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = name.encode(), len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [old for old in model.metadata or [] if old.name != entry.name] + [entry]
+    return save(model)
+
+
+def read_metadata(data: bytes, name: str) -> bytes | None:
+    """The content of metadata entry `name`, None when there is none."""
+    model = load(data)
+    for entry in model.metadata or []:
+        if entry.name == name.encode() and 0 <= entry.buffer < len(model.buffers):
+            content = model.buffers[entry.buffer].data
+            return None if content is None else bytes(bytearray(content))
+    return None
+
+
+def summarize(data: bytes) -> Summary:
+    """Operators, parameters and multiply-accumulates of a .tflite file."""
+    model = load(data)
+    graph = model.subgraphs[0]
+    try:
+        ops = tuple(_op(model, graph, operator) for operator in graph.operators)
+        behind = [behind_frontend(graph, operator) for operator in graph.operators]
+        sizes = {int(t.buffer): math.prod(int(n) for n in t.shape) for t in graph.tensors if is_constant(model, t) and len(t.shape) > 1}
+        network = {
+            int(graph.tensors[o.inputs[1]].buffer) for o, op, tail in zip(graph.operators, ops, behind, strict=True) if tail and op.weight_type
+        }
+    except (IndexError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(*_DAMAGED) from error
+    return Summary(
+        ops=ops,
+        parameters=sum(sizes.values()),
+        network_parameters=sum(sizes.get(buffer, 0) for buffer in network),
+        macs=sum(op.macs for op in ops),
+        network_macs=sum(op.macs for op, tail in zip(ops, behind, strict=True) if tail),
+    )
+
+
+def tensor_name(tensor: Any) -> str:
+    return bytes(tensor.name or b"").decode(errors="replace")
+
+
+def tensor_type(tensor: Any) -> str:
+    """Such as FLOAT32 or INT8."""
+    return _enumeration("TensorType")[tensor.type]
+
+
+def operator_name(model: Any, operator: Any) -> str:
+    """The builtin's name, such as CONV_2D; CUSTOM for one that is no builtin."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return _enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]  # codes above 127 are in the newer field only
+
+
+def is_constant(model: Any, tensor: Any) -> bool:
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0
+
+
+def behind_frontend(graph: Any, operator: Any) -> bool:
+    """Does the operator belong to the network of a file that hearlite joined?"""
+    return tensor_name(graph.tensors[operator.outputs[0]]).startswith(NETWORK_PREFIX)
+
+
+@functools.cache
+def _enumeration(name: str) -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {value: key for key, value in vars(getattr(schema, name)).items() if isinstance(value, int)}
+
+
+def _op(model: Any, graph: Any, operator: Any) -> Op:
+    code = model.operatorCodes[operator.opcodeIndex]
+    builtin = operator_name(model, operator)
+    custom = builtin == "CUSTOM"
+    tensors = [graph.tensors[i] for i in operator.inputs if i >= 0]
+    output = graph.tensors[operator.outputs[0]]
+    weight = tensors[1] if builtin in WEIGHT_OPS and len(tensors) > 1 and is_constant(model, tensors[1]) else None
+    scales = None if weight is None or weight.quantization is None else weight.quantization.scale
+    return Op(
+        name=(code.customCode or b"").decode(errors="replace") if custom else builtin,
+        custom=custom,
+        input_type=tensor_type(tensors[0]) if tensors else "",
+        weight_type="" if weight is None else tensor_type(weight),
+        weight_channels=0 if scales is None else len(scales),
+        output_type=tensor_type(output),
+        macs=_macs(builtin, tensors, output),
+        output_name=tensor_name(output),
+    )
+
+
+def _macs(name: str, tensors: list[Any], output: Any) -> int:
+    if name == "CONV_2D":  # weights [out, kernel_h, kernel_w, in]
+        return math.prod(int(n) for n in output.shape) * math.prod(int(n) for n in tensors[1].shape[1:])
+    if name == "DEPTHWISE_CONV_2D":  # weights [1, kernel_h, kernel_w, out]
+        return math.prod(int(n) for n in output.shape) * math.prod(int(n) for n in tensors[1].shape[1:3])
+    if name in ("FULLY_CONNECTED", "BATCH_MATMUL"):
+        return math.prod(int(n) for n in output.shape) * int(tensors[0].shape[-1])
+    return 0

@@ -1,0 +1,101 @@
+"""Parts of a .tflite as files of their own: its frontend, its network, a range of operators, or all that leads to one tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hearlite.errors import InputError
+from hearlite.tflite.builder import name_signature
+from hearlite.tflite.model_file import behind_frontend, is_constant, load, save
+
+
+def slice_operators(data: bytes, *, first: int = 0, last: int | None = None) -> bytes:
+    """Operators `first` to `last` (exclusive; None: to the end). Inputs are what they read, outputs what later operators or the file's user reads.
+
+    Raises InputError for a range that holds no operator.
+    """
+    model = load(data)
+    graph = model.subgraphs[0]
+    kept, later = graph.operators[first:last], graph.operators[last:] if last is not None else []
+    if not kept:
+        raise InputError(f"operators {first} to {last} of {len(graph.operators)}", "name at least one that is there")
+    read = [int(i) for operator in kept for i in operator.inputs if i >= 0]
+    made = [int(i) for operator in kept for i in operator.outputs]
+    wanted = {int(i) for operator in later for i in operator.inputs} | {int(i) for i in graph.outputs}
+    graph.inputs = [i for i in dict.fromkeys(read) if i not in made and not is_constant(model, graph.tensors[i])]
+    graph.outputs = [i for i in made if i in wanted]
+    graph.operators = kept
+    _drop_unused(model, sorted({*read, *made}))
+    model.metadata = model.metadataBuffer = model.signatureDefs = None
+    return save(model)
+
+
+def network_part(data: bytes) -> bytes:
+    """The network of an exported file: image -> embedding. Raises InputError for a file that hearlite didn't join."""
+    graph = load(data).subgraphs[0]
+    first = [i for i, operator in enumerate(graph.operators) if behind_frontend(graph, operator)]
+    if not first:
+        raise InputError("the file has no network behind a frontend", "name a file that 'hearlite export' or 'hearlite quantize' wrote")
+    return slice_operators(data, first=first[0])
+
+
+def frontend_part(data: bytes, *, input_name: str, output_name: str) -> bytes:
+    """The frontend alone of a model that `join` made: audio -> image, by the very operators and constants of that file. Raises InputError."""
+    model = load(data)
+    graph = model.subgraphs[0]
+    count = next((index for index, operator in enumerate(graph.operators) if behind_frontend(graph, operator)), 0)
+    given = {int(i) for operator in graph.operators[:count] for i in operator.outputs}
+    border = sorted(given & {int(i) for operator in graph.operators[count:] for i in operator.inputs})
+    if len(border) != 1:
+        raise InputError(f"{len(border)} tensors go from the frontend to the network", "expected one; pass a file that 'hearlite export' wrote")
+    graph.operators, graph.outputs = graph.operators[:count], border
+    kept = sorted(given | {int(i) for operator in graph.operators for i in operator.inputs if i >= 0})
+    remap = {-1: -1} | {old: new for new, old in enumerate(kept)}
+    graph.tensors = [graph.tensors[index] for index in kept]
+    graph.inputs, graph.outputs = ([remap[int(i)] for i in side] for side in (graph.inputs, graph.outputs))
+    for operator in graph.operators:
+        operator.inputs, operator.outputs = ([remap[int(i)] for i in side] for side in (operator.inputs, operator.outputs))
+    read = {int(tensor.buffer) for tensor in graph.tensors}
+    for index, buffer in enumerate(model.buffers):
+        if index not in read:
+            buffer.data = None
+    model.metadata = None
+    name_signature(model, signature="frontend", input_name=input_name, output_name=output_name)
+    return save(model)
+
+
+def slice_to_output(data: bytes, output: int) -> bytes:
+    """The same model with tensor `output` as its only output, without what that doesn't need."""
+    model = load(data)
+    graph = model.subgraphs[0]
+    needed, kept = {output}, []
+    for operator in reversed(graph.operators):
+        if needed & {int(index) for index in operator.outputs}:
+            kept.append(operator)
+            needed |= {int(index) for index in operator.inputs}
+    graph.operators, graph.outputs = kept[::-1], [output]
+    used = {int(tensor.buffer) for index, tensor in enumerate(graph.tensors) if index in needed}
+    for index, buffer in enumerate(model.buffers):
+        if index not in used:
+            buffer.data = None
+    model.signatureDefs, model.metadata, model.metadataBuffer = None, None, None
+    return save(model)
+
+
+def _drop_unused(model: Any, used: list[int]) -> None:
+    """Keep the tensors `used` and their buffers only; buffer 0 is the empty one."""
+    graph = model.subgraphs[0]
+    new = {-1: -1, **{old: index for index, old in enumerate(used)}}
+    graph.tensors = [graph.tensors[i] for i in used]
+    graph.inputs, graph.outputs = [new[i] for i in graph.inputs], [new[i] for i in graph.outputs]
+    for operator in graph.operators:
+        operator.inputs = [new[int(i)] for i in operator.inputs]
+        operator.outputs = [new[int(i)] for i in operator.outputs]
+        operator.intermediates = None
+    buffers = {0: model.buffers[0]}
+    for tensor in graph.tensors:
+        buffers.setdefault(tensor.buffer, model.buffers[tensor.buffer])
+    places = {old: index for index, old in enumerate(buffers)}
+    for tensor in graph.tensors:
+        tensor.buffer = places[tensor.buffer]
+    model.buffers = list(buffers.values())

@@ -1,0 +1,193 @@
+"""Recipes applied to a finished run: a quantized network behind its float32 frontend, with the comparison that gates it.
+
+The network alone is quantized, from images of calibration clips, and joined behind the frontend: power spectra span 14 decades and must stay
+float32, while the image after PCEN and log1p is bounded and even, which is where int8 begins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.data.records import Records, read_records, sample_examples
+from hearlite.errors import GateError, InputError
+from hearlite.files import read_json, write_bytes, write_json
+from hearlite.gate import Verdict, judge, read_verdict
+from hearlite.quantize.build import Training, build
+from hearlite.quantize.calibrate import choose_calibration
+from hearlite.quantize.compare import compare_files, compare_layers
+from hearlite.quantize.gate import Quality, compare_json, failure, limits_of
+from hearlite.quantize.recipe import recipes, require_known
+from hearlite.run import Run
+from hearlite.spec import QuantSpec, to_dict
+from hearlite.student import load_network
+from hearlite.tflite.convert import convert_frontend, convert_network, join_frontend
+
+__all__ = ["Attempt", "Training", "quantize", "quantize_auto", "recipes"]
+
+COMPARE_CLIPS = 500  # of validation subjects
+LAYER_CLIPS = 64  # of them: tensor by tensor, without delegates, is slow and every clip holds many values
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What `auto` found with one recipe; `folder` is None where the gate failed or it could not be tried, and `reason` names it and says why."""
+
+    recipe: str
+    folder: Path | None
+    reason: str = ""
+
+
+def quantize(run: Run, *, recipe: QuantSpec, force: bool = False, training: Training | None = None, quality: Quality | None = None) -> Path:
+    """`<run>/<recipe>/model.tflite` with recipe.json, calibration.json and compare.json beside it; returns the folder.
+
+    The comparison with the float32 file is a gate: the centred cosine on clips of validation subjects, and with `quality` the AUROC that probes
+    lose. Where one fails, a GateError that names the worst layer is raised and no model.tflite is left, unless `force`, which keeps it and marks
+    compare.json as failed. A finished quantization is returned as it is, after another look when its AUROC loss was not measured by this `quality`.
+    `training` is for recipes with qat alone, which raise UsageError without it.
+    """
+    made = _make(_Float(run), recipe, training=training, quality=quality)
+    failed = failure(recipe, made.verdict)
+    if failed and not force:
+        raise failed
+    return made.keep()
+
+
+def quantize_auto(
+    run: Run, *, recipes: Sequence[QuantSpec], force: bool = False, training: Training | None = None, quality: Quality | None = None
+) -> tuple[Attempt, ...]:
+    """Try the recipes until one passes its gate: the last of the returned is that one.
+
+    When none does, GateError is raised, or with `force` the one nearest to float32, by centred cosine, is kept and marked as failed. What an earlier
+    call has settled is not done again.
+    """
+    if settled := _settled(run, recipes, quality=quality):
+        return settled
+    source, attempts, made = _Float(run), list[Attempt](), list[_Made]()
+    for recipe in recipes:
+        if recipe.qat.fraction and training is None:
+            attempts.append(Attempt(recipe.recipe, None, f"{recipe.recipe}: needs the training data of the run"))
+            continue
+        made.append(_make(source, recipe, training=training, quality=quality))
+        failed = failure(recipe, made[-1].verdict)
+        if failed is None:
+            return (*attempts, Attempt(recipe.recipe, made[-1].keep()))
+        attempts.append(Attempt(recipe.recipe, None, failed.message))
+    if not (force and made):
+        reasons = "".join(f"\n  {attempt.reason}" for attempt in attempts)
+        raise GateError(f"no recipe passes its gate for {run.folder}{reasons}", "train longer, or pass --force to keep the nearest file")
+    nearest = max(made, key=lambda one: one.verdict.comparison.centred_cosine)
+    return (*attempts, Attempt(nearest.folder.name, nearest.keep(), f"{nearest.folder.name}: the nearest to float32, kept by force"))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A quantized file with its verdict, which is written, while the file itself is perhaps not."""
+
+    folder: Path
+    model: bytes
+    verdict: Verdict
+
+    def keep(self) -> Path:
+        path = self.folder / "model.tflite"
+        if not path.is_file():
+            write_bytes(path, self.model)
+        return self.folder
+
+
+class _Float:
+    """The float32 side of a run, which all recipes share."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    @cached_property
+    def records(self) -> Records:
+        return read_records(self.run.records)
+
+    @cached_property
+    def frontend(self) -> bytes:
+        return convert_frontend(self.run.spec.student.frontend)
+
+    @cached_property
+    def file(self) -> bytes:
+        return join_frontend(self.frontend, convert_network(load_network(self.run.spec.student, self.run.weights)))
+
+    def validation_clips(self, *, seed: int) -> NDArray[np.int16]:
+        return sample_examples(self.records, "val", clips=COMPARE_CLIPS, seed=seed)[0]
+
+
+def _make(source: _Float, recipe: QuantSpec, *, training: Training | None, quality: Quality | None) -> _Made:
+    """The file by `recipe`: the one that is there, judged again if need be, or a new one with everything beside it written."""
+    require_known(recipe)
+    folder = source.run.quantized(recipe.recipe)
+    return _found(source, folder, recipe, quality=quality) or _new(source, folder, recipe, training=training, quality=quality)
+
+
+def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: Quality | None) -> _Made | None:
+    """A finished quantization by the same recipe. Measured by another `quality` or none, its AUROC loss is measured again."""
+    model, path, known = folder / "model.tflite", folder / "compare.json", _known(source.run, recipe)
+    if known is None or not model.is_file():
+        return None
+    content, auroc = model.read_bytes(), known.auroc
+    if quality is not None and not _measured(known, quality):
+        auroc = quality(source.file, content)
+    verdict = judge(known.comparison, auroc, limits=limits_of(recipe, source.run.spec.student), layers=known.layers)
+    if verdict != known:
+        if not verdict.passed:
+            model.unlink()  # before the verdict: whatever is killed here, no file is left that passes for a good one
+        write_json(path, compare_json(verdict, read_json(path)["layers"]))
+    return _Made(folder, content, verdict)
+
+
+def _settled(run: Run, recipes: Sequence[QuantSpec], *, quality: Quality | None) -> tuple[Attempt, ...]:
+    """What an earlier call of `auto` found, when all that it tried is still there and the last of it passes; else nothing."""
+    attempts = list[Attempt]()
+    for recipe in recipes:
+        known, folder = _known(run, recipe), run.quantized(recipe.recipe)
+        if known is None or not _measured(known, quality) or known.limits != limits_of(recipe, run.spec.student):
+            break
+        failed = failure(recipe, known)
+        if failed is None:
+            return (*attempts, Attempt(recipe.recipe, folder)) if (folder / "model.tflite").is_file() else ()
+        attempts.append(Attempt(recipe.recipe, None, failed.message))
+    return ()
+
+
+def _known(run: Run, recipe: QuantSpec) -> Verdict | None:
+    """The verdict of an earlier call on the same recipe, whose file may have been refused; None for one of another version."""
+    folder = run.quantized(recipe.recipe)
+    try:
+        return read_verdict(folder / "compare.json") if read_json(folder / "recipe.json") == to_dict(recipe) else None
+    except InputError:
+        return None
+
+
+def _measured(known: Verdict, quality: Quality | None) -> bool:
+    """Whether it has the AUROC loss that is asked for."""
+    return quality is None or (known.auroc is not None and known.auroc.data == quality.data)
+
+
+def _new(source: _Float, folder: Path, recipe: QuantSpec, *, training: Training | None, quality: Quality | None) -> _Made:
+    for name in ("model.tflite", "compare.json"):
+        (folder / name).unlink(missing_ok=True)
+    calibration = choose_calibration(source.records, clips=recipe.calibration_clips, seed=recipe.calibration_seed)
+    built = build(source.run, recipe, pcm=calibration.pcm, training=training)
+    quantized = join_frontend(source.frontend, built.network)
+    pcm = source.validation_clips(seed=recipe.calibration_seed)
+    comparison = compare_files(source.file, quantized, pcm=pcm)
+    rounded_from = join_frontend(source.frontend, built.rounded_from)
+    layers = compare_layers(rounded_from, quantized, pcm=pcm[:: max(1, len(pcm) // LAYER_CLIPS)])
+    auroc = None if quality is None else quality(source.file, quantized)
+    limits = limits_of(recipe, source.run.spec.student)
+    verdict = judge(comparison, auroc, limits=limits, layers=tuple(layer.in_short() for layer in layers))
+    write_json(folder / "recipe.json", to_dict(recipe))
+    write_json(folder / "calibration.json", {"sha256": calibration.sha256, "clip_ids": calibration.clip_ids})
+    write_json(folder / "compare.json", compare_json(verdict, [dataclasses.asdict(layer) for layer in layers]))
+    return _Made(folder, quantized, verdict)
