@@ -1,4 +1,6 @@
-"""One benchmark: embed a labelled dataset by teacher, students and baselines, probe them all on the same folds, time them, write the report."""
+"""One benchmark: embed a labelled dataset by teacher, students and baselines, probe them all on the same folds, time
+them, write the report.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from hearlite.benchmarks.schema.io import collect, write_results
 from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
 from hearlite.benchmarks.tasks.demographics import subgroup_values
 from hearlite.bundle import Manifest, distinct_names, open_bundle
-from hearlite.data.dataset import SPLITS, ClipRef, Dataset, subject_hash
+from hearlite.data.dataset import ClipRef, Dataset, subject_hash
+from hearlite.data.manifest import SPLITS
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.spectral import SpectralTeacher
 from hearlite.embedders.tflite import TfliteEmbedder
@@ -34,7 +37,11 @@ from hearlite.spec import AUROC_MARGIN
 from hearlite.tflite.model_file import summarize
 
 LATENCY_RUNS = 100
-RUNTIMES = {"tflite": "ai-edge-litert", "hear": "tensorflow", "saved-model": "tensorflow"}  # by kind of teacher; the others are numpy code
+RUNTIMES = {
+    "tflite": "ai-edge-litert",
+    "hear": "tensorflow",
+    "saved-model": "tensorflow",
+}  # by kind of teacher; the others are numpy code
 
 
 def bench(
@@ -56,20 +63,25 @@ def bench(
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
 
-    `subgroup_columns` are metadata columns that the dataset was loaded with, such as sex or device; AUROC is looked at group by group.
-    `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its float32 one, and still be non-inferior.
-    `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what leaking would add, "paper".
-    `cost` was measured by cost.py, and goes into results.json and report as it is.
+    `subgroup_columns` are metadata columns that the dataset was loaded with, such as sex or device; AUROC is looked at
+    group by group. `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its
+    float32 one, and still be non-inferior. `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what
+    leaking would add, "paper". `cost` was measured by cost.py, and goes into results.json and report as it is.
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
     bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
     names = [manifest.name for _, _, manifest in bundles]
     if len(set(names)) < len(names):
-        raise UsageError(f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench")
+        raise UsageError(
+            f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench"
+        )
     for _, _, manifest in bundles:
         require_unheard(manifest, dataset)
     make_tasks(dataset.clips, label_columns)  # before hours of embedding: labels that make no task stop it now
-    embedders: dict[str, Embedder] = {TEACHER: teacher, **{manifest.name: embedder for _, embedder, manifest in bundles}}
+    embedders: dict[str, Embedder] = {
+        TEACHER: teacher,
+        **{manifest.name: embedder for _, embedder, manifest in bundles},
+    }
     if teacher.info.kind != SPECTRAL:
         embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?
     embedded = embed_clips(dataset, embedders)
@@ -77,7 +89,9 @@ def bench(
     vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
     subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
     floats = own_floats([manifest for _, _, manifest in bundles])
-    grouped = {column: subgroup_values(column, [clip.label(column) for clip in embedded.clips]) for column in subgroup_columns}
+    grouped = {
+        column: subgroup_values(column, [clip.label(column) for clip in embedded.clips]) for column in subgroup_columns
+    }
     groups = {column: values for column, (values, _) in grouped.items()}
     probes = run_probes(
         vectors,
@@ -93,7 +107,9 @@ def bench(
         seed=seed,
     )
     models = [_teacher_model(teacher), *(_bundle_model(path, manifest) for path, _, manifest in bundles)]
-    models += [ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors]
+    models += [
+        ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors
+    ]
     notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, dataset, embedded)]
     notes += [note for _, found in grouped.values() for note in found]
     results = collect(
@@ -116,18 +132,25 @@ def bench(
 
 def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tuple[Path, Embedder, Manifest]]:
     names = distinct_names([manifest for _, _, manifest in bundles])
-    return [(path, embedder, dataclasses.replace(item, name=name)) for (path, embedder, item), name in zip(bundles, names, strict=True)]
+    return [
+        (path, embedder, dataclasses.replace(item, name=name))
+        for (path, embedder, item), name in zip(bundles, names, strict=True)
+    ]
 
 
 def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
-    """The name of each quantized file's own float32 file, where both are there: of the same size, teacher and recordings."""
+    """The name of each quantized file's own float32 file, where both are there: of the same size, teacher and
+    recordings.
+    """
     floats = {(item.size, item.teacher, item.dataset): item.name for item in manifests if item.precision == "f32"}
     keys = {item.name: (item.size, item.teacher, item.dataset) for item in manifests if item.precision != "f32"}
     return {name: floats[key] for name, key in keys.items() if key in floats}
 
 
 def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:
-    """Length of each clip's event, `[n, 1]` in seconds; 0 where there is no annotated event. What it alone reaches, framing has leaked."""
+    """Length of each clip's event, `[n, 1]` in seconds; 0 where there is no annotated event. What it alone reaches,
+    framing has leaked.
+    """
     return np.asarray([[(clip.event_end_s or 0.0) - (clip.event_start_s or 0.0)] for clip in clips])
 
 
@@ -164,7 +187,9 @@ def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
     )
 
 
-def _latency(teacher: Embedder, bundles: Sequence[tuple[Path, Embedder, Manifest]], *, threads: int, seed: int) -> list[Latency]:
+def _latency(
+    teacher: Embedder, bundles: Sequence[tuple[Path, Embedder, Manifest]], *, threads: int, seed: int
+) -> list[Latency]:
     candidates = []
     if teacher.info.kind != "embeddings":  # those only look up clips that they know
         own_threads = (
@@ -194,14 +219,25 @@ def _dataset_info(dataset: Dataset, embedded: Embedded) -> DatasetInfo:
     )
 
 
-def _warnings(bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, dataset: Dataset, embedded: Embedded) -> list[str]:
-    notes = [f"{manifest.name} failed its quality gate and was written by force" for _, _, manifest in bundles if not manifest.gate_passed]
+def _warnings(
+    bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, dataset: Dataset, embedded: Embedded
+) -> list[str]:
+    notes = [
+        f"{manifest.name} failed its quality gate and was written all the same (--allow-failed-gate)"
+        for _, _, manifest in bundles
+        if not manifest.gate_passed
+    ]
     hashes = {subject_hash(clip.subject) for clip in dataset.clips}
     for _, _, manifest in bundles:
         if manifest.teacher.fingerprint != teacher.info.fingerprint:
-            notes.append(f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is compared with")
+            notes.append(
+                f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is"
+                " compared with"
+            )
         if hashes.isdisjoint(manifest.dataset.heard):  # by subjects, not by name: a dataset may be a part of another
-            notes.append(f"{manifest.name} was distilled on {manifest.dataset.name} and has heard nothing of {dataset.name}")
+            notes.append(
+                f"{manifest.name} was distilled on {manifest.dataset.name} and has heard nothing of {dataset.name}"
+            )
     if embedded.silent:
         notes.append(f"{embedded.silent} clips are silent")
     return notes

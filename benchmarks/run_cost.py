@@ -1,4 +1,4 @@
-"""`hearlite bench --latency`: cost measured, rows of emulated ARM cores beside it, results.json and report written."""
+"""`hearlite cost`: cost measured, rows of emulated ARM cores beside it, results.json and report written."""
 
 from __future__ import annotations
 
@@ -25,11 +25,16 @@ class Gathered:
     def require(self, out: Path) -> None:
         """Raises GateError when something was refused; `out` holds the figures."""
         if self.refused:
-            raise GateError("; ".join(self.refused), f"{out / 'results.json'} holds the figures; don't ship these files before you know why")
+            raise GateError(
+                "; ".join(self.refused),
+                f"{out / 'results.json'} holds the figures; don't ship these files before you know why",
+            )
 
 
 def gather_cost(plan: Plan, *, command: str, say: Callable[[str], None]) -> Gathered:
-    """Measure `plan` here and, where it asks for it, on emulated ARM cores and a phone. `say` hears what is being done."""
+    """Measure `plan` here and, where it asks for it, on emulated ARM cores and a phone. `say` hears what is being
+    done.
+    """
     rows: tuple[ArmRow, ...] = ()
     refused: list[str] = []
     if plan.arm_results:
@@ -39,7 +44,9 @@ def gather_cost(plan: Plan, *, command: str, say: Callable[[str], None]) -> Gath
     if plan.phone:
         from hearlite.benchmarks.android.adb import find_device
 
-        find_device(program="adb", serial=plan.phone.serial)  # as early: minutes of measuring come before it is asked for
+        find_device(
+            program="adb", serial=plan.phone.serial
+        )  # as early: minutes of measuring come before it is asked for
     cost = measure_cost(plan, say=say)
     if plan.arm:
         from hearlite.benchmarks.arm.rows import measure_rows
@@ -47,20 +54,28 @@ def gather_cost(plan: Plan, *, command: str, say: Callable[[str], None]) -> Gath
         measured, refused = measure_rows((*plan.bundles, *plan.peers), command=command, say=say)
         rows += measured
     android = tuple(_on_phone(path, plan.phone, say=say) for path in plan.bundles) if plan.phone else ()
-    refused += [f"{item.model} computes something else on {item.device.name}" for item in android if not item.parity.passed]
-    return Gathered(with_goals(dataclasses.replace(cost, arm=rows, android=android)), tuple(refused))  # again: some goals are ARM's
+    refused += [
+        f"{item.model} computes something else on {item.device.name}" for item in android if not item.parity.passed
+    ]
+    return Gathered(
+        with_goals(dataclasses.replace(cost, arm=rows, android=android)), tuple(refused)
+    )  # again: some goals are ARM's
 
 
 def _on_phone(path: Path, phone: Phone, *, say: Callable[[str], None]) -> DeviceBench:
     from hearlite.benchmarks.android.bench import bench_android
 
-    measured = bench_android(path, serial=phone.serial, exec_prefix=phone.exec_prefix, benchmark_binary=phone.benchmark_binary)
+    measured = bench_android(
+        path, serial=phone.serial, exec_prefix=phone.exec_prefix, benchmark_binary=phone.benchmark_binary
+    )
     say(measured.line())
     return measured
 
 
 def bench_cost(plan: Plan, *, out: Path, command: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Cost without quality: write `out`/results.json and `out`/report.html; returns the summary that the command line prints."""
+    """Cost without quality: write `out`/results.json and `out`/report.html; returns the summary that the command line
+    prints.
+    """
     from hearlite.benchmarks.report.html import write_report
 
     gathered = gather_cost(plan, command=command, say=say)
@@ -77,7 +92,10 @@ def cost_summary(cost: Cost) -> dict[str, str]:
     for row in cost.latency:
         name = row.model if row.runtime == cost.latency[0].runtime else f"{row.model}, {row.runtime}"
         each_s = row.median_ms / audio_s[row.model]
-        lines[name] = f"{row.median_ms:.2f} ms [{row.p5_ms:.2f}, {row.p95_ms:.2f}] a call, {each_s:.2f} ms a second of sound, {row.runs} runs"
+        lines[name] = (
+            f"{row.median_ms:.2f} ms [{row.p5_ms:.2f}, {row.p95_ms:.2f}] a call, {each_s:.2f} ms a second of sound,"
+            f" {row.runs} runs"
+        )
     for goal in cost.goals:
         lines[f"{goal.model}: {goal.what}"] = f"{'met' if goal.met else 'missed'}: {goal.got}, wanted {goal.wanted}"
     return lines

@@ -1,4 +1,6 @@
-"""From record shards to training batches: every batch is a function of (seed, step), so a resumed run sees what an uninterrupted one would."""
+"""From record shards to training batches: every batch is a function of (seed, step), so a resumed run sees what an
+uninterrupted one would.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ class Examples:
 
 def teacher_vectors(records: Records, split: str, *, clips: int = 0) -> NDArray[np.float32]:
     """The teacher vectors of a split, `[n, dim]`: all, or those of `clips` clips."""
-    parts = [read_examples(shard, rows)[1] for shard, rows in zip(records.shards, records.rows(split, clips=clips), strict=True)]
+    parts = [
+        read_examples(shard, rows)[1]
+        for shard, rows in zip(records.shards, records.rows(split, clips=clips), strict=True)
+    ]
     return np.concatenate(parts)
 
 
@@ -39,10 +44,16 @@ def val_examples(records: Records, *, targets: Targets, seed: int) -> Examples:
 
 
 class Batches:
-    """Shuffled training batches of all training clips, or of `clips`; memory is bounded by POOL_SHARDS however many records there are."""
+    """Shuffled training batches of all training clips, or of `clips`; memory is bounded by POOL_SHARDS however many
+    records there are.
+    """
 
-    def __init__(self, records: Records, *, targets: Targets, batch_size: int, seed: int, clips: int = 0, replicas: int = 1) -> None:
-        """`batch_size` is rounded down to a multiple of `replicas`. Raises InputError where there are fewer clips than replicas."""
+    def __init__(
+        self, records: Records, *, targets: Targets, batch_size: int, seed: int, clips: int = 0, replicas: int = 1
+    ) -> None:
+        """`batch_size` is rounded down to a multiple of `replicas`. Raises InputError where there are fewer clips than
+        replicas.
+        """
         self.records, self.targets, self.seed = records, targets, seed
         self.rows = records.rows("train", clips=clips)
         self.shards = [index for index, rows in enumerate(self.rows) if len(rows)]
@@ -51,7 +62,8 @@ class Batches:
         self.batch_size = min(batch_size, examples // pools) // replicas * replicas
         if not self.batch_size:
             raise InputError(
-                f"batches of {min(batch_size, examples // pools)} clips for {replicas} replicas", "use a larger batch_size, or fewer replicas"
+                f"batches of {min(batch_size, examples // pools)} clips for {replicas} replicas",
+                "use a larger batch_size, or fewer replicas",
             )
         self.steps_per_epoch = examples // self.batch_size - (pools - 1)  # each pool drops less than a batch
         self._pool: tuple[tuple[int, ...], Examples] | None = None
@@ -69,7 +81,10 @@ class Batches:
         for shard in self.shards:
             pcm, vectors = read_examples(self.records.shards[shard], self.rows[shard])
             for start in range(0, len(pcm), self.batch_size):
-                yield pcm[start : start + self.batch_size], self.targets.forward(vectors[start : start + self.batch_size])
+                yield (
+                    pcm[start : start + self.batch_size],
+                    self.targets.forward(vectors[start : start + self.batch_size]),
+                )
 
     def _epoch(self, epoch: int) -> list[tuple[tuple[int, ...], NDArray[np.intp]]]:
         """(shards of the pool, rows in the pool) of each batch."""
@@ -80,7 +95,10 @@ class Batches:
             for start in range(0, len(order), POOL_SHARDS):
                 shards = tuple(sorted(order[start : start + POOL_SHARDS]))
                 clips = rng.permutation(sum(len(self.rows[shard]) for shard in shards))
-                plan += [(shards, clips[i : i + self.batch_size]) for i in range(0, len(clips) - self.batch_size + 1, self.batch_size)]
+                plan += [
+                    (shards, clips[i : i + self.batch_size])
+                    for i in range(0, len(clips) - self.batch_size + 1, self.batch_size)
+                ]
             self._plan = (epoch, plan)
         return self._plan[1]
 
@@ -90,7 +108,9 @@ class Batches:
             pcm = np.empty((sum(len(self.rows[shard]) for shard in shards), AUDIO.clip_samples), np.int16)
             vectors, start = [], 0
             for shard in shards:  # into its place: a list to concatenate would hold every clip twice
-                pcm[start : start + len(self.rows[shard])], found = read_examples(self.records.shards[shard], self.rows[shard])
+                pcm[start : start + len(self.rows[shard])], found = read_examples(
+                    self.records.shards[shard], self.rows[shard]
+                )
                 vectors.append(found)
                 start += len(found)
             self._pool = (shards, Examples(pcm, self.targets.forward(np.concatenate(vectors))))

@@ -1,4 +1,6 @@
-"""What a run says while it trains: history.csv, and the same figures for TensorBoard where it is installed. Both are made from the checkpoint."""
+"""What a run says while it trains: history.csv, and the same figures for TensorBoard where it is installed. Both are
+made from the checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Journal:
     """A run's history.csv and tensorboard/."""
 
     def __init__(self, run: Run, *, history: Sequence[Row]) -> None:
-        """`history` is that of the checkpoint. A killed run's events may go further or less far: they are written anew, no step is there twice."""
+        """`history` is that of the checkpoint. A killed run's events may go further or less far: they are written anew,
+        no step is there twice.
+        """
         self.run, self._writer = run, None
         folder = run.folder / "tensorboard"
         if importlib.util.find_spec("tensorboard") is None:  # comes with TensorFlow, but nothing else needs it

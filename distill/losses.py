@@ -18,18 +18,24 @@ def huber(prediction: Any, target: Any) -> Any:
 
 
 def centred_cosine(prediction: Any, target: Any) -> Any:
-    """1 - cosine. The targets have mean 0; the raw cosine of two HeAR vectors says nothing (0.98 same class, 0.92 different)."""
+    """1 - cosine. The targets have mean 0; the raw cosine of two HeAR vectors says nothing (0.98 same class, 0.92
+    different).
+    """
     return 1.0 - tf.reduce_mean(tf.reduce_sum(_unit(prediction) * _unit(target), axis=1))
 
 
 def relational(prediction: Any, target: Any) -> Any:
-    """Mean squared difference of the batch's cosine-similarity matrices (similarity-preserving distillation, arXiv:1907.09682)."""
+    """Mean squared difference of the batch's cosine-similarity matrices (similarity-preserving distillation,
+    arXiv:1907.09682).
+    """
     ours, theirs = _unit(prediction), _unit(target)
     return tf.reduce_mean((tf.matmul(ours, ours, transpose_b=True) - tf.matmul(theirs, theirs, transpose_b=True)) ** 2)
 
 
 def whitened(prediction: Any, target: Any, *, rotation: Any, weights: Any) -> Any:
-    """Squared error in PCA axes, each weighted by 1 / (variance + shrinkage): probes read small directions too, but noise must not rule."""
+    """Squared error in PCA axes, each weighted by 1 / (variance + shrinkage): probes read small directions too, but
+    noise must not rule.
+    """
     return tf.reduce_mean(weights * tf.matmul(prediction - target, rotation, transpose_b=True) ** 2)
 
 
@@ -38,10 +44,13 @@ class DistillationLoss:
 
     def __init__(self, spec: LossSpec, targets: Targets) -> None:
         self.spec = spec
-        # numpy, not tensors: a tensor made while a tf.function is traced belongs to that graph, and the next graph can't use it
+        # numpy, not tensors: a tensor made while a tf.function is traced belongs to that graph, and the next graph
+        # can't use it
         self.rotation = targets.rotation
         weights = 1.0 / (targets.eigenvalues + spec.whitened_shrink)  # the eigenvalues' mean is 1
-        self.weights = (weights / (weights * targets.eigenvalues).mean()).astype(np.float32)  # predicting the mean costs 1
+        self.weights = (weights / (weights * targets.eigenvalues).mean()).astype(
+            np.float32
+        )  # predicting the mean costs 1
 
     def __call__(self, prediction: Any, target: Any) -> Any:
         spec, total = self.spec, tf.constant(0.0)

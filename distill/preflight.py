@@ -1,4 +1,6 @@
-"""What would stop a distillation later, found before it starts: an empty side of the split, disk, memory, and a training step that can't be taken."""
+"""What would stop a distillation later, found before it starts: an empty side of the split, disk, memory, and a
+training step that can't be taken.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from hearlite.errors import InputError
 from hearlite.spec import AUDIO, StudentSpec, TrainSpec
 from hearlite.student import build_network, make_repeatable
 
-# What a training process takes beside its pool of records: 2.4 GB at 8 579 clips, which are 1.1 GB of records (benchmarks/results/scaling).
+# What a training process takes beside its pool of records: 2.4 GB at 8 579 clips, which are 1.1 GB of records
+# (benchmarks/results/scaling).
 TRAINING_BYTES = 1.3e9
 _REHEARSED_CLIPS = 2  # the fewest that have a relation to each other
 
@@ -32,9 +35,9 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
     """Check the split, the disk below `records`, memory and one training step. Takes seconds; writes nothing.
 
     Raises
-    ------
-    InputError
-        If a side of the split that distillation needs is empty, or disk, memory or TensorFlow on this machine do not suffice.
+    ------ InputError
+        If a side of the split that distillation needs is empty, or disk, memory or TensorFlow on this machine do not
+        suffice.
     """
     clips = {split: sum(clip.split == split for clip in dataset.clips) for split in ("train", "val")}
     for split, count in clips.items():
@@ -42,9 +45,12 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
             subjects = len({clip.subject for clip in dataset.clips})
             raise InputError(
                 f"{dataset.name}: no clip of a subject in split {split!r}, of {subjects} subjects",
-                "distillation learns from subjects in train and chooses its best weights on those in val: name both in a 'split' column",
+                "distillation learns from subjects in train and chooses its best weights on those in val: name both in"
+                " a 'split' column",
             )
-    record_bytes = AUDIO.clip_samples * np.dtype(np.int16).itemsize + student.embedding_dim * np.dtype(np.float32).itemsize
+    record_bytes = (
+        AUDIO.clip_samples * np.dtype(np.int16).itemsize + student.embedding_dim * np.dtype(np.float32).itemsize
+    )
     count = clips["train"] * train.views + clips["val"]
     _require_disk(records, count * record_bytes)
     _require_memory(TRAINING_BYTES + min(count, POOL_SHARDS * SHARD_CLIPS) * record_bytes)
@@ -52,17 +58,27 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
 
 
 def rehearse(student: StudentSpec, train: TrainSpec) -> None:
-    """Take one training step of the very network on two clips of noise, with the kernels that training will use. Raises InputError if it fails."""
+    """Take one training step of the very network on two clips of noise, with the kernels that training will use. Raises
+    InputError if it fails.
+    """
     make_repeatable(train.seed)
     rng = np.random.default_rng(train.seed)
     pcm = rng.integers(-1_000, 1_000, (_REHEARSED_CLIPS, AUDIO.clip_samples), np.int16)
     vectors = rng.standard_normal((_REHEARSED_CLIPS, student.embedding_dim)).astype(np.float32)
     targets = fit_targets(vectors, normalisation="centred")  # PHI-S would cost a second, and any linear map will do
-    loss, augment, step = DistillationLoss(train.loss, targets), Augment(train.augment, seed=train.seed), tf.constant(0, tf.int64)
+    loss, augment, step = (
+        DistillationLoss(train.loss, targets),
+        Augment(train.augment, seed=train.seed),
+        tf.constant(0, tf.int64),
+    )
     try:
         network = build_network(student, batchnorm_momentum=train.batchnorm_momentum)
-        optimizer = tf_keras.optimizers.AdamW(learning_rate=train.peak_lr, weight_decay=train.weight_decay, jit_compile=False)
-        image = augment.image(Frontend(student.frontend)(augment.waveform(tf.constant(from_int16(pcm)), step=step)), step=step)
+        optimizer = tf_keras.optimizers.AdamW(
+            learning_rate=train.peak_lr, weight_decay=train.weight_decay, jit_compile=False
+        )
+        image = augment.image(
+            Frontend(student.frontend)(augment.waveform(tf.constant(from_int16(pcm)), step=step)), step=step
+        )
         with tf.GradientTape() as tape:
             value = loss(network(image, training=True), tf.constant(targets.forward(vectors)))
         gradients = tape.gradient(value, network.trainable_variables)
@@ -73,7 +89,10 @@ def rehearse(student: StudentSpec, train: TrainSpec) -> None:
             "'hearlite doctor' shows its kernels; CUDA_VISIBLE_DEVICES= keeps it on the CPU",
         ) from error
     if not all(bool(tf.reduce_all(tf.math.is_finite(gradient))) for gradient in gradients):
-        raise InputError(f"TensorFlow {tf.__version__} computes gradients that are not finite here", "report what 'hearlite doctor' shows")
+        raise InputError(
+            f"TensorFlow {tf.__version__} computes gradients that are not finite here",
+            "report what 'hearlite doctor' shows",
+        )
 
 
 def _first_line(error: BaseException) -> str:
@@ -103,7 +122,9 @@ def _require_memory(wanted: float) -> None:
 
 
 def available_memory() -> int | None:
-    """Bytes that a new process may take: what Linux calls MemAvailable, less if a container's limit is lower. None on other systems."""
+    """Bytes that a new process may take: what Linux calls MemAvailable, less if a container's limit is lower. None on
+    other systems.
+    """
     if sys.platform != "linux":
         return None
     try:
@@ -112,7 +133,10 @@ def available_memory() -> int | None:
     except (OSError, StopIteration, ValueError):
         return None
     try:
-        limit, used = (Path("/sys/fs/cgroup", name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+        limit, used = (
+            Path("/sys/fs/cgroup", name).read_text(encoding="ascii").strip()
+            for name in ("memory.max", "memory.current")
+        )
         return found if limit == "max" else min(found, int(limit) - int(used))
     except (OSError, ValueError):
         return found

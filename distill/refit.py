@@ -1,4 +1,6 @@
-"""Closed-form end of a training: the embedding's linear layers by ridge regression on what the trained trunk hears in every training clip."""
+"""Closed-form end of a training: the embedding's linear layers by ridge regression on what the trained trunk hears in
+every training clip.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,16 @@ from hearlite.spec import AUDIO
 def refit_head(network: Any, frontend: Any, examples: Iterable[Batch], *, ridge: float) -> None:
     """Ridge regression of the embedding's linear layers on the trunk's pooled features; replaces their weights.
 
-    A short run leaves the last layer behind its trunk. `examples` yields (pcm, targets) batches of training clips; `ridge` is in units of the mean
-    feature variance.
+    A short run leaves the last layer behind its trunk. `examples` yields (pcm, targets) batches of training clips;
+    `ridge` is in units of the mean feature variance.
     """
     dense = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Dense)]
     trunk = tf_keras.Model(network.input, tf.concat([layer.input for layer in dense], axis=1))
-    # One graph for every length: each shard ends with another rest, and a graph of its own would take seconds and stay in memory.
+    # One graph for every length: each shard ends with another rest, and a graph of its own would take seconds and stay
+    # in memory.
     predict = tf.function(
-        lambda pcm: trunk(frontend(from_pcm(pcm)), training=False), input_signature=[tf.TensorSpec([None, AUDIO.clip_samples], tf.int16)]
+        lambda pcm: trunk(frontend(from_pcm(pcm)), training=False),
+        input_signature=[tf.TensorSpec([None, AUDIO.clip_samples], tf.int16)],
     )
     width = sum(layer.input_shape[-1] for layer in dense)
     gram, moment = np.zeros((width + 1, width + 1)), np.zeros((width + 1, dense[-1].units))

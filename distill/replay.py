@@ -1,4 +1,6 @@
-"""What quantization-aware distillation needs of this stage: the same batches and the same loss again. The command line hands it to quantize."""
+"""What quantization-aware distillation needs of this stage: the same batches and the same loss again. The command line
+hands it to quantize.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,13 @@ class Supply:
     @cached_property
     def _batches(self) -> Batches:
         train = self._run.spec.train
-        return Batches(read_records(self._run.records), targets=self._targets, batch_size=train.batch_size, seed=train.seed, clips=train.clips)
+        return Batches(
+            read_records(self._run.records),
+            targets=self._targets,
+            batch_size=train.batch_size,
+            seed=train.seed,
+            clips=train.clips,
+        )
 
     @cached_property
     def _loss(self) -> DistillationLoss:

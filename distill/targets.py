@@ -1,8 +1,8 @@
 """What the student learns to predict: the teacher's vectors, centred and PHI-S-standardised (arXiv:2410.01680).
 
-PCA, then a rotation that gives every coordinate the same variance, then ONE scalar. An error is then uniform over coordinates, and int8's is
-too, while distances keep the teacher's geometry up to that scalar: L2-regularised linear probes can't tell the difference. The other
-normalisations are what PHI-S is measured against.
+PCA, then a rotation that gives every coordinate the same variance, then ONE scalar. An error is then uniform over
+coordinates, and int8's is too, while distances keep the teacher's geometry up to that scalar: L2-regularised linear
+probes can't tell the difference. The other normalisations are what PHI-S is measured against.
 """
 
 from __future__ import annotations
@@ -60,14 +60,19 @@ def fit_targets(vectors: Float32, *, normalisation: str = "phi-s") -> Targets:
     covariance = np.atleast_2d(np.cov(values - mean, rowvar=False))
     scale = np.sqrt(np.diag(covariance).mean())
     if scale <= 1e-6 * max(1.0, float(np.abs(mean).max())):
-        raise InputError(f"the teacher gives all {len(vectors)} clips the same vector", "check the teacher and the recordings with: hearlite embed")
+        raise InputError(
+            f"the teacher gives all {len(vectors)} clips the same vector",
+            "check the teacher and the recordings with: hearlite embed",
+        )
     scales = np.full(len(mean), scale)  # of the teacher's coordinates
     if normalisation == "standardised":
         deviations = np.sqrt(np.diag(covariance))
         scales = np.where(deviations > 1e-6 * scale, deviations, scale)  # a coordinate that never changes stays at 0
     eigenvalues, axes = np.linalg.eigh(covariance / np.outer(scales, scales))
     eigenvalues, axes = np.maximum(eigenvalues[::-1], 0.0), axes[:, ::-1]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # eigh's signs are arbitrary: fix them for repeatable runs
+    axes = axes * np.sign(
+        axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
+    )  # eigh's signs are arbitrary: fix them for repeatable runs
     rotation = equalising_rotation(eigenvalues) if normalisation == "phi-s" else axes.T
     turn = axes @ rotation  # the identity where the coordinates stay the teacher's
     return Targets(
@@ -80,10 +85,12 @@ def fit_targets(vectors: Float32, *, normalisation: str = "phi-s") -> Targets:
 
 
 def equalising_rotation(eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Orthogonal `[dim, dim]` that spreads `eigenvalues` evenly: every diagonal entry of R.T @ diag(eigenvalues) @ R is their mean.
+    """Orthogonal `[dim, dim]` that spreads `eigenvalues` evenly: every diagonal entry of R.T @ diag(eigenvalues) @ R is
+    their mean.
 
-    A Hadamard matrix where dim is a power of two, as in PHI-S. Otherwise the Hadamard matrix of dim's power-of-two factor times a Hartley matrix
-    of the odd rest, which is even only nearly; plane rotations then make it exact (at most dim - 1 are needed, Schur-Horn).
+    A Hadamard matrix where dim is a power of two, as in PHI-S. Otherwise the Hadamard matrix of dim's power-of-two
+    factor times a Hartley matrix of the odd rest, which is even only nearly; plane rotations then make it exact (at
+    most dim - 1 are needed, Schur-Horn).
     """
     dim = len(eigenvalues)
     power = dim & -dim

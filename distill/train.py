@@ -1,9 +1,11 @@
-"""Training: records and targets in, weights.npz out. Killed at any moment and started again, it ends with the same weights.
+"""Training: records and targets in, weights.npz out. Killed at any moment and started again, it ends with the same
+weights.
 
-That holds because batches are a function of (seed, step), TensorFlow runs its deterministic kernels, and a checkpoint holds everything else:
-weights, their moving average, the optimizer's moments, the step and the history. None of it says how many replicas there were. On a GPU, which has
-no deterministic kernels for all of it, the weights are the same but for rounding.
-Replicas split the global batch and see its loss and its batch statistics, so that their number changes rounding and augmentation, nothing else.
+That holds because batches are a function of (seed, step), TensorFlow runs its deterministic kernels, and a checkpoint
+holds everything else: weights, their moving average, the optimizer's moments, the step and the history. None of it says
+how many replicas there were. On a GPU, which has no deterministic kernels for all of it, the weights are the same but
+for rounding. Replicas split the global batch and see its loss and its batch statistics, so that their number changes
+rounding and augmentation, nothing else.
 """
 
 from __future__ import annotations
@@ -59,12 +61,18 @@ class Trainer:
         make_repeatable(self.spec.seed)
         momentum = self.spec.batchnorm_momentum
         with self.strategy.scope():
-            self.network = build_network(run.spec.student, batchnorm_momentum=momentum, synchronized=self.strategy.num_replicas_in_sync > 1)
-            self.optimizer = tf_keras.optimizers.AdamW(learning_rate=self.spec.peak_lr, weight_decay=self.spec.weight_decay, jit_compile=False)
+            self.network = build_network(
+                run.spec.student, batchnorm_momentum=momentum, synchronized=self.strategy.num_replicas_in_sync > 1
+            )
+            self.optimizer = tf_keras.optimizers.AdamW(
+                learning_rate=self.spec.peak_lr, weight_decay=self.spec.weight_decay, jit_compile=False
+            )
             self.optimizer.exclude_from_weight_decay(var_names=["_bn", "bias"])
             self.optimizer.build(self.network.trainable_variables)
             self.average = [_replicated_alike(weight) for weight in self.network.weights]
-        self.trained = build_network(run.spec.student, batchnorm_momentum=momentum)  # a plain network for what comes out of training
+        self.trained = build_network(
+            run.spec.student, batchnorm_momentum=momentum
+        )  # a plain network for what comes out of training
         self.frontend = Frontend(run.spec.student.frontend)
         self.augment = Augment(self.spec.augment, seed=self.spec.seed)
         self.loss = DistillationLoss(self.spec.loss, targets)
@@ -98,7 +106,9 @@ class Trainer:
         """Learn from the batch of a step; its loss and gradient norm, `[2]`."""
         self.optimizer.learning_rate.assign(learning_rate(step, self.spec))
         numbers = tf.constant(step, tf.int64), tf.constant(average_decay(step, self.spec), tf.float32)
-        found: NDArray[np.float32] = first_replica(self._train_step(*shared_out(batch, among=self.strategy), *numbers), of=self.strategy)
+        found: NDArray[np.float32] = first_replica(
+            self._train_step(*shared_out(batch, among=self.strategy), *numbers), of=self.strategy
+        )
         return found
 
     def _batches(self, steps: range) -> Iterator[tuple[int, Batch]]:
@@ -117,19 +127,28 @@ class Trainer:
     def _step(self, pcm: Any, target: Any, step: Any, decay: Any) -> Any:
         """One replica's part of a step."""
         replica = tf.distribute.get_replica_context()
-        own_step = step * replica.num_replicas_in_sync + tf.cast(replica.replica_id_in_sync_group, tf.int64)  # no two replicas augment alike
+        own_step = step * replica.num_replicas_in_sync + tf.cast(
+            replica.replica_id_in_sync_group, tf.int64
+        )  # no two replicas augment alike
         image = self.augment.image(self.frontend(self.augment.waveform(from_pcm(pcm), step=own_step)), step=own_step)
         with tf.GradientTape() as tape:
             prediction = self.network(image, training=True)
-            if replica.num_replicas_in_sync > 1:  # the relational loss is of the whole batch: every replica sees it and computes the whole loss
-                prediction, target = replica.all_gather((prediction, tf.identity(target)), axis=0)  # an input has no device, a copy has
+            if (
+                replica.num_replicas_in_sync > 1
+            ):  # the relational loss is of the whole batch: every replica sees it and computes the whole loss
+                prediction, target = replica.all_gather(
+                    (prediction, tf.identity(target)), axis=0
+                )  # an input has no device, a copy has
             loss = self.loss(prediction, target)
         gradients = tape.gradient(loss, self.network.trainable_variables)
         if replica.num_replicas_in_sync > 1:
-            # the gradient of all_gather sums over replicas the slices of their equal losses, the sum here adds what each slice does: so the mean
+            # the gradient of all_gather sums over replicas the slices of their equal losses, the sum here adds what
+            # each slice does: so the mean
             gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
         gradients, norm = tf.clip_by_global_norm(gradients, self.spec.clip_norm)
-        self.optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True), skip_gradients_aggregation=True)
+        self.optimizer.apply_gradients(
+            zip(gradients, self.network.trainable_variables, strict=True), skip_gradients_aggregation=True
+        )
         for average, weight in zip(self.average, self.network.weights, strict=True):
             average.assign(decay * average + (1.0 - decay) * weight)
         return tf.stack([loss, norm])
@@ -146,14 +165,20 @@ class Trainer:
         if val_probes > self.state.best:
             self.state.best, self.best = val_probes, self.trained.get_weights()
         self.state.step = step
-        self.state.history.append((step, loss, gradient_norm, learning_rate(step - 1, self.spec), val_loss, val_cosine, val_probes))
+        self.state.history.append(
+            (step, loss, gradient_norm, learning_rate(step - 1, self.spec), val_loss, val_cosine, val_probes)
+        )
         if not self.journal:
             return
         arrays = {f"weight{i:04d}": value for i, value in enumerate(self._values(self.network.weights))}
         arrays |= {f"average{i:04d}": value for i, value in enumerate(self._values(self.average))}
         arrays |= {f"optimizer{i:04d}": value for i, value in enumerate(self._values(self.optimizer.variables))}
         arrays |= {f"best{i:04d}": value for i, value in enumerate(self.best)}
-        arrays |= {"step": np.array(step), "best": np.array(self.state.best), "history": np.asarray(self.state.history, dtype=np.float64)}
+        arrays |= {
+            "step": np.array(step),
+            "best": np.array(self.state.best),
+            "history": np.asarray(self.state.history, dtype=np.float64),
+        }
         write_arrays(self.run.state, arrays)
         self.journal.write(self.state.history)
 
@@ -161,17 +186,26 @@ class Trainer:
         if self.run.state.is_file():
             arrays = read_arrays(self.run.state)
             try:
-                for name, variables in (("weight", self.network.weights), ("average", self.average), ("optimizer", self.optimizer.variables)):
+                for name, variables in (
+                    ("weight", self.network.weights),
+                    ("average", self.average),
+                    ("optimizer", self.optimizer.variables),
+                ):
                     for i, variable in enumerate(variables):
                         variable.assign(arrays[f"{name}{i:04d}"])
                 self.best = [arrays[f"best{i:04d}"] for i in range(len(self.average))]
                 history = [tuple(row) for row in arrays["history"].reshape(-1, len(HISTORY)).tolist()]
                 self.state = TrainState(int(arrays["step"]), float(arrays["best"]), history)
             except (KeyError, ValueError) as error:
-                raise InputError(f"{self.run.state}: the checkpoint does not fit this student: {error}", "remove it to start again") from error
+                raise InputError(
+                    f"{self.run.state}: the checkpoint does not fit this student: {error}", "remove it to start again"
+                ) from error
         (step,) = agreed([self.state.step], among=self.strategy)
         if step != self.state.step:
-            raise InputError(f"this process resumes at step {self.state.step}, others don't", "give all of them one and the same run folder")
+            raise InputError(
+                f"this process resumes at step {self.state.step}, others don't",
+                "give all of them one and the same run folder",
+            )
 
     def _evaluate(self) -> tuple[float, float, float]:
         """Distillation loss, mean centred cosine and probe correlation of `trained` on validation subjects."""
@@ -197,7 +231,10 @@ class Trainer:
         _, cosine_after, after = self._evaluate()
         if after < before:  # too few clips for the closed form: keep the trained head
             self.trained.set_weights(self.best)
-        metrics = {"val_probe_correlation": max(before, after), "val_centred_cosine": cosine if after < before else cosine_after}
+        metrics = {
+            "val_probe_correlation": max(before, after),
+            "val_centred_cosine": cosine if after < before else cosine_after,
+        }
         metrics |= {"val_probe_correlation_before_refit": before, "val_probe_correlation_after_refit": after}
         metrics |= {"val_centred_cosine_before_refit": cosine, "val_centred_cosine_after_refit": cosine_after}
         metrics |= {"val_clips": float(len(self.val.pcm)), "steps": float(self.state.step)}
@@ -209,18 +246,35 @@ class Trainer:
         return [first_replica(variable, of=self.strategy) for variable in variables]
 
 
-def distill(dataset: Dataset, *, teacher: Embedder, size: str, train: TrainSpec, folder: Path, records_folder: Path | None = None) -> Run:
+def distill(
+    dataset: Dataset,
+    *,
+    teacher: Embedder,
+    size: str,
+    train: TrainSpec,
+    folder: Path,
+    records_folder: Path | None = None,
+) -> Run:
     """`distill_student` for the student of a size."""
     student = student_spec(size, embedding_dim=teacher.info.dim)
-    return distill_student(dataset, teacher=teacher, student=student, train=train, folder=folder, records_folder=records_folder)
+    return distill_student(
+        dataset, teacher=teacher, student=student, train=train, folder=folder, records_folder=records_folder
+    )
 
 
 def distill_student(
-    dataset: Dataset, *, teacher: Embedder, student: StudentSpec, train: TrainSpec, folder: Path, records_folder: Path | None = None
+    dataset: Dataset,
+    *,
+    teacher: Embedder,
+    student: StudentSpec,
+    train: TrainSpec,
+    folder: Path,
+    records_folder: Path | None = None,
 ) -> Run:
     """The whole stage: records, targets, training, in one resumable run folder. A finished one is returned as it is.
 
-    The processes of TF_CONFIG call it with the same arguments and a folder that they share. All make records, the chief writes the rest.
+    The processes of TF_CONFIG call it with the same arguments and a folder that they share. All make records, the chief
+    writes the rest.
     """
     train_clips = [clip for clip in dataset.clips if clip.split == "train"]
     info = DatasetInfo(
@@ -238,13 +292,19 @@ def distill_student(
     run = create_run(folder, RunSpec(student, train, teacher.info, info, records_name))
     if run.weights.is_file():
         return run
-    records = write_records(dataset, teacher=teacher, folder=run.records, views=Views(train.views, spec=train.view), worker=me)
+    records = write_records(
+        dataset, teacher=teacher, folder=run.records, views=Views(train.views, spec=train.view), worker=me
+    )
     if me.is_chief and not run.targets.is_file():  # one process fits them: another machine's LAPACK might turn the axes
-        fit_targets(teacher_vectors(records, "train", clips=train.clips), normalisation=train.normalisation).save(run.targets)
+        fit_targets(teacher_vectors(records, "train", clips=train.clips), normalisation=train.normalisation).save(
+            run.targets
+        )
     agreed([0.0], among=among)
     targets = Targets.load(run.targets)
     replicas = among.num_replicas_in_sync
-    batches = Batches(records, targets=targets, batch_size=train.batch_size, seed=train.seed, clips=train.clips, replicas=replicas)
+    batches = Batches(
+        records, targets=targets, batch_size=train.batch_size, seed=train.seed, clips=train.clips, replicas=replicas
+    )
     Trainer(run, batches=batches, val=val_examples(records, targets=targets, seed=train.seed), targets=targets).fit()
     return run
 

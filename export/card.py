@@ -14,7 +14,11 @@ def model_card(manifest: Manifest) -> str:
 
     template = resources.files("hearlite.export").joinpath("templates", "card.md.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
     return environment.from_string(template).render(m=manifest, precision=PRECISION_NAMES[manifest.precision])
 
@@ -22,7 +26,10 @@ def model_card(manifest: Manifest) -> str:
 def notice(manifest: Manifest) -> str:
     """What must be passed on with the file: the teacher's terms hold for a student of it."""
     lines = [
-        f"{manifest.name}: distilled by hearlite {manifest.hearlite} (Apache-2.0) from the outputs of {manifest.teacher.name}.",
+        (
+            f"{manifest.name}: distilled by hearlite {manifest.hearlite} (Apache-2.0) from the outputs of"
+            f" {manifest.teacher.name}."
+        ),
         f"Licence of the teacher, which holds for this file: {manifest.licence}.",
     ]
     if manifest.notice:

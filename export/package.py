@@ -1,4 +1,6 @@
-"""A ready folder for an app developer: model, manifest, NOTICE, the golden sound, and a snippet in the idiom of the platform."""
+"""A ready folder for an app developer: model, manifest, NOTICE, the golden sound, and a snippet in the idiom of the
+platform.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ GOLDEN = "golden.wav"
 
 @dataclass(frozen=True)
 class Platform:
-    """`snippet` is the file's name, from export/snippets/<snippet>.j2; `needs` what an app adds to its build; `tested` how the snippet was."""
+    """`snippet` is the file's name, from export/snippets/<snippet>.j2; `needs` what an app adds to its build; `tested`
+    how the snippet was.
+    """
 
     snippet: str
     needs: str
@@ -34,19 +38,27 @@ PLATFORMS = {
         'implementation("com.google.ai.edge.litert:litert:2.3.0"), and androidResources { noCompress += "tflite" }',
         "run on the JVM over LiteRT's desktop library, not on a phone",
     ),
-    "ios": Platform("HearliteEmbedder.swift", "pod 'TensorFlowLiteSwift', '~> 2.17'", "not run here: no Mac was at hand"),
-    "flutter": Platform("hearlite_embedder.dart", "tflite_flutter: ^0.12.0, and the .tflite among the assets", "not run here"),
-    "react-native": Platform("hearliteEmbedder.ts", "react-native-fast-tflite 3, and 'tflite' among Metro's assetExts", "not run here"),
-    "web": Platform("hearlite.mjs", "@litertjs/core 2.5, its wasm folder served beside the page", "run in Node with a shim"),
+    "ios": Platform(
+        "HearliteEmbedder.swift", "pod 'TensorFlowLiteSwift', '~> 2.17'", "not run here: no Mac was at hand"
+    ),
+    "flutter": Platform(
+        "hearlite_embedder.dart", "tflite_flutter: ^0.12.0, and the .tflite among the assets", "not run here"
+    ),
+    "react-native": Platform(
+        "hearliteEmbedder.ts", "react-native-fast-tflite 3, and 'tflite' among Metro's assetExts", "not run here"
+    ),
+    "web": Platform(
+        "hearlite.mjs", "@litertjs/core 2.5, its wasm folder served beside the page", "run in Node with a shim"
+    ),
     "python": Platform("embed.py", "ai-edge-litert, numpy, soundfile", "run"),
 }
 
 
-def package(model: Path, *, platform: str, to: Path, force: bool = False) -> list[Path]:
+def package(model: Path, *, platform: str, to: Path, overwrite: bool = False) -> list[Path]:
     """Write the folder `to` for an exported `model` and return its files.
 
-    Raises UsageError for an unknown platform, InputError for a model that isn't what its manifest says, and for files in the way that differ,
-    unless `force` replaces them.
+    Raises UsageError for an unknown platform, InputError for a model that isn't what its manifest says, and for files
+    in the way that differ, unless `overwrite` replaces them.
     """
     if platform not in PLATFORMS:
         raise UsageError(f"platform is {platform!r}", f"use one of {', '.join(PLATFORMS)}")
@@ -60,8 +72,10 @@ def package(model: Path, *, platform: str, to: Path, force: bool = False) -> lis
         GOLDEN: golden_wav(manifest),
     }
     for name, content in files.items():
-        if (to / name).exists() and (to / name).read_bytes() != content and not force:
-            raise InputError(f"{to / name} is there already and differs", "choose another folder, or pass --force to replace it")
+        if (to / name).exists() and (to / name).read_bytes() != content and not overwrite:
+            raise InputError(
+                f"{to / name} is there already and differs", "choose another folder, or pass --overwrite to replace it"
+            )
     for name, content in files.items():
         write_bytes(to / name, content)
     return [to / name for name in files]
@@ -70,7 +84,9 @@ def package(model: Path, *, platform: str, to: Path, force: bool = False) -> lis
 def _read_notice(model: Path) -> bytes:
     path = model.with_name(f"{model.stem}.NOTICE.txt")
     if not path.is_file():
-        raise InputError(f"{path} is missing", "terms travel with the model: keep the NOTICE that 'hearlite export' wrote beside it")
+        raise InputError(
+            f"{path} is missing", "terms travel with the model: keep the NOTICE that 'hearlite export' wrote beside it"
+        )
     return path.read_bytes()
 
 
@@ -78,15 +94,26 @@ def _render(name: str, manifest: Manifest, *, platform: str) -> bytes:
     import jinja2
 
     template = resources.files("hearlite.export").joinpath("snippets", f"{name}.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
-    return environment.from_string(template).render(m=manifest, platform=platform, p=PLATFORMS[platform], golden=GOLDEN).encode()
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False
+    )
+    return (
+        environment.from_string(template)
+        .render(m=manifest, platform=platform, p=PLATFORMS[platform], golden=GOLDEN)
+        .encode()
+    )
 
 
 def golden_wav(manifest: Manifest) -> bytes:
-    """The sound of the manifest's golden embedding, as 16-bit WAV. Raises InputError for one that this version doesn't know."""
+    """The sound of the manifest's golden embedding, as 16-bit WAV. Raises InputError for one that this version doesn't
+    know.
+    """
     signals = check_signals()
     if manifest.golden_signal not in signals:
-        raise InputError(f"{manifest.name}: its golden signal is {manifest.golden_signal!r}", f"this version knows {', '.join(signals)}")
+        raise InputError(
+            f"{manifest.name}: its golden signal is {manifest.golden_signal!r}",
+            f"this version knows {', '.join(signals)}",
+        )
     return wav_bytes(signals[manifest.golden_signal])
 
 

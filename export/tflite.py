@@ -14,26 +14,37 @@ from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
 from hearlite.files import read_json
 from hearlite.gate import Verdict, read_verdict
-from hearlite.head import OUTPUT as SCORES
-from hearlite.head import FitHead, Head
 from hearlite.run import Run
 from hearlite.self_test import GOLDEN_SIGNAL, TOLERANCE, check_embedder, check_signals, golden_embedding, require
-from hearlite.spec import AUDIO, PRECISIONS, QuantSpec, from_dict
+from hearlite.serialization import from_dict
+from hearlite.spec import AUDIO, PRECISIONS, QuantSpec
 from hearlite.student import load_network
-from hearlite.tflite.classifier import fuse
+from hearlite.tflite.classifier import OUTPUT as SCORES
+from hearlite.tflite.classifier import FitHead, Head, fuse
 from hearlite.tflite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.metadata import with_label_file, with_tflite_metadata
 from hearlite.tflite.model_file import add_metadata, summarize
 
 
-def export(run: Run, *, to: Path, recipe: str = "", fit_head: FitHead | None = None, force: bool = False) -> Path:
-    """`hearlite_<size>_2s_<precision>.tflite` in `to`, with manifest, card, NOTICE and targets; returns its path. Without `recipe` it is float32.
+def export(
+    run: Run,
+    *,
+    to: Path,
+    recipe: str = "",
+    fit_head: FitHead | None = None,
+    overwrite: bool = False,
+    allow_failed_gate: bool = False,
+) -> Path:
+    """`hearlite_<size>_2s_<precision>.tflite` in `to`, with manifest, card, NOTICE and targets; returns its path.
+    Without `recipe` it is float32.
 
-    With `fit_head` it is called `..._head.tflite` and has scores as a second output; its embeddings are those of the file without, bit by bit.
+    With `fit_head` it is called `..._head.tflite` and has scores as a second output; its embeddings are those of the
+    file without, bit by bit.
 
-    Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails its checks or its
-    quantization failed the gate; `force` writes it all the same, marked as failed.
+    Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails
+    its checks or its quantization failed the gate; `allow_failed_gate` writes it all the same, marked as failed;
+    `overwrite` replaces another file.
     """
     content = _quantized(run, recipe) if recipe else _float(run)
     precision = _precision(run, recipe) if recipe else "f32"
@@ -41,11 +52,16 @@ def export(run: Run, *, to: Path, recipe: str = "", fit_head: FitHead | None = N
     head = None
     if fit_head is not None:
         content, head = _with_head(content, fit_head)
-    manifest = dataclasses.replace(_manifest(run, name=model.name, precision=precision, recipe=recipe, content=content), head=head)
-    if not manifest.gate_passed and not force:
-        raise GateError(f"{recipe} failed its gate in {run.folder}", "quantize again, or pass --force to write a file marked as failed")
+    manifest = dataclasses.replace(
+        _manifest(run, name=model.name, precision=precision, recipe=recipe, content=content), head=head
+    )
+    if not manifest.gate_passed and not allow_failed_gate:
+        raise GateError(
+            f"{recipe} failed its gate in {run.folder}",
+            "quantize again, or pass --allow-failed-gate to write a file marked as failed",
+        )
     checks = check_embedder(TfliteEmbedder(content, output=OUTPUT, name=model.name), precision=precision)
-    if not force:
+    if not allow_failed_gate:
         require(checks, what=model.name)
     manifest = dataclasses.replace(manifest, gate_passed=manifest.gate_passed and all(check.passed for check in checks))
     content = with_tflite_metadata(content, manifest)  # after the checks, as the next: both say whether they passed
@@ -53,25 +69,45 @@ def export(run: Run, *, to: Path, recipe: str = "", fit_head: FitHead | None = N
     golden = golden_embedding(TfliteEmbedder(content, output=OUTPUT, name=model.name))
     manifest = dataclasses.replace(manifest, golden_embedding=tuple(golden))
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
-    write_bundle(model, content, manifest, texts=texts, targets=run.targets, force=force)
+    write_bundle(model, content, manifest, texts=texts, targets=run.targets, overwrite=overwrite)
     return model
 
 
 def export_files(
-    run: Run, *, to: Path, names: Sequence[str], preferred: Sequence[str], fit_head: FitHead | None = None, force: bool = False
+    run: Run,
+    *,
+    to: Path,
+    names: Sequence[str],
+    preferred: Sequence[str],
+    fit_head: FitHead | None = None,
+    overwrite: bool = False,
+    allow_failed_gate: bool = False,
 ) -> list[Path]:
-    """`export` each recipe of `names`; "float32" is the unquantized student. Without names: the first of `preferred` that passed, then float32.
+    """`export` each recipe of `names`; "float32" is the unquantized student. Without names: the first of `preferred`
+    that passed, then float32.
 
     Of two recipes with the same precision the preferred one stands for it. Raises what `export` raises.
     """
     there = [name for name in preferred if (run.quantized(name) / "model.tflite").is_file()]
     passed = [name for name in there if read_verdict(run.quantized(name) / "compare.json").passed]
     found = (passed or there)[:1]
-    return [export(run, to=to, recipe="" if name == "float32" else name, fit_head=fit_head, force=force) for name in names or (*found, "float32")]
+    return [
+        export(
+            run,
+            to=to,
+            recipe="" if name == "float32" else name,
+            fit_head=fit_head,
+            overwrite=overwrite,
+            allow_failed_gate=allow_failed_gate,
+        )
+        for name in names or (*found, "float32")
+    ]
 
 
 def _with_head(content: bytes, fit_head: FitHead) -> tuple[bytes, Head]:
-    """The file with the head that was fitted to it, and what the manifest says of that: with the golden signal's scores."""
+    """The file with the head that was fitted to it, and what the manifest says of that: with the golden signal's
+    scores.
+    """
     fitted = fit_head(content)
     fused = fuse(content, fitted)
     scores = TfliteModel(fused).run(from_int16(check_signals()[GOLDEN_SIGNAL][None]))[SCORES]
@@ -81,7 +117,9 @@ def _with_head(content: bytes, fit_head: FitHead) -> tuple[bytes, Head]:
 def _quantized(run: Run, recipe: str) -> bytes:
     path = run.quantized(recipe) / "model.tflite"
     if not path.is_file():
-        raise InputError(f"{run.folder} is not quantized by {recipe}", f"run: hearlite quantize {run.folder} --recipe {recipe}")
+        raise InputError(
+            f"{run.folder} is not quantized by {recipe}", f"run: hearlite quantize {run.folder} --recipe {recipe}"
+        )
     return path.read_bytes()
 
 
@@ -92,14 +130,20 @@ def _precision(run: Run, recipe: str) -> str:
 
 
 def _float(run: Run) -> bytes:
-    return join_frontend(convert_frontend(run.spec.student.frontend), convert_network(load_network(run.spec.student, run.weights)))
+    return join_frontend(
+        convert_frontend(run.spec.student.frontend), convert_network(load_network(run.spec.student, run.weights))
+    )
 
 
 def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: bytes) -> Manifest:
     spec, summary = run.spec, summarize(content)
     metrics = read_json(run.metrics)
     on = "clips of validation subjects"
-    figures = [Metric("centred cosine to the teacher's targets", metrics["val_centred_cosine"], f"{metrics['val_clips']:.0f} {on}")]
+    figures = [
+        Metric(
+            "centred cosine to the teacher's targets", metrics["val_centred_cosine"], f"{metrics['val_clips']:.0f} {on}"
+        )
+    ]
     verdict, calibration = None, ""
     if recipe:
         verdict = read_verdict(run.quantized(recipe) / "compare.json")
@@ -139,6 +183,9 @@ def _cost(verdict: Verdict, *, on: str) -> list[Metric]:
     found, loss = verdict.comparison, verdict.auroc
     figures = [Metric("centred cosine to the float32 student", found.centred_cosine, f"{found.clips} {on}")]
     if loss is not None:
-        where = f"{len(loss.tasks)} task{'s' * (len(loss.tasks) > 1)}, {loss.subjects} training and validation subjects of {loss.dataset}"
+        where = (
+            f"{len(loss.tasks)} task{'s' * (len(loss.tasks) > 1)}, {loss.subjects} training and validation subjects of"
+            f" {loss.dataset}"
+        )
         figures.append(Metric("mean AUROC loss to the float32 student", loss.mean, where))
     return figures

@@ -1,6 +1,8 @@
-"""The public API: what the command line does, as functions. `import hearlite` exposes it and loads nothing heavy before it is used.
+"""The public API: what the command line does, as functions. `import hearlite` exposes it and loads nothing heavy before
+it is used.
 
-Like a command, it may import every stage. Everything that is not named in `hearlite.__all__` may change between releases.
+Like a command, it may import every stage. Everything that is not named in `hearlite.__all__` may change between
+releases.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hearlite import audio
-from hearlite.data.dataset import DEFAULT_LABELS, Clip, Dataset, combine, load_dataset, read_clips
+from hearlite.data.dataset import Clip, Dataset, combine, load_dataset, read_clips
 from hearlite.data.embed import clip_batches
+from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.embedders.base import Embeddings
 from hearlite.errors import InputError
 from hearlite.model import Model, PathLike, load
@@ -41,8 +44,7 @@ def embed(
     """Embed every clip of a folder, a manifest or a recording.
 
     Parameters
-    ----------
-    data : str, Path or Dataset
+    ---------- data : str, Path or Dataset
         As `load_dataset` takes or gives it; `labels`, `hop_s` and `framing` are for the former.
     model : Model, str or Path
         What `load` gives or takes.
@@ -54,19 +56,22 @@ def embed(
         What stands around an event shorter than 2 s: "context" or "zero-pad".
 
     Returns
-    -------
-    pyarrow.Table
-        A row for each clip: `file`, `start_s`, `end_s` (of the clip), `subject`, `split`, `silent`, the label columns, and `embedding`, float32.
-        `.to_pandas()` makes a DataFrame of it where pandas is installed. Recordings that cannot be read are left out with a warning.
+    ------- pyarrow.Table
+        A row for each clip: `file`, `start_s`, `end_s` (of the clip), `subject`, `split`, `silent`, the label columns,
+        and `embedding`, float32. `.to_pandas()` makes a DataFrame of it where pandas is installed. Recordings that
+        cannot be read are left out with a warning.
 
     Raises
-    ------
-    InputError
+    ------ InputError
         When the data cannot be read at all; see `load_dataset`.
     """
     import pyarrow as pa
 
-    dataset = data if isinstance(data, Dataset) else load_dataset(Path(data), hop_s=hop_s, label_columns=tuple(labels), framing=framing)
+    dataset = (
+        data
+        if isinstance(data, Dataset)
+        else load_dataset(Path(data), hop_s=hop_s, label_columns=tuple(labels), framing=framing)
+    )
     opened = model if isinstance(model, Model) else load(model)
     rows: list[Clip] = []
     vectors: list[Embeddings] = []
@@ -89,8 +94,13 @@ def embed(
         "split": [clip.ref.split for clip in rows],
         "silent": [clip.silent for clip in rows],
     }
-    columns |= {f"label:{name}" if name in columns else name: [clip.ref.label(name) for clip in rows] for name, _ in rows[0].ref.labels}
-    columns["embedding"] = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(vectors).ravel(), pa.float32()), opened.dim)
+    columns |= {
+        f"label:{name}" if name in columns else name: [clip.ref.label(name) for clip in rows]
+        for name, _ in rows[0].ref.labels
+    }
+    columns["embedding"] = pa.FixedSizeListArray.from_arrays(
+        pa.array(np.concatenate(vectors).ravel(), pa.float32()), opened.dim
+    )
     return pa.table(columns)
 
 
@@ -108,12 +118,13 @@ def distill(
     events_only: bool = False,
     ray_workers: int = 0,
 ) -> Run:
-    """Train a student on recordings to give the teacher's embeddings; no labels are used. The same call resumes an interrupted run.
+    """Train a student on recordings to give the teacher's embeddings; no labels are used. The same call resumes an
+    interrupted run.
 
     Parameters
-    ----------
-    data : str, Path or a sequence of them, or a Dataset
-        Folders or manifests. Test subjects are left out. `hop_s` and `events_only` are not for a Dataset, which is cut already.
+    ---------- data : str, Path or a sequence of them, or a Dataset
+        Folders or manifests. Test subjects are left out. `hop_s` and `events_only` are not for a Dataset, which is cut
+        already.
     run : str or Path
         Folder of the run; a finished one is returned as it is.
     teacher : str
@@ -132,8 +143,7 @@ def distill(
         Make the records by this many Ray actors; 0: in this process.
 
     Raises
-    ------
-    InputError
+    ------ InputError
         For data, a teacher or a machine that will not do; found out before training wherever that is possible.
     """
     from hearlite.distill.distribute import strategy
@@ -155,8 +165,12 @@ def distill(
         from hearlite.data.records import Views
 
         views = Views(train.views, spec=train.view)
-        write_records_on_ray(dataset, teacher=teacher, folder=cache or folder / "records", views=views, actors=ray_workers)
-    return run_distill(dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=cache)
+        write_records_on_ray(
+            dataset, teacher=teacher, folder=cache or folder / "records", views=views, actors=ray_workers
+        )
+    return run_distill(
+        dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=cache
+    )
 
 
 def quantize(
@@ -166,7 +180,7 @@ def quantize(
     data: PathLike | Dataset | None = None,
     labels: Sequence[str] = DEFAULT_LABELS,
     framing: str = "context",
-    force: bool = False,
+    allow_failed_gate: bool = False,
 ) -> Path:
     """Quantize a finished run, gated by its difference to the float32 student.
 
@@ -180,7 +194,7 @@ def quantize(
         Labelled recordings: gate the loss of AUROC too, on subjects that are not in test.
     labels, framing
         Of `data`, as for `embed`.
-    force : bool
+    allow_failed_gate : bool
         Keep a file that fails its gate, marked as failed.
 
     Returns
@@ -205,16 +219,20 @@ def quantize(
     quality = None if dataset is None else AurocLossProbe(dataset, tuple(labels))
     recipes = [find_recipe(name) for name in (AUTO if recipe == "auto" else (recipe,))]
     if recipe == "auto":
-        attempts = ptq.quantize_auto(opened, recipes=recipes, force=force, training=Supply(opened), quality=quality)
+        attempts = ptq.quantize_auto(
+            opened, recipes=recipes, allow_failed_gate=allow_failed_gate, training=Supply(opened), quality=quality
+        )
         for reason in filter(None, (attempt.reason for attempt in attempts)):
             print(reason, file=sys.stderr)
         (chosen,) = (known for known in recipes if known.recipe == attempts[-1].recipe)
     else:
         (chosen,) = recipes
-        ptq.quantize(opened, recipe=chosen, force=force, training=Supply(opened), quality=quality)
+        ptq.quantize(
+            opened, recipe=chosen, allow_failed_gate=allow_failed_gate, training=Supply(opened), quality=quality
+        )
     file = opened.quantized(chosen.recipe) / "model.tflite"
     checks = check_embedder(TfliteEmbedder(file), precision=PRECISIONS[chosen.weights, chosen.activations])
-    if not force:
+    if not allow_failed_gate:
         require(checks, what=str(file))
     return file.parent
 
@@ -227,7 +245,8 @@ def export(
     classifier_data: PathLike | Dataset | None = None,
     labels: Sequence[str] = DEFAULT_LABELS,
     framing: str = "context",
-    force: bool = False,
+    overwrite: bool = False,
+    allow_failed_gate: bool = False,
 ) -> list[Path]:
     """Write self-contained .tflite files of a run, each with manifest, model card and NOTICE.
 
@@ -243,8 +262,10 @@ def export(
         Labelled recordings: a classifier fitted to their training subjects becomes the file's second output.
     labels, framing
         Of `classifier_data`, as for `embed`.
-    force : bool
-        Write a file whose gate or checks failed, and replace files.
+    overwrite : bool
+        Replace files that are there and differ.
+    allow_failed_gate : bool
+        Write a file whose gate or checks failed, marked as failed.
 
     Returns
     -------
@@ -263,7 +284,15 @@ def export(
     opened = _run(run)
     dataset = _labelled(classifier_data, labels, framing)
     fit_head = None if dataset is None else HeadProbe(dataset, tuple(labels), heard=opened.spec.dataset.heard)
-    return export_files(opened, to=Path(out), names=tuple(recipes), preferred=AUTO, fit_head=fit_head, force=force)
+    return export_files(
+        opened,
+        to=Path(out),
+        names=tuple(recipes),
+        preferred=AUTO,
+        fit_head=fit_head,
+        overwrite=overwrite,
+        allow_failed_gate=allow_failed_gate,
+    )
 
 
 def benchmark(
@@ -279,11 +308,11 @@ def benchmark(
     margin: float = AUROC_MARGIN,
     seed: int = 0,
 ) -> Results:
-    """Measure what exported files keep of their teacher: probes on frozen embeddings, subjects never shared between training and test.
+    """Measure what exported files keep of their teacher: probes on frozen embeddings, subjects never shared between
+    training and test.
 
     Parameters
-    ----------
-    data : str, Path or Dataset
+    ---------- data : str, Path or Dataset
         Labelled recordings.
     models : sequence of str or Path
         Exported .tflite files.
@@ -301,13 +330,11 @@ def benchmark(
         Of folds and bootstrap.
 
     Returns
-    -------
-    Results
+    ------- Results
         What results.json holds.
 
     Raises
-    ------
-    InputError
+    ------ InputError
         When the labels make no task, or a file was distilled on test subjects.
     """
     from hearlite.benchmarks.run import bench
@@ -315,10 +342,24 @@ def benchmark(
     from hearlite.embedders.open import open_teacher
 
     columns = tuple(dict.fromkeys((*labels, *subgroups)))
-    dataset = data if isinstance(data, Dataset) else load_dataset(Path(data), hop_s=hop_s, framing=framing, label_columns=columns)
+    dataset = (
+        data
+        if isinstance(data, Dataset)
+        else load_dataset(Path(data), hop_s=hop_s, framing=framing, label_columns=columns)
+    )
     files = [Path(model) for model in models]
-    told = ["hearlite", "bench", dataset.name if isinstance(data, Dataset) else str(data), "--teacher", teacher, "--out", str(out)]
-    told += [part for file in files for part in ("--model", str(file))] + [part for label in labels for part in ("--label", label)]
+    told = [
+        "hearlite",
+        "bench",
+        dataset.name if isinstance(data, Dataset) else str(data),
+        "--teacher",
+        teacher,
+        "--out",
+        str(out),
+    ]
+    told += [part for file in files for part in ("--model", str(file))] + [
+        part for label in labels for part in ("--label", label)
+    ]
     bench(
         dataset,
         teacher=open_teacher(teacher),

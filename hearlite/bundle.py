@@ -1,4 +1,6 @@
-"""A bundle: one .tflite, its manifest (.json), model card (.md), NOTICE and the way back to the teacher's coordinates (.inverse.npz)."""
+"""A bundle: one .tflite, its manifest (.json), model card (.md), NOTICE and the way back to the teacher's coordinates
+(.inverse.npz).
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
 from hearlite.gate import Verdict
-from hearlite.head import Head
 from hearlite.run import DatasetInfo
 from hearlite.self_test import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
-from hearlite.spec import AUDIO, AudioSpec, StudentSpec, from_dict, to_dict
-from hearlite.tflite.classifier import require_fused
+from hearlite.serialization import from_dict, to_dict
+from hearlite.spec import AUDIO, AudioSpec, StudentSpec
+from hearlite.tflite.classifier import Head, require_fused
 from hearlite.tflite.model_file import FILE_IDENTIFIER, read_metadata, summarize
 
 SCHEMA = "hearlite-manifest/1"
@@ -67,12 +69,16 @@ class Manifest:
     golden_signal: str
     golden_embedding: tuple[float, ...]
     quantization: Verdict | None = None  # None for float32: what quantization cost, against which limits
-    golden_tolerance: float | None = None  # largest distance from golden_embedding, of its length; None before manifests said it
+    golden_tolerance: float | None = (
+        None  # largest distance from golden_embedding, of its length; None before manifests said it
+    )
     head: Head | None = None  # None: the embedding is the only output
     tflite_sha256: str = ""  # "" in the copy inside the file, which can't know it
 
     def inside(self) -> bytes:
-        """The copy that is stored in the .tflite: without the golden embedding and the hash, which depend on the file."""
+        """The copy that is stored in the .tflite: without the golden embedding and the hash, which depend on the
+        file.
+        """
         data = {key: value for key, value in to_dict(self).items() if key not in _OUTSIDE}
         return json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
 
@@ -89,31 +95,45 @@ def _read(model: Path) -> bytes:
         raise InputError(f"{model}: {error.strerror or error}", "name a .tflite file") from error
     if content[4:8] != FILE_IDENTIFIER:
         raise InputError(
-            f"{model}: not a .tflite file: its bytes 4 to 8 are not {FILE_IDENTIFIER.decode()!r}", "name one that 'hearlite export' wrote"
+            f"{model}: not a .tflite file: its bytes 4 to 8 are not {FILE_IDENTIFIER.decode()!r}",
+            "name one that 'hearlite export' wrote",
         )
     return content
 
 
-def write_bundle(model: Path, content: bytes, manifest: Manifest, *, texts: Mapping[str, str], targets: Path, force: bool = False) -> None:
-    """Write all files of a bundle; `texts` are further files by name suffix. Raises InputError when another file of that name is there."""
-    if model.exists() and not force and hashlib.sha256(content).hexdigest() != sha256_of(model):
-        raise InputError(f"{model} is there already and differs", "choose another folder, or pass --force to replace it")
+def write_bundle(
+    model: Path, content: bytes, manifest: Manifest, *, texts: Mapping[str, str], targets: Path, overwrite: bool = False
+) -> None:
+    """Write all files of a bundle; `texts` are further files by name suffix. Raises InputError when another file of
+    that name is there.
+    """
+    if model.exists() and not overwrite and hashlib.sha256(content).hexdigest() != sha256_of(model):
+        raise InputError(
+            f"{model} is there already and differs", "choose another folder, or pass --overwrite to replace it"
+        )
     for suffix, text in texts.items():
         write_bytes(model.with_name(model.stem + suffix), text.encode())
     arrays = read_arrays(targets)
     write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
     write_bytes(model, content)
-    write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})  # last: it vouches for the rest
+    write_json(
+        manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()}
+    )  # last: it vouches for the rest
 
 
 def read_manifest(model: Path) -> Manifest:
     """The manifest beside a .tflite, verified: schema, known fields, and the file's hash. Raises InputError."""
     path, content = manifest_path(model), _read(model)
     if not path.is_file():
-        raise InputError(f"{model}: its manifest {path.name} is missing", "keep the .json beside the .tflite that 'hearlite export' wrote")
+        raise InputError(
+            f"{model}: its manifest {path.name} is missing",
+            "keep the .json beside the .tflite that 'hearlite export' wrote",
+        )
     data = read_json(path)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise InputError(f"{path}: its schema is not {SCHEMA}", "it was written by another version, or is not a hearlite manifest")
+        raise InputError(
+            f"{path}: its schema is not {SCHEMA}", "it was written by another version, or is not a hearlite manifest"
+        )
     manifest = from_dict(Manifest, data, where=str(path))
     if manifest.precision not in TOLERANCE:
         raise InputError(f"{path}: precision is {manifest.precision!r}", f"this version knows {', '.join(TOLERANCE)}")
@@ -122,10 +142,17 @@ def read_manifest(model: Path) -> Manifest:
     if manifest.head is not None:
         manifest.head.require_valid(where=str(path))
     if hashlib.sha256(content).hexdigest() != manifest.tflite_sha256:
-        raise InputError(f"{model}: its sha256 is not the manifest's", "the two files belong to different exports, or the .tflite is damaged")
-    own = {key: value for key, value in data.items() if key not in _OUTSIDE}  # as it was written: this version may know more fields
+        raise InputError(
+            f"{model}: its sha256 is not the manifest's",
+            "the two files belong to different exports, or the .tflite is damaged",
+        )
+    own = {
+        key: value for key, value in data.items() if key not in _OUTSIDE
+    }  # as it was written: this version may know more fields
     if read_metadata(content, METADATA_NAME) != json.dumps(own, ensure_ascii=False).encode():
-        raise InputError(f"{path}: it is not what {model.name} says of itself", "the manifest was edited; export the file again")
+        raise InputError(
+            f"{path}: it is not what {model.name} says of itself", "the manifest was edited; export the file again"
+        )
     if manifest.head is not None:
         require_fused(content, manifest.head, where=str(model))
     return manifest
@@ -135,7 +162,9 @@ def open_bundle(model: Path, *, threads: int = 1) -> tuple[TfliteEmbedder, Manif
     """An exported file as an Embedder that knows its teacher and licence, and its manifest."""
     manifest = read_manifest(model)
     embedder = TfliteEmbedder(model, output=manifest.output, threads=threads, name=manifest.name)
-    embedder.info = dataclasses.replace(embedder.info, licence=manifest.licence, standin=manifest.teacher.standin, notice=manifest.notice)
+    embedder.info = dataclasses.replace(
+        embedder.info, licence=manifest.licence, standin=manifest.teacher.standin, notice=manifest.notice
+    )
     return embedder, manifest
 
 
@@ -146,17 +175,24 @@ def distinct_names(manifests: Sequence[Manifest]) -> list[str]:
 
 
 def check_scores(model: Path, manifest: Manifest) -> tuple[CheckResult, ...]:
-    """Whether a head gives the golden signal's scores; nothing without a head. One score may differ by as much as the golden embedding may."""
+    """Whether a head gives the golden signal's scores; nothing without a head. One score may differ by as much as the
+    golden embedding may.
+    """
     if manifest.head is None:
         return ()
     clip = from_int16(check_signals()[GOLDEN_SIGNAL][None])
     found = TfliteEmbedder(model, output=manifest.head.output).embed(clip)[0]
-    worst, tolerance = float(np.abs(found - np.asarray(manifest.head.golden_scores)).max()), TOLERANCE[manifest.precision]
+    worst, tolerance = (
+        float(np.abs(found - np.asarray(manifest.head.golden_scores)).max()),
+        TOLERANCE[manifest.precision],
+    )
     return (CheckResult("golden scores", worst <= tolerance, f"largest difference {worst:.2g}, allowed {tolerance:g}"),)
 
 
 def describe(model: Path) -> dict[str, object]:
-    """What `hearlite info` prints of any .tflite file: operators and sizes, and the manifest's main facts when it has one."""
+    """What `hearlite info` prints of any .tflite file: operators and sizes, and the manifest's main facts when it has
+    one.
+    """
     content = _read(model)
     try:
         summary = summarize(content)
@@ -182,7 +218,10 @@ def describe(model: Path) -> dict[str, object]:
             "recipe": manifest.recipe,
             "gate passed": manifest.gate_passed,
             "network macs": summary.network_macs,
-            "head": [f"{label.name}: out-of-fold AUROC {label.auroc:.3f}, threshold {label.threshold:.3g}" for label in manifest.head.labels]
+            "head": [
+                f"{label.name}: out-of-fold AUROC {label.auroc:.3f}, threshold {label.threshold:.3g}"
+                for label in manifest.head.labels
+            ]
             if manifest.head
             else None,
             "metrics": [f"{metric.name}: {metric.value:.4f} on {metric.on}" for metric in manifest.metrics],

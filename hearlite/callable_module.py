@@ -1,4 +1,6 @@
-"""Packages that can be called: `hearlite.distill` is the package of a stage and, as `hearlite.distill(...)`, the function of the public API."""
+"""Packages that can be called: `hearlite.distill` is the package of a stage and, as `hearlite.distill(...)`, the
+function of the public API.
+"""
 
 from __future__ import annotations
 
@@ -16,5 +18,7 @@ class _CallableModule(ModuleType):
 
 
 def make_callable(name: str) -> None:
-    """Let a call of the imported module `name` call the API's function of that name, which is what type checkers see (hearlite/__init__.py)."""
+    """Let a call of the imported module `name` call the API's function of that name, which is what type checkers see
+    (hearlite/__init__.py).
+    """
     sys.modules[name].__class__ = _CallableModule

@@ -1,4 +1,6 @@
-"""One family of errors for users: what was wrong, the value, what is allowed, and what to do. The CLI never shows a traceback for one."""
+"""One family of errors for users: what was wrong, the value, what is allowed, and what to do. The CLI never shows a
+traceback for one.
+"""
 
 from __future__ import annotations
 
@@ -41,4 +43,6 @@ class MissingExtraError(HearliteError):
     exit_code = 5
 
     def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(f"{what} needs the package '{package}', which is not installed", f'run: pip install "hearlite[{extra}]"')
+        super().__init__(
+            f"{what} needs the package '{package}', which is not installed", f'run: pip install "hearlite[{extra}]"'
+        )

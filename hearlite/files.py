@@ -1,4 +1,4 @@
-"""Writing without half-written files: a temporary file in the same folder, then a rename."""
+"""Files that are whole or not there: atomic writes, hashes, and downloads into the user's cache folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,4 +74,46 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def sha256_of(path: Path) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(stream.read()).hexdigest()
+        return (
+            hashlib.file_digest(stream, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else hashlib.sha256(stream.read()).hexdigest()
+        )
+
+
+TIMEOUT_S = 60  # without a byte
+_CHUNK_BYTES = 1 << 18
+
+
+def cache_folder(name: str) -> Path:
+    """Below the user's cache folder (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hearlite" / name
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    digest: str,
+    size: int,
+    algorithm: str = "sha256",
+    hint: str = "run the command again: what has come is kept",
+) -> None:
+    """Write `target` when every byte of `url` has come and its hex digest is right. Raises InputError, and then leaves
+    nothing.
+    """
+    hashed, got = hashlib.new(algorithm), 0
+    with replacing(target) as temporary, temporary.open("wb") as out:
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+                while got <= size and (chunk := response.read(_CHUNK_BYTES)):
+                    out.write(chunk)
+                    hashed.update(chunk)
+                    got += len(chunk)
+        except (OSError, urllib.error.URLError) as error:
+            raise InputError(f"{url}: {error}", hint) from error
+        if got != size or hashed.hexdigest() != digest:
+            raise InputError(
+                f"{url}: {got} bytes with {algorithm} {hashed.hexdigest()}, expected {size} with {digest}",
+                "run the command again",
+            )

@@ -1,4 +1,6 @@
-"""What quantization cost a file and whether that passes its gate: quantize writes it, benchmarks measures a part of it, export passes it on."""
+"""What quantization cost a file and whether that passes its gate: quantize writes it, benchmarks measures a part of it,
+export passes it on.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,16 @@ from pathlib import Path
 
 from hearlite.errors import InputError
 from hearlite.files import read_json
-from hearlite.spec import from_dict
+from hearlite.serialization import from_dict
 
 SCHEMA = "hearlite-compare/1"  # of compare.json
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Embeddings of both files. Centred: the float32 mean is subtracted from both, since raw cosines of embeddings are near 1 whatever happens."""
+    """Embeddings of both files. Centred: the float32 mean is subtracted from both, since raw cosines of embeddings are
+    near 1 whatever happens.
+    """
 
     clips: int
     centred_cosine: float  # mean over clips
@@ -24,7 +28,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class TaskLoss:
-    """The AUROC of one probe task with both files. `loss` is reference - quantized: above 0 the quantized file is the worse one."""
+    """The AUROC of one probe task with both files. `loss` is reference - quantized: above 0 the quantized file is the
+    worse one.
+    """
 
     name: str
     clips: int
@@ -70,7 +76,9 @@ class LayerLoss:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was measured, the limits, and which term of the gate passed. `auroc` and `auroc_passed` are None where no labels were given."""
+    """What was measured, the limits, and which term of the gate passed. `auroc` and `auroc_passed` are None where no
+    labels were given.
+    """
 
     comparison: Comparison
     auroc: AurocLoss | None
@@ -81,25 +89,34 @@ class Verdict:
     layers: tuple[LayerLoss, ...]  # in order of execution
 
     def worst(self, count: int = 5) -> tuple[LayerLoss, ...]:
-        """The layers that lose most by themselves: what they inherit is another's fault. Where activations are float none does; then by noise."""
+        """The layers that lose most by themselves: what they inherit is another's fault. Where activations are float
+        none does; then by noise.
+        """
         return tuple(sorted(self.layers, key=lambda layer: (-layer.lost, layer.snr_db))[:count])
 
 
 def judge(comparison: Comparison, auroc: AurocLoss | None, *, limits: Limits, layers: tuple[LayerLoss, ...]) -> Verdict:
     """Both terms must pass; an AUROC loss that was not measured decides nothing.
 
-    Its point estimate decides: with few subjects an interval is so wide that no file would pass, or every one. Read the interval beside it.
+    Its point estimate decides: with few subjects an interval is so wide that no file would pass, or every one. Read the
+    interval beside it.
     """
     cosine_passed = comparison.centred_cosine >= limits.min_centred_cosine
     auroc_passed = None if auroc is None else auroc.mean <= limits.max_mean_auroc_loss
-    return Verdict(comparison, auroc, limits, cosine_passed, auroc_passed, cosine_passed and auroc_passed is not False, layers)
+    return Verdict(
+        comparison, auroc, limits, cosine_passed, auroc_passed, cosine_passed and auroc_passed is not False, layers
+    )
 
 
 def read_verdict(path: Path) -> Verdict:
-    """The verdict in a compare.json, which holds more about the layers. Raises InputError for another version's or a damaged one."""
+    """The verdict in a compare.json, which holds more about the layers. Raises InputError for another version's or a
+    damaged one.
+    """
     data = read_json(path)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise InputError(f"{path}: its schema is not {SCHEMA}", "it was written by another version; quantize the run again")
+        raise InputError(
+            f"{path}: its schema is not {SCHEMA}", "it was written by another version; quantize the run again"
+        )
     try:
         layers = [{key: layer[key] for key in LayerLoss.__annotations__} for layer in data["layers"]]
         fields = {key: data[key] for key in Verdict.__annotations__}

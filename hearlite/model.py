@@ -42,7 +42,9 @@ class Model:
         """Length of an embedding."""
         return self.info.dim
 
-    def embed(self, sound: PathLike | NDArray[Any], rate: int | None = None, *, hop_s: float = AUDIO.clip_s) -> Embeddings:
+    def embed(
+        self, sound: PathLike | NDArray[Any], rate: int | None = None, *, hop_s: float = AUDIO.clip_s
+    ) -> Embeddings:
         """Embed a whole sound, window by window.
 
         Parameters
@@ -67,7 +69,9 @@ class Model:
         """
         samples = _samples(sound, rate)
         starts = audio.clip_starts_s(recording_s=len(samples) / AUDIO.sample_rate_hz, hop_s=hop_s)
-        pcm = audio.to_int16(np.stack([audio.cut(samples, start_s=start) for start in starts]))  # on int16's steps, as every clip of a dataset
+        pcm = audio.to_int16(
+            np.stack([audio.cut(samples, start_s=start) for start in starts])
+        )  # on int16's steps, as every clip of a dataset
         return self.embed_clips(audio.from_int16(pcm))
 
     def embed_clips(self, clips: Clips) -> Embeddings:
@@ -80,16 +84,15 @@ def load(source: PathLike, *, threads: int | None = None) -> Model:
     """Open a model.
 
     Parameters
-    ----------
-    source : str or Path
-        An exported .tflite (its manifest is verified where it lies beside the file), any other .tflite that takes a 16 kHz waveform, the folder of a
-        finished run, or a teacher as on the command line: `spectral`, `hear:DIR`, `saved-model:DIR`, `tflite:FILE#OUTPUT`.
+    ---------- source : str or Path
+        An exported .tflite (its manifest is verified where it lies beside the file), any other .tflite that takes a 16
+        kHz waveform, the folder of a finished run, or a teacher as on the command line: `spectral`, `hear:DIR`,
+        `saved-model:DIR`, `tflite:FILE#OUTPUT`.
     threads : int, optional
         Of the network; by default 1 for a .tflite and TensorFlow's choice for others.
 
     Raises
-    ------
-    InputError
+    ------ InputError
         For a file or folder that is not there, is damaged, or is no embedder.
     UsageError
         For text that names none of these.

@@ -21,7 +21,14 @@ def progress(what: str, *, total: int, start: int = 0) -> Iterator[Callable[...,
 @contextmanager
 def _bar(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -39,7 +46,9 @@ def _bar(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
 @contextmanager
 def _lines(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
     began = last = time.monotonic()
-    first: tuple[float, int] | None = None  # when the first item was done: setting up took part of its time and none of the others'
+    first: tuple[float, int] | None = (
+        None  # when the first item was done: setting up took part of its time and none of the others'
+    )
 
     def advance(done: int, note: str = "") -> None:
         nonlocal last, first

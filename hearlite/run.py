@@ -1,13 +1,11 @@
 """A run folder: the only hand-over between distill, quantize and export. It alone suffices to quantize and export.
 
-spec.json      what was asked: student, training, teacher, data; compared on resume, never edited
-targets.npz    mean, projection and inverse of the teacher's coordinates
-state.npz      checkpoint of an unfinished training
-weights.npz    the finished network, float32, by variable name; its presence means: distill is done
-history.csv    one row a checkpoint
-metrics.json   figures on validation subjects
-records/       clips and teacher vectors (or elsewhere, see spec.json)
-<recipe>/      one folder for each quantization: recipe.json, calibration.json, compare.json (figures, limits, verdict, layers; hearlite/gate.py)
+spec.json      what was asked: student, training, teacher, data; compared on resume, never edited targets.npz    mean,
+projection and inverse of the teacher's coordinates state.npz      checkpoint of an unfinished training weights.npz
+the finished network, float32, by variable name; its presence means: distill is done history.csv    one row a checkpoint
+metrics.json   figures on validation subjects records/       clips and teacher vectors (or elsewhere, see spec.json)
+<recipe>/      one folder for each quantization: recipe.json, calibration.json, compare.json (figures, limits, verdict,
+layers; hearlite/gate.py)
                and, where the gate was passed or forced, model.tflite
 """
 
@@ -20,7 +18,8 @@ from typing import Any
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_json, write_json
-from hearlite.spec import StudentSpec, TrainSpec, from_dict, to_dict
+from hearlite.serialization import from_dict, to_dict
+from hearlite.spec import StudentSpec, TrainSpec
 
 SCHEMA = "hearlite-run/1"
 
@@ -89,7 +88,8 @@ def create_run(folder: Path, spec: RunSpec) -> Run:
         found = read_json(path)
         if found != wanted:
             raise InputError(
-                f"{folder} holds a run with other settings: {_difference(found, wanted)}", "choose another --run, or the same settings to resume"
+                f"{folder} holds a run with other settings: {_difference(found, wanted)}",
+                "choose another --run, or the same settings to resume",
             )
     else:
         write_json(path, wanted)
@@ -106,7 +106,9 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
         raise InputError(f"{path}: its schema is not {SCHEMA}", "it was written by another version of hearlite")
     run = Run(folder, from_dict(RunSpec, data, where=str(path)))
     if finished and not run.weights.is_file():
-        raise InputError(f"{folder}: its distillation is not finished", "run the same 'hearlite distill' again to resume it")
+        raise InputError(
+            f"{folder}: its distillation is not finished", "run the same 'hearlite distill' again to resume it"
+        )
     return run
 
 

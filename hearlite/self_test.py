@@ -1,4 +1,6 @@
-"""The same self-test after distilling, quantizing, exporting and on a device: signals that anybody can make again, and what must hold for them."""
+"""The same self-test after distilling, quantizing, exporting and on a device: signals that anybody can make again, and
+what must hold for them.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from hearlite.errors import GateError
 from hearlite.spec import AUDIO
 
 GOLDEN_SIGNAL = "chirp"
-# Of the embedding's length: float kernels of other CPUs differ by 1e-6. That takes a value of the image over an edge between two int8 steps in one
-# window of fifty, and an embedding is then up to 0.057 off (measured in Chromium).
+# Of the embedding's length: float kernels of other CPUs differ by 1e-6. That takes a value of the image over an edge
+# between two int8 steps in one window of fifty, and an embedding is then up to 0.057 off (measured in Chromium).
 TOLERANCE = {"f32": 1e-3, "f16": 1e-3, "w8": 1e-3, "d8": 0.1, "i8": 0.1}
 
 
@@ -27,7 +29,9 @@ class CheckResult:
 
 
 def check_signals() -> dict[str, NDArray[np.int16]]:
-    """int16 `[clip_samples]` by name, from formulas; the noise is a 32-bit linear congruential generator (Numerical Recipes)."""
+    """int16 `[clip_samples]` by name, from formulas; the noise is a 32-bit linear congruential generator (Numerical
+    Recipes).
+    """
     full = AUDIO.pcm_full_scale
     t = np.arange(AUDIO.clip_samples) / AUDIO.sample_rate_hz
     state, noise = np.uint64(1), np.empty(AUDIO.clip_samples)
@@ -45,7 +49,9 @@ def check_signals() -> dict[str, NDArray[np.int16]]:
         "extremes": np.where(np.arange(AUDIO.clip_samples) % 2, 1.0, -1.0),
         "offset": 0.6 + 0.05 * noise,
     }
-    return {name: np.clip(np.round(full * signal), -full, full - 1).astype(np.int16) for name, signal in signals.items()}
+    return {
+        name: np.clip(np.round(full * signal), -full, full - 1).astype(np.int16) for name, signal in signals.items()
+    }
 
 
 def golden_embedding(embedder: Embedder) -> list[float]:
@@ -53,8 +59,12 @@ def golden_embedding(embedder: Embedder) -> list[float]:
     return [float(value) for value in embedder.embed(from_int16(check_signals()[GOLDEN_SIGNAL][None]))[0]]
 
 
-def check_embedder(embedder: Embedder, *, precision: str, golden: Sequence[float] | None = None) -> tuple[CheckResult, ...]:
-    """Run all checks; `precision` is one of spec.PRECISIONS and sets the tolerance, `golden` is the manifest's embedding of GOLDEN_SIGNAL."""
+def check_embedder(
+    embedder: Embedder, *, precision: str, golden: Sequence[float] | None = None
+) -> tuple[CheckResult, ...]:
+    """Run all checks; `precision` is one of spec.PRECISIONS and sets the tolerance, `golden` is the manifest's
+    embedding of GOLDEN_SIGNAL.
+    """
     signals = check_signals()
     clips = from_int16(np.stack(list(signals.values())))
     vectors = embedder.embed(clips)
@@ -67,14 +77,27 @@ def check_embedder(embedder: Embedder, *, precision: str, golden: Sequence[float
     results.append(_equal("alone and in a batch", vectors, alone, tolerance=tolerance))
     results.append(_equal("repeatable", vectors, embedder.embed(clips), tolerance=0.0))
     loud = [index for index, name in enumerate(signals) if name not in ("silence", "quiet_noise")]
-    results.append(_equal("half the gain", vectors[loud], embedder.embed(clips[loud] * np.float32(0.5)), tolerance=tolerance))
-    spread = float(
-        np.linalg.norm(vectors[loud] - vectors[loud].mean(axis=0), axis=1).min() / max(float(np.linalg.norm(vectors[loud], axis=1).mean()), 1e-12)
+    results.append(
+        _equal("half the gain", vectors[loud], embedder.embed(clips[loud] * np.float32(0.5)), tolerance=tolerance)
     )
-    results.append(CheckResult("signals differ", spread > 0.05, f"least relative distance from the mean embedding {spread:.3f}, must exceed 0.05"))
+    spread = float(
+        np.linalg.norm(vectors[loud] - vectors[loud].mean(axis=0), axis=1).min()
+        / max(float(np.linalg.norm(vectors[loud], axis=1).mean()), 1e-12)
+    )
+    results.append(
+        CheckResult(
+            "signals differ",
+            spread > 0.05,
+            f"least relative distance from the mean embedding {spread:.3f}, must exceed 0.05",
+        )
+    )
     if golden is not None:
         row = list(signals).index(GOLDEN_SIGNAL)
-        results.append(_equal("golden embedding", np.asarray(golden, np.float32)[None], vectors[row : row + 1], tolerance=tolerance))
+        results.append(
+            _equal(
+                "golden embedding", np.asarray(golden, np.float32)[None], vectors[row : row + 1], tolerance=tolerance
+            )
+        )
     return tuple(results)
 
 
@@ -83,7 +106,8 @@ def require(results: Sequence[CheckResult], *, what: str) -> None:
     failed = [f"{result.name} ({result.detail})" for result in results if not result.passed]
     if failed:
         raise GateError(
-            f"{what} fails {len(failed)} of {len(results)} checks: {'; '.join(failed)}", "the model is damaged or was trained too shortly"
+            f"{what} fails {len(failed)} of {len(results)} checks: {'; '.join(failed)}",
+            "the model is damaged or was trained too shortly",
         )
 
 

@@ -1,29 +1,17 @@
-"""Every audio, frontend, network, training and quantization constant of hearlite, with its source. Nothing here imports TensorFlow.
+"""Every audio, frontend, network, training and quantization constant of hearlite, with its source. Nothing here imports
+TensorFlow.
 
-Sources: [hear] Google-Health/hear `audio_utils.py` and the model card; [fig] docs of the student family, measured by `benchmarks/ablate`
-when it exists, judgement before; [PCEN] Wang et al. 2017, arXiv:1607.05666.
+Sources: [hear] Google-Health/hear `audio_utils.py` and the model card; [PCEN] Wang et al. 2017, arXiv:1607.05666.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import sys
-import types
-import typing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
 
-from hearlite.errors import InputError, UsageError
+from hearlite.errors import UsageError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover - Python 3.10
-    import tomli as tomllib
-
-Spec = TypeVar("Spec")
 Range = tuple[float, float]
 
 
@@ -66,7 +54,8 @@ class FrontendSpec:
     def __post_init__(self) -> None:
         if self.fft_length < self.window_samples:
             raise UsageError(
-                f"fft_length is {self.fft_length}, shorter than the window of {self.window_samples} samples", "use fft_length >= window_samples"
+                f"fft_length is {self.fft_length}, shorter than the window of {self.window_samples} samples",
+                "use fft_length >= window_samples",
             )
         if self.window_samples % 2 or not 1 <= self.hop_samples <= self.window_samples:
             raise UsageError(
@@ -74,9 +63,15 @@ class FrontendSpec:
                 "the window must be even and the hop from 1 to the window: a longer one leaves samples unheard",
             )
         if self.mels < 1 or self.resize_frames < 0:
-            raise UsageError(f"mels is {self.mels} and resize_frames {self.resize_frames}", "use at least 1 band, and 0 or more frames")
+            raise UsageError(
+                f"mels is {self.mels} and resize_frames {self.resize_frames}",
+                "use at least 1 band, and 0 or more frames",
+            )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
-            raise UsageError(f"mel range {self.low_hz} - {self.high_hz} Hz", f"use 0 <= low_hz < high_hz <= {self.sample_rate_hz / 2:g}")
+            raise UsageError(
+                f"mel range {self.low_hz} - {self.high_hz} Hz",
+                f"use 0 <= low_hz < high_hz <= {self.sample_rate_hz / 2:g}",
+            )
 
     def stft_frames(self, samples: int) -> int:
         """Number of STFT frames of a clip: every hop starts one, the last ones are zero-padded."""
@@ -89,7 +84,9 @@ class FrontendSpec:
 
 @dataclass(frozen=True)
 class Block:
-    """One inverted residual block (expand > 0) or depthwise-separable one (expand == 0). Kernel and stride are (time, frequency)."""
+    """One inverted residual block (expand > 0) or depthwise-separable one (expand == 0). Kernel and stride are (time,
+    frequency).
+    """
 
     expand: int
     out: int
@@ -100,15 +97,19 @@ class Block:
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """The student network: a MobileNetV2-like stack of plain ReLU6 convolutions (no squeeze-excite: it breaks int8 fusion), time stride 16."""
+    """The student network: a MobileNetV2-like stack of plain ReLU6 convolutions (no squeeze-excite: it breaks int8
+    fusion), time stride 16.
+    """
 
     size: str
     frontend: FrontendSpec
     stem_channels: int
     blocks: tuple[Block, ...]
     head_channels: int
-    frequency: str = "learned"  # before the pooling over time: the head spans all its rows, or "mean": it sees one and they are averaged
-    nonlinearity: str = "relu6"  # or "hard-swish-se", MobileNetV3's with squeeze-excite (arXiv:1905.02244): to compare in float, not made for int8
+    # before the pooling over time: the head spans all its rows, or "mean": it sees one and they are averaged
+    frequency: str = "learned"
+    # or "hard-swish-se", MobileNetV3's with squeeze-excite (arXiv:1905.02244): to compare in float, not made for int8
+    nonlinearity: str = "relu6"
     embedding_dim: int = 512  # the teacher's; HeAR's is 512 [hear]
 
     def __post_init__(self) -> None:
@@ -130,14 +131,19 @@ class LossSpec:
 
 @dataclass(frozen=True)
 class AugmentSpec:
-    """What only the student hears. 0 switches a part off; defaults are the recommended values, judgement where no source is named.
+    """What only the student hears. 0 switches a part off; defaults are the recommended values, judgement where no
+    source is named.
 
     Gain matters although the frontend removes it: clipping and the steps of int16 come after it.
     """
 
     gain_db: float = 30.0  # uniform in +- this: hearlite's requirement, -30 ... +10 dB
-    peak_dbfs: Range = (-65.0, 6.0)  # where gain stops: at 18 steps of int16, and at a square wave, while the target is the clean clip's
-    dc_offset: float = 0.01  # of full scale, uniform in +- this; shows only where it makes clipping one-sided, the frontend removes the rest
+    peak_dbfs: Range = (
+        -65.0,
+        6.0,
+    )  # where gain stops: at 18 steps of int16, and at a square wave, while the target is the clean clip's
+    # of full scale, uniform in +- this; shows only where it makes clipping one-sided, the frontend removes the rest
+    dc_offset: float = 0.01
     tilt_db_per_octave: float = 2.0  # uniform in +- this: up to 6 dB at 8 kHz
     low_pass_p: float = 0.2
     low_pass_hz: Range = (1_500.0, 7_500.0)  # log-uniform: from a stethoscope to wide-band speech
@@ -156,9 +162,13 @@ class AugmentSpec:
             value, positive = getattr(self, item.name), item.name.endswith(("_hz", "_s"))
             if isinstance(value, tuple):
                 if not (all(map(math.isfinite, value)) and value[0] <= value[1] and (value[0] > 0 or not positive)):
-                    raise UsageError(f"{item.name} is {value}", f"use (low, high) with low <= high{', above 0' if positive else ''}")
+                    raise UsageError(
+                        f"{item.name} is {value}", f"use (low, high) with low <= high{', above 0' if positive else ''}"
+                    )
             elif not 0 <= value <= (1 if item.name.endswith(("_p", "_share")) else 1e3):
-                raise UsageError(f"{item.name} is {value}", "use 0 or more, for a probability or a share at most 1; 0 is off")
+                raise UsageError(
+                    f"{item.name} is {value}", "use 0 or more, for a probability or a share at most 1; 0 is off"
+                )
         if self.mixstyle_p and not self.mixstyle_alpha:
             raise UsageError("mixstyle_alpha is 0", "use more, or mixstyle_p = 0 to switch it off")
 
@@ -167,11 +177,17 @@ class AugmentSpec:
 class ViewSpec:
     """What teacher and student both hear. 0 or (0, 0) switches a kind off; judgement."""
 
-    shift_s: float = 0.2  # uniform in +- this, only where there is real context; 50 - 200 ms don't move HeAR's vector much
+    shift_s: float = (
+        0.2  # uniform in +- this, only where there is real context; 50 - 200 ms don't move HeAR's vector much
+    )
     mixup_db: Range = (0.0, 15.0)  # how far below the clip its partner lies (rms), uniform
     noise_snr_db: Range = (5.0, 30.0)  # uniform; the colour is uniform between white and brown
-    crop_s: Range = (0.5, 1.8)  # of the view is kept, zeros follow: padding moves HeAR's vector a lot, and the student has to follow it
-    crop_p: float = 0.5  # of the views, on top of their kind: too few to follow at one in eight (benchmarks/results/robustness-yamnet)
+    crop_s: Range = (
+        0.5,
+        1.8,
+    )  # of the view is kept, zeros follow: padding moves HeAR's vector a lot, and the student has to follow it
+    # of the views, on top of their kind: too few to follow at one in eight (benchmarks/results/robustness-yamnet)
+    crop_p: float = 0.5
 
     def __post_init__(self) -> None:
         for low, high in (self.mixup_db, self.noise_snr_db, self.crop_s, (0.0, self.shift_s)):
@@ -201,9 +217,12 @@ class TrainSpec:
     weight_decay: float = 0.03
     clip_norm: float = 1.0
     ema_decay: float = 0.999
-    batchnorm_momentum: float = 0.9  # Keras' 0.99 leaves the statistics behind in runs of a few hundred steps (measured)
+    batchnorm_momentum: float = (
+        0.9  # Keras' 0.99 leaves the statistics behind in runs of a few hundred steps (measured)
+    )
     checkpoint_every: int = 100  # steps: what a kill may lose
-    patience: int = 10  # checkpoints without a better probe correlation (distill/validation_metrics.py) before training ends; 0: never
+    # checkpoints without a better probe correlation (distill/validation_metrics.py) before training ends; 0: never
+    patience: int = 10
     ridge: float = 1e-3  # of the mean feature variance, closed-form refit of the head
     seed: int = 0
     loss: LossSpec = field(default_factory=LossSpec)
@@ -235,22 +254,31 @@ class QatSpec:
     """Quantization-aware distillation, quantize/qat.py. `fraction` of the float run's steps, 0: none."""
 
     fraction: float = 0.0
-    # Of the float run's peak. At 18 (CP-Mobile, winner of DCASE 2023 task 1) `base` left the float network: centred cosine 0.959, static 0.993.
+    # Of the float run's peak. At 18 (CP-Mobile, winner of DCASE 2023 task 1) `base` left the float network: centred
+    # cosine 0.959, static 0.993.
     lr_divisor: float = 100.0
-    student_share: float = 1.0  # of the loss is towards the float student's own output, which the gate compares with, the rest towards the teacher's
+    # of the loss is towards the float student's own output, which the gate compares with, the rest towards the
+    # teacher's
+    student_share: float = 1.0
     checkpoint_every: int = 50  # steps: what a kill may lose
 
 
 @dataclass(frozen=True)
 class QuantSpec:
-    """A quantization recipe (quantize/recipes/*.json) and its gate, named as ai-edge-quantizer does: w weights, a activations, i int, fp float."""
+    """A quantization recipe (quantize/recipes/*.json) and its gate, named as ai-edge-quantizer does: w weights, a
+    activations, i int, fp float.
+    """
 
     recipe: str = "static_wi8_ai8"
     weights: str = "int8"  # per output channel; or "float16"
-    activations: str = "int8"  # "float32": weights are widened when the file is loaded; "dynamic": int8 ranges of each call, float32 between layers
+    # "float32": weights are widened when the file is loaded; "dynamic": int8 ranges of each call, float32 between
+    # layers
+    activations: str = "int8"
     ranges: str = "mse"  # of int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py
     percentile: float = 99.99  # of "percentile"
-    equalize: bool = True  # channels: linear bottlenecks, quantize/equalize.py, and what ReLU6 leaves unused, quantize/headroom.py
+    equalize: bool = (
+        True  # channels: linear bottlenecks, quantize/equalize.py, and what ReLU6 leaves unused, quantize/headroom.py
+    )
     refit_ridge: float = 10.0  # head refit on the int8 trunk, quantize/refit.py; 0: none
     qat: QatSpec = field(default_factory=QatSpec)
     calibration_clips: int = 512
@@ -259,7 +287,8 @@ class QuantSpec:
     max_mean_auroc_loss: float | None = None  # None: MAX_MEAN_AUROC_LOSS
 
 
-# How an exported file's numbers are stored, by a recipe's (weights, activations), and what people call it. "f32" is the unquantized one.
+# How an exported file's numbers are stored, by a recipe's (weights, activations), and what people call it. "f32" is the
+# unquantized one.
 PRECISIONS = {
     ("float32", "float32"): "f32",
     ("int8", "int8"): "i8",
@@ -275,12 +304,15 @@ PRECISION_NAMES = {
     "f16": "float16 weights",
 }
 MIN_CENTRED_COSINE = {"tiny": 0.99, "small": 0.995, "base": 0.995}  # of quantized to float32 embeddings, the gate
-MAX_MEAN_AUROC_LOSS = 0.003  # of probes on the quantized file, mean over tasks, the other half of the gate; the project's goal
+MAX_MEAN_AUROC_LOSS = (
+    0.003  # of probes on the quantized file, mean over tasks, the other half of the gate; the project's goal
+)
 
 
 AUDIO = AudioSpec()
 DISTILL_HOP_S = 1.0  # between the windows that distill takes from a recording: every second is heard twice
-# AUROC; judgement, set before any run: what is left at 0.9 when a small student must keep 97.5 % of its teacher's AUROC.
+# AUROC; judgement, set before any run: what is left at 0.9 when a small student must keep 97.5 % of its teacher's
+# AUROC.
 AUROC_MARGIN = 0.02
 HEAR_FRONTEND = FrontendSpec(resize_frames=192)
 HEAR_EMBEDDING_DIM = 512  # [hear]
@@ -333,7 +365,13 @@ STUDENTS: dict[str, StudentSpec] = {
             32,
             (Block(80, 32), Block(80, 32)),
             _stage(Block(144, 64, (3, 5), (2, 2)), Block(192, 64, (3, 5)), Block(192, 64, (3, 5)), tap=True),
-            _stage(Block(256, 112, (3, 5), (2, 2)), Block(384, 112, (3, 5)), Block(384, 112, (3, 5)), Block(384, 112, (3, 5)), tap=True),
+            _stage(
+                Block(256, 112, (3, 5), (2, 2)),
+                Block(384, 112, (3, 5)),
+                Block(384, 112, (3, 5)),
+                Block(384, 112, (3, 5)),
+                tap=True,
+            ),
             _stage(Block(480, 176, (3, 5), (1, 2)), Block(704, 176), Block(704, 176)),
         ),
         head_channels=512,
@@ -346,55 +384,3 @@ def student_spec(size: str, *, embedding_dim: int) -> StudentSpec:
     if size not in STUDENTS:
         raise UsageError(f"student size is {size!r}", f"use one of {', '.join(STUDENTS)}")
     return dataclasses.replace(STUDENTS[size], embedding_dim=embedding_dim)
-
-
-def to_dict(spec: Any) -> dict[str, Any]:
-    """A spec as plain JSON-able data."""
-    data: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(spec)))
-    return data
-
-
-def from_dict(kind: type[Spec], data: Any, *, where: str) -> Spec:
-    """A spec of `kind` from plain data; every key must be known and every value of its type. `where` names the source in errors."""
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: expected a table for {kind.__name__}, got {type(data).__name__}")
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(data) - set(hints))
-    if unknown:
-        raise InputError(f"{where}: unknown key {unknown[0]!r}", f"allowed: {', '.join(sorted(hints))}")
-    try:
-        return kind(**{key: _value(hints[key], value, where=f"{where}: {key}") for key, value in data.items()})
-    except TypeError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def _value(hint: Any, value: Any, *, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_dict(typing.cast(type, hint), value, where=where)
-    if isinstance(hint, types.UnionType) and types.NoneType in typing.get_args(hint):
-        return None if value is None else _value(typing.get_args(hint)[0], value, where=where)  # X | None
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise InputError(f"{where} is {value!r}", "expected a list")
-        items = typing.get_args(hint)
-        kinds = [items[0]] * len(value) if items[-1] is Ellipsis else list(items)
-        if len(kinds) != len(value):
-            raise InputError(f"{where} has {len(value)} items", f"expected {len(kinds)}")
-        return tuple(_value(kind, item, where=where) for kind, item in zip(kinds, value, strict=True))
-    hint = typing.get_origin(hint) or hint  # dict[str, Any] -> dict; its items are not checked here
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, (type, types.UnionType)) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
-        raise InputError(f"{where} is {value!r}", f"expected {getattr(hint, '__name__', hint)}")
-    return value
-
-
-def load_toml(kind: type[Spec], path: Path) -> Spec:
-    """A spec of `kind` from a TOML file. Raises InputError that names file and key."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from error
-    return from_dict(kind, data, where=str(path))

@@ -1,8 +1,10 @@
-"""The student network, whole: mel-PCEN image -> embedding. Plain convolutions, ReLU6 and pooling only, so that every layer quantizes to int8.
+"""The student network, whole: mel-PCEN image -> embedding. Plain convolutions, ReLU6 and pooling only, so that every
+layer quantizes to int8.
 
-Inverted residuals after MobileNetV2 (arXiv:1801.04381) with rectangular (time, frequency) kernels. Fully convolutional in time: nothing before the
-global pooling fixes the number of frames. The last convolution spans all remaining frequency rows, so the pooling over time keeps what band a
-sound was in. Mid-level taps are summed, not concatenated: a concatenation would force one int8 scale on all of them.
+Inverted residuals after MobileNetV2 (arXiv:1801.04381) with rectangular (time, frequency) kernels. Fully convolutional
+in time: nothing before the global pooling fixes the number of frames. The last convolution spans all remaining
+frequency rows, so the pooling over time keeps what band a sound was in. Mid-level taps are summed, not concatenated: a
+concatenation would force one int8 scale on all of them.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ EMBED_BATCH = 64  # 8 MB of audio
 def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchronized: bool = False) -> Any:
     """Keras model: image float32 `[n, frames, mels, 1]` -> embedding float32 `[n, embedding_dim]`.
 
-    `synchronized`: batch statistics over all replicas that train it. The variables and what they compute after training are the same.
+    `synchronized`: batch statistics over all replicas that train it. The variables and what they compute after training
+    are the same.
     """
     frames = spec.frontend.frames(AUDIO.clip_samples)
     parts = _Parts(batchnorm_momentum, synchronized, swish=spec.nonlinearity == "hard-swish-se")
@@ -43,7 +46,9 @@ def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchro
         if block.tap:
             pooled.append((f"tap{index}", x))
     rows = 1 if spec.frequency == "mean" else x.shape[2]  # of frequency that the head sees at once
-    x = _conv(x, spec.head_channels, (1, rows), (1, 1), name="head", parts=parts, padding="valid")  # [n, steps, 1, head]; [n, steps, rows, head]
+    x = _conv(
+        x, spec.head_channels, (1, rows), (1, 1), name="head", parts=parts, padding="valid"
+    )  # [n, steps, 1, head]; [n, steps, rows, head]
     pooled.append(("embedding", x))
 
     embedding: Any = None
@@ -71,7 +76,9 @@ class _Parts:
         return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
     def excite(self, x: Any, *, name: str) -> Any:
-        """Squeeze-and-excitation with MobileNetV3's reduction by 4; without swish there is none: it breaks streaming and int8 fusion."""
+        """Squeeze-and-excitation with MobileNetV3's reduction by 4; without swish there is none: it breaks streaming
+        and int8 fusion.
+        """
         if not self.swish:
             return x
         channels = x.shape[-1]
@@ -100,12 +107,14 @@ def _block(x: Any, block: Block, *, name: str, parts: _Parts) -> Any:
 class UnequalStrideDepthwiseConv2D(layers.DepthwiseConv2D):  # type: ignore[misc]
     """A depthwise convolution whose two strides differ, computed with stride 1 and a slice. Padding must be "same".
 
-    TensorFlow's own kernel (x86 without oneDNN, ARM, macOS, GPU) refuses unequal strides, in training and in inference; only oneDNN's takes them.
-    TFLite's has always taken them: `with_native_strides` gives the network that is converted.
+    TensorFlow's own kernel (x86 without oneDNN, ARM, macOS, GPU) refuses unequal strides, in training and in inference;
+    only oneDNN's takes them. TFLite's has always taken them: `with_native_strides` gives the network that is converted.
     """
 
     def call(self, inputs: Any) -> Any:
-        y = tf_keras.backend.depthwise_conv2d(inputs, self.depthwise_kernel, (1, 1), self.padding, self.data_format, self.dilation_rate)
+        y = tf_keras.backend.depthwise_conv2d(
+            inputs, self.depthwise_kernel, (1, 1), self.padding, self.data_format, self.dilation_rate
+        )
         first = [
             _same_padding(size, kernel, 1) - _same_padding(size, kernel, stride)
             for size, kernel, stride in zip(inputs.shape[1:3], self.kernel_size, self.strides, strict=True)
@@ -115,12 +124,16 @@ class UnequalStrideDepthwiseConv2D(layers.DepthwiseConv2D):  # type: ignore[misc
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> int:
-    """Zeros that "same" puts before the first of `size` values: TensorFlow's rule, half of what the last window needs, rounded down."""
+    """Zeros that "same" puts before the first of `size` values: TensorFlow's rule, half of what the last window needs,
+    rounded down.
+    """
     return max((math.ceil(size / stride) - 1) * stride + kernel - size, 0) // 2
 
 
 def with_native_strides(network: Any) -> Any:
-    """A copy whose depthwise convolutions stride by themselves: what a file should hold. To convert, not to run: see above."""
+    """A copy whose depthwise convolutions stride by themselves: what a file should hold. To convert, not to run: see
+    above.
+    """
 
     def copy(layer: Any) -> Any:
         kind = layers.DepthwiseConv2D if isinstance(layer, UnequalStrideDepthwiseConv2D) else layer.__class__
@@ -131,7 +144,16 @@ def with_native_strides(network: Any) -> Any:
     return native
 
 
-def _conv(x: Any, channels: int, kernel: tuple[int, int], stride: tuple[int, int], *, name: str, parts: _Parts, padding: str = "same") -> Any:
+def _conv(
+    x: Any,
+    channels: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    *,
+    name: str,
+    parts: _Parts,
+    padding: str = "same",
+) -> Any:
     x = layers.Conv2D(channels, kernel, stride, padding, use_bias=False, name=name)(x)
     return parts.activate(parts.norm(x, name=name), name=name)
 
@@ -158,8 +180,9 @@ def count_macs(network: Any) -> int:
 def make_repeatable(seed: int) -> None:
     """Seed TensorFlow, and have it use deterministic kernels, so that the same training gives the same weights.
 
-    With a GPU it is seeded only: TensorFlow has no deterministic gradient of a depthwise convolution there and refuses to compute one
-    (documentation of tf.config.experimental.enable_op_determinism). Two trainings then differ by rounding.
+    With a GPU it is seeded only: TensorFlow has no deterministic gradient of a depthwise convolution there and refuses
+    to compute one (documentation of tf.config.experimental.enable_op_determinism). Two trainings then differ by
+    rounding.
     """
     tf_keras.utils.set_random_seed(seed)
     if not tf.config.list_physical_devices("GPU"):
@@ -180,7 +203,8 @@ def load_network(spec: StudentSpec, weights: Path) -> Any:
     if found != expected:
         odd = sorted(set(found.items()) ^ set(expected.items()))[0]
         raise InputError(
-            f"{weights}: does not fit the {spec.size} student, first at {odd[0]} with shape {list(odd[1])}", "run 'hearlite distill' again"
+            f"{weights}: does not fit the {spec.size} student, first at {odd[0]} with shape {list(odd[1])}",
+            "run 'hearlite distill' again",
         )
     network.set_weights([arrays[variable.name] for variable in network.weights])
     return network

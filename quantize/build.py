@@ -25,7 +25,9 @@ from hearlite.tflite.graph import Graph
 
 
 class Training(Protocol):
-    """What quantization-aware distillation needs of the distill stage, handed in by the caller since stages don't import each other."""
+    """What quantization-aware distillation needs of the distill stage, handed in by the caller since stages don't
+    import each other.
+    """
 
     def batch(self, step: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """PCM `[n, clip_samples]` and targets `[n, dim]` of a step, the same whenever it is asked."""
@@ -35,7 +37,9 @@ class Training(Protocol):
 
 
 def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: Training | None) -> Quantized:
-    """The run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges. UsageError for a recipe that trains without `training`."""
+    """The run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges. UsageError for a recipe that
+    trains without `training`.
+    """
     network = load_network(run.spec.student, run.weights)
     plain = convert_network(network)
     if recipe.weights == "float16":
@@ -59,16 +63,26 @@ def image_batches(pcm: NDArray[np.int16], *, spec: StudentSpec) -> list[Any]:
 
 
 def layer_ranges(network: Any, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec) -> dict[str, Range]:
-    """What `recipe` chooses for every layer's output of a float Keras network over images float32 `[frames, mels, 1]`."""
+    """What `recipe` chooses for every layer's output of a float Keras network over images float32 `[frames, mels,
+    1]`.
+    """
     plain = convert_network(network)
     graph, output = Graph(plain), network.layers[-1].name
-    return {layer_of(graph, index, output=output): ends for index, ends in choose_ranges(measure(plain, images), recipe).items()}
+    return {
+        layer_of(graph, index, output=output): ends
+        for index, ends in choose_ranges(measure(plain, images), recipe).items()
+    }
 
 
-def _train(run: Run, network: Any, recipe: QuantSpec, *, images: Sequence[NDArray[np.float32]], training: Training | None) -> Any:
+def _train(
+    run: Run, network: Any, recipe: QuantSpec, *, images: Sequence[NDArray[np.float32]], training: Training | None
+) -> Any:
     """The network after quantization-aware distillation, resumed where a kill left it."""
     if training is None:
-        raise UsageError(f"recipe {recipe.recipe} trains, and was given no training data", "use static_wi8_ai8, or quantize the run by command")
+        raise UsageError(
+            f"recipe {recipe.recipe} trains, and was given no training data",
+            "use static_wi8_ai8, or quantize the run by command",
+        )
     return train_quantized(
         network,
         student=run.spec.student,

@@ -1,8 +1,9 @@
-"""Which clips calibrate the int8 ranges: a seeded, subject-balanced list of training records, whose hash goes into the manifest.
+"""Which clips calibrate the int8 ranges: a seeded, subject-balanced list of training records, whose hash goes into the
+manifest.
 
-Recorded clips alone, not their further views: one that is cut short and padded with zeros drives some features to ten times their usual level, and a
-range that holds it costs all others. With clips alone, `small` distilled from YAMNet on SPRSound rises from a centred cosine of 0.9930 to 0.9945 on
-clips, and padded ones go from 0.9973 to 0.9964.
+Recorded clips alone, not their further views: one that is cut short and padded with zeros drives some features to ten
+times their usual level, and a range that holds it costs all others. With clips alone, `small` distilled from YAMNet on
+SPRSound rises from a centred cosine of 0.9930 to 0.9945 on clips, and padded ones go from 0.9973 to 0.9964.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Calibration:
 
 
 def choose_calibration(records: Records, *, clips: int, seed: int) -> Calibration:
-    """At most `clips` training clips as recorded, one subject after the other in a shuffled order until enough: no subject sets a range alone."""
+    """At most `clips` training clips as recorded, one subject after the other in a shuffled order until enough: no
+    subject sets a range alone.
+    """
     rng = np.random.default_rng(seed)
     by_subject: dict[str, list[tuple[int, int]]] = {}
     for number, rows in enumerate(records.rows("train")):

@@ -1,4 +1,6 @@
-"""How far a quantized file's embeddings are from its float32 file's, and which layer is to blame: measured through both files, never simulated."""
+"""How far a quantized file's embeddings are from its float32 file's, and which layer is to blame: measured through both
+files, never simulated.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from hearlite.tflite.graph import Graph
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.model_file import NETWORK_PREFIX
 
-_OUTLIER = 12.0  # a range of more deviations than this to one side is ruled by few values: 4 would hold a normal distribution's
+# a range of more deviations than this to one side is ruled by few values: 4 would hold a normal distribution's
+_OUTLIER = 12.0
 _MUCH = 0.05  # of a channel's variance lost in one tensor: own fault, whatever came in
 _COARSE = 8.0  # steps in a deviation: below, rounding alone is at 27 dB
 
@@ -44,9 +47,14 @@ class LayerComparison:
 
 
 def compare_files(reference: bytes, quantized: bytes, *, pcm: NDArray[np.int16]) -> Comparison:
-    """Embed int16 `[n, clip_samples]` with both files and compare. Raises InputError for less than two clips: nothing is left of one centred."""
+    """Embed int16 `[n, clip_samples]` with both files and compare. Raises InputError for less than two clips: nothing
+    is left of one centred.
+    """
     if len(pcm) < 2:
-        raise InputError(f"only {len(pcm)} validation clip to compare on", "put more recordings of other subjects into the split 'val'")
+        raise InputError(
+            f"only {len(pcm)} validation clip to compare on",
+            "put more recordings of other subjects into the split 'val'",
+        )
     ours, theirs = (_embed(model, pcm) for model in (quantized, reference))
     mean = theirs.mean(axis=0)
     return compare_embeddings(theirs - mean, ours - mean)
@@ -68,15 +76,21 @@ def compare_embeddings(reference: NDArray[np.float32], other: NDArray[np.float32
 def compare_layers(reference: bytes, quantized: bytes, *, pcm: NDArray[np.int16]) -> tuple[LayerComparison, ...]:
     """Every tensor behind the frontend that has the same name in both joined files, in order of execution.
 
-    `reference` is the float32 file that was quantized: after equalisation and refit, if the recipe has them, or channels would not be comparable.
+    `reference` is the float32 file that was quantized: after equalisation and refit, if the recipe has them, or
+    channels would not be comparable.
     """
     graph, theirs, ours = Graph(reference), tensors_by_name(reference), tensors_by_name(quantized)
     skipped = {node.output for node in Graph(quantized).nodes if node.name in ("QUANTIZE", "DEQUANTIZE")}
-    names = [name for name in theirs if name.startswith(NETWORK_PREFIX) and name in ours and ours[name].index not in skipped]
+    names = [
+        name for name in theirs if name.startswith(NETWORK_PREFIX) and name in ours and ours[name].index not in skipped
+    ]
     names.sort(key=lambda name: theirs[name].index)
     weights = _weight_errors(graph, Graph(quantized))
     sums = {name: _Sums(ours[name], weights.get(name, 0.0)) for name in names}
-    float_probe, int8_probe = Probe(reference, [theirs[name].index for name in names]), Probe(quantized, [ours[name].index for name in names])
+    float_probe, int8_probe = (
+        Probe(reference, [theirs[name].index for name in names]),
+        Probe(quantized, [ours[name].index for name in names]),
+    )
     for clip in from_int16(pcm):
         wanted, found = float_probe(clip[None]), int8_probe(clip[None])
         for name in names:
@@ -90,28 +104,44 @@ class _Sums:
     def __init__(self, stored: Stored, weight_error: float) -> None:
         self.stored, self.weight_error = stored, weight_error
         self.rows, self.outside, self.low, self.high = 0, 0, np.inf, -np.inf
-        self.total, self.square, self.other, self.product, self.error, self.rounded, self.clipped = (np.zeros(1) for _ in range(7))
+        self.total, self.square, self.other, self.product, self.error, self.rounded, self.clipped = (
+            np.zeros(1) for _ in range(7)
+        )
         self.range = ((-128 - stored.zero_point) * stored.scale, (127 - stored.zero_point) * stored.scale)
 
     def add(self, values: NDArray[np.float32], found: NDArray[np.float64]) -> None:
         x, y = (array.reshape(-1, array.shape[-1]).astype(np.float64) for array in (values, found))
         self.rows += len(x)
         self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
-        self.total, self.square, self.other = self.total + x.sum(axis=0), self.square + (x * x).sum(axis=0), self.other + (y * y).sum(axis=0)
+        self.total, self.square, self.other = (
+            self.total + x.sum(axis=0),
+            self.square + (x * x).sum(axis=0),
+            self.other + (y * y).sum(axis=0),
+        )
         self.product, self.error = self.product + (x * y).sum(axis=0), self.error + ((x - y) ** 2).sum(axis=0)
         if self.stored.scale:
             inside = np.clip(x, *self.range)
             self.clipped = self.clipped + ((x - inside) ** 2).sum(axis=0)
-            self.rounded = self.rounded + ((inside - np.round(inside / self.stored.scale) * self.stored.scale) ** 2).sum(axis=0)
-            self.outside += int(((x < self.range[0] - self.stored.scale) | (x > self.range[1] + self.stored.scale)).sum())
+            self.rounded = self.rounded + (
+                (inside - np.round(inside / self.stored.scale) * self.stored.scale) ** 2
+            ).sum(axis=0)
+            self.outside += int(
+                ((x < self.range[0] - self.stored.scale) | (x > self.range[1] + self.stored.scale)).sum()
+            )
 
     def result(self, name: str) -> LayerComparison:
         error, square = max(float(self.error.sum()), 1e-30), float(self.square.sum())
         variance = np.maximum(self.square / self.rows - (self.total / self.rows) ** 2, 0.0)
         # By channel: beside one loud channel, noise that drowns all others would not show.
         by_channel = (self.rounded + self.clipped) / self.rows / np.maximum(variance, 1e-30)
-        lost = float(np.minimum(by_channel[variance > 1e-9 * variance.max()], 1.0).mean()) + self.weight_error if variance.max() > 0.0 else 0.0
-        shares = [float(value) / error for value in (self.rounded.sum(), self.clipped.sum(), self.weight_error * square)]
+        lost = (
+            float(np.minimum(by_channel[variance > 1e-9 * variance.max()], 1.0).mean()) + self.weight_error
+            if variance.max() > 0.0
+            else 0.0
+        )
+        shares = [
+            float(value) / error for value in (self.rounded.sum(), self.clipped.sum(), self.weight_error * square)
+        ]
         deviation, scale = float(np.sqrt(np.median(variance))), self.stored.scale
         return LayerComparison(
             layer=short_name(name.removeprefix(NETWORK_PREFIX)),
@@ -147,7 +177,9 @@ class _Sums:
 
 
 def _weight_errors(reference: Graph, quantized: Graph) -> dict[str, float]:
-    """Relative squared error of the weights that make a tensor, by its name, for layers whose int8 weights both files hold."""
+    """Relative squared error of the weights that make a tensor, by its name, for layers whose int8 weights both files
+    hold.
+    """
     ours = {quantized.tensor_name(node.output): node for node in quantized.layers}
     errors = {}
     for node in reference.layers:

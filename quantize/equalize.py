@@ -1,8 +1,10 @@
-"""Cross-layer equalisation (Nagel et al. 2019, arXiv:1906.04721) of linear streams: the channels of a tensor share one int8 scale, so even them.
+"""Cross-layer equalisation (Nagel et al. 2019, arXiv:1906.04721) of linear streams: the channels of a tensor share one
+int8 scale, so even them.
 
-Dividing a channel by s where it is made and multiplying by s where it is read changes nothing, as long as everything between is linear in that
-channel: additions and means. ReLU6 is not (min(6, x / s) * s is not min(6, x)), so only the linear bottlenecks between blocks take part: project
-convolutions, the residual sums and the pools that read them, the expand convolutions and linear layers behind. That is exact, for every input.
+Dividing a channel by s where it is made and multiplying by s where it is read changes nothing, as long as everything
+between is linear in that channel: additions and means. ReLU6 is not (min(6, x / s) * s is not min(6, x)), so only the
+linear bottlenecks between blocks take part: project convolutions, the residual sums and the pools that read them, the
+expand convolutions and linear layers behind. That is exact, for every input.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ class Stream:
 
 
 def linear_streams(graph: Graph) -> tuple[Stream, ...]:
-    """The streams of a network that can be rescaled exactly: nothing in them is activated, an input or an output of the network."""
+    """The streams of a network that can be rescaled exactly: nothing in them is activated, an input or an output of the
+    network.
+    """
     groups = {index: frozenset({index}) for index in graph.activations}
     for node in graph.nodes:
         if node.name in ("ADD", "MEAN"):
@@ -40,15 +44,26 @@ def linear_streams(graph: Graph) -> tuple[Stream, ...]:
     for tensors in dict.fromkeys(groups.values()):
         made = [node for node in graph.nodes if node.output in tensors]
         read = [node for node in graph.nodes if node.weights >= 0 and tensors & set(node.inputs)]
-        through = [node for node in graph.nodes if tensors & set(node.inputs) and node.weights < 0 and node.name not in ("ADD", "MEAN")]
-        if through or not read or tensors & ends or any(node.activated or (node.weights < 0 and node.name not in ("ADD", "MEAN")) for node in made):
+        through = [
+            node
+            for node in graph.nodes
+            if tensors & set(node.inputs) and node.weights < 0 and node.name not in ("ADD", "MEAN")
+        ]
+        if (
+            through
+            or not read
+            or tensors & ends
+            or any(node.activated or (node.weights < 0 and node.name not in ("ADD", "MEAN")) for node in made)
+        ):
             continue
         streams.append(Stream(tensors, tuple(node for node in made if node.weights >= 0), tuple(read)))
     return tuple(streams)
 
 
 def equalize(network: bytes, activations: Sequence[Activation]) -> bytes:
-    """The same function with the channels of every linear stream half way to one range, in logarithms: the other half is the weights' share."""
+    """The same function with the channels of every linear stream half way to one range, in logarithms: the other half
+    is the weights' share.
+    """
     graph = Graph(network)
     peaks = {activation.index: activation.channel_peak for activation in activations}
     for stream in linear_streams(graph):
@@ -73,7 +88,8 @@ def _scales(peak: NDArray[np.float64], read: NDArray[np.float64]) -> NDArray[np.
 
 
 def read_peak(graph: Graph, readers: Sequence[Node]) -> NDArray[np.float64] | None:
-    """Greatest magnitude `[channels]` of the weights that read each channel, each row by its own range, since scales are per output channel.
+    """Greatest magnitude `[channels]` of the weights that read each channel, each row by its own range, since scales
+    are per output channel.
 
     None where depthwise convolutions alone read: those have a scale for each channel.
     """

@@ -1,8 +1,9 @@
-"""Quantization-aware distillation: the finished float student learns on with its roundings simulated, and so learns to live with them.
+"""Quantization-aware distillation: the finished float student learns on with its roundings simulated, and so learns to
+live with them.
 
-The loss is distillation's own; no labels. Batch norms are folded before (quantize/fold.py), and ranges keep what quantize/ranges.py chose for the
-float network: moving min-max observers would round wider than the file does. What comes out is float32 weights, which go into a file as those of any
-network do.
+The loss is distillation's own; no labels. Batch norms are folded before (quantize/fold.py), and ranges keep what
+quantize/ranges.py chose for the float network: moving min-max observers would round wider than the file does. What
+comes out is float32 weights, which go into a file as those of any network do.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.progress import progress
 from hearlite.quantize.qat import set_ranges, simulate, trained_network
-from hearlite.spec import QatSpec, Range, StudentSpec, TrainSpec, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import QatSpec, Range, StudentSpec, TrainSpec
 from hearlite.student import make_repeatable
 
 Batch = Callable[[int], tuple[NDArray[np.int16], NDArray[np.float32]]]
 Loss = Callable[[Any, Any], Any]
-_WARM_UP = 0.1  # of the steps: Adam's first ones are of full length whatever the gradient, and the network starts where it should end
+# of the steps: Adam's first ones are of full length whatever the gradient, and the network starts where it should end
+_WARM_UP = 0.1
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,10 @@ def train_quantized(
 ) -> Trained:
     """Fine-tune a finished `network` under simulated int8; the same arguments give the same weights, also after a kill.
 
-    `network` has no batch norms (quantize/fold.py). `ranges` are those of every layer's output by name. `batch(step)` gives PCM int16
-    `[n, clip_samples]` and targets `[n, dim]`. A `qat.student_share` of the loss is towards the float network's own output, the rest towards the
-    teacher's. Raises UsageError for a layer that has no rule, InputError for a layer without a range or a damaged checkpoint; one of another training
-    is written over.
+    `network` has no batch norms (quantize/fold.py). `ranges` are those of every layer's output by name. `batch(step)`
+    gives PCM int16 `[n, clip_samples]` and targets `[n, dim]`. A `qat.student_share` of the loss is towards the float
+    network's own output, the rest towards the teacher's. Raises UsageError for a layer that has no rule, InputError for
+    a layer without a range or a damaged checkpoint; one of another training is written over.
     """
     make_repeatable(train.seed)
     frontend = Frontend(student.frontend)
@@ -85,10 +88,14 @@ def train_quantized(
         for index in range(first, steps):
             pcm, target = batch(train.steps + index)
             warm = min(1.0, (index + 1) / max(1.0, _WARM_UP * steps))
-            optimizer.learning_rate.assign(train.peak_lr / qat.lr_divisor * warm * 0.5 * (1.0 + np.cos(np.pi * index / steps)))
+            optimizer.learning_rate.assign(
+                train.peak_lr / qat.lr_divisor * warm * 0.5 * (1.0 + np.cos(np.pi * index / steps))
+            )
             value = float(step(from_int16(pcm), target))
             if not np.isfinite(value):
-                raise InputError(f"the loss became {value} at step {index}", "raise qat.lr_divisor; the last checkpoint is kept")
+                raise InputError(
+                    f"the loss became {value} at step {index}", "raise qat.lr_divisor; the last checkpoint is kept"
+                )
             if (index + 1) % qat.checkpoint_every == 0 or index + 1 == steps:
                 state.save(index + 1)
             advance(index + 1, f"loss {value:.3f}")
@@ -124,4 +131,6 @@ class _State:
                 variable.assign(arrays[f"optimizer{i:04d}"])
             return int(arrays["step"])
         except (KeyError, ValueError) as error:
-            raise InputError(f"{self.path}: the checkpoint does not fit this student: {error}", "remove it to start again") from error
+            raise InputError(
+                f"{self.path}: the checkpoint does not fit this student: {error}", "remove it to start again"
+            ) from error

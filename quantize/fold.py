@@ -1,7 +1,8 @@
-"""A Keras network with the weights of its converted file: batch norms folded into convolutions, channels equalised where the file's are.
+"""A Keras network with the weights of its converted file: batch norms folded into convolutions, channels equalised
+where the file's are.
 
-Quantization-aware training must round what the file rounds. A per-tensor range covers other values once channels are scaled, so training the network
-as it was and equalising it afterwards would train for another rounding.
+Quantization-aware training must round what the file rounds. A per-tensor range covers other values once channels are
+scaled, so training the network as it was and equalising it afterwards would train for another rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from hearlite.errors import InputError
 from hearlite.quantize.tensor_tap import short_name
 from hearlite.tflite.graph import Graph
 
-_TO_KERAS = {"CONV_2D": (1, 2, 3, 0), "DEPTHWISE_CONV_2D": (1, 2, 3, 0), "FULLY_CONNECTED": (1, 0)}  # axes of weights, from graph.py's order
+_TO_KERAS = {
+    "CONV_2D": (1, 2, 3, 0),
+    "DEPTHWISE_CONV_2D": (1, 2, 3, 0),
+    "FULLY_CONNECTED": (1, 0),
+}  # axes of weights, from graph.py's order
 
 
 def fold(network: Any, converted: bytes) -> Any:
@@ -32,7 +37,10 @@ def fold(network: Any, converted: bytes) -> Any:
         if not layer.weights:
             continue
         if layer.name not in nodes:
-            raise InputError(f"the converted network has no layer {layer.name}", f"it has {', '.join(sorted(nodes))} and ends in {output}")
+            raise InputError(
+                f"the converted network has no layer {layer.name}",
+                f"it has {', '.join(sorted(nodes))} and ends in {output}",
+            )
         node = nodes[layer.name]
         kernel = graph.constant(node.weights).transpose(_TO_KERAS[node.name])
         bias = graph.constant(node.bias) if node.bias >= 0 else np.zeros(layer.output_shape[-1], np.float32)
@@ -50,7 +58,10 @@ def _without_batch_norms(network: Any) -> Any:
         if isinstance(layer, layers.InputLayer):
             made[layer.name] = layers.Input(layer.input_shape[0][1:], name=layer.name)
             continue
-        sources = [made[tensor._keras_history.layer.name] for tensor in (layer.input if isinstance(layer.input, list) else [layer.input])]
+        sources = [
+            made[tensor._keras_history.layer.name]
+            for tensor in (layer.input if isinstance(layer.input, list) else [layer.input])
+        ]
         if isinstance(layer, layers.BatchNormalization):
             (made[layer.name],) = sources
             continue

@@ -1,4 +1,5 @@
-"""The gate of a quantized file: its embeddings must point where the float32 ones do, and probes on them must lose next to no AUROC.
+"""The gate of a quantized file: its embeddings must point where the float32 ones do, and probes on them must lose next
+to no AUROC.
 
 Neither says what the other does: a mean cosine of 0.9986 has cost 0.008 of mean AUROC, and one of 0.9917 only 0.001.
 """
@@ -30,11 +31,15 @@ class Quality(Protocol):
 def limits_of(recipe: QuantSpec, student: StudentSpec) -> Limits:
     """The recipe's own limits, or those of the student's size."""
     cosine, loss = recipe.min_centred_cosine, recipe.max_mean_auroc_loss
-    return Limits(MIN_CENTRED_COSINE[student.size] if cosine is None else cosine, MAX_MEAN_AUROC_LOSS if loss is None else loss)
+    return Limits(
+        MIN_CENTRED_COSINE[student.size] if cosine is None else cosine, MAX_MEAN_AUROC_LOSS if loss is None else loss
+    )
 
 
 def compare_json(verdict: Verdict, layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """compare.json: what `hearlite.gate.read_verdict` reads, the worst layers, and `layers`, all that is known of each."""
+    """compare.json: what `hearlite.gate.read_verdict` reads, the worst layers, and `layers`, all that is known of
+    each.
+    """
     return {
         "schema": SCHEMA,
         "gate": NOT_MEASURED if verdict.auroc is None else "centred cosine and mean AUROC loss",
@@ -45,20 +50,26 @@ def compare_json(verdict: Verdict, layers: Sequence[dict[str, Any]]) -> dict[str
 
 
 def failure(recipe: QuantSpec, verdict: Verdict) -> GateError | None:
-    """The error that says what was measured, the limit, whose fault it is and what to try next; None when the gate is passed."""
+    """The error that says what was measured, the limit, whose fault it is and what to try next; None when the gate is
+    passed.
+    """
     if verdict.passed:
         return None
     worst = verdict.worst(1)
     blame = f"; the worst layer is {worst[0].layer} ({worst[0].snr_db:.0f} dB: {worst[0].cause})" if worst else ""
-    return GateError(f"{recipe.recipe}: {describe(verdict)}{blame}", f"{_remedy(recipe, verdict)}, or pass --force to keep a file marked as failed")
+    return GateError(
+        f"{recipe.recipe}: {describe(verdict)}{blame}",
+        f"{_remedy(recipe, verdict)}, or pass --allow-failed-gate to keep a file marked as failed",
+    )
 
 
 def describe(verdict: Verdict) -> str:
     """Both terms of the gate in a sentence."""
     found, limits = verdict.comparison, verdict.limits
     text = (
-        f"the mean centred cosine of its embeddings to the float32 ones is {found.centred_cosine:.4f} on {found.clips} validation clips, "
-        f"{'at least' if verdict.cosine_passed else 'below'} the gate of {limits.min_centred_cosine:g}"
+        f"the mean centred cosine of its embeddings to the float32 ones is {found.centred_cosine:.4f} on {found.clips}"
+        f" validation clips, {'at least' if verdict.cosine_passed else 'below'} the gate of"
+        f" {limits.min_centred_cosine:g}"
     )
     if verdict.auroc is None:
         return f"{text}; AUROC loss was not measured"
@@ -73,7 +84,10 @@ def describe(verdict: Verdict) -> str:
 def summary(verdict: Verdict) -> dict[str, Any]:
     """What the command line prints."""
     loss = verdict.auroc
-    rows = [f"{row.name}: {row.reference:.3f} -> {row.quantized:.3f}, loss {row.loss:.4f}{_interval(row)}" for row in (loss.tasks if loss else ())]
+    rows = [
+        f"{row.name}: {row.reference:.3f} -> {row.quantized:.3f}, loss {row.loss:.4f}{_interval(row)}"
+        for row in (loss.tasks if loss else ())
+    ]
     return {
         **dataclasses.asdict(verdict.comparison),
         "mean_auroc_loss": loss.mean if loss else None,
@@ -93,7 +107,12 @@ def _interval(loss: AurocLoss | TaskLoss) -> str:
 def _remedy(recipe: QuantSpec, verdict: Verdict) -> str:
     """What to try next."""
     worst, loss = verdict.worst(1), verdict.auroc
-    if verdict.cosine_passed and loss is not None and loss.low is not None and loss.low <= verdict.limits.max_mean_auroc_loss:
+    if (
+        verdict.cosine_passed
+        and loss is not None
+        and loss.low is not None
+        and loss.low <= verdict.limits.max_mean_auroc_loss
+    ):
         return "label more recordings (the interval of the loss holds the gate), let --recipe auto find one that passes"
     if recipe.weights != "int8" or recipe.activations != "int8":
         return "train longer"

@@ -1,7 +1,8 @@
-"""Recipes applied to a finished run: a quantized network behind its float32 frontend, with the comparison that gates it.
+"""Recipes applied to a finished run: a quantized network behind its float32 frontend, with the comparison that gates
+it.
 
-The network alone is quantized, from images of calibration clips, and joined behind the frontend: power spectra span 14 decades and must stay
-float32, while the image after PCEN and log1p is bounded and even, which is where int8 begins.
+The network alone is quantized, from images of calibration clips, and joined behind the frontend: power spectra span 14
+decades and must stay float32, while the image after PCEN and log1p is bounded and even, which is where int8 begins.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from hearlite.quantize.compare import compare_files, compare_layers
 from hearlite.quantize.gate import Quality, compare_json, failure, limits_of
 from hearlite.quantize.recipe import recipes, require_known
 from hearlite.run import Run
-from hearlite.spec import QuantSpec, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import QuantSpec
 from hearlite.student import load_network
 from hearlite.tflite.convert import convert_frontend, convert_network, join_frontend
 
@@ -37,35 +39,50 @@ LAYER_CLIPS = 64  # of them: tensor by tensor, without delegates, is slow and ev
 
 @dataclass(frozen=True)
 class Attempt:
-    """What `auto` found with one recipe; `folder` is None where the gate failed or it could not be tried, and `reason` names it and says why."""
+    """What `auto` found with one recipe; `folder` is None where the gate failed or it could not be tried, and `reason`
+    names it and says why.
+    """
 
     recipe: str
     folder: Path | None
     reason: str = ""
 
 
-def quantize(run: Run, *, recipe: QuantSpec, force: bool = False, training: Training | None = None, quality: Quality | None = None) -> Path:
+def quantize(
+    run: Run,
+    *,
+    recipe: QuantSpec,
+    allow_failed_gate: bool = False,
+    training: Training | None = None,
+    quality: Quality | None = None,
+) -> Path:
     """`<run>/<recipe>/model.tflite` with recipe.json, calibration.json and compare.json beside it; returns the folder.
 
-    The comparison with the float32 file is a gate: the centred cosine on clips of validation subjects, and with `quality` the AUROC that probes
-    lose. Where one fails, a GateError that names the worst layer is raised and no model.tflite is left, unless `force`, which keeps it and marks
-    compare.json as failed. A finished quantization is returned as it is, after another look when its AUROC loss was not measured by this `quality`.
+    The comparison with the float32 file is a gate: the centred cosine on clips of validation subjects, and with
+    `quality` the AUROC that probes lose. Where one fails, a GateError that names the worst layer is raised and no
+    model.tflite is left, unless `allow_failed_gate`, which keeps it and marks compare.json as failed. A finished
+    quantization is returned as it is, after another look when its AUROC loss was not measured by this `quality`.
     `training` is for recipes with qat alone, which raise UsageError without it.
     """
     made = _make(_Float(run), recipe, training=training, quality=quality)
     failed = failure(recipe, made.verdict)
-    if failed and not force:
+    if failed and not allow_failed_gate:
         raise failed
     return made.keep()
 
 
 def quantize_auto(
-    run: Run, *, recipes: Sequence[QuantSpec], force: bool = False, training: Training | None = None, quality: Quality | None = None
+    run: Run,
+    *,
+    recipes: Sequence[QuantSpec],
+    allow_failed_gate: bool = False,
+    training: Training | None = None,
+    quality: Quality | None = None,
 ) -> tuple[Attempt, ...]:
     """Try the recipes until one passes its gate: the last of the returned is that one.
 
-    When none does, GateError is raised, or with `force` the one nearest to float32, by centred cosine, is kept and marked as failed. What an earlier
-    call has settled is not done again.
+    When none does, GateError is raised, or with `allow_failed_gate` the one nearest to float32, by centred cosine, is
+    kept and marked as failed. What an earlier call has settled is not done again.
     """
     if settled := _settled(run, recipes, quality=quality):
         return settled
@@ -79,11 +96,21 @@ def quantize_auto(
         if failed is None:
             return (*attempts, Attempt(recipe.recipe, made[-1].keep()))
         attempts.append(Attempt(recipe.recipe, None, failed.message))
-    if not (force and made):
+    if not (allow_failed_gate and made):
         reasons = "".join(f"\n  {attempt.reason}" for attempt in attempts)
-        raise GateError(f"no recipe passes its gate for {run.folder}{reasons}", "train longer, or pass --force to keep the nearest file")
+        raise GateError(
+            f"no recipe passes its gate for {run.folder}{reasons}",
+            "train longer, or pass --allow-failed-gate to keep the nearest file",
+        )
     nearest = max(made, key=lambda one: one.verdict.comparison.centred_cosine)
-    return (*attempts, Attempt(nearest.folder.name, nearest.keep(), f"{nearest.folder.name}: the nearest to float32, kept by force"))
+    return (
+        *attempts,
+        Attempt(
+            nearest.folder.name,
+            nearest.keep(),
+            f"{nearest.folder.name}: the nearest to float32, kept although it failed its gate",
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -124,14 +151,20 @@ class _Float:
 
 
 def _make(source: _Float, recipe: QuantSpec, *, training: Training | None, quality: Quality | None) -> _Made:
-    """The file by `recipe`: the one that is there, judged again if need be, or a new one with everything beside it written."""
+    """The file by `recipe`: the one that is there, judged again if need be, or a new one with everything beside it
+    written.
+    """
     require_known(recipe)
     folder = source.run.quantized(recipe.recipe)
-    return _found(source, folder, recipe, quality=quality) or _new(source, folder, recipe, training=training, quality=quality)
+    return _found(source, folder, recipe, quality=quality) or _new(
+        source, folder, recipe, training=training, quality=quality
+    )
 
 
 def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: Quality | None) -> _Made | None:
-    """A finished quantization by the same recipe. Measured by another `quality` or none, its AUROC loss is measured again."""
+    """A finished quantization by the same recipe. Measured by another `quality` or none, its AUROC loss is measured
+    again.
+    """
     model, path, known = folder / "model.tflite", folder / "compare.json", _known(source.run, recipe)
     if known is None or not model.is_file():
         return None
@@ -147,7 +180,9 @@ def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: Quality 
 
 
 def _settled(run: Run, recipes: Sequence[QuantSpec], *, quality: Quality | None) -> tuple[Attempt, ...]:
-    """What an earlier call of `auto` found, when all that it tried is still there and the last of it passes; else nothing."""
+    """What an earlier call of `auto` found, when all that it tried is still there and the last of it passes; else
+    nothing.
+    """
     attempts = list[Attempt]()
     for recipe in recipes:
         known, folder = _known(run, recipe), run.quantized(recipe.recipe)
@@ -161,7 +196,9 @@ def _settled(run: Run, recipes: Sequence[QuantSpec], *, quality: Quality | None)
 
 
 def _known(run: Run, recipe: QuantSpec) -> Verdict | None:
-    """The verdict of an earlier call on the same recipe, whose file may have been refused; None for one of another version."""
+    """The verdict of an earlier call on the same recipe, whose file may have been refused; None for one of another
+    version.
+    """
     folder = run.quantized(recipe.recipe)
     try:
         return read_verdict(folder / "compare.json") if read_json(folder / "recipe.json") == to_dict(recipe) else None
@@ -174,7 +211,9 @@ def _measured(known: Verdict, quality: Quality | None) -> bool:
     return quality is None or (known.auroc is not None and known.auroc.data == quality.data)
 
 
-def _new(source: _Float, folder: Path, recipe: QuantSpec, *, training: Training | None, quality: Quality | None) -> _Made:
+def _new(
+    source: _Float, folder: Path, recipe: QuantSpec, *, training: Training | None, quality: Quality | None
+) -> _Made:
     for name in ("model.tflite", "compare.json"):
         (folder / name).unlink(missing_ok=True)
     calibration = choose_calibration(source.records, clips=recipe.calibration_clips, seed=recipe.calibration_seed)

@@ -1,7 +1,8 @@
 """int8 rounding simulated in Keras: the only module that imports tensorflow-model-optimization (tfmot).
 
-Everything is rounded as an int8 file of hearlite rounds it: weights per output channel, and each tensor that the file will hold. tfmot is the frame
-alone: by its own defaults a depthwise convolution and a linear layer have one scale for all channels.
+Everything is rounded as an int8 file of hearlite rounds it: weights per output channel, and each tensor that the file
+will hold. tfmot is the frame alone: by its own defaults a depthwise convolution and a linear layer have one scale for
+all channels.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ KNOWN = (*CONVOLUTIONS, layers.Dense, layers.ReLU, layers.Add, layers.GlobalAver
 
 
 def simulate(network: Any) -> Any:
-    """A copy of the network that rounds its weights (per output channel) and every tensor that an int8 file would hold, as that file will.
+    """A copy of the network that rounds its weights (per output channel) and every tensor that an int8 file would hold,
+    as that file will.
 
     Raises UsageError for a layer that has no rule here, a batch norm too: quantize/fold.py folds those away.
     """
@@ -39,7 +41,11 @@ def simulate(network: Any) -> Any:
                 f"build the network of {', '.join(kind.__name__ for kind in KNOWN)}, or use the recipe static_wi8_ai8",
             )
         weights = (
-            "depthwise_kernel" if isinstance(layer, layers.DepthwiseConv2D) else "kernel" if isinstance(layer, (layers.Conv2D, layers.Dense)) else ""
+            "depthwise_kernel"
+            if isinstance(layer, layers.DepthwiseConv2D)
+            else "kernel"
+            if isinstance(layer, (layers.Conv2D, layers.Dense))
+            else ""
         )
         inside = isinstance(layer, CONVOLUTIONS) or layer.name in followed  # fused: no such tensor in the file
         return quantization.quantize_annotate_layer(layer, rounding(weights, not inside))
@@ -50,9 +56,11 @@ def simulate(network: Any) -> Any:
 
 
 def set_ranges(simulated: Any, ranges: dict[str, Range]) -> None:
-    """Fix the (low, high) of every activation that is rounded, by the name of the layer it belongs to; "image" is the input.
+    """Fix the (low, high) of every activation that is rounded, by the name of the layer it belongs to; "image" is the
+    input.
 
-    tfmot's own observers start at +-6 and move by 0.001 a step, hard-coded: a short training never leaves the wrong ranges behind (measured).
+    tfmot's own observers start at +-6 and move by 0.001 a step, hard-coded: a short training never leaves the wrong
+    ranges behind (measured).
     Raises InputError for a gap.
     """
     for layer in simulated.layers:
@@ -62,14 +70,25 @@ def set_ranges(simulated: Any, ranges: dict[str, Range]) -> None:
         name = layer.layer.name if hasattr(layer, "layer") else "image"
         name = name.removesuffix("_relu")
         if name not in ranges:
-            raise InputError(f"quantization-aware training has no range for {name}", f"there are those of {', '.join(sorted(ranges))}")
+            raise InputError(
+                f"quantization-aware training has no range for {name}",
+                f"there are those of {', '.join(sorted(ranges))}",
+            )
         ends["min"].assign(ranges[name][0])
         ends["max"].assign(ranges[name][1])
 
 
 def layer_of(graph: Graph, tensor: int, *, output: str) -> str:
-    """The layer, or "image", that a tensor of a converted network belongs to; `output` is the name of the network's last layer."""
-    return output if tensor in graph.graph.outputs else "image" if tensor in graph.graph.inputs else short_name(graph.tensor_name(tensor))
+    """The layer, or "image", that a tensor of a converted network belongs to; `output` is the name of the network's
+    last layer.
+    """
+    return (
+        output
+        if tensor in graph.graph.outputs
+        else "image"
+        if tensor in graph.graph.inputs
+        else short_name(graph.tensor_name(tensor))
+    )
 
 
 def trained_network(simulated: Any, network: Any) -> Any:
@@ -97,27 +116,40 @@ def _copy(network: Any) -> Any:
 
 
 def _tfmot() -> tuple[Any, Any, Any]:
-    """tfmot's quantization module, our rule for a layer: its weights rounded per output channel, its output rounded or fused away; our scheme."""
+    """tfmot's quantization module, our rule for a layer: its weights rounded per output channel, its output rounded or
+    fused away; our scheme.
+    """
     try:
         from tensorflow_model_optimization.python.core.quantization.keras import quantizers
-        from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_scheme as default
-        from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_transforms as transforms
-        from tensorflow_model_optimization.python.core.quantization.keras.graph_transformations.model_transformer import ModelTransformer
+        from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+            default_8bit_quantize_scheme as default,
+        )
+        from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+            default_8bit_transforms as transforms,
+        )
+        from tensorflow_model_optimization.python.core.quantization.keras.graph_transformations import model_transformer
         from tensorflow_model_optimization.quantization import keras as quantization
     except ImportError as error:
         raise MissingExtraError("quantization-aware training", "tensorflow-model-optimization", "train") from error
 
     class PerChannel(quantizers.Quantizer):  # type: ignore[misc]
-        """Symmetric, from the weights as they are at each call. tfmot's own keeps stale ranges once frozen, and takes the last axis for the
-        channels, which is 1 long in depthwise kernels [h, w, channels, 1]."""
+        """Symmetric, from the weights as they are at each call. tfmot's own keeps stale ranges once frozen, and takes
+        the last axis for the channels, which is 1 long in depthwise kernels [h, w, channels, 1].
+        """
 
         def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
             return {}
 
         def __call__(self, inputs: Any, training: Any, weights: Any, **options: Any) -> Any:
-            axes = [axis for axis in range(len(inputs.shape)) if axis != len(inputs.shape) - (1 if inputs.shape[-1] > 1 else 2)]
+            axes = [
+                axis
+                for axis in range(len(inputs.shape))
+                if axis != len(inputs.shape) - (1 if inputs.shape[-1] > 1 else 2)
+            ]
             step = tf.maximum(tf.reduce_max(tf.abs(inputs), axis=axes, keepdims=True) / WEIGHT_STEPS, 1e-30)
-            return inputs + tf.stop_gradient(tf.round(inputs / step) * step - inputs)  # straight through (arXiv:1308.3432)
+            return inputs + tf.stop_gradient(
+                tf.round(inputs / step) * step - inputs
+            )  # straight through (arXiv:1308.3432)
 
         def get_config(self) -> dict[str, Any]:
             return {}
@@ -126,7 +158,9 @@ def _tfmot() -> tuple[Any, Any, Any]:
         def __init__(self, weights: str, output: bool) -> None:
             self.weights, self.output = weights, output
             self.of_weights = PerChannel()
-            self.of_output = quantizers.MovingAverageQuantizer(num_bits=8, per_axis=False, symmetric=False, narrow_range=False)
+            self.of_output = quantizers.MovingAverageQuantizer(
+                num_bits=8, per_axis=False, symmetric=False, narrow_range=False
+            )
 
         def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
             return [(getattr(layer, self.weights), self.of_weights)] if self.weights else []
@@ -148,10 +182,14 @@ def _tfmot() -> tuple[Any, Any, Any]:
             return {"weights": self.weights, "output": self.output}
 
     class Transformer:
-        """Rounds the input and leaves all else alone: tfmot's own takes the rule away from a convolution that a ReLU follows."""
+        """Rounds the input and leaves all else alone: tfmot's own takes the rule away from a convolution that a ReLU
+        follows.
+        """
 
         def apply(self, model: Any, layer_quantize_map: Any) -> Any:
-            return ModelTransformer(model, [transforms.InputLayerQuantize()], set(layer_quantize_map), layer_quantize_map).transform()
+            return model_transformer.ModelTransformer(
+                model, [transforms.InputLayerQuantize()], set(layer_quantize_map), layer_quantize_map
+            ).transform()
 
     class Scheme(default.Default8BitQuantizeScheme):  # type: ignore[misc]
         def get_layout_transformer(self) -> Any:

@@ -1,7 +1,9 @@
-"""Which range of a tensor's values the 256 steps of int8 cover: min-max, percentile or least squared error, from histograms of float activations.
+"""Which range of a tensor's values the 256 steps of int8 cover: min-max, percentile or least squared error, from
+histograms of float activations.
 
-A wide range makes coarse steps for everything, a narrow one clips the largest values. Linear bottlenecks have long tails (a batch norm's output has
-a deviation of 1 and reaches 10), so their extremes, seen in one clip of a thousand, cost every clip half a bit.
+A wide range makes coarse steps for everything, a narrow one clips the largest values. Linear bottlenecks have long
+tails (a batch norm's output has a deviation of 1 and reaches 10), so their extremes, seen in one clip of a thousand,
+cost every clip half a bit.
 """
 
 from __future__ import annotations
@@ -36,9 +38,15 @@ class Activation:
 
 
 def measure(
-    network: bytes, images: Sequence[NDArray[np.float32]], *, tensors: Collection[int] | None = None, histograms: bool = True
+    network: bytes,
+    images: Sequence[NDArray[np.float32]],
+    *,
+    tensors: Collection[int] | None = None,
+    histograms: bool = True,
 ) -> tuple[Activation, ...]:
-    """Activations of a float32 `network` over images float32 `[frames, mels, 1]`: all or those `tensors`, in a pass for extremes and one to count."""
+    """Activations of a float32 `network` over images float32 `[frames, mels, 1]`: all or those `tensors`, in a pass for
+    extremes and one to count.
+    """
     graph = Graph(network)
     tensors = graph.activations if tensors is None else tensors
     extremes: dict[int, _Extremes] = {index: _Extremes() for index in tensors}
@@ -53,7 +61,17 @@ def measure(
     found = []
     for index in tensors:
         seen = extremes[index]
-        found.append(Activation(index, graph.tensor_name(index), seen.low, seen.high, counted[index].counts, counted[index].relative, seen.peak))
+        found.append(
+            Activation(
+                index,
+                graph.tensor_name(index),
+                seen.low,
+                seen.high,
+                counted[index].counts,
+                counted[index].relative,
+                seen.peak,
+            )
+        )
     return tuple(found)
 
 
@@ -77,10 +95,12 @@ def _percentile(activation: Activation, percentile: float) -> tuple[float, float
 
 
 def _least_error(activation: Activation) -> tuple[float, float]:
-    """The range with the least expected squared error, step**2 / 12 inside and the distance squared outside, over a grid of both ends.
+    """The range with the least expected squared error, step**2 / 12 inside and the distance squared outside, over a
+    grid of both ends.
 
-    Relative to each image's own level: an embedding is compared by its direction. A clip that is mostly zeros drives some features to ten times their
-    usual level (measured); counted by plain squares, one such clip in sixteen takes three bits from all others.
+    Relative to each image's own level: an embedding is compared by its direction. A clip that is mostly zeros drives
+    some features to ten times their usual level (measured); counted by plain squares, one such clip in sixteen takes
+    three bits from all others.
     """
     width = (activation.high - activation.low) / BINS
     values = activation.low + width * (np.arange(BINS) + 0.5)

@@ -1,8 +1,9 @@
-"""Refit of the embedding's linear layers to what the int8 trunk really gives: closed form, no labels, no cost at run time.
+"""Refit of the embedding's linear layers to what the int8 trunk really gives: closed form, no labels, no cost at run
+time.
 
-The int8 trunk's pooled features differ from the float ones by a part that is linear in them (shifted means, shrunk ranges). Ridge regression of the
-float embedding on the int8 features, which are read out of the int8 file itself, takes that part out again. It starts from the trained weights:
-the penalty is on the change, so few clips change little.
+The int8 trunk's pooled features differ from the float ones by a part that is linear in them (shifted means, shrunk
+ranges). Ridge regression of the float embedding on the int8 features, which are read out of the int8 file itself, takes
+that part out again. It starts from the trained weights: the penalty is on the change, so few clips change little.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ def find_head(graph: Graph) -> Head:
         elif node is not None and node.name == "FULLY_CONNECTED" and node.weights >= 0 and not node.activated:
             layers.append(node)
         else:
-            raise InputError("the network's output is not a sum of linear layers, so it has no head to refit", "use a recipe without refit")
+            raise InputError(
+                "the network's output is not a sum of linear layers, so it has no head to refit",
+                "use a recipe without refit",
+            )
     layers.sort(key=lambda node: node.output)
     biased = [node for node in layers if node.bias >= 0]
     if not biased:
@@ -47,18 +51,30 @@ def find_head(graph: Graph) -> Head:
     return Head(tuple(layers), biased[0], tuple(outputs))
 
 
-def refit(network: bytes, quantized: bytes, images: Sequence[NDArray[np.float32]], *, ridge: float, wanted: bytes | None = None) -> bytes:
-    """The float32 `network` with the head that makes the trunk of its int8 file `quantized` agree best with `wanted`, to be quantized again.
+def refit(
+    network: bytes,
+    quantized: bytes,
+    images: Sequence[NDArray[np.float32]],
+    *,
+    ridge: float,
+    wanted: bytes | None = None,
+) -> bytes:
+    """The float32 `network` with the head that makes the trunk of its int8 file `quantized` agree best with `wanted`,
+    to be quantized again.
 
-    `wanted` is another float32 network with one output, or None for `network` itself. `ridge` is the penalty on the change of weights, relative to
-    the features' mean variance. All take images float32 `[1, frames, mels, 1]`.
+    `wanted` is another float32 network with one output, or None for `network` itself. `ridge` is the penalty on the
+    change of weights, relative to the features' mean variance. All take images float32 `[1, frames, mels, 1]`.
     """
     graph = Graph(network)
     head = find_head(graph)
     outputs, features = _outputs(wanted or network, images), _features(graph, head, quantized, images)
-    now = np.concatenate([graph.constant(node.weights) for node in head.layers], axis=1).T.astype(np.float64)  # [width, dim]
+    now = np.concatenate([graph.constant(node.weights) for node in head.layers], axis=1).T.astype(
+        np.float64
+    )  # [width, dim]
     missing = outputs - (features @ now + graph.constant(head.biased.bias))
-    shares = 1.0 / np.maximum(((outputs - outputs.mean(axis=0)) ** 2).sum(axis=1, keepdims=True), 1e-12)  # relative errors: cosines are what counts
+    shares = 1.0 / np.maximum(
+        ((outputs - outputs.mean(axis=0)) ** 2).sum(axis=1, keepdims=True), 1e-12
+    )  # relative errors: cosines are what counts
     shares /= shares.sum()
     mean, gap = (shares * features).sum(axis=0), (shares * missing).sum(axis=0)
     centred = features - mean
@@ -88,7 +104,9 @@ def _features(graph: Graph, head: Head, quantized: bytes, images: Sequence[NDArr
     names = [graph.tensor_name(node.inputs[0]) for node in head.layers]
     missing = [name for name in names if name not in found]
     if missing:
-        raise InputError(f"the int8 file has no tensor {missing[0]!r}, which the float file has", "quantize that float file again")
+        raise InputError(
+            f"the int8 file has no tensor {missing[0]!r}, which the float file has", "quantize that float file again"
+        )
     tensors = [found[name] for name in names]
     probe = Probe(quantized, [tensor.index for tensor in tensors])
     rows = []

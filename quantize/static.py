@@ -1,4 +1,6 @@
-"""A float32 network as an int8 one without training: ranges from calibration images, channels evened out before, the head refitted after."""
+"""A float32 network as an int8 one without training: ranges from calibration images, channels evened out before, the
+head refitted after.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from hearlite.tflite.graph import Graph
 
 @dataclass(frozen=True)
 class Quantized:
-    """An int8 network and the float32 one that it follows: after equalisation, which is the same function, and refit, which nearly is."""
+    """An int8 network and the float32 one that it follows: after equalisation, which is the same function, and refit,
+    which nearly is.
+    """
 
     network: bytes
     rounded_from: bytes
@@ -27,10 +31,14 @@ class Quantized:
 
 def quantize_static(network: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec) -> Quantized:
     """int8 x int8, weights per channel, by `recipe`; `images` float32 `[frames, mels, 1]` of calibration clips."""
-    return round_network(even_channels(network, images) if recipe.equalize else network, images, recipe=recipe, wanted=network)
+    return round_network(
+        even_channels(network, images) if recipe.equalize else network, images, recipe=recipe, wanted=network
+    )
 
 
-def round_network(equalized: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec, wanted: bytes) -> Quantized:
+def round_network(
+    equalized: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec, wanted: bytes
+) -> Quantized:
     """The same without equalisation; the head is refitted to what the float32 network `wanted` gives."""
     ranges = choose_ranges(measure(equalized, images), recipe)
     quantized = quantize_calibrated(equalized, ranges)
@@ -49,4 +57,7 @@ def even_channels(network: bytes, images: Sequence[NDArray[np.float32]]) -> byte
 
 def choose_ranges(seen: Sequence[Activation], recipe: QuantSpec) -> dict[int, Range]:
     """What `recipe` chooses for each tensor, by its index."""
-    return {activation.index: choose_range(activation, method=recipe.ranges, percentile=recipe.percentile) for activation in seen}
+    return {
+        activation.index: choose_range(activation, method=recipe.ranges, percentile=recipe.percentile)
+        for activation in seen
+    }

@@ -14,7 +14,9 @@ from hearlite.tflite.interpreter import interpreter_with_tensors
 
 
 def short_name(tensor: str) -> str:
-    """`network/block1_project_bn/FusedBatchNormV3;network/block1_project/Conv2D` -> `block1_project`: the layer as hearlite/student.py calls it."""
+    """`network/block1_project_bn/FusedBatchNormV3;network/block1_project/Conv2D` -> `block1_project`: the layer as
+    hearlite/student.py calls it.
+    """
     parts = [part for part in tensor.split(";")[-1].split("/") if part and part not in ("network", "student")]
     return parts[0] if parts else tensor
 

@@ -1,6 +1,8 @@
-"""int8 weights, float32 arithmetic: a small file that computes as the float one does. Weights lie behind DEQUANTIZE, folded by delegates at load.
+"""int8 weights, float32 arithmetic: a small file that computes as the float one does. Weights lie behind DEQUANTIZE,
+folded by delegates at load.
 
-Written into the flatbuffer directly: TensorFlow's converter has no such mode, and ai-edge-quantizer pins its own LiteRT.
+Written into the flatbuffer directly: TensorFlow's converter has no such mode, and ai-edge-quantizer pins its own
+LiteRT.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ def weight_only(network: bytes) -> bytes:
         tensors, buffers = graph.graph.tensors, graph.model.buffers
         quantized, scales = quantize_weights(graph.constant(weights), axis=axis)
         stored, buffer, operator = schema.TensorT(), schema.BufferT(), schema.OperatorT()
-        stored.name, stored.shape, stored.type = bytes(tensors[weights].name or b"") + b"/int8", tensors[weights].shape, schema.TensorType.INT8
+        stored.name, stored.shape, stored.type = (
+            bytes(tensors[weights].name or b"") + b"/int8",
+            tensors[weights].shape,
+            schema.TensorType.INT8,
+        )
         stored.quantization = schema.QuantizationParametersT()
         stored.quantization.scale, stored.quantization.zeroPoint = scales, np.zeros(len(scales), np.int64)
         stored.quantization.quantizedDimension = axis
@@ -37,7 +43,10 @@ def weight_only(network: bytes) -> bytes:
         tensors[weights].buffer = 0  # by the format's convention the empty buffer: now the operator's output
         operator.opcodeIndex = len(graph.model.operatorCodes) - 1
         operator.inputs, operator.outputs = [len(tensors)], [weights]
-        operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.DequantizeOptions, schema.DequantizeOptionsT()
+        operator.builtinOptionsType, operator.builtinOptions = (
+            schema.BuiltinOptions.DequantizeOptions,
+            schema.DequantizeOptionsT(),
+        )
         tensors.append(stored)
         buffers.append(buffer)
         operators.append(operator)

@@ -1,6 +1,8 @@
-"""What the tests share: a small synthetic corpus and, made from it once a session, a trained, quantized and exported student.
+"""What the tests share: a small synthetic corpus and, made from it once a session, a trained, quantized and exported
+student.
 
-The student has learned next to nothing. Tests that need it ask whether the pipeline keeps its promises, never whether the student is good.
+The student has learned next to nothing. Tests that need it ask whether the pipeline keeps its promises, never whether
+the student is good.
 """
 
 from __future__ import annotations
@@ -31,19 +33,29 @@ from hearlite.spec import AUDIO, QuantSpec, TrainSpec
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the command line does, before anything imports TensorFlow
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
-if importlib.util.find_spec("tensorflow") is None:  # the extra `train`; what runs and measures exported files is tested without it
-    collect_ignore = [f"test_{name}.py" for name in ("export", "flatbuffer", "head", "losses", "quantize", "student", "train")]
+if (
+    importlib.util.find_spec("tensorflow") is None
+):  # the extra `train`; what runs and measures exported files is tested without it
+    collect_ignore = [
+        f"test_{name}.py" for name in ("export", "flatbuffer", "head", "losses", "quantize", "student", "train")
+    ]
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="Rewrite tests/golden from what the code gives now; look at the diff.")
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="Rewrite tests/golden from what the code gives now; look at the diff.",
+    )
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """`golden(name, arrays, atol=...)` compares arrays with tests/golden/<name>.npz, or rewrites that file with --update-golden."""
+    """`golden(name, arrays, atol=...)` compares arrays with tests/golden/<name>.npz, or rewrites that file with
+    --update-golden.
+    """
 
     def compare(name: str, arrays: Mapping[str, NDArray[Any]], *, atol: float) -> None:
         path = GOLDEN / f"{name}.npz"
@@ -60,7 +72,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def legacy_python() -> Path:
-    """A Python that has tflite-runtime 2.14: its environment is made on the first call, and needs a package index then."""
+    """A Python that has tflite-runtime 2.14: its environment is made on the first call, and needs a package index
+    then.
+    """
     from hearlite.benchmarks.cost.legacy_runtime import find_python
 
     try:
@@ -82,14 +96,22 @@ def dataset(corpus: Path) -> Dataset:
 
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifest of 80 synthetic recordings of 20 subjects, 6 of them to test on, with a label of two values that any network hears: a narrow band?"""
-    manifest = write_corpus(tmp_path_factory.mktemp("labelled") / "corpus", subjects=20, recordings_per_subject=4, seed=0)
+    """Manifest of 80 synthetic recordings of 20 subjects, 6 of them to test on, with a label of two values that any
+    network hears: a narrow band?
+    """
+    manifest = write_corpus(
+        tmp_path_factory.mktemp("labelled") / "corpus", subjects=20, recordings_per_subject=4, seed=0
+    )
     with manifest.open(newline="") as file:
         rows = list(csv.DictReader(file))
     with (manifest.parent / "narrow.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["file", "start_s", "end_s", "subject", "split", "synthetic", "narrow"], extrasaction="ignore")
+        writer = csv.DictWriter(
+            file, ["file", "start_s", "end_s", "subject", "split", "synthetic", "narrow"], extrasaction="ignore"
+        )
         writer.writeheader()
-        writer.writerows({**row, "narrow": "yes" if row["device"] in ("telephone", "stethoscope") else "no"} for row in rows)
+        writer.writerows(
+            {**row, "narrow": "yes" if row["device"] in ("telephone", "stethoscope") else "no"} for row in rows
+        )
     return manifest.parent / "narrow.csv"
 
 
@@ -100,7 +122,9 @@ def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
 
     def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
         heard = SimpleNamespace(heard=(), name="others")
-        return FakeTeacher(8, seed=1), SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=heard, head=None)
+        return FakeTeacher(8, seed=1), SimpleNamespace(
+            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=heard, head=None
+        )
 
     monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
     return "student.tflite"
@@ -118,12 +142,16 @@ def tiny_train() -> TrainSpec:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def tiny_run(
+    dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
     """A finished run. Don't write into it; copy it."""
     pytest.importorskip("tensorflow")
     from hearlite.distill.train import distill
 
-    return distill(dataset, teacher=teacher, size="tiny", train=tiny_train, folder=tmp_path_factory.mktemp("runs") / "tiny")
+    return distill(
+        dataset, teacher=teacher, size="tiny", train=tiny_train, folder=tmp_path_factory.mktemp("runs") / "tiny"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -142,16 +170,27 @@ def quantized_run(tiny_run: Run, lenient_recipe: QuantSpec) -> Run:
     return tiny_run
 
 
-OUTLIERS = ("block7_project", "block8_project", "block8_residual")  # one stream: a sum of two bottlenecks, so their channels belong together
+OUTLIERS = (
+    "block7_project",
+    "block8_project",
+    "block8_residual",
+)  # one stream: a sum of two bottlenecks, so their channels belong together
 
 
 @pytest.fixture(scope="session")
 def hard_run(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same float32 function, hard to quantize: a channel of OUTLIERS is made 100 times as loud and read 100 times as quietly."""
+    """The same float32 function, hard to quantize: a channel of OUTLIERS is made 100 times as loud and read 100 times
+    as quietly.
+    """
     run = dataclasses.replace(tiny_run, folder=tmp_path_factory.mktemp("runs") / "hard")
     shutil.copytree(tiny_run.folder, run.folder, ignore=shutil.ignore_patterns(QuantSpec.recipe))
     weights = read_arrays(run.weights)
-    for name in ("block7_project_bn/gamma:0", "block7_project_bn/beta:0", "block8_project_bn/gamma:0", "block8_project_bn/beta:0"):
+    for name in (
+        "block7_project_bn/gamma:0",
+        "block7_project_bn/beta:0",
+        "block8_project_bn/gamma:0",
+        "block8_project_bn/beta:0",
+    ):
         weights[name][0] *= 100.0
     for name in ("block8_expand/kernel:0", "head/kernel:0"):
         weights[name][:, :, 0] /= 100.0
@@ -209,7 +248,9 @@ def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="session")
 def clips() -> NDArray[np.int16]:
-    """int16 `[8, clip_samples]`: a sound of each of eight classes, at levels and through devices as recordings have them."""
+    """int16 `[8, clip_samples]`: a sound of each of eight classes, at levels and through devices as recordings have
+    them.
+    """
     from hearlite.audio.clips import to_int16
     from hearlite.audio.synth import CLASSES, DEVICES, draw_subject, recording
 

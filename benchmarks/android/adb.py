@@ -12,7 +12,9 @@ from pathlib import Path
 from hearlite.errors import HearliteError, InputError, UsageError
 
 _LOST = re.compile(
-    r"device '[^']*' not found|no devices/emulators|device offline|connect failed|device still authorizing|error: closed|connection reset", re.I
+    r"device '[^']*' not found|no devices/emulators|device offline|connect failed|device still authorizing|error:"
+    r" closed|connection reset",
+    re.I,
 )
 _END = "hearlite-exit:"  # and a shell command's exit code: the last thing that its output says
 _FULL = re.compile(r"no space left|ENOSPC", re.I)
@@ -36,9 +38,11 @@ class Adb:
     timeout_s: float = 300.0
 
     def push(self, files: Sequence[Path], to: str) -> None:
-        """Copy files into the folder `to` of the device. Raises InputError when its disk is full, DeviceLostError when it is gone.
+        """Copy files into the folder `to` of the device. Raises InputError when its disk is full, DeviceLostError when
+        it is gone.
 
-        Free space is asked for first: when the disk fills up, adb itself says "failed to read copy response" as often as why.
+        Free space is asked for first: when the disk fills up, adb itself says "failed to read copy response" as often
+        as why.
         """
         size, free = sum(file.stat().st_size for file in files), self._free_bytes(to)
         if free is not None and free < size:
@@ -51,14 +55,17 @@ class Adb:
     def shell(self, command: str) -> str:
         """What `command` prints on stdout. Raises InputError with its last words when it fails.
 
-        The device says itself how it ended: when the connection breaks, adb ends as if all was well, and before Android 7 whatever happens.
+        The device says itself how it ended: when the connection breaks, adb ends as if all was well, and before Android
+        7 whatever happens.
         """
         what = f"running {command.split(' && ')[-1]!r}"
         done = call(self.program, ["-s", self.serial, "shell", f"({command}); echo {_END}$?"], timeout_s=self.timeout_s)
         printed, ended, code = done.stdout.rpartition(_END)
         if done.returncode == 0 and not ended:
             raise self._lost(what, "the connection broke")
-        return self._checked(done, code=int(code) if ended and code.strip().isdigit() else done.returncode, said=printed, what=what)
+        return self._checked(
+            done, code=int(code) if ended and code.strip().isdigit() else done.returncode, said=printed, what=what
+        )
 
     def value(self, command: str) -> str:
         """What a command prints that not every device knows: "" when it fails, except for a lost device."""
@@ -81,7 +88,9 @@ class Adb:
             raise self._lost(what, words)
         if _FULL.search(words):
             raise self._full(f"{what} ended with: {words}")
-        raise InputError(f"{self.serial}: {what} failed with code {code}: {words}", "see what the device says: adb logcat")
+        raise InputError(
+            f"{self.serial}: {what} failed with code {code}: {words}", "see what the device says: adb logcat"
+        )
 
     def _free_bytes(self, folder: str) -> int | None:
         """None where the device doesn't say."""
@@ -90,22 +99,33 @@ class Adb:
         return 1024 * int(columns[-3]) if len(columns) >= 5 and columns[-3].isdigit() else None
 
     def _full(self, why: str) -> InputError:
-        return InputError(f"{self.serial} is full: {why}", "free some space in its /data partition, or pass another --folder")
+        return InputError(
+            f"{self.serial} is full: {why}", "free some space in its /data partition, or pass another --folder"
+        )
 
     def _lost(self, what: str, words: str) -> DeviceLostError:
-        return DeviceLostError(f"{self.serial} was lost while {what}: {words}", "reconnect it and run the same command again, which also cleans up")
+        return DeviceLostError(
+            f"{self.serial} was lost while {what}: {words}",
+            "reconnect it and run the same command again, which also cleans up",
+        )
 
 
 def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:
-    """The device called `serial`, by default the only one. Raises InputError without adb, without a device or with one that isn't ready, UsageError
-    for several devices without a `serial`."""
+    """The device called `serial`, by default the only one. Raises InputError without adb, without a device or with one
+    that isn't ready, UsageError for several devices without a `serial`.
+    """
     done = call(program, ["devices"], timeout_s=30.0)
     if done.returncode != 0:
-        raise InputError(f"'{program} devices' failed: {' '.join(done.stderr.split())[-300:]}", "run it by hand; adb kill-server may help")
+        raise InputError(
+            f"'{program} devices' failed: {' '.join(done.stderr.split())[-300:]}",
+            "run it by hand; adb kill-server may help",
+        )
     rows = (line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
     devices = {name: state.strip() for name, state in rows}
     if not devices:
-        raise InputError("adb knows no device", "connect one by USB and switch USB debugging on in its developer options")
+        raise InputError(
+            "adb knows no device", "connect one by USB and switch USB debugging on in its developer options"
+        )
     if serial is None and len(devices) > 1:
         raise UsageError(f"adb knows {len(devices)} devices: {', '.join(devices)}", "name one with --serial")
     chosen = serial or next(iter(devices))
@@ -121,15 +141,23 @@ def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:
 def call(program: str, arguments: Sequence[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
     """Run adb. Raises InputError when it isn't there or doesn't answer in time."""
     try:
-        return subprocess.run([program, *arguments], capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False)
+        return subprocess.run(
+            [program, *arguments], capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
+        )
     except OSError as error:
-        raise InputError(f"{program}: {error.strerror or error}", "install Android's platform-tools, or name its adb with --adb") from error
+        raise InputError(
+            f"{program}: {error.strerror or error}", "install Android's platform-tools, or name its adb with --adb"
+        ) from error
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"{shlex.join([program, *arguments])[:200]} didn't end in {timeout_s:g} s", "is the device locked or gone?") from error
+        raise InputError(
+            f"{shlex.join([program, *arguments])[:200]} didn't end in {timeout_s:g} s", "is the device locked or gone?"
+        ) from error
 
 
 def clean_up(adb: Adb, folder: str) -> HearliteError | None:
-    """Remove a folder of the device; the error, if that fails, rather than raising it: something else may have failed first."""
+    """Remove a folder of the device; the error, if that fails, rather than raising it: something else may have failed
+    first.
+    """
     try:
         adb.shell(f"rm -rf {shlex.quote(folder)}")
     except HearliteError as error:

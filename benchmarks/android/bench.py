@@ -2,10 +2,12 @@
 
     python -m hearlite.benchmarks.android.bench FILE --out android.json
 
-What runs there is android_runner: by default that of the box of `python -m hearlite.benchmarks.arm`, which brings its own glibc and needs no NDK;
-with --runner FOLDER the one in FOLDER. Build that with the NDK and the libLiteRt.so (jni/arm64-v8a) of LiteRT's AAR, and put both into FOLDER:
+What runs there is android_runner: by default that of the box of `hearlite arm`, which brings its own glibc and needs no
+NDK; with --runner FOLDER the one in FOLDER. Build that with the NDK and the libLiteRt.so (jni/arm64-v8a) of LiteRT's
+AAR, and put both into FOLDER:
 
-    aarch64-linux-android26-clang -O2 -o FOLDER/android_runner benchmarks/android/native/android_runner.c -LFOLDER -lLiteRt -Wl,-rpath,'$ORIGIN'
+    aarch64-linux-android26-clang -O2 -o FOLDER/android_runner benchmarks/android/native/android_runner.c -LFOLDER
+    -lLiteRt -Wl,-rpath,'$ORIGIN'
 
 What is written is what the app of android_harness shares: the same keys. An emulator's time is never a latency.
 """
@@ -30,16 +32,22 @@ from numpy.typing import NDArray
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.android.adb import Adb, clean_up, find_device
 from hearlite.benchmarks.android.facts import compare_golden, golden_values, read_facts
-from hearlite.benchmarks.android.runner import Printed, Runner, as_latency, read_benchmark_model, read_printed, runner_in, runner_of
+from hearlite.benchmarks.android.runner import (
+    Printed,
+    Runner,
+    as_latency,
+    read_benchmark_model,
+    read_printed,
+    runner_in,
+    runner_of,
+)
 from hearlite.benchmarks.arm.sandbox.sandbox import open_box
 from hearlite.benchmarks.schema.device import EMULATED, WRONG, BenchmarkModel, DeviceBench
 from hearlite.bundle import Manifest, read_manifest
-from hearlite.cli.module import run_module
-from hearlite.download import cache_folder
 from hearlite.errors import GateError, InputError, UsageError
-from hearlite.files import write_json
+from hearlite.files import cache_folder, write_json
 from hearlite.self_test import check_signals
-from hearlite.spec import to_dict
+from hearlite.serialization import to_dict
 
 FOLDER = "/data/local/tmp"  # where Android lets adb's user run programs
 RUNS, WARMUP = 200, 20  # p95 then rests on the slowest ten; BenchActivity.kt takes as many
@@ -74,10 +82,15 @@ def bench_android(
 ) -> DeviceBench:
     """An exported file on the device `serial`, by default the only one that `program` (adb) knows.
 
-    `runner` is a folder with android_runner, by default the ARM box's; `exec_prefix` what starts it there, such as an emulator; `benchmark_binary`
-    LiteRT's own benchmark_model for that device, to be run too. Raises InputError, DeviceLostError and UsageError, which say what to do.
+    `runner` is a folder with android_runner, by default the ARM box's; `exec_prefix` what starts it there, such as an
+    emulator; `benchmark_binary` LiteRT's own benchmark_model for that device, to be run too. Raises InputError,
+    DeviceLostError and UsageError, which say what to do.
     """
-    found = runner_in(runner) if runner else runner_of(open_box(Path(os.environ.get("HEARLITE_ARM_BOX") or cache_folder("arm"))))
+    found = (
+        runner_in(runner)
+        if runner
+        else runner_of(open_box(Path(os.environ.get("HEARLITE_ARM_BOX") or cache_folder("arm"))))
+    )
     adb = find_device(program=program, serial=serial)
     return measure_on_device(Job(model, found, exec_prefix, folder, runs, warmup, benchmark_binary), adb=adb)
 
@@ -85,11 +98,15 @@ def bench_android(
 def measure_on_device(job: Job, *, adb: Adb) -> DeviceBench:
     """Push, run, pull, compare. The device's folder is removed whatever happens; after a disconnect, by the next run.
 
-    Raises InputError for a bundle without golden embedding and whatever the device says, UsageError while another run has the device.
+    Raises InputError for a bundle without golden embedding and whatever the device says, UsageError while another run
+    has the device.
     """
     manifest = read_manifest(job.model)
     if manifest.golden_tolerance is None or manifest.golden_signal not in check_signals():
-        raise InputError(f"{job.model}: its manifest has no golden embedding to compare with", "export it again with this version of hearlite")
+        raise InputError(
+            f"{job.model}: its manifest has no golden embedding to compare with",
+            "export it again with this version of hearlite",
+        )
     remote = f"{job.folder.rstrip('/')}/{_NAME}"
     with _alone_on(adb.serial), tempfile.TemporaryDirectory() as here:
         try:
@@ -102,7 +119,9 @@ def measure_on_device(job: Job, *, adb: Adb) -> DeviceBench:
             other = None if without else _benchmark_model(job, adb=adb, remote=remote, threads=printed.threads)
         finally:
             if (error := clean_up(adb, remote)) is not None:
-                click.echo(f"warning: {remote} is left on {adb.serial}, and the next run removes it: {error.message}", err=True)
+                click.echo(
+                    f"warning: {remote} is left on {adb.serial}, and the next run removes it: {error.message}", err=True
+                )
     return DeviceBench(
         model=manifest.name,
         tflite_sha256=manifest.tflite_sha256,
@@ -129,8 +148,12 @@ def _alone_on(serial: str) -> Iterator[None]:
         yield
 
 
-def _run(job: Job, manifest: Manifest, *, adb: Adb, remote: str, here: Path, runs: int, warmup: int) -> tuple[NDArray[np.float32], Printed]:
-    """The golden signal's embedding [dim] and scores behind it [labels], computed there, and what the runner printed."""
+def _run(
+    job: Job, manifest: Manifest, *, adb: Adb, remote: str, here: Path, runs: int, warmup: int
+) -> tuple[NDArray[np.float32], Printed]:
+    """The golden signal's embedding [dim] and scores behind it [labels], computed there, and what the runner
+    printed.
+    """
     clip = from_int16(check_signals()[manifest.golden_signal])
     (here / _INPUT).write_bytes(clip.astype("<f4").tobytes())
     adb.push([*job.runner.files.values(), job.model, here / _INPUT], remote)
@@ -139,7 +162,9 @@ def _run(job: Job, manifest: Manifest, *, adb: Adb, remote: str, here: Path, run
     adb.pull(f"{remote}/{_OUTPUT}", here / _OUTPUT)
     found = np.frombuffer((here / _OUTPUT).read_bytes(), "<f4")
     if found.shape != golden_values(manifest).shape:
-        raise InputError(f"the runner gave {found.size} values", f"expected {golden_values(manifest).size}: is it of this model?")
+        raise InputError(
+            f"the runner gave {found.size} values", f"expected {golden_values(manifest).size}: is it of this model?"
+        )
     return found, printed
 
 
@@ -147,16 +172,27 @@ def _benchmark_model(job: Job, *, adb: Adb, remote: str, threads: int) -> Benchm
     if job.benchmark_binary is None:
         return None
     adb.push([job.benchmark_binary], remote)
-    options = f"--graph={shlex.quote(job.model.name)} --num_threads={threads} --warmup_runs={job.warmup} --num_runs={job.runs}"
+    options = (
+        f"--graph={shlex.quote(job.model.name)} --num_threads={threads} --warmup_runs={job.warmup}"
+        f" --num_runs={job.runs}"
+    )
     name = shlex.quote(f"./{job.benchmark_binary.name}")
     return read_benchmark_model(adb.shell(f"cd {shlex.quote(remote)} && chmod 755 {name} && {name} {options} 2>&1"))
 
 
 @click.command()
 @click.argument("model", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--runner", type=click.Path(path_type=Path), help="Folder with android_runner and what it needs.  [default: the ARM box's]")
+@click.option(
+    "--runner",
+    type=click.Path(path_type=Path),
+    help="Folder with android_runner and what it needs.  [default: the ARM box's]",
+)
 @click.option("--exec-prefix", default="", help="What starts the runner there, such as an emulator.")
-@click.option("--benchmark-binary", type=click.Path(path_type=Path), help="LiteRT's benchmark_model for the device, to be run too.")
+@click.option(
+    "--benchmark-binary",
+    type=click.Path(path_type=Path),
+    help="LiteRT's benchmark_model for the device, to be run too.",
+)
 @click.option("--serial", help="Of the device; default: the only one.")
 @click.option("--adb", "program", default="adb", show_default=True)
 @click.option("--folder", default=FOLDER, show_default=True, help="On the device, where programs may be run.")
@@ -190,8 +226,6 @@ def command(
     write_json(out, to_dict(report))
     click.echo(report.line())
     if not report.parity.passed:
-        raise GateError(f"{report.model} computes something else on {report.device.name}", f"{out} has no latency: {WRONG}")
-
-
-if __name__ == "__main__":
-    run_module(command)
+        raise GateError(
+            f"{report.model} computes something else on {report.device.name}", f"{out} has no latency: {WRONG}"
+        )

@@ -15,7 +15,9 @@ from hearlite.errors import InputError
 
 
 def read_facts(adb: Adb, runner: Runner, *, prefix: str) -> DeviceFacts:
-    """Asked of the device; `runner` decides whether that is an emulation. Raises DeviceLostError, InputError when it can't start without `prefix`."""
+    """Asked of the device; `runner` decides whether that is an emulation. Raises DeviceLostError, InputError when it
+    can't start without `prefix`.
+    """
     battery, machine = adb.value("dumpsys battery"), adb.value("uname -m")
 
     native = runner.is_native(machine)
@@ -29,7 +31,10 @@ def read_facts(adb: Adb, runner: Runner, *, prefix: str) -> DeviceFacts:
 
     name = " ".join(filter(None, (adb.value("getprop ro.product.manufacturer"), adb.value("getprop ro.product.model"))))
     release, cores, tenths = adb.value("getprop ro.build.version.release"), adb.value("nproc"), number("temperature")
-    emulator = "1" in (adb.value("getprop ro.boot.qemu"), adb.value("getprop ro.kernel.qemu"))  # Android's own, since 12 and before
+    emulator = "1" in (
+        adb.value("getprop ro.boot.qemu"),
+        adb.value("getprop ro.kernel.qemu"),
+    )  # Android's own, since 12 and before
     return DeviceFacts(
         name=name or adb.serial,
         os=f"Android {release}" if release else adb.value("uname -s"),
@@ -53,7 +58,9 @@ def compare_golden(manifest: Manifest, found: NDArray[np.float32]) -> DevicePari
     assert manifest.golden_tolerance is not None
     golden, tolerance = golden_values(manifest), manifest.golden_tolerance
     expected, got = golden[: manifest.dim], found[: manifest.dim]
-    difference = float(np.linalg.norm(got - expected) / max(float(np.linalg.norm(expected)), 1e-6))  # check.py's measure
+    difference = float(
+        np.linalg.norm(got - expected) / max(float(np.linalg.norm(expected)), 1e-6)
+    )  # check.py's measure
     scores = float(np.abs(found - golden)[manifest.dim :].max()) if manifest.head else None
     passed = difference <= tolerance and (scores is None or scores <= tolerance)  # NaN fails
     return DeviceParity(

@@ -35,12 +35,16 @@ class Runner:
     files: Mapping[str, Path]
 
     def command(self, arguments: list[str], *, prefix: str) -> str:
-        """A shell command that runs it in the folder of its files; `prefix` is what starts it, such as an emulator, in the device's shell's words."""
+        """A shell command that runs it in the folder of its files; `prefix` is what starts it, such as an emulator, in
+        the device's shell's words.
+        """
         loaders = [f"./{name} --library-path ." for name in self.files if _LOADER.fullmatch(name)]
         return " ".join([*filter(None, [prefix]), *loaders, f"./{RUNNER}", *map(shlex.quote, arguments)])
 
     def is_native(self, machine: str) -> bool:
-        """Whether a kernel that calls itself `machine` (uname -m) runs it as it is. A script has no processor of its own."""
+        """Whether a kernel that calls itself `machine` (uname -m) runs it as it is. A script has no processor of its
+        own.
+        """
         with self.files[RUNNER].open("rb") as stream:
             head = stream.read(20)
         if head[:4] != b"\x7fELF":
@@ -69,7 +73,9 @@ def runner_in(folder: Path) -> Runner:
 
 
 def runner_of(box: Box) -> Runner:
-    """The box's arm64 program with glibc and LiteRT beside it: an arm64 phone runs it in /data/local/tmp without an NDK."""
+    """The box's arm64 program with glibc and LiteRT beside it: an arm64 phone runs it in /data/local/tmp without an
+    NDK.
+    """
     libraries = box.folder / "aarch64/usr/lib" / TARGETS["aarch64"].triplet
     return Runner({RUNNER: box.folder / "bin" / RUNNER, **{name: libraries / name for name in _BOX_LIBRARIES}})
 
@@ -82,12 +88,16 @@ def read_printed(text: str, *, runs: int) -> Printed:
         if len(found.times_ms) != runs or found.threads < 1 or not min(found.cold_ms, *found.times_ms) >= 0:
             raise ValueError(f"{len(found.times_ms)} times for {runs} runs")
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise InputError(f"the runner printed {text[-200:]!r}: {error}", f"build it from this version's {ON_DEVICE.name}") from error
+        raise InputError(
+            f"the runner printed {text[-200:]!r}: {error}", f"build it from this version's {ON_DEVICE.name}"
+        ) from error
     return found
 
 
 def read_benchmark_model(text: str) -> BenchmarkModel:
-    """What benchmark_model prints: a line of statistics in microseconds after warming up, and one after the runs. Raises InputError without them."""
+    """What benchmark_model prints: a line of statistics in microseconds after warming up, and one after the runs.
+    Raises InputError without them.
+    """
     rows, first = list(_COUNT.finditer(text)), re.search(r"First inference: ([\d.e+]+)", text)
     try:
         if first is None:
@@ -104,4 +114,6 @@ def read_benchmark_model(text: str) -> BenchmarkModel:
 def as_latency(printed: Printed, *, warmup: int) -> DeviceLatency:
     """The calls that count, summed up."""
     p5, median, p95 = (float(value) for value in np.percentile(printed.times_ms, [5, 50, 95]))
-    return DeviceLatency(len(printed.times_ms), warmup, printed.cold_ms, median, p5, p95, float(np.mean(printed.times_ms)))
+    return DeviceLatency(
+        len(printed.times_ms), warmup, printed.cold_ms, median, p5, p95, float(np.mean(printed.times_ms))
+    )

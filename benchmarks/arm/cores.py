@@ -1,4 +1,6 @@
-"""The ARM cores that are imitated: what QEMU executes, what the guest reads of itself, which LLVM model estimates cycles, at which clock."""
+"""The ARM cores that are imitated: what QEMU executes, what the guest reads of itself, which LLVM model estimates
+cycles, at which clock.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,18 @@ from pathlib import Path
 
 _V8_0 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 _V8_2 = f"{_V8_0} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp ssbs"  # asimddp: SDOT
-_V7 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"  # as Linux lists a Cortex-A7's
+_V7 = (  # as Linux lists a Cortex-A7's
+    "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"
+)
 _LOGICAL_CPUS = 4
 _CACHE_FACTS = ("level", "type", "size", "shared_cpu_list")
 
 
 @dataclass(frozen=True)
 class Core:
-    """One core. XNNPACK chooses its kernels by the features, the part number and the revision, so all three have to be right."""
+    """One core. XNNPACK chooses its kernels by the features, the part number and the revision, so all three have to be
+    right.
+    """
 
     name: str  # of the option --core
     title: str
@@ -36,12 +42,14 @@ CORES = {
     core.name: core
     for core in (
         Core("a53", "Cortex-A53", "cortex-a53", 0xD03, (0, 4), _V8_0, "cortex-a53", 1.4, "Raspberry Pi 3B+"),
-        # QEMU 7.2 has no A55. It executes the instructions of an A76, which has the same features, and the guest reads that it is an A55.
+        # QEMU 7.2 has no A55. It executes the instructions of an A76, which has the same features, and the guest reads
+        # that it is an A55.
         Core("a55", "Cortex-A55", "cortex-a76", 0xD05, (2, 0), _V8_2, "cortex-a55", 1.8, "RK3588, little cores"),
         # LLVM has no model of the A76: its cortex-a76 is the A57's. The Neoverse N1 is the A76's server version.
         Core("a76", "Cortex-A76", "cortex-a76", 0xD0B, (3, 0), _V8_2, "neoverse-n1", 2.4, "Raspberry Pi 5"),
-        # The least that runs tflite-runtime's wheel for armv7, which uses VFPv4's fused multiply-adds: float files die of SIGILL on QEMU's Cortex-A9,
-        # and its Cortex-A15 executes the same as the A7. LLVM 19 has itineraries of the A7, which llvm-mca doesn't take, and no scheduling model.
+        # The least that runs tflite-runtime's wheel for armv7, which uses VFPv4's fused multiply-adds: float files die
+        # of SIGILL on QEMU's Cortex-A9, and its Cortex-A15 executes the same as the A7. LLVM 19 has itineraries of the
+        # A7, which llvm-mca doesn't take, and no scheduling model.
         Core("a7", "Cortex-A7", "cortex-a7", 0xC07, (0, 5), _V7, None, 0.9, "Raspberry Pi 2", processor="armv7"),
     )
 }
@@ -56,14 +64,19 @@ def write_prefix(core: Core, folder: Path) -> None:
     """
     number, patch = core.revision
     # 0x41: ARM
-    fields = f"BogoMIPS\t: 38.40\nFeatures\t: {core.features}\nCPU implementer\t: 0x41\nCPU architecture: {7 if core.processor == 'armv7' else 8}\n"
+    fields = (
+        f"BogoMIPS\t: 38.40\nFeatures\t: {core.features}\nCPU implementer\t: 0x41\nCPU architecture:"
+        f" {7 if core.processor == 'armv7' else 8}\n"
+    )
     fields += f"CPU variant\t: {number:#x}\nCPU part\t: {core.part:#x}\nCPU revision\t: {patch}\n"
     _write(folder / "proc/cpuinfo", "".join(f"processor\t: {index}\n{fields}\n" for index in range(_LOGICAL_CPUS)))
     write_topology(folder)
 
 
 def write_topology(folder: Path) -> None:
-    """/sys/devices/system/cpu: XNNPACK tiles by the caches' sizes, so these are always the same, 32 KiB and half a MiB."""
+    """/sys/devices/system/cpu: XNNPACK tiles by the caches' sizes, so these are always the same, 32 KiB and half a
+    MiB.
+    """
     system, everyone = folder / "sys/devices/system/cpu", f"0-{_LOGICAL_CPUS - 1}"
     for name, text in {"possible": everyone, "present": everyone, "online": everyone, "kernel_max": "7"}.items():
         _write(system / name, f"{text}\n")

@@ -1,8 +1,10 @@
-"""Cycles on an ARM core, estimated: LLVM's model of its pipeline applied to the blocks that ran. No caches, no memory, no scheduler, no heat.
+"""Cycles on an ARM core, estimated: LLVM's model of its pipeline applied to the blocks that ran. No caches, no memory,
+no scheduler, no heat.
 
-Two figures that most truths lie between. `low` is what the block's instructions need of the core's units if nothing waits for anything; `high`
-repeats a block after itself and waits for every result. On an x86 core, where it could be compared with measured times, code of matrix
-multiplications lay within 20 % of both; scalar code took 0.7 to 1.3 times `low` and as little as half of `high`.
+Two figures that most truths lie between. `low` is what the block's instructions need of the core's units if nothing
+waits for anything; `high` repeats a block after itself and waits for every result. On an x86 core, where it could be
+compared with measured times, code of matrix multiplications lay within 20 % of both; scalar code took 0.7 to 1.3 times
+`low` and as little as half of `high`.
 """
 
 from __future__ import annotations
@@ -34,11 +36,26 @@ class Cycles:
 
 
 def estimate(box: Box, blocks: Sequence[Block], *, llvm_cpu: str, text: dict[bytes, str]) -> Cycles:
-    """Cycles of one call, by LLVM's scheduling model of `llvm_cpu`; `text` is `classes.disassemble`'s. Raises InputError for what llvm-mca says."""
+    """Cycles of one call, by LLVM's scheduling model of `llvm_cpu`; `text` is `classes.disassemble`'s. Raises
+    InputError for what llvm-mca says.
+    """
     chosen = hottest(blocks)
-    command = [*host_command(box.folder / "x86_64", f"{LLVM}/bin/llvm-mca"), "-mtriple=aarch64", f"-mcpu={llvm_cpu}", "-mattr=+all"]
+    command = [
+        *host_command(box.folder / "x86_64", f"{LLVM}/bin/llvm-mca"),
+        "-mtriple=aarch64",
+        f"-mcpu={llvm_cpu}",
+        "-mattr=+all",
+    ]
     command += [f"--iterations={_ITERATIONS}", "--json", "--skip-unsupported-instructions=any", "-"]
-    done = subprocess.run(command, input=regions(chosen, text=text), capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        command,
+        input=regions(chosen, text=text),
+        capture_output=True,
+        text=True,
+        env={},
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
     return read_estimate(done.stdout, chosen, total=sum(block.executed for block in blocks), said=done.stderr)
 
 
@@ -66,9 +83,14 @@ def read_estimate(output: str, blocks: Sequence[Block], *, total: int, said: str
         waiting = [summary["TotalCycles"] / summary["Iterations"] for summary in summaries]
         busy = [summary["BlockRThroughput"] for summary in summaries]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"llvm-mca's output can't be read: {error}; {said.strip()[:300]}", "delete the box and set it up again") from error
+        raise InputError(
+            f"llvm-mca's output can't be read: {error}; {said.strip()[:300]}", "delete the box and set it up again"
+        ) from error
     if len(summaries) != len(blocks):
-        raise InputError(f"llvm-mca modelled {len(summaries)} of {len(blocks)} blocks: {said.strip()[:300]}", "delete the box and set it up again")
+        raise InputError(
+            f"llvm-mca modelled {len(summaries)} of {len(blocks)} blocks: {said.strip()[:300]}",
+            "delete the box and set it up again",
+        )
     scale = total / sum(block.executed for block in blocks)
     low = scale * sum(block.runs * cycles for block, cycles in zip(blocks, busy, strict=True))
     high = scale * sum(block.runs * cycles for block, cycles in zip(blocks, waiting, strict=True))

@@ -1,4 +1,6 @@
-"""Run a file in the box, on the host or emulated, and read what the plugin counted. The time that an emulator takes is never looked at."""
+"""Run a file in the box, on the host or emulated, and read what the plugin counted. The time that an emulator takes is
+never looked at.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ from hearlite.errors import InputError
 WINDOWS = 2  # calls that are counted, after one call for every input, which warm up: they must agree
 _TIMEOUT_S = 1_800  # an emulated call is 50 to 100 times slower
 _FLOAT32 = 1  # LiteRtElementType
-# The guest sees the box and the file by these names below its current folder: the length of a path moves its heap, and malloc's search for free
-# memory then takes a few dozen instructions more or less.
+# The guest sees the box and the file by these names below its current folder: the length of a path moves its heap, and
+# malloc's search for free memory then takes a few dozen instructions more or less.
 BOX, MODEL = "box", "model.tflite"
 _CURRENT = "/proc/self/cwd"  # Python makes its paths absolute: these have the same length everywhere
 _ON_X86 = host_command(Path(BOX, "x86_64"), "../bin/runner-x86_64")
@@ -68,7 +70,9 @@ class Ran:
 
 
 def run_native(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
-    """On this machine's own processor, with the box's libraries: the reference of parity. `inputs` is float32 [inputs, values]."""
+    """On this machine's own processor, with the box's libraries: the reference of parity. `inputs` is float32 [inputs,
+    values].
+    """
     return _run(box, _ON_X86, model, inputs)
 
 
@@ -76,13 +80,21 @@ def run_x86(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
     """On QEMU's x86-64 with all features that it has (AVX2), counted: the same on every host."""
     with tempfile.TemporaryDirectory() as prefix:
         write_topology(Path(prefix))
-        return _run(box, _ON_X86, model, inputs, emulator=[*_qemu(box, "qemu-x86_64"), "-cpu", "max", "-L", prefix], counter=_counter(box))
+        return _run(
+            box,
+            _ON_X86,
+            model,
+            inputs,
+            emulator=[*_qemu(box, "qemu-x86_64"), "-cpu", "max", "-L", prefix],
+            counter=_counter(box),
+        )
 
 
 def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) -> Ran:
     """On an emulated ARM core, counted.
 
-    On armv7 by tflite-runtime's Python API, whose invoke() is counted too: a file that adds two numbers takes 6,999 instructions.
+    On armv7 by tflite-runtime's Python API, whose invoke() is counted too: a file that adds two numbers takes 6,999
+    instructions.
     """
     # Its loader is named, so that nothing depends on where the guest would look for one.
     libraries = f"{BOX}/{core.processor}/usr/lib/{TARGETS[core.processor].triplet}"
@@ -99,24 +111,39 @@ def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) 
 
 
 def run_tflite(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
-    """As `run_native`, in the tflite-runtime that armv7 has: the reference of its parity. LiteRT's int8 kernels round otherwise."""
+    """As `run_native`, in the tflite-runtime that armv7 has: the reference of its parity. LiteRT's int8 kernels round
+    otherwise.
+    """
     libraries = [f"{BOX}/{part}/usr/lib/{TARGETS['x86_64'].triplet}" for part in ("x86_64", "x86_64-python")]
-    program, environment = _python("x86_64-python", loader=[f"{libraries[0]}/ld-linux-x86-64.so.2"], libraries=libraries)
+    program, environment = _python(
+        "x86_64-python", loader=[f"{libraries[0]}/ld-linux-x86-64.so.2"], libraries=libraries
+    )
     return _run(box, program, model, inputs, environment=environment)
 
 
 def _python(part: str, *, loader: list[str], libraries: list[str]) -> tuple[list[str], dict[str, str]]:
-    """runner.py in the part's own Python: its command, and its environment, in which hashes, and so dictionaries, are always the same."""
+    """runner.py in the part's own Python: its command, and its environment, in which hashes, and so dictionaries, are
+    always the same.
+    """
     # Debian's "alternatives" would link these two into the folder itself.
     paths = [*libraries, *(f"{libraries[-1]}/{name}" for name in ("blas", "lapack"))]
     options = ["-S", "-B", "-P"]  # no site-packages, no bytecode written, no modules from runner.py's folder
     root = f"{_CURRENT}/{BOX}/{part}"
     environment = {"PYTHONHASHSEED": "0", "PYTHONHOME": f"{root}/usr", "PYTHONPATH": f"{root}/{PACKAGES}"}
-    return [*loader, "--library-path", ":".join(paths), f"{root}/{PYTHON}", *options, f"{_CURRENT}/{BOX}/bin/{PYTHON_RUNNER.name}"], environment
+    return [
+        *loader,
+        "--library-path",
+        ":".join(paths),
+        f"{root}/{PYTHON}",
+        *options,
+        f"{_CURRENT}/{BOX}/bin/{PYTHON_RUNNER.name}",
+    ], environment
 
 
 def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
-    """What counter.c wrote. Raises InputError when it is not whole, or when the guest had threads, whose counts would not be exact."""
+    """What counter.c wrote. Raises InputError when it is not whole, or when the guest had threads, whose counts would
+    not be exact.
+    """
     instructions: list[int] = []
     blocks: list[Block] = []
     vcpus = None
@@ -133,9 +160,14 @@ def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
     except (ValueError, IndexError) as error:
         raise InputError(f"the plugin's counts can't be read: {error}", "run the command again") from error
     if vcpus is None or len(instructions) != windows or sum(block.executed for block in blocks) != instructions[-1]:
-        raise InputError(f"the plugin's counts are incomplete: {len(instructions)} of {windows} windows", "the emulated process died")
+        raise InputError(
+            f"the plugin's counts are incomplete: {len(instructions)} of {windows} windows", "the emulated process died"
+        )
     if vcpus != 1:
-        raise InputError(f"the emulated process had {vcpus} threads", "counts are exact for one; the file uses an operator that starts threads")
+        raise InputError(
+            f"the emulated process had {vcpus} threads",
+            "counts are exact for one; the file uses an operator that starts threads",
+        )
     return Counted(instructions=instructions[-1], repeatable=len(set(instructions)) == 1, blocks=tuple(blocks))
 
 
@@ -167,13 +199,26 @@ def _run(
         try:
             # Nothing of this process's environment: its size would shift the guest's stack.
             done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", env=environment or {}, cwd=folder, timeout=_TIMEOUT_S, check=False
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env=environment or {},
+                cwd=folder,
+                timeout=_TIMEOUT_S,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise InputError(f"{model} ran for more than {_TIMEOUT_S} s", "the emulator is 50 to 100 times slower: measure a smaller file") from error
+            raise InputError(
+                f"{model} ran for more than {_TIMEOUT_S} s",
+                "the emulator is 50 to 100 times slower: measure a smaller file",
+            ) from error
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if not line.startswith(("INFO", "WARNING"))]
-            raise InputError(f"{model}: the runner failed with {done.returncode}: {' '.join(lines)[-300:]}", "the runtime can't run this file")
+            raise InputError(
+                f"{model}: the runner failed with {done.returncode}: {' '.join(lines)[-300:]}",
+                "the runtime can't run this file",
+            )
         outputs = _outputs(done.stdout, (folder / "out").read_bytes(), count=len(inputs))
         return Ran(outputs, read_counts((folder / "counts").read_text(encoding="ascii")) if counter else None)
 
@@ -184,4 +229,7 @@ def _outputs(described: str, raw: bytes, *, count: int) -> tuple[Output, ...]:
         raise InputError(f"the runner wrote {len(raw)} bytes for {count} inputs", "run the command again")
     rows = np.frombuffer(raw, np.uint8).reshape(count, -1)
     borders = np.cumsum([0, *(size for size, _ in sizes)])
-    return tuple(Output(np.ascontiguousarray(rows[:, borders[i] : borders[i + 1]]), is_float) for i, (_, is_float) in enumerate(sizes))
+    return tuple(
+        Output(np.ascontiguousarray(rows[:, borders[i] : borders[i + 1]]), is_float)
+        for i, (_, is_float) in enumerate(sizes)
+    )

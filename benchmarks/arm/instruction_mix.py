@@ -20,7 +20,9 @@ _TIMEOUT_S = 300
 
 
 def class_of(instruction: str) -> str:
-    """The class of one instruction as llvm-mc writes it, "smlal\\tv0.4s, v1.4h, v2.4h". Atomic read-modify-writes count as loads."""
+    """The class of one instruction as llvm-mc writes it, "smlal\\tv0.4s, v1.4h, v2.4h". Atomic read-modify-writes count
+    as loads.
+    """
     mnemonic, _, operands = instruction.strip().partition("\t")
     if mnemonic in _SDOT:
         return "SDOT"
@@ -48,7 +50,12 @@ def disassemble(box: Box, blocks: Iterable[Block]) -> dict[bytes, str]:
     """Assembly of every distinct instruction word. Raises InputError for one that LLVM doesn't know."""
     distinct = sorted({word for block in blocks for word in words(block.code)})
     asked = "".join(" ".join(f"0x{byte:02x}" for byte in word) + "\n" for word in distinct)
-    command = [*host_command(box.folder / "x86_64", f"{LLVM}/bin/llvm-mc"), "--disassemble", "-triple=aarch64", "-mattr=+all"]
+    command = [
+        *host_command(box.folder / "x86_64", f"{LLVM}/bin/llvm-mc"),
+        "--disassemble",
+        "-triple=aarch64",
+        "-mattr=+all",
+    ]
     done = subprocess.run(command, input=asked, capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False)
     return dict(zip(distinct, read_disassembly(done.stdout, expected=len(distinct), said=done.stderr), strict=True))
 
@@ -58,7 +65,10 @@ def read_disassembly(output: str, *, expected: int, said: str = "") -> list[str]
     lines = [line.strip() for line in output.splitlines()]
     found = [line for line in lines if line and not line.startswith(".")]
     if len(found) != expected:
-        raise InputError(f"llvm-mc read {len(found)} of {expected} instructions: {said.strip()[:300]}", "delete the box and set it up again")
+        raise InputError(
+            f"llvm-mc read {len(found)} of {expected} instructions: {said.strip()[:300]}",
+            "delete the box and set it up again",
+        )
     return found
 
 

@@ -23,7 +23,8 @@ from hearlite.benchmarks.arm.schema import SCHEMA, Measured, Milliseconds, OnCor
 from hearlite.benchmarks.arm.split_model import Half, judged
 from hearlite.benchmarks.cost.latency import device
 from hearlite.errors import InputError
-from hearlite.spec import AUDIO, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import AUDIO
 from hearlite.tflite.model_file import load, summarize
 
 _FLOAT32 = 0  # TensorType of the TFLite schema
@@ -43,7 +44,11 @@ class Model:
     @property
     def audio_s(self) -> float | None:
         """Seconds of audio that a call takes; None for an input that is no waveform [samples] or [1, samples]."""
-        return self.input_shape[-1] / AUDIO.sample_rate_hz if len(self.input_shape) in (1, 2) and int(np.prod(self.input_shape[:-1])) == 1 else None
+        return (
+            self.input_shape[-1] / AUDIO.sample_rate_hz
+            if len(self.input_shape) in (1, 2) and int(np.prod(self.input_shape[:-1])) == 1
+            else None
+        )
 
 
 def read_model(path: Path) -> Model:
@@ -55,21 +60,33 @@ def read_model(path: Path) -> Model:
     graph = load(content).subgraphs[0]
     inputs = [graph.tensors[index] for index in graph.inputs]
     if len(inputs) != 1 or inputs[0].type != _FLOAT32:
-        raise InputError(f"{path} has {len(inputs)} inputs, or one that is not float32", "only files with one float32 input are measured")
+        raise InputError(
+            f"{path} has {len(inputs)} inputs, or one that is not float32",
+            "only files with one float32 input are measured",
+        )
     signed = inputs[0].shapeSignature
     shape = tuple(int(size) for size in (inputs[0].shape if signed is None else signed))
     if not shape or min(shape) < 1:
         raise InputError(f"{path} takes {list(shape)}, which is not fixed", "export it for one length")
     summary = summarize(content)
     sha256 = hashlib.sha256(content).hexdigest()
-    return Model(path=path, sha256=sha256, size=len(content), input_shape=shape, macs=summary.macs, precision=precision_of(summary))
+    return Model(
+        path=path,
+        sha256=sha256,
+        size=len(content),
+        input_shape=shape,
+        macs=summary.macs,
+        precision=precision_of(summary),
+    )
 
 
 def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str], None]) -> Measured:
     """Run `model` natively, on emulated x86 and on every core. Raises InputError for what can't run."""
     signals = make_inputs(int(np.prod(model.input_shape)))
     inputs = np.stack(list(signals.values()))
-    x86 = _counted(run_x86(box, model.path, inputs[[0, 0]]))  # nothing is compared: two calls that warm up, and those that count
+    x86 = _counted(
+        run_x86(box, model.path, inputs[[0, 0]])
+    )  # nothing is compared: two calls that warm up, and those that count
     found = []
     with tempfile.TemporaryDirectory() as folder:
         beside = run_native(box, model.path, inputs)
@@ -81,7 +98,16 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str
             say(f"{model.path.name} on {core.title}")
             *halves, whole = by_processor[core.processor]
             parts = tuple(_part(half, run_core(box, half.path, half.inputs, core=core)) for half in halves)
-            found.append(_on_core(box, whole, run_core(box, whole.path, whole.inputs, core=core), core=core, parts=parts, beside=beside))
+            found.append(
+                _on_core(
+                    box,
+                    whole,
+                    run_core(box, whole.path, whole.inputs, core=core),
+                    core=core,
+                    parts=parts,
+                    beside=beside,
+                )
+            )
     return Measured(
         name=model.path.name,
         sha256=model.sha256,

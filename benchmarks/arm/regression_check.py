@@ -16,7 +16,7 @@ def read_results(path: Path) -> dict[str, Any]:
     results = read_json(path)
     schema = results.get("schema") if isinstance(results, dict) else None
     if not isinstance(results, dict) or schema != SCHEMA:
-        raise InputError(f"{path}: schema is {schema!r:.80}", f"give the results.json of python -m hearlite.benchmarks.arm, {SCHEMA!r}")
+        raise InputError(f"{path}: schema is {schema!r:.80}", f"give the results.json of hearlite arm, {SCHEMA!r}")
     try:
         changed(results, results, say=lambda _: None)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -25,17 +25,25 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def changed(now: Mapping[str, Any], before: Mapping[str, Any], *, say: Callable[[str], None]) -> list[str]:
-    """Counts of the same file on the same core that differ, in words. Says how many were compared, since how long ago, and which versions differ.
+    """Counts of the same file on the same core that differ, in words. Says how many were compared, since how long ago,
+    and which versions differ.
 
     Raises InputError when no file is in both, by its hash.
     """
     old, was = _counts(before), before["versions"]
     new = {key: count for key, count in _counts(now).items() if key in old}
     if not new:
-        raise InputError(f"no file is also in the run of {before['created']}", "compare runs of the same files, byte by byte")
-    versions = [f"{name} {was[name]} -> {value}" for name, value in now["versions"].items() if was.get(name, value) != value]
+        raise InputError(
+            f"no file is also in the run of {before['created']}", "compare runs of the same files, byte by byte"
+        )
+    versions = [
+        f"{name} {was[name]} -> {value}" for name, value in now["versions"].items() if was.get(name, value) != value
+    ]
     different = [key for key, count in new.items() if count != old[key]]
-    say(f"{len(new) - len(different)} of {len(new)} counts are those of {before['created']}{'; ' + ', '.join(versions) if versions else ''}")
+    say(
+        f"{len(new) - len(different)} of {len(new)} counts are those of"
+        f" {before['created']}{'; ' + ', '.join(versions) if versions else ''}"
+    )
     return [f"{key[1]} on {key[2]}{key[3]}: {new[key]:,} instructions, {old[key]:,} before" for key in different]
 
 

@@ -1,4 +1,6 @@
-"""Rows of the emulated ARM benchmark for the results.json of a benchmark of cost, from its own results.json or measured here and now."""
+"""Rows of the emulated ARM benchmark for the results.json of a benchmark of cost, from its own results.json or measured
+here and now.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,12 @@ from hearlite.benchmarks.arm.sandbox.sandbox import set_up
 from hearlite.benchmarks.arm.split_model import NETWORK
 from hearlite.benchmarks.arm.table import worst
 from hearlite.benchmarks.schema.cost import ArmRow
-from hearlite.download import cache_folder
 from hearlite.errors import InputError
+from hearlite.files import cache_folder
 
 
 def read_rows(path: Path) -> tuple[ArmRow, ...]:
-    """The rows of a results.json of `python -m hearlite.benchmarks.arm`. Raises InputError for another file."""
+    """The rows of a results.json of `hearlite arm`. Raises InputError for another file."""
     results = read_results(path)
     try:
         return as_rows(results)
@@ -26,8 +28,12 @@ def read_rows(path: Path) -> tuple[ArmRow, ...]:
         raise InputError(f"{path}: not readable: {type(error).__name__}: {error}", "make it again") from error
 
 
-def measure_rows(files: Sequence[Path], *, command: str, say: Callable[[str], None]) -> tuple[tuple[ArmRow, ...], list[str]]:
-    """Rows of `files` on every core, and what parity or repeatability refuses, in words. Sets up its box at the first call."""
+def measure_rows(
+    files: Sequence[Path], *, command: str, say: Callable[[str], None]
+) -> tuple[tuple[ArmRow, ...], list[str]]:
+    """Rows of `files` on every core, and what parity or repeatability refuses, in words. Sets up its box at the first
+    call.
+    """
     models = [read_model(path) for path in files]
     box = set_up(cache_folder("arm").absolute(), mirror=None, say=say)
     measured = [measure(box, model, cores=list(CORES.values()), say=say) for model in models]
@@ -42,7 +48,9 @@ def as_rows(results: Mapping[str, Any]) -> tuple[ArmRow, ...]:
             model=str(file["name"]),
             core=f"{cores[on['core']]['title']}, {cores[on['core']]['nominal_ghz']:g} GHz",
             instructions=int(on["instructions"]),
-            network_instructions=next((int(part["instructions"]) for part in on["parts"] if part["part"] == NETWORK), None),
+            network_instructions=next(
+                (int(part["instructions"]) for part in on["parts"] if part["part"] == NETWORK), None
+            ),
             repeatable=bool(on["repeatable"]),
             mega_cycles=_range(on["cycles"], 1e6),
             ms=_range(on["ms"], 1.0),

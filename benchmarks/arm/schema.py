@@ -21,7 +21,9 @@ class Milliseconds:
 
 @dataclass(frozen=True)
 class PartOnCore:
-    """One half of a file that hearlite joined, alone on an emulated core; the network gets the images of this machine's spectrogram."""
+    """One half of a file that hearlite joined, alone on an emulated core; the network gets the images of this machine's
+    spectrogram.
+    """
 
     part: str  # one of PARTS
     instructions: int
@@ -31,7 +33,9 @@ class PartOnCore:
 
 @dataclass(frozen=True)
 class OnCore:
-    """A file on an emulated core. All counts are of one call. Classes, cycles and time are None where LLVM has no model of the core."""
+    """A file on an emulated core. All counts are of one call. Classes, cycles and time are None where LLVM has no model
+    of the core.
+    """
 
     core: str
     instructions: int
@@ -41,14 +45,21 @@ class OnCore:
     ms: Milliseconds | None
     parity: Parity
     parts: tuple[PartOnCore, ...] = ()  # of a file that hearlite joined
-    beside_litert: float | None = None  # of armv7, whose parity is with another runtime: largest difference to LiteRT on this machine, not judged
+    beside_litert: float | None = (
+        None  # of armv7, whose parity is with another runtime: largest difference to LiteRT on this machine, not judged
+    )
 
     @property
     def failures(self) -> list[str]:
         """What the gate refuses, in words."""
-        judged = [("", self.repeatable, self.parity), *((f"{part.part}: ", part.repeatable, part.parity) for part in self.parts)]
+        judged = [
+            ("", self.repeatable, self.parity),
+            *((f"{part.part}: ", part.repeatable, part.parity) for part in self.parts),
+        ]
         bad = [f"{what}{_verdict(item)}" for what, _, parity in judged for item in parity.inputs if not item.passed]
-        return bad + [f"{what}its calls do not execute the same instructions" for what, repeatable, _ in judged if not repeatable]
+        return bad + [
+            f"{what}its calls do not execute the same instructions" for what, repeatable, _ in judged if not repeatable
+        ]
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,9 @@ class Measured:
 
     @property
     def failures(self) -> list[str]:
-        """What the gate refuses, in words. x86 stands beside for comparison: its calls differ by up to 64 instructions, and no phone runs them."""
+        """What the gate refuses, in words. x86 stands beside for comparison: its calls differ by up to 64 instructions,
+        and no phone runs them.
+        """
         return [f"{self.name} on {on.core}: {failure}" for on in self.cores for failure in on.failures]
 
 

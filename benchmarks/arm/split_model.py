@@ -1,4 +1,6 @@
-"""A file that hearlite joined, as its two halves: the float spectrogram and the network behind it, each a file of its own with what it is given."""
+"""A file that hearlite joined, as its two halves: the float spectrogram and the network behind it, each a file of its
+own with what it is given.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _Runner = Callable[[Box, Path, NDArray[np.float32]], Ran]
 
 @dataclass(frozen=True)
 class Half:
-    """A runnable .tflite, its float32 inputs `[inputs, values]`, what this machine makes of them, and how far others may be from that."""
+    """A runnable .tflite, its float32 inputs `[inputs, values]`, what this machine makes of them, and how far others
+    may be from that.
+    """
 
     part: str  # "": the whole file
     path: Path
@@ -31,15 +35,28 @@ class Half:
     tolerances: Mapping[str, float]
 
 
-def judged(box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, precision: Precision, processor: str) -> list[Half]:
-    """Both halves of a joined file, then the file at `path`, as the runtime of `processor` runs them on this machine. Writes to `folder`."""
+def judged(
+    box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, precision: Precision, processor: str
+) -> list[Half]:
+    """Both halves of a joined file, then the file at `path`, as the runtime of `processor` runs them on this machine.
+    Writes to `folder`.
+    """
     run, same_kernels = (run_tflite, False) if processor == "armv7" else (run_native, True)
-    halves = _split(box, path, inputs, folder=folder, run=run, network=(allowed_network if same_kernels else allowed_joined)(precision))
+    halves = _split(
+        box,
+        path,
+        inputs,
+        folder=folder,
+        run=run,
+        network=(allowed_network if same_kernels else allowed_joined)(precision),
+    )
     whole = (allowed if same_kernels and not halves else allowed_joined)(precision)
     return [*halves, Half("", path, inputs, run(box, path, inputs), whole)]
 
 
-def _split(box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, run: _Runner, network: Mapping[str, float]) -> list[Half]:
+def _split(
+    box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, run: _Runner, network: Mapping[str, float]
+) -> list[Half]:
     """The network gets the images of this machine. Nothing of a file without a frontend."""
     content = path.read_bytes()
     try:

@@ -42,7 +42,9 @@ def _row(file: Mapping[str, Any], on: Mapping[str, Any], core: Mapping[str, Any]
     times = [_range(on["cycles"], 1e6), _range(on["ms"], 1.0), _range(on["ms"], file["audio_s"])]
     parts = {part["part"]: part for part in on["parts"]}
     network = f"{parts[NETWORK]['instructions'] / 1e6:.2f}" if parts else ""
-    parity = [worst(part["parity"]["inputs"]) if part else "" for part in (parts.get(NETWORK), parts.get(SPECTROGRAM), on)]
+    parity = [
+        worst(part["parity"]["inputs"]) if part else "" for part in (parts.get(NETWORK), parts.get(SPECTROGRAM), on)
+    ]
     if on.get("beside_litert") is not None:
         parity[-1] += f" ({on['beside_litert']:.1e} to LiteRT)"
     return f"| {' | '.join([file['name'], core['title'], _exact(on), network, *millions, *times, *parity])} |"
@@ -67,22 +69,30 @@ def worst(inputs: Sequence[Mapping[str, Any]]) -> str:
 
 def _notes(results: Mapping[str, Any], cores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     versions = results["versions"]
-    modelled, unmodelled = [[core for core in cores.values() if bool(core["llvm_cpu"]) is there] for there in (True, False)]
-    clocks = ", ".join(f"{core['title']} {core['nominal_ghz']:g} GHz ({core['clock_of']}; {core['llvm_cpu']} in LLVM)" for core in modelled)
+    modelled, unmodelled = [
+        [core for core in cores.values() if bool(core["llvm_cpu"]) is there] for there in (True, False)
+    ]
+    clocks = ", ".join(
+        f"{core['title']} {core['nominal_ghz']:g} GHz ({core['clock_of']}; {core['llvm_cpu']} in LLVM)"
+        for core in modelled
+    )
     estimated = (
-        f"Cycles and milliseconds are {results['label']}: LLVM {versions['llvm']}'s pipeline models without caches, memory and heat, "
-        f"at nominal clocks: {clocks}. "
+        f"Cycles and milliseconds are {results['label']}: LLVM {versions['llvm']}'s pipeline models without caches,"
+        f" memory and heat, at nominal clocks: {clocks}. "
     )
     notes = [
-        f"Instructions are counted exactly, under QEMU {versions['qemu']}; LiteRT {versions['litert']}, one thread. {estimated if modelled else ''}"
-        f"Parity is against this machine's own run: the largest difference over the largest output, or over 1 where that is less, on "
-        f"{', '.join((*NOISES, *EXTREMES))}; the network alone is given this machine's images. The emulator's time is not looked at."
+        f"Instructions are counted exactly, under QEMU {versions['qemu']}; LiteRT {versions['litert']}, one thread."
+        f" {estimated if modelled else ''}Parity is against this machine's own run: the largest difference over the"
+        f" largest output, or over 1 where that is less, on {', '.join((*NOISES, *EXTREMES))}; the network alone is"
+        " given this machine's images. The emulator's time is not looked at."
     ]
     notes += [
-        f"{core['title']} ({core['clock_of']}) is 32-bit, which LiteRT has no wheel for: tflite-runtime {versions['tflite_runtime']} runs there, "
-        "without XNNPACK. Parity is against that one on this machine, and how far it is from LiteRT stands beside: int8 convolutions round the half "
-        "of a negative step otherwise than on x86, by one step. Some 7,000 instructions of a call are Python's. Classes and cycles are not given: "
-        "the code mixes two instruction sets, which the counter does not tell apart, and LLVM has no scheduling model of the core."
+        f"{core['title']} ({core['clock_of']}) is 32-bit, which LiteRT has no wheel for: tflite-runtime"
+        f" {versions['tflite_runtime']} runs there, without XNNPACK. Parity is against that one on this machine, and"
+        " how far it is from LiteRT stands beside: int8 convolutions round the half of a negative step otherwise than"
+        " on x86, by one step. Some 7,000 instructions of a call are Python's. Classes and cycles are not given: the"
+        " code mixes two instruction sets, which the counter does not tell apart, and LLVM has no scheduling model of"
+        " the core."
         for core in unmodelled
     ]
     return ["\n\n".join(notes)]

@@ -1,9 +1,10 @@
-"""Run a .tflite file with one float32 input in tflite-runtime: what runner.c does in LiteRT, for a processor that LiteRT has no library for.
+"""Run a .tflite file with one float32 input in tflite-runtime: what runner.c does in LiteRT, for a processor that
+LiteRT has no library for.
 
     python runner.py MODEL INPUTS OUTPUTS WINDOWS
 
-This runs in the box's own Python, never in hearlite's. It asks for TFLite's built-in kernels: the wheel for armv7 applies no XNNPACK by itself, and
-that for x86-64, which it is compared with, would.
+This runs in the box's own Python, never in hearlite's. It asks for TFLite's built-in kernels: the wheel for armv7
+applies no XNNPACK by itself, and that for x86-64, which it is compared with, would.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import numpy as np
 from tflite_runtime.interpreter import Interpreter, OpResolverType
 
 _MARK = 0x4845 << 32  # counter.c sees it
-# Calls before the first that counts. CPython 3.11 rewrites code as it runs: invoke() is the same from its 13th call on, but for 168 instructions in
-# the 19th and the 34th.
+# Calls before the first that counts. CPython 3.11 rewrites code as it runs: invoke() is the same from its 13th call on,
+# but for 168 instructions in the 19th and the 34th.
 _BEFORE = 15
 
 
 def _main(model: str, inputs: str, outputs: str, windows: int) -> None:
-    interpreter = Interpreter(model, num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    interpreter = Interpreter(
+        model, num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
     interpreter.allocate_tensors()
     (taken,), given = interpreter.get_input_details(), [output["index"] for output in interpreter.get_output_details()]
     calls = 0

@@ -1,4 +1,6 @@
-"""What a .tflite file costs by its own account: parameters, multiply-accumulates, bytes moved, the memory its activations need. Nothing is run."""
+"""What a .tflite file costs by its own account: parameters, multiply-accumulates, bytes moved, the memory its
+activations need. Nothing is run.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,27 @@ from hearlite.spec import AUDIO
 from hearlite.tflite.model_file import is_constant, load, summarize, tensor_type
 
 # Bytes of an element by TensorType of the TFLite schema.
-_BYTES = {"FLOAT64": 8, "INT64": 8, "UINT64": 8, "COMPLEX64": 8, "FLOAT32": 4, "INT32": 4, "UINT32": 4, "FLOAT16": 2, "BFLOAT16": 2, "INT16": 2}
+_BYTES = {
+    "FLOAT64": 8,
+    "INT64": 8,
+    "UINT64": 8,
+    "COMPLEX64": 8,
+    "FLOAT32": 4,
+    "INT32": 4,
+    "UINT32": 4,
+    "FLOAT16": 2,
+    "BFLOAT16": 2,
+    "INT16": 2,
+}
 
 
-def footprint(path: Path, *, name: str, kind: str, audio_s: float | None = None, note: str = "", source: str = "") -> Footprint:
+def footprint(
+    path: Path, *, name: str, kind: str, audio_s: float | None = None, note: str = "", source: str = ""
+) -> Footprint:
     """Read `path`. `audio_s`: seconds of sound that a call takes in, needed where the input is no waveform.
 
-    Raises InputError for a file that can't be read, doesn't take one float32 array of a fixed shape, or hears one knows not how long.
+    Raises InputError for a file that can't be read, doesn't take one float32 array of a fixed shape, or hears one knows
+    not how long.
     """
     try:
         content = path.read_bytes()
@@ -30,7 +46,9 @@ def footprint(path: Path, *, name: str, kind: str, audio_s: float | None = None,
     counted, model = summarize(content), load(content)
     shape = input_shape(model, label=str(path))
     if audio_s is None and math.prod(shape) != shape[-1]:
-        raise InputError(f"{path} takes {list(shape)}, which is no waveform", "only files that take raw sound can be measured here")
+        raise InputError(
+            f"{path} takes {list(shape)}, which is no waveform", "only files that take raw sound can be measured here"
+        )
     weights, moved, peak = traffic(model)
     return Footprint(
         name=name,
@@ -59,14 +77,23 @@ def input_shape(model: Any, *, label: str) -> tuple[int, ...]:
     graph = model.subgraphs[0]
     inputs = [graph.tensors[index] for index in graph.inputs]
     signed = inputs[0].shapeSignature if len(inputs) == 1 else None
-    shape = tuple(int(size) for size in (inputs[0].shape if signed is None or not len(signed) else signed)) if len(inputs) == 1 else ()
+    shape = (
+        tuple(int(size) for size in (inputs[0].shape if signed is None or not len(signed) else signed))
+        if len(inputs) == 1
+        else ()
+    )
     if not shape or min(shape) < 1 or inputs[0].type != schema.TensorType.FLOAT32:
-        raise InputError(f"{label} has {len(inputs)} inputs, or one that is not float32 of a fixed shape", "export it for one clip of sound")
+        raise InputError(
+            f"{label} has {len(inputs)} inputs, or one that is not float32 of a fixed shape",
+            "export it for one clip of sound",
+        )
     return shape
 
 
 def traffic(model: Any) -> tuple[int, int, int]:
-    """Bytes of constants, bytes moved in a call, and the peak of activations that are alive at once. An alias (RESHAPE) counts as a copy."""
+    """Bytes of constants, bytes moved in a call, and the peak of activations that are alive at once. An alias (RESHAPE)
+    counts as a copy.
+    """
     graph = model.subgraphs[0]
     size = [_tensor_bytes(tensor) for tensor in graph.tensors]
     constant = [is_constant(model, tensor) for tensor in graph.tensors]
@@ -85,4 +112,8 @@ def traffic(model: Any) -> tuple[int, int, int]:
 
 
 def _tensor_bytes(tensor: Any) -> int:
-    return int(np.prod(tensor.shape, dtype=np.int64)) * _BYTES.get(tensor_type(tensor), 1) if tensor.shape is not None else 0
+    return (
+        int(np.prod(tensor.shape, dtype=np.int64)) * _BYTES.get(tensor_type(tensor), 1)
+        if tensor.shape is not None
+        else 0
+    )

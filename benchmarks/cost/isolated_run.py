@@ -2,7 +2,8 @@
 
     PYTHON isolated_run.py RUNTIME MODEL THREADS RUNS [INPUTS.npy OUTPUTS.npy]
 
-A script that needs numpy and the runtime alone: it also runs in the environment of the older tflite-runtime, which has no hearlite.
+A script that needs numpy and the runtime alone: it also runs in the environment of the older tflite-runtime, which has
+no hearlite.
 """
 
 import contextlib
@@ -45,7 +46,9 @@ def main(runtime: str, model: str, threads: str, runs: str, inputs: str = "", ou
     forget_peak()
     before = memory_bytes("VmRSS")
     began = clock()
-    interpreter = interpreter_class(model_path=model, num_threads=int(threads))  # a path: the file is mapped, as in an app
+    interpreter = interpreter_class(
+        model_path=model, num_threads=int(threads)
+    )  # a path: the file is mapped, as in an app
     interpreter.allocate_tensors()
     loaded = clock()
     details = interpreter.get_input_details()[0]

@@ -1,7 +1,8 @@
-"""Latency of several models in one run: interleaved, in a new order every round, so that a slow moment of the machine hits all of them.
+"""Latency of several models in one run: interleaved, in a new order every round, so that a slow moment of the machine
+hits all of them.
 
-Right before each timed call the same model is called WARM_CALLS times untimed: what other models left in the caches doesn't count, as in LiteRT's own
-benchmark, which calls one model in a row.
+Right before each timed call the same model is called WARM_CALLS times untimed: what other models left in the caches
+doesn't count, as in LiteRT's own benchmark, which calls one model in a row.
 """
 
 from __future__ import annotations
@@ -28,15 +29,20 @@ from hearlite.tflite.interpreter import Runtime
 
 Run = Callable[[NDArray[np.float32]], object]  # one clip [1, clip_samples] in, whatever comes out
 _NOISE_RMS = 0.1  # -20 dBFS: a plausible recording level, far from silence and from clipping
-# Measured beside four other models: YAMNet, 4 MB, takes 1.15 ms right after another one, 1.00 after one untimed call, 0.78 after four, 0.77 in a row.
+# Measured beside four other models: YAMNet, 4 MB, takes 1.15 ms right after another one, 1.00 after one untimed call,
+# 0.78 after four, 0.77 in a row.
 WARM_CALLS = 4
-_SLOW_S = 10.0  # a model that would take longer for all its timed calls takes part in fewer rounds, spread evenly; its row says in how many
+# a model that would take longer for all its timed calls takes part in fewer rounds, spread evenly; its row says in how
+# many
+_SLOW_S = 10.0
 _FEWEST_RUNS = 5
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to be timed: `load` opens it and returns what runs one clip. It is called once, and its time counts as cold start."""
+    """A model to be timed: `load` opens it and returns what runs one clip. It is called once, and its time counts as
+    cold start.
+    """
 
     name: str
     runtime: str  # name and version
@@ -47,13 +53,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rounds:
-    """What was timed, in milliseconds: a cold start of each candidate, and `[rounds, candidates]`, NaN where one did not take part."""
+    """What was timed, in milliseconds: a cold start of each candidate, and `[rounds, candidates]`, NaN where one did
+    not take part.
+    """
 
     cold_ms: tuple[float, ...]
     times_ms: NDArray[np.float64]
 
 
-def measure(files: Mapping[str, Path], *, runs: int = 50, threads: int = 1, warmup: int = 5, seed: int = 0) -> list[Latency]:
+def measure(
+    files: Mapping[str, Path], *, runs: int = 50, threads: int = 1, warmup: int = 5, seed: int = 0
+) -> list[Latency]:
     """Time .tflite files by model name, in LiteRT; ratios are to the first. See `measure_candidates`.
 
     Raises InputError for a file that can't be read or run.
@@ -62,8 +72,12 @@ def measure(files: Mapping[str, Path], *, runs: int = 50, threads: int = 1, warm
     return measure_candidates(candidates, runs=runs, threads=threads, warmup=warmup, seed=seed)
 
 
-def file_candidate(name: str, path: Path | bytes, *, threads: int, runtime: Runtime = "litert", input_shape: tuple[int, ...] = ()) -> Candidate:
-    """A .tflite file or its content, run in LiteRT or another of runtime.py's RUNTIMES. Its input is float32, by default a clip."""
+def file_candidate(
+    name: str, path: Path | bytes, *, threads: int, runtime: Runtime = "litert", input_shape: tuple[int, ...] = ()
+) -> Candidate:
+    """A .tflite file or its content, run in LiteRT or another of runtime.py's RUNTIMES. Its input is float32, by
+    default a clip.
+    """
 
     def load() -> Run:
         from hearlite.tflite.interpreter import TfliteModel
@@ -74,8 +88,12 @@ def file_candidate(name: str, path: Path | bytes, *, threads: int, runtime: Runt
     return Candidate(name, f"{runtime} {version(package)}", load, input_shape=input_shape or Candidate.input_shape)
 
 
-def measure_candidates(candidates: Sequence[Candidate], *, runs: int = 50, threads: int = 1, warmup: int = 5, seed: int = 0) -> list[Latency]:
-    """Time candidates by `time_rounds` and sum up; ratios are to the first. `threads` is recorded, the candidates must have been made with it."""
+def measure_candidates(
+    candidates: Sequence[Candidate], *, runs: int = 50, threads: int = 1, warmup: int = 5, seed: int = 0
+) -> list[Latency]:
+    """Time candidates by `time_rounds` and sum up; ratios are to the first. `threads` is recorded, the candidates must
+    have been made with it.
+    """
     if threads < 1:
         raise UsageError(f"threads is {threads}", "use threads >= 1")
     return latency_rows(candidates, time_rounds(candidates, runs=runs, warmup=warmup, seed=seed), threads=threads)
@@ -84,8 +102,9 @@ def measure_candidates(candidates: Sequence[Candidate], *, runs: int = 50, threa
 def time_rounds(candidates: Sequence[Candidate], *, runs: int = 50, warmup: int = 5, seed: int = 0) -> Rounds:
     """Time one call of every candidate on seeded noise, in `runs` rounds of all of them, each round in another order.
 
-    `warmup` calls per model come first and don't count. A cold start is load and first run in this process: the runtime's libraries are loaded by
-    the first candidate, the file may be in the disk cache. A slow candidate takes part in fewer rounds.
+    `warmup` calls per model come first and don't count. A cold start is load and first run in this process: the
+    runtime's libraries are loaded by the first candidate, the file may be in the disk cache. A slow candidate takes
+    part in fewer rounds.
     Raises UsageError for no candidate, two of one name, or counts below 1.
     """
     names = [candidate.name for candidate in candidates]
@@ -95,7 +114,9 @@ def time_rounds(candidates: Sequence[Candidate], *, runs: int = 50, warmup: int 
         raise UsageError(f"runs is {runs}, warmup {warmup}", "use runs >= 1, warmup >= 0")
     rng = np.random.default_rng(seed)
     calls: list[Callable[[], object]] = []
-    cold_ms = tuple(_cold_ms(candidate, _noise(candidate.input_shape, seed=seed), into=calls) for candidate in candidates)
+    cold_ms = tuple(
+        _cold_ms(candidate, _noise(candidate.input_shape, seed=seed), into=calls) for candidate in candidates
+    )
     counts = [_warm_up(call, warmup=warmup, runs=runs) for call in calls]
     return Rounds(cold_ms, _rounds_ms(calls, counts=counts, runs=runs, rng=rng))
 
@@ -104,7 +125,15 @@ def latency_rows(candidates: Sequence[Candidate], rounds: Rounds, *, threads: in
     """A row for each candidate, ratios to the first."""
     first, today, machine = candidates[0].name, datetime.now(timezone.utc).date().isoformat(), device()
     return [
-        _summary(candidate, rounds.times_ms[:, [k, 0]], cold_ms=rounds.cold_ms[k], ratio_to=first, device=machine, threads=threads, date=today)
+        _summary(
+            candidate,
+            rounds.times_ms[:, [k, 0]],
+            cold_ms=rounds.cold_ms[k],
+            ratio_to=first,
+            device=machine,
+            threads=threads,
+            date=today,
+        )
         for k, candidate in enumerate(candidates)
     ]
 
@@ -121,7 +150,10 @@ def _cpu_name(cpuinfo: Path) -> str:
     except OSError:  # not Linux
         lines = []
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return next((fields[key] for key in ("model name", "Model", "Hardware") if fields.get(key)), platform.processor() or platform.system())
+    return next(
+        (fields[key] for key in ("model name", "Model", "Hardware") if fields.get(key)),
+        platform.processor() or platform.system(),
+    )
 
 
 def _noise(shape: tuple[int, ...], *, seed: int) -> NDArray[np.float32]:
@@ -146,7 +178,9 @@ def _warm_up(call: Callable[[], object], *, warmup: int, runs: int) -> int:
     return runs if took_s * runs <= _SLOW_S else min(runs, max(_FEWEST_RUNS, int(_SLOW_S / took_s)))
 
 
-def _rounds_ms(calls: Sequence[Callable[[], object]], *, counts: Sequence[int], runs: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _rounds_ms(
+    calls: Sequence[Callable[[], object]], *, counts: Sequence[int], runs: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """[rounds, models]"""
     times_ms = np.full((runs, len(calls)), np.nan)
     takes_part = np.zeros(times_ms.shape, dtype=bool)
@@ -176,7 +210,16 @@ def ratios(times_ms: NDArray[np.float64], reference_ms: NDArray[np.float64]) -> 
     return np.asarray(reference_ms[both] / times_ms[both])
 
 
-def _summary(candidate: Candidate, own_and_first: NDArray[Any], *, cold_ms: float, ratio_to: str, device: str, threads: int, date: str) -> Latency:
+def _summary(
+    candidate: Candidate,
+    own_and_first: NDArray[Any],
+    *,
+    cold_ms: float,
+    ratio_to: str,
+    device: str,
+    threads: int,
+    date: str,
+) -> Latency:
     own_ms = own_and_first[np.isfinite(own_and_first[:, 0]), 0]
     p5, median, p95 = (float(value) for value in np.percentile(own_ms, [5, 50, 95]))
     ratio_p5, ratio, ratio_p95 = (float(value) for value in np.percentile(ratios(*own_and_first.T), [5, 50, 95]))

@@ -11,7 +11,15 @@ import numpy as np
 
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.cost.footprint import footprint
-from hearlite.benchmarks.cost.latency import Candidate, Rounds, device, file_candidate, latency_rows, ratios, time_rounds
+from hearlite.benchmarks.cost.latency import (
+    Candidate,
+    Rounds,
+    device,
+    file_candidate,
+    latency_rows,
+    ratios,
+    time_rounds,
+)
 from hearlite.benchmarks.cost.operator_profile import operator_parts
 from hearlite.benchmarks.cost.reference_models import shape_footprint, shape_path
 from hearlite.benchmarks.cost.roofline import limit, measure_ceiling
@@ -41,7 +49,9 @@ class Phone:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. `bundles` are exported files, `peers` any .tflite that takes raw sound, `shapes` of peers.py's SHAPES."""
+    """What to measure. `bundles` are exported files, `peers` any .tflite that takes raw sound, `shapes` of peers.py's
+    SHAPES.
+    """
 
     bundles: tuple[Path, ...]
     peers: tuple[Path, ...] = ()
@@ -71,7 +81,9 @@ class _Entry:
 
 
 def measure_cost(plan: Plan, *, say: Callable[[str], None]) -> Cost:
-    """Measure everything that `plan` names. `say` hears what is being done. Raises InputError for a file that can't be used."""
+    """Measure everything that `plan` names. `say` hears what is being done. Raises InputError for a file that can't be
+    used.
+    """
     if plan.runs < FEWEST_RUNS:
         raise UsageError(f"runs is {plan.runs}", f"use {FEWEST_RUNS} or more")
     entries = _entries(plan, say=say)
@@ -90,7 +102,9 @@ def measure_cost(plan: Plan, *, say: Callable[[str], None]) -> Cost:
         speedups=_speedups(entries, rounds),
         alone=alone,
         profiles=profiles,
-        old_runtime=tuple(_old(entry, plan.old_python) for entry in entries if entry.student) if plan.old_python else (),
+        old_runtime=tuple(_old(entry, plan.old_python) for entry in entries if entry.student)
+        if plan.old_python
+        else (),
         cross_checks=_cross_checks(entries, plan),
         notes=tuple(f"{entry.made.name}: {entry.made.note}" for entry in entries if entry.made.note),
     )
@@ -112,7 +126,10 @@ def _entries(plan: Plan, *, say: Callable[[str], None]) -> list[_Entry]:
     entries += [_Entry(footprint(path, name=path.stem, kind="peer"), path) for path in plan.peers]
     manifests = [read_manifest(path) for path in plan.bundles]
     students = zip(plan.bundles, manifests, distinct_names(manifests), strict=True)
-    return [*entries, *(_Entry(footprint(path, name=name, kind=manifest.precision), path) for path, manifest, name in students)]
+    return [
+        *entries,
+        *(_Entry(footprint(path, name=name, kind=manifest.precision), path) for path, manifest, name in students),
+    ]
 
 
 def _time(entries: Sequence[_Entry], plan: Plan) -> tuple[list[Candidate], Rounds]:
@@ -136,7 +153,12 @@ def _rows(candidates: Sequence[Candidate], rounds: Rounds, plan: Plan) -> tuple[
     rows = latency_rows(candidates, rounds, threads=plan.threads)
     suffixes = [f" in {runtime}" for runtime in plan.runtimes[1:]]
     return tuple(
-        dataclasses.replace(row, model=next((row.model.removesuffix(suffix) for suffix in suffixes if row.model.endswith(suffix)), row.model))
+        dataclasses.replace(
+            row,
+            model=next(
+                (row.model.removesuffix(suffix) for suffix in suffixes if row.model.endswith(suffix)), row.model
+            ),
+        )
         for row in rows
     )
 
@@ -164,9 +186,14 @@ def _profile(entry: _Entry, plan: Plan) -> Profile:
     prefixes = stage_prefixes(entry.path.read_bytes()) if entry.student else []
     if not prefixes:
         return Profile(entry.made.name, (), "", operators, by)
-    candidates = [file_candidate(prefix.stage, prefix.content, threads=plan.threads, runtime=plan.runtimes[0]) for prefix in prefixes]
+    candidates = [
+        file_candidate(prefix.stage, prefix.content, threads=plan.threads, runtime=plan.runtimes[0])
+        for prefix in prefixes
+    ]
     rounds = time_rounds(candidates, runs=plan.runs, seed=plan.seed)
-    return Profile(entry.made.name, stage_parts([prefix.stage for prefix in prefixes], rounds.times_ms), BY_PREFIXES, operators, by)
+    return Profile(
+        entry.made.name, stage_parts([prefix.stage for prefix in prefixes], rounds.times_ms), BY_PREFIXES, operators, by
+    )
 
 
 def _old(entry: _Entry, python: Path) -> OldRuntime:
@@ -175,7 +202,11 @@ def _old(entry: _Entry, python: Path) -> OldRuntime:
 
 
 def _cross_checks(entries: Sequence[_Entry], plan: Plan) -> tuple[CrossCheck, ...]:
-    found = [benchmark_tool(entry.made.name, entry.path, runs=plan.runs, threads=plan.threads) for entry in entries if not entry.large]
+    found = [
+        benchmark_tool(entry.made.name, entry.path, runs=plan.runs, threads=plan.threads)
+        for entry in entries
+        if not entry.large
+    ]
     return tuple(item for item in found if item)
 
 
@@ -184,5 +215,7 @@ def _with_limits(cost: Cost, *, say: Callable[[str], None]) -> Cost:
     ceiling = measure_ceiling()
     profiles = {profile.model: profile for profile in cost.profiles}
     first = {row.model: row for row in reversed(cost.latency)}  # of the first runtime
-    limits = tuple(limit(model, first[model.name], ceiling=ceiling, profile=profiles.get(model.name)) for model in cost.models)
+    limits = tuple(
+        limit(model, first[model.name], ceiling=ceiling, profile=profiles.get(model.name)) for model in cost.models
+    )
     return dataclasses.replace(cost, ceiling=ceiling, limits=limits)

@@ -1,7 +1,9 @@
-"""Where a model's time goes, operator by operator, from LiteRT's own profiler: python -m hearlite.benchmarks.cost.operator_profile MODEL.tflite RUNS
+"""Where a model's time goes, operator by operator, from LiteRT's own profiler: python -m
+hearlite.benchmarks.cost.operator_profile MODEL.tflite RUNS
 
-The profiler is a part of the C API, which the Python package brings as libLiteRt.so but doesn't show. It is called here through ctypes, in a process
-of its own: a library of another version, whose structures differ, may crash it. The declarations follow litert/c/ of LiteRT 2.3.0 (Apache-2.0).
+The profiler is a part of the C API, which the Python package brings as libLiteRt.so but doesn't show. It is called here
+through ctypes, in a process of its own: a library of another version, whose structures differ, may crash it. The
+declarations follow litert/c/ of LiteRT 2.3.0 (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -21,15 +23,27 @@ from hearlite.benchmarks.schema.cost import Part
 from hearlite.benchmarks.schema.cost_text import BETWEEN
 from hearlite.errors import InputError
 
-BY_PROFILER = "LiteRT's profiler, mean over {} calls; XNNPACK rounds each operator down to microseconds, the rest is between operators"
+BY_PROFILER = (
+    "LiteRT's profiler, mean over {} calls; XNNPACK rounds each operator down to microseconds, the rest is between"
+    " operators"
+)
 _CPU, _FOR_WRITING = 1, 1  # kLiteRtHwAcceleratorCpu, kLiteRtTensorBufferLockWrite
-_DEFAULT, _OPERATOR, _IN_DELEGATE = 1, 2, 8  # ProfiledEventData.event_type: a whole call, an operator of the interpreter, one of XNNPACK
+_DEFAULT, _OPERATOR, _IN_DELEGATE = (
+    1,
+    2,
+    8,
+)  # ProfiledEventData.event_type: a whole call, an operator of the interpreter, one of XNNPACK
 _TIMEOUT_S = 300
 _WARM_UP = 3
 
 
 class _TensorType(ctypes.Structure):  # LiteRtRankedTensorType; rank and flags share a word
-    _fields_ = (("element", ctypes.c_int32), ("rank", ctypes.c_uint32), ("dimensions", ctypes.c_int32 * 8), ("strides", ctypes.c_uint32 * 8))
+    _fields_ = (
+        ("element", ctypes.c_int32),
+        ("rank", ctypes.c_uint32),
+        ("dimensions", ctypes.c_int32 * 8),
+        ("strides", ctypes.c_uint32 * 8),
+    )
 
 
 class _Event(ctypes.Structure):  # ProfiledEventData; MemoryUsage is three words
@@ -45,7 +59,9 @@ class _Event(ctypes.Structure):  # ProfiledEventData; MemoryUsage is three words
 
 
 def operator_parts(model: Path, *, runs: int) -> tuple[tuple[Part, ...], str]:
-    """Milliseconds a call by kind of operator, largest first, and how they were measured; nothing and why where the profiler can't be used."""
+    """Milliseconds a call by kind of operator, largest first, and how they were measured; nothing and why where the
+    profiler can't be used.
+    """
     command = [sys.executable, "-m", "hearlite.benchmarks.cost.operator_profile", str(model), str(runs)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
@@ -67,7 +83,9 @@ def as_parts(operators: Sequence[tuple[str, float]], *, whole_ms: float) -> tupl
 
 
 def profile(model: Path, *, runs: int) -> dict[str, Any]:
-    """Run `model` `runs` times under the profiler: mean milliseconds of every operator, and of the whole call. Raises InputError."""
+    """Run `model` `runs` times under the profiler: mean milliseconds of every operator, and of the whole call. Raises
+    InputError.
+    """
     compiled = _Compiled(model)
     for _ in range(_WARM_UP):
         compiled.run()
@@ -76,8 +94,13 @@ def profile(model: Path, *, runs: int) -> dict[str, Any]:
         events += compiled.profiled_run()
     operators = [(tag, ms / runs) for kind, tag, ms in events if kind in (_OPERATOR, _IN_DELEGATE)]
     if not operators:
-        raise InputError(f"{model}: the profiler saw no operator", "this was written for LiteRT 2.3, yours is another version")
-    return {"operators": operators, "whole_ms": sum(ms / runs for kind, tag, ms in events if kind == _DEFAULT and tag == "Invoke")}
+        raise InputError(
+            f"{model}: the profiler saw no operator", "this was written for LiteRT 2.3, yours is another version"
+        )
+    return {
+        "operators": operators,
+        "whole_ms": sum(ms / runs for kind, tag, ms in events if kind == _DEFAULT and tag == "Invoke"),
+    }
 
 
 class _Compiled:
@@ -91,7 +114,9 @@ class _Compiled:
         model = self._make("LiteRtCreateModelFromFile", environment, str(path).encode())
         options = self._make("LiteRtCreateOptions")
         self._check("LiteRtSetOptionsHardwareAccelerators", options, _CPU)
-        self._payload = ctypes.create_string_buffer(b"enable_profiling = true\n")  # TOML, as litert_runtime_options.cc reads it
+        self._payload = ctypes.create_string_buffer(
+            b"enable_profiling = true\n"
+        )  # TOML, as litert_runtime_options.cc reads it
         self._keep = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)  # the payload is ours
         opaque = self._make("LiteRtCreateOpaqueOptions", b"runtime_options_string", self._payload, self._keep)
         self._check("LiteRtAddOpaqueOptions", options, opaque)
@@ -108,7 +133,15 @@ class _Compiled:
     def run(self) -> None:
         one = ctypes.c_size_t(1)
         outputs = ctypes.c_size_t(len(self._outputs))
-        self._check("LiteRtRunCompiledModel", self._model, ctypes.c_size_t(0), one, ctypes.byref(self._input), outputs, self._outputs)
+        self._check(
+            "LiteRtRunCompiledModel",
+            self._model,
+            ctypes.c_size_t(0),
+            one,
+            ctypes.byref(self._input),
+            outputs,
+            self._outputs,
+        )
 
     def profiled_run(self) -> list[tuple[int, str, float]]:
         """(type, tag, milliseconds) of every event of a call."""
@@ -120,7 +153,9 @@ class _Compiled:
         self._check("LiteRtGetNumProfilerEvents", self._profiler, ctypes.byref(count))
         events = (_Event * count.value)()
         self._check("LiteRtGetProfilerEvents", self._profiler, count, events)
-        return [(event.event_type, (event.tag or b"").decode(errors="replace"), event.elapsed_us / 1e3) for event in events]
+        return [
+            (event.event_type, (event.tag or b"").decode(errors="replace"), event.elapsed_us / 1e3) for event in events
+        ]
 
     def _buffer(self, environment: Any, signature: Any, side: str, index: int) -> ctypes.c_void_p:
         where, kind = ctypes.c_size_t(index), _TensorType()

@@ -1,7 +1,8 @@
-"""Peers that every benchmark of cost has beside it: architectures of public audio encoders with random weights, SHAPE ONLY.
+"""Peers that every benchmark of cost has beside it: architectures of public audio encoders with random weights, SHAPE
+ONLY.
 
-What they cost is real, what they embed is not. Built once by TensorFlow into the user's cache folder:
-python -m hearlite.benchmarks.cost.reference_models NAME ...
+What they cost is real, what they embed is not. Built once by TensorFlow into the user's cache folder: python -m
+hearlite.benchmarks.cost.reference_models NAME ...
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from pathlib import Path
 
 from hearlite.benchmarks.cost.footprint import footprint
 from hearlite.benchmarks.schema.cost import SHAPE_ONLY, Footprint
-from hearlite.download import cache_folder
 from hearlite.errors import InputError, MissingExtraError, UsageError
-from hearlite.files import replacing
+from hearlite.files import cache_folder, replacing
 from hearlite.spec import AUDIO
 
-HEAR, HEAR_S, FRILL, MN04, MN10 = "hear-shape", "hear-s-shape", "frill-shape", "efficientat-mn04-shape", "efficientat-mn10-shape"
+HEAR, HEAR_S, FRILL, MN04, MN10 = (
+    "hear-shape",
+    "hear-s-shape",
+    "frill-shape",
+    "efficientat-mn04-shape",
+    "efficientat-mn10-shape",
+)
 _MADE = 1  # part of the file's name: raise it when a network below changes
 _IMAGE_IN = "takes its spectrogram: the time of its own frontend is not in"
 
@@ -39,7 +45,9 @@ class Shape:
 SHAPES = {
     shape.name: shape
     for shape in (
-        Shape(HEAR, AUDIO.clip_s, 303_200_000, "ViT-L of google/hear's model card and arXiv:2403.02522, with its frontend"),
+        Shape(
+            HEAR, AUDIO.clip_s, 303_200_000, "ViT-L of google/hear's model card and arXiv:2403.02522, with its frontend"
+        ),
         Shape(
             HEAR_S,
             AUDIO.clip_s,
@@ -48,10 +56,26 @@ SHAPES = {
             "without HeAR-s' convolutions between tokens",
         ),
         Shape(
-            FRILL, 0.96, 10_120_000, "arXiv:2011.04609: MobileNetV3 Small, width 2, 96 x 64 log mel in, bottleneck 2048, no quantization", _IMAGE_IN
+            FRILL,
+            0.96,
+            10_120_000,
+            "arXiv:2011.04609: MobileNetV3 Small, width 2, 96 x 64 log mel in, bottleneck 2048, no quantization",
+            _IMAGE_IN,
         ),
-        Shape(MN04, 10.0, 983_000, "github.com/fschmid56/EfficientAT, mn04_as: MobileNetV3 Large, width 0.4, 128 x 1000 mel of 10 s in", _IMAGE_IN),
-        Shape(MN10, 10.0, 4_880_000, "github.com/fschmid56/EfficientAT, mn10_as: MobileNetV3 Large, width 1, 128 x 1000 mel of 10 s in", _IMAGE_IN),
+        Shape(
+            MN04,
+            10.0,
+            983_000,
+            "github.com/fschmid56/EfficientAT, mn04_as: MobileNetV3 Large, width 0.4, 128 x 1000 mel of 10 s in",
+            _IMAGE_IN,
+        ),
+        Shape(
+            MN10,
+            10.0,
+            4_880_000,
+            "github.com/fschmid56/EfficientAT, mn10_as: MobileNetV3 Large, width 1, 128 x 1000 mel of 10 s in",
+            _IMAGE_IN,
+        ),
     )
 }
 
@@ -64,7 +88,8 @@ def shape_path(name: str, *, folder: Path | None = None) -> Path:
 
 
 def shape_file(name: str, *, folder: Path | None = None) -> Path:
-    """The shape's .tflite, built if it isn't there: in a process of its own, because converting the largest needs 12 GB.
+    """The shape's .tflite, built if it isn't there: in a process of its own, because converting the largest needs 12
+    GB.
 
     Raises UsageError for an unknown name, MissingExtraError without TensorFlow, InputError when the build fails.
     """
@@ -81,7 +106,9 @@ def shape_file(name: str, *, folder: Path | None = None) -> Path:
         raise MissingExtraError(f"building {name}", "tensorflow", "train")
     if not path.is_file():
         why = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        raise InputError(f"{name} could not be built: {why[:300]}", "the largest one needs 12 GB of memory and 1.3 GB of disk")
+        raise InputError(
+            f"{name} could not be built: {why[:300]}", "the largest one needs 12 GB of memory and 1.3 GB of disk"
+        )
     return path
 
 
@@ -89,7 +116,9 @@ def shape_footprint(name: str, *, folder: Path | None = None) -> Footprint:
     """What a shape's file costs by its own account, labelled SHAPE_ONLY."""
     shape = SHAPES[name]
     note = SHAPE_ONLY + (f"; {shape.note}" if shape.note else "")
-    return footprint(shape_file(name, folder=folder), name=name, kind="shape", audio_s=shape.audio_s, note=note, source=shape.source)
+    return footprint(
+        shape_file(name, folder=folder), name=name, kind="shape", audio_s=shape.audio_s, note=note, source=shape.source
+    )
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,4 +1,6 @@
-"""What this processor can do at most: multiply-accumulates a second, measured through the runtime that runs the models, and bytes a second."""
+"""What this processor can do at most: multiply-accumulates a second, measured through the runtime that runs the models,
+and bytes a second.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from hearlite.benchmarks.schema.cost import Ceiling, Footprint, Latency, Limit, 
 from hearlite.benchmarks.schema.cost_text import COMPUTE, MEMORY, OVERHEAD, limit_text
 from hearlite.tflite.builder import GraphBuilder
 
-# Matrix products as 1 x 1 convolutions, [positions, channels] by [channels, channels], from inside the L2 cache to beyond: the best one counts.
+# Matrix products as 1 x 1 convolutions, [positions, channels] by [channels, channels], from inside the L2 cache to
+# beyond: the best one counts.
 _POSITIONS = (16, 32)  # height and width
 _CHANNELS = (256, 384, 1024)
 _RUNS = 20
@@ -29,15 +32,24 @@ def measure_ceiling(*, runs: int = _RUNS, channels: tuple[int, ...] = _CHANNELS)
     for precision in ("int8", "float32"):
         models = {count: convolution(count, int8=precision == "int8") for count in channels}
         shape = {count: (1, *_POSITIONS, count) for count in channels}
-        candidates = [file_candidate(str(count), model, threads=1, input_shape=shape[count]) for count, model in models.items()]
+        candidates = [
+            file_candidate(str(count), model, threads=1, input_shape=shape[count]) for count, model in models.items()
+        ]
         best_s = np.nanmin(time_rounds(candidates, runs=runs).times_ms, axis=0) / 1e3
-        rates[precision] = max(_POSITIONS[0] * _POSITIONS[1] * count**2 / seconds for count, seconds in zip(channels, best_s, strict=True))
-    what = f"1 x 1 convolutions of {_POSITIONS[0] * _POSITIONS[1]} positions, {', '.join(map(str, channels))} channels; the fastest of {runs} calls"
+        rates[precision] = max(
+            _POSITIONS[0] * _POSITIONS[1] * count**2 / seconds for count, seconds in zip(channels, best_s, strict=True)
+        )
+    what = (
+        f"1 x 1 convolutions of {_POSITIONS[0] * _POSITIONS[1]} positions, {', '.join(map(str, channels))} channels;"
+        f" the fastest of {runs} calls"
+    )
     return Ceiling(candidates[0].runtime, rates["int8"], rates["float32"], what)
 
 
 def bandwidth(working_set: int) -> float:
-    """Bytes a second, read and written together, of copying within `working_set` bytes: what the cache that holds a model gives one thread."""
+    """Bytes a second, read and written together, of copying within `working_set` bytes: what the cache that holds a
+    model gives one thread.
+    """
     size = max(working_set // 2, _SMALLEST_COPY)
     source, target = np.ones(size, dtype=np.uint8), np.empty(size, dtype=np.uint8)
     repeats = max(1, _COPIED // (2 * size) // _TRIES)
@@ -54,7 +66,9 @@ def _copy_s(target: Any, source: Any, *, repeats: int) -> float:
 
 
 def convolution(channels: int, *, int8: bool) -> bytes:
-    """A .tflite of one 1 x 1 convolution, float32 [1, height, width, channels] in and out; with `int8`, quantized inside as hearlite's files are."""
+    """A .tflite of one 1 x 1 convolution, float32 [1, height, width, channels] in and out; with `int8`, quantized
+    inside as hearlite's files are.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     kinds, ops = schema.TensorType, schema.BuiltinOperator
@@ -66,7 +80,9 @@ def convolution(channels: int, *, int8: bool) -> bytes:
     if int8:
         given = builder.tensor("given", shape, kinds.INT8, scales=[0.01])
         kernel = builder.tensor("kernel", list(weights.shape), kinds.INT8, weights, scales=[0.01] * channels, axis=0)
-        bias = builder.tensor("bias", [channels], kinds.INT32, np.zeros(channels, np.int32), scales=[1e-4] * channels, axis=0)
+        bias = builder.tensor(
+            "bias", [channels], kinds.INT32, np.zeros(channels, np.int32), scales=[1e-4] * channels, axis=0
+        )
         made = builder.tensor("made", shape, kinds.INT8, scales=[0.1])
         result = builder.tensor("embedding", shape, kinds.FLOAT32)
         builder.operator(ops.QUANTIZE, [outside], given)
@@ -83,10 +99,21 @@ def convolution(channels: int, *, int8: bool) -> bytes:
 _NEAR = 0.5  # a bound that explains half of the time is what limits a model; a good kernel rarely passes 0.9 of either
 
 
-def limit(model: Footprint, row: Latency, *, ceiling: Ceiling, profile: Profile | None, bandwidth_bytes_per_s: float | None = None) -> Limit:
-    """The least time that arithmetic and memory allow, beside the measured one, in words. The bandwidth is measured unless it is given."""
+def limit(
+    model: Footprint,
+    row: Latency,
+    *,
+    ceiling: Ceiling,
+    profile: Profile | None,
+    bandwidth_bytes_per_s: float | None = None,
+) -> Limit:
+    """The least time that arithmetic and memory allow, beside the measured one, in words. The bandwidth is measured
+    unless it is given.
+    """
     speed = bandwidth_bytes_per_s or bandwidth(model.weight_bytes + model.activation_peak_bytes)
-    compute_ms = 1e3 * (model.int8_macs / ceiling.int8_macs_per_s + (model.macs - model.int8_macs) / ceiling.float32_macs_per_s)
+    compute_ms = 1e3 * (
+        model.int8_macs / ceiling.int8_macs_per_s + (model.macs - model.int8_macs) / ceiling.float32_macs_per_s
+    )
     memory_ms = 1e3 * model.moved_bytes / speed
     frontend = next((part.share for part in profile.stages if part.name == FRONTEND), None) if profile else None
     fractions = {COMPUTE: compute_ms / row.median_ms, MEMORY: memory_ms / row.median_ms}

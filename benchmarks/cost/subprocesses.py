@@ -1,4 +1,6 @@
-"""Models in processes of their own, by isolated_run.py: cold start and peak memory, and the answers of the runtime of older phones."""
+"""Models in processes of their own, by isolated_run.py: cold start and peak memory, and the answers of the runtime of
+older phones.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +25,25 @@ WARM_CALLS = 3  # after the first one: some memory is only taken when weights ar
 OLD = "tflite-runtime"
 _TIMEOUT_S = 600  # the largest shape takes half a minute
 _ROUNDING = 1 + 1e-5  # dequantized values are float32
-_FLOAT_TOLERANCE = 1e-3  # of the largest output: other kernels sum in another order, and PCEN amplifies the quietest bins
+_FLOAT_TOLERANCE = (
+    1e-3  # of the largest output: other kernels sum in another order, and PCEN amplifies the quietest bins
+)
 
 
-def run_alone(model: Path, *, runtime: str, threads: int = 1, calls: int = WARM_CALLS, python: Path | None = None, **arrays: Path) -> dict[str, Any]:
-    """What isolated_run.py prints. `python` is the interpreter of another environment. Raises InputError with the last line of its complaint."""
+def run_alone(
+    model: Path, *, runtime: str, threads: int = 1, calls: int = WARM_CALLS, python: Path | None = None, **arrays: Path
+) -> dict[str, Any]:
+    """What isolated_run.py prints. `python` is the interpreter of another environment. Raises InputError with the last
+    line of its complaint.
+    """
     inputs = [str(arrays[name]) for name in ("inputs", "outputs") if name in arrays]
     command = [str(python or sys.executable), str(SCRIPT), runtime, str(model), str(threads), str(calls), *inputs]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"{model.name} in a process of its own: {error}", "name a Python that exists, or a smaller model") from error
+        raise InputError(
+            f"{model.name} in a process of its own: {error}", "name a Python that exists, or a smaller model"
+        ) from error
     lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
     if done.returncode != 0 or not lines:
         died = f"signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
@@ -64,14 +74,28 @@ def start_alone(name: str, model: Path, *, runtime: str, threads: int, starts: i
 
 
 def benchmark_tool(name: str, model: Path, *, runs: int, threads: int) -> CrossCheck | None:
-    """The median that the runtime's own benchmark gives, by its newer API (CompiledModel); None where it can't run the file."""
+    """The median that the runtime's own benchmark gives, by its newer API (CompiledModel); None where it can't run the
+    file.
+    """
     with tempfile.TemporaryDirectory() as place:
         told = Path(place) / "result.json"
-        command = [sys.executable, "-m", TOOL, f"--model={model}", f"--num_runs={runs}", f"--num_threads={threads}", f"--result_json={told}"]
+        command = [
+            sys.executable,
+            "-m",
+            TOOL,
+            f"--model={model}",
+            f"--num_runs={runs}",
+            f"--num_threads={threads}",
+            f"--result_json={told}",
+        ]
         try:
             done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
             found = json.loads(told.read_text(encoding="utf-8"))["latency"] if done.returncode == 0 else None
-            return CrossCheck(name, "litert-benchmark", int(found["num_runs"]), float(found["median_ms"])) if found else None
+            return (
+                CrossCheck(name, "litert-benchmark", int(found["num_runs"]), float(found["median_ms"]))
+                if found
+                else None
+            )
         except (OSError, ValueError, KeyError, TypeError, subprocess.TimeoutExpired):
             return None
 
@@ -90,15 +114,21 @@ def compare_old(name: str, model: Path, *, python: Path, inputs: NDArray[np.floa
             found = run_alone(model, runtime=OLD, python=python, inputs=given, outputs=old)
         except InputError as error:
             return OldRuntime(name, OLD, False, None, None, None, None, passed=False, detail=error.message)
-        new_rows, old_rows = (np.load(path, allow_pickle=False).astype(np.float64).reshape(len(inputs), -1) for path in (new, old))
+        new_rows, old_rows = (
+            np.load(path, allow_pickle=False).astype(np.float64).reshape(len(inputs), -1) for path in (new, old)
+        )
     return _compared(name, str(found["runtime"]), new_rows, old_rows, step=output_step(model.read_bytes()))
 
 
-def _compared(name: str, runtime: str, new: NDArray[np.float64], old: NDArray[np.float64], *, step: float) -> OldRuntime:
+def _compared(
+    name: str, runtime: str, new: NDArray[np.float64], old: NDArray[np.float64], *, step: float
+) -> OldRuntime:
     """Outputs [sounds, values] in both runtimes."""
     difference = np.abs(new - old)
     largest, allowed = float(difference.max()), step or _FLOAT_TOLERANCE * max(1.0, float(np.abs(new).max()))
-    cosine = (new * old).sum(axis=1) / np.maximum(np.linalg.norm(new, axis=1) * np.linalg.norm(old, axis=1), np.finfo(np.float64).tiny)
+    cosine = (new * old).sum(axis=1) / np.maximum(
+        np.linalg.norm(new, axis=1) * np.linalg.norm(old, axis=1), np.finfo(np.float64).tiny
+    )
     return OldRuntime(
         model=name,
         runtime=runtime,
@@ -124,5 +154,7 @@ def output_step(model: bytes) -> float:
             index = int(operator.inputs[0])
             break
     tensor = graph.tensors[index]
-    quantized = tensor_type(tensor) == "INT8" and tensor.quantization is not None and tensor.quantization.scale is not None
+    quantized = (
+        tensor_type(tensor) == "INT8" and tensor.quantization is not None and tensor.quantization.scale is not None
+    )
     return float(tensor.quantization.scale[0]) if quantized else 0.0

@@ -14,7 +14,9 @@ YAMNET = "yamnet"  # a peer by this name is a real file of it (--peer FILE)
 
 @dataclass(frozen=True)
 class Faster:
-    """A student's int8 file is to be `times` as fast as another model: a call, or a second of sound where the two hear differently long."""
+    """A student's int8 file is to be `times` as fast as another model: a call, or a second of sound where the two hear
+    differently long.
+    """
 
     size: str
     to: str
@@ -46,10 +48,22 @@ def _faster(cost: Cost, wanted: Faster) -> list[Goal]:
         if _is_int8(pair.model, wanted.size) and _is(pair.to, wanted.to):
             ratio = pair.ratio_per_audio if wanted.per_audio else pair.ratio
             unit = "a second of sound" if wanted.per_audio else "a call"
-            got = f"{ratio:.1f}x [{pair.p5 * ratio / pair.ratio:.1f}, {pair.p95 * ratio / pair.ratio:.1f}] over {pair.rounds} rounds"
+            got = (
+                f"{ratio:.1f}x [{pair.p5 * ratio / pair.ratio:.1f}, {pair.p95 * ratio / pair.ratio:.1f}] over"
+                f" {pair.rounds} rounds"
+            )
             met = ratio >= wanted.times
             what = f"faster {unit} than {pair.to}"
-            goals.append(Goal(pair.model, what, f"at least {wanted.times:g}x", got, met, "" if met else _why(cost, pair, per_audio=wanted.per_audio)))
+            goals.append(
+                Goal(
+                    pair.model,
+                    what,
+                    f"at least {wanted.times:g}x",
+                    got,
+                    met,
+                    "" if met else _why(cost, pair, per_audio=wanted.per_audio),
+                )
+            )
     return goals
 
 
@@ -61,12 +75,25 @@ def _frontend(cost: Cost) -> list[Goal]:
             met = part.share <= FRONTEND_SHARE and part.ms <= FRONTEND_MS
             wanted = f"at most {100 * FRONTEND_SHARE:.0f} % and {FRONTEND_MS:.1f} ms"
             got = f"{100 * part.share:.0f} %, {part.ms:.2f} ms"
-            goals.append(Goal(profile.model, "frontend's part of the time", wanted, got, met, "" if met else _slowest(profile, part)))
+            goals.append(
+                Goal(
+                    profile.model,
+                    "frontend's part of the time",
+                    wanted,
+                    got,
+                    met,
+                    "" if met else _slowest(profile, part),
+                )
+            )
     return goals
 
 
 def _fewer_on_arm(cost: Cost) -> list[Goal]:
-    rows = {row.model: row.network_instructions for row in cost.arm if row.core.startswith(ARM_CORE) and row.network_instructions}
+    rows = {
+        row.model: row.network_instructions
+        for row in cost.arm
+        if row.core.startswith(ARM_CORE) and row.network_instructions
+    }
     goals = []
     for name, own in rows.items():
         wide = rows.get(re.sub(r"_i8(?![a-z0-9]).*\.tflite$", "_f32.tflite", name))
@@ -74,7 +101,9 @@ def _fewer_on_arm(cost: Cost) -> list[Goal]:
             ratio = wide / own
             what = f"fewer instructions of the network on {ARM_CORE} than in float32"
             why = "" if ratio >= FEWER_ON_ARM else "depthwise convolutions have no dot product instruction to use"
-            goals.append(Goal(name, what, f"at least {FEWER_ON_ARM:g}x", f"{ratio:.2f}x, counted", ratio >= FEWER_ON_ARM, why))
+            goals.append(
+                Goal(name, what, f"at least {FEWER_ON_ARM:g}x", f"{ratio:.2f}x, counted", ratio >= FEWER_ON_ARM, why)
+            )
     return goals
 
 
@@ -98,11 +127,14 @@ def _why(cost: Cost, pair: Speedup, *, per_audio: bool) -> str:
     fewer = heard * models[pair.to].macs / models[pair.model].macs
     unit = " a second of sound" if per_audio else ""
     said = (
-        f"It computes {fewer:.1f}x fewer multiply-accumulates{unit}, at {100 * own.fraction_of_peak:.0f} % of this processor's peak where {pair.to} "
-        f"reaches {100 * other.fraction_of_peak:.0f} %. "
+        f"It computes {fewer:.1f}x fewer multiply-accumulates{unit}, at {100 * own.fraction_of_peak:.0f} % of this"
+        f" processor's peak where {pair.to} reaches {100 * other.fraction_of_peak:.0f} %. "
     )
     if own.frontend_share:
-        said += f"Without any network, its frontend alone would be {heard * other.median_ms / (own.frontend_share * own.median_ms):.1f}x faster. "
+        said += (
+            "Without any network, its frontend alone would be"
+            f" {heard * other.median_ms / (own.frontend_share * own.median_ms):.1f}x faster. "
+        )
     return said + own.text
 
 

@@ -1,7 +1,9 @@
-"""A SavedModel with HeAR's signature and architecture in any size, with random weights: SHAPE ONLY, its embeddings mean nothing.
+"""A SavedModel with HeAR's signature and architecture in any size, with random weights: SHAPE ONLY, its embeddings mean
+nothing.
 
-For the tests of the `hear:` path, and as the yardstick of latency: at HEAR_VIT it costs what HeAR costs. The architecture is that of the
-model card of google/hear: the published frontend, ViT with 16 x 16 patches, CLS token, learned positions, pre-norm blocks, a linear output.
+For the tests of the `hear:` path, and as the yardstick of latency: at HEAR_VIT it costs what HeAR costs. The
+architecture is that of the model card of google/hear: the published frontend, ViT with 16 x 16 patches, CLS token,
+learned positions, pre-norm blocks, a linear output.
 """
 
 from __future__ import annotations
@@ -42,9 +44,19 @@ _Shapes = dict[str, tuple[int, ...]]
 def parameter_shapes(size: VitSize, *, dim: int = HEAR_EMBEDDING_DIM) -> _Shapes:
     """Shape of every weight by name, without building anything."""
     width = size.width
-    shapes: _Shapes = {"patch/kernel": (PATCH * PATCH, width), "patch/bias": (width,), "cls": (1, 1, width), "positions": (1, _patches() + 1, width)}
+    shapes: _Shapes = {
+        "patch/kernel": (PATCH * PATCH, width),
+        "patch/bias": (width,),
+        "cls": (1, 1, width),
+        "positions": (1, _patches() + 1, width),
+    }
     for i in range(size.depth):
-        linears = {"qkv": (width, 3 * width), "proj": (width, width), "fc1": (width, size.mlp), "fc2": (size.mlp, width)}
+        linears = {
+            "qkv": (width, 3 * width),
+            "proj": (width, width),
+            "fc1": (width, size.mlp),
+            "fc2": (size.mlp, width),
+        }
         for name, (inputs, outputs) in linears.items():
             shapes |= {f"{i}/{name}/kernel": (inputs, outputs), f"{i}/{name}/bias": (outputs,)}
         shapes |= {f"{i}/{norm}/{part}": (width,) for norm in ("norm1", "norm2") for part in ("scale", "bias")}
@@ -56,8 +68,11 @@ def parameter_count(size: VitSize, *, dim: int = HEAR_EMBEDDING_DIM) -> int:
     return sum(math.prod(shape) for shape in parameter_shapes(size, dim=dim).values())
 
 
-def build_hear_like_saved_model(folder: Path, *, size: VitSize = HEAR_VIT, dim: int = HEAR_EMBEDDING_DIM, seed: int = 0) -> None:
-    """Write the SavedModel `serving_default`, `x` float32 `[n, clip_samples]` -> `output_0` float32 `[n, dim]`, with seeded random weights.
+def build_hear_like_saved_model(
+    folder: Path, *, size: VitSize = HEAR_VIT, dim: int = HEAR_EMBEDDING_DIM, seed: int = 0
+) -> None:
+    """Write the SavedModel `serving_default`, `x` float32 `[n, clip_samples]` -> `output_0` float32 `[n, dim]`, with
+    seeded random weights.
 
     Raises InputError if the folder exists, MissingExtraError without TensorFlow. HEAR_VIT takes 1.2 GB.
     """
@@ -88,7 +103,10 @@ def hear_like_module(*, size: VitSize = HEAR_VIT, dim: int = HEAR_EMBEDDING_DIM,
     rng = np.random.default_rng(seed)
     module = tf.Module()
     module.frontend = Frontend(HEAR_FRONTEND)
-    module.weights = {name: tf.Variable(_initial(name, shape, rng), name=name) for name, shape in parameter_shapes(size, dim=dim).items()}
+    module.weights = {
+        name: tf.Variable(_initial(name, shape, rng), name=name)
+        for name, shape in parameter_shapes(size, dim=dim).items()
+    }
     module.embed = lambda clips: _vit(tf, module.weights, module.frontend(clips), size)
     return module
 
@@ -102,16 +120,22 @@ def _initial(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any
         return np.ones(shape, dtype=np.float32)
     if name.endswith("/bias"):
         return np.zeros(shape, dtype=np.float32)
-    return rng.standard_normal(shape, dtype=np.float32) / np.float32(math.sqrt(shape[0]))  # LeCun: no layer shrinks or blows up what it gets
+    return rng.standard_normal(shape, dtype=np.float32) / np.float32(
+        math.sqrt(shape[0])
+    )  # LeCun: no layer shrinks or blows up what it gets
 
 
 def _vit(tf: Any, weights: Any, image: Any, size: VitSize) -> Any:
-    """Image `[n, frames, mels, 1]` -> embedding `[n, dim]`: the CLS token of the last layer norm through a linear layer."""
+    """Image `[n, frames, mels, 1]` -> embedding `[n, dim]`: the CLS token of the last layer norm through a linear
+    layer.
+    """
     rows, columns = image.shape[1] // PATCH, image.shape[2] // PATCH
     x = tf.reshape(image, [-1, rows, PATCH, columns, PATCH])
     x = tf.reshape(tf.transpose(x, [0, 1, 3, 2, 4]), [-1, rows * columns, PATCH * PATCH])  # [n, patches, pixels]
     x = _linear(tf, weights, "patch", x)  # [n, patches, width]
-    x = tf.concat([tf.repeat(weights["cls"], tf.shape(x)[0], axis=0), x], axis=1) + weights["positions"]  # [n, tokens, width]
+    x = (
+        tf.concat([tf.repeat(weights["cls"], tf.shape(x)[0], axis=0), x], axis=1) + weights["positions"]
+    )  # [n, tokens, width]
     for i in range(size.depth):
         x += _attention(tf, weights, f"{i}", _norm(tf, weights, f"{i}/norm1", x), size)
         hidden = tf.nn.gelu(_linear(tf, weights, f"{i}/fc1", _norm(tf, weights, f"{i}/norm2", x)), approximate=True)
@@ -123,7 +147,9 @@ def _attention(tf: Any, weights: Any, block: str, x: Any, size: VitSize) -> Any:
     per_head = size.width // size.heads
     qkv = tf.reshape(_linear(tf, weights, f"{block}/qkv", x), [-1, x.shape[1], 3, size.heads, per_head])
     query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))  # [n, heads, tokens, per_head]
-    attention = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) / math.sqrt(per_head))  # [n, heads, tokens, tokens]
+    attention = tf.nn.softmax(
+        tf.matmul(query, key, transpose_b=True) / math.sqrt(per_head)
+    )  # [n, heads, tokens, tokens]
     mixed = tf.transpose(tf.matmul(attention, value), [0, 2, 1, 3])  # [n, tokens, heads, per_head]
     return _linear(tf, weights, f"{block}/proj", tf.reshape(mixed, [-1, x.shape[1], size.width]))
 

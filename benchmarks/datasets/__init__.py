@@ -1,1 +1,3 @@
-"""Datasets: manifests for users' own copies of public datasets. May import tasks; studies and the command line import it."""
+"""Datasets: manifests for users' own copies of public datasets. May import tasks; studies and the command line import
+it.
+"""

@@ -1,9 +1,10 @@
 """Coswara: breathing and coughing of 2 635 people recorded by themselves, with their own word on COVID-19.
 
-`combined_data.csv` (columns of one or two letters, see its `csv_labels_legend.json`) and, once unpacked by its `extract_data.py`,
-`<date>/<id>/cough-heavy.wav` and eight more. `annotations/<sound>_labels.csv` grades a recording 0 bad, 1 good, 2 excellent. Speech and vowels are
-left out, and so are recordings whose locality says that they are the developers' tests. Symptoms and conditions are not carried over: the forms
-stored only what was ticked, and asked for more as time went on, so that "no" and "not asked" look alike. Smoking was a yes-or-no question later.
+`combined_data.csv` (columns of one or two letters, see its `csv_labels_legend.json`) and, once unpacked by its
+`extract_data.py`, `<date>/<id>/cough-heavy.wav` and eight more. `annotations/<sound>_labels.csv` grades a recording 0
+bad, 1 good, 2 excellent. Speech and vowels are left out, and so are recordings whose locality says that they are the
+developers' tests. Symptoms and conditions are not carried over: the forms stored only what was ticked, and asked for
+more as time went on, so that "no" and "not asked" look alike. Smoking was a yes-or-no question later.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _TEST = re.compile(r"(?<![a-z])(test|leap)(?![a-z])")  # LEAP is the laboratory'
 
 
 def _read(root: Path, log: Log) -> list[Row]:
-    table = read_table(find_file(root, "combined_data.csv"), name="combined_data.csv", columns=("id", "a", "g", "covid_status"))
+    table = read_table(
+        find_file(root, "combined_data.csv"), name="combined_data.csv", columns=("id", "a", "g", "covid_status")
+    )
     recordings, quality = Recordings(root, log), _quality(root)
     rows = []
     people: dict[str, dict[str, str]] = {}
@@ -54,12 +57,16 @@ def _read(root: Path, log: Log) -> list[Row]:
                 except InputError as error:
                     log.skip(f"{person}/{sound}", str(error), row=index)
                     continue
-                rows.append(Row(file, person, _labels(sound, status) | about | {"quality": quality.get((person, sound), "")}))
+                rows.append(
+                    Row(file, person, _labels(sound, status) | about | {"quality": quality.get((person, sound), "")})
+                )
     return rows
 
 
 def _labels(sound: str, status: str) -> dict[str, str]:
-    """The COVID label for all sounds together and for each kind alone, since a person's four recordings are not alike."""
+    """The COVID label for all sounds together and for each kind alone, since a person's four recordings are not
+    alike.
+    """
     covid, kind = COVID[status], sound.partition("-")[0]
     by_kind = {f"covid_{name}": covid if name == kind else "" for name in ("breathing", "cough")}
     return {"label": covid, **by_kind, "covid_status": status, "sound": sound}

@@ -1,8 +1,9 @@
-"""COUGHVID: cough recordings that people sent in, with their own word on COVID-19; four physicians graded a part of them.
+"""COUGHVID: cough recordings that people sent in, with their own word on COVID-19; four physicians graded a part of
+them.
 
-`metadata_compiled.csv` (uuid, cough_detected, age, gender, respiratory_condition, fever_muscle_pain, status, and quality_1 ... severity_4 of the
-physicians) beside `<uuid>.webm`, `.ogg` or, once converted, `.wav`. The authors take 0.8 of their detector's `cough_detected` for a cough
-(Orlandic et al. 2021). Where somebody was is not carried over.
+`metadata_compiled.csv` (uuid, cough_detected, age, gender, respiratory_condition, fever_muscle_pain, status, and
+quality_1 ... severity_4 of the physicians) beside `<uuid>.webm`, `.ogg` or, once converted, `.wav`. The authors take
+0.8 of their detector's `cough_detected` for a cough (Orlandic et al. 2021). Where somebody was is not carried over.
 """
 
 from __future__ import annotations
@@ -87,6 +88,9 @@ RECORDINGS = Source(
     read=_read,
     caveats=(
         "no ids of people: each recording counts as its own subject, although somebody may have sent several",
-        "status is the participants' own word; cough_type and the signs are physicians' by ear, and they often disagree",
+        (
+            "status is the participants' own word; cough_type and the signs are physicians' by ear, and they often"
+            " disagree"
+        ),
     ),
 )

@@ -1,7 +1,8 @@
 """ESC-50: 2 000 environmental sounds of 5 s in 50 classes, of which a few are respiratory.
 
-`meta/esc50.csv` (filename, fold, target, category, esc10, src_file, take) and `audio/`. Its protocol is a cross-validation over five folds; here
-folds 1 - 3 train, 4 validates, 5 tests, and the column `fold` has all five. Clips cut from one Freesound upload share `src_file`: the subject.
+`meta/esc50.csv` (filename, fold, target, category, esc10, src_file, take) and `audio/`. Its protocol is a
+cross-validation over five folds; here folds 1 - 3 train, 4 validates, 5 tests, and the column `fold` has all five.
+Clips cut from one Freesound upload share `src_file`: the subject.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _COLUMNS = ("filename", "fold", "category", "src_file")
 def _read(root: Path, log: Log) -> list[Row]:
     recordings, done = Recordings(root, log), set()
     rows = []
-    for index, cells in enumerate(read_table(find_file(root, "esc50.csv"), name="meta/esc50.csv", columns=_COLUMNS), start=2):
+    for index, cells in enumerate(
+        read_table(find_file(root, "esc50.csv"), name="meta/esc50.csv", columns=_COLUMNS), start=2
+    ):
         name, fold, category, source = (cells.get(column, "") for column in _COLUMNS)
         if name in done:
             log.skip(name, "is in esc50.csv twice", row=index)
@@ -36,7 +39,15 @@ def _read(root: Path, log: Log) -> list[Row]:
             log.skip(name, str(error), row=index)
             continue
         label = category if category in RESPIRATORY else "other"
-        rows.append(Row(file, f"freesound-{source}", {"label": label, "category": category, "fold": fold}, side=_SIDES[fold], official=f"fold{fold}"))
+        rows.append(
+            Row(
+                file,
+                f"freesound-{source}",
+                {"label": label, "category": category, "fold": fold},
+                side=_SIDES[fold],
+                official=f"fold{fold}",
+            )
+        )
     return rows
 
 

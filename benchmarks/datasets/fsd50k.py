@@ -1,9 +1,11 @@
-"""FSD50K: 51 197 Freesound clips in 200 classes, several classes a clip; here a column of 0 and 1 for each respiratory one.
+"""FSD50K: 51 197 Freesound clips in 200 classes, several classes a clip; here a column of 0 and 1 for each respiratory
+one.
 
-`FSD50K.ground_truth/dev.csv` (fname, labels, mids, split), `eval.csv` (without split), `FSD50K.dev_audio/<fname>.wav`, `FSD50K.eval_audio/`, and the
-uploaders in `FSD50K.metadata/dev_clips_info_FSD50K.json` and `eval_...`: the subject. No uploader is in dev and in eval, says its README; in train
-and val they may be. Labels are propagated upwards already: a Cough is one of Respiratory_sounds. Of the clips without a respiratory class every
-tenth is kept, by a hash: all 108 hours would be windows of doors and guitars.
+`FSD50K.ground_truth/dev.csv` (fname, labels, mids, split), `eval.csv` (without split), `FSD50K.dev_audio/<fname>.wav`,
+`FSD50K.eval_audio/`, and the uploaders in `FSD50K.metadata/dev_clips_info_FSD50K.json` and `eval_...`: the subject. No
+uploader is in dev and in eval, says its README; in train and val they may be. Labels are propagated upwards already: a
+Cough is one of Respiratory_sounds. Of the clips without a respiratory class every tenth is kept, by a hash: all 108
+hours would be windows of doors and guitars.
 """
 
 from __future__ import annotations
@@ -53,13 +55,18 @@ def _read(root: Path, log: Log) -> list[Row]:
 
 
 def _kept(name: str) -> bool:
-    return int.from_bytes(hashlib.sha256(name.encode(errors="surrogatepass")).digest()[:8], "big") % KEEP_ONE_OTHER_IN == 0
+    return (
+        int.from_bytes(hashlib.sha256(name.encode(errors="surrogatepass")).digest()[:8], "big") % KEEP_ONE_OTHER_IN == 0
+    )
 
 
 def _clips_info(root: Path, part: str) -> dict[str, Any]:
     path = find_file(root, f"{part}_clips_info_FSD50K.json")
     if path is None:
-        raise InputError(f"no {part}_clips_info_FSD50K.json in {root}", "unpack FSD50K.metadata too: uploaders must not cross the split")
+        raise InputError(
+            f"no {part}_clips_info_FSD50K.json in {root}",
+            "unpack FSD50K.metadata too: uploaders must not cross the split",
+        )
     clips = read_json(path)
     if not isinstance(clips, dict):
         raise InputError(f"{path}: no object of clips", "download it again")

@@ -1,11 +1,13 @@
 """ICBHI 2017: lung sounds of 126 patients, each breathing cycle annotated with crackles and wheezes.
 
-`<patient>_<index>_<location>_<mode>_<device>.wav` and a .txt of the same name, a cycle a line: start, end in seconds, crackles, wheezes as 0 or 1,
-separated by tabs. Beside them or above, under whatever case: `ICBHI_challenge_train_test.txt` (recording, train or test), the diagnoses
-(`ICBHI_Challenge_diagnosis.txt`, on Kaggle `patient_diagnosis.csv`) and `demographic_info.txt` (patient, age, sex, adult BMI, child weight, height;
-on the challenge's page `ICBHI_Challenge_demographic_information.txt`).
+`<patient>_<index>_<location>_<mode>_<device>.wav` and a .txt of the same name, a cycle a line: start, end in seconds,
+crackles, wheezes as 0 or 1, separated by tabs. Beside them or above, under whatever case:
+`ICBHI_challenge_train_test.txt` (recording, train or test), the diagnoses (`ICBHI_Challenge_diagnosis.txt`, on Kaggle
+`patient_diagnosis.csv`) and `demographic_info.txt` (patient, age, sex, adult BMI, child weight, height; on the
+challenge's page `ICBHI_Challenge_demographic_information.txt`).
 
-The official 60/40 split puts patients 156 and 218 on both sides; here they train. `challenge.challenge_score` is its score.
+The official 60/40 split puts patients 156 and 218 on both sides; here they train. `challenge.challenge_score` is its
+score.
 """
 
 from __future__ import annotations
@@ -18,7 +20,12 @@ from hearlite.benchmarks.datasets.source import Log, Row, Source, find_file, num
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, TRAIN_SPLITS
 from hearlite.errors import InputError
 
-CLASSES = {("0", "0"): "normal", ("1", "0"): "crackle", ("0", "1"): "wheeze", ("1", "1"): "both"}  # by (crackles, wheezes)
+CLASSES = {
+    ("0", "0"): "normal",
+    ("1", "0"): "crackle",
+    ("0", "1"): "wheeze",
+    ("1", "1"): "both",
+}  # by (crackles, wheezes)
 DIAGNOSES = ("Healthy", "COPD", "Asthma", "URTI", "LRTI", "Bronchiectasis", "Bronchiolitis", "Pneumonia")
 _NAME = re.compile(r"\d{3}_[^_]+_(Tc|Al|Ar|Pl|Pr|Ll|Lr)_(sc|mc)_(AKGC417L|LittC2SE|Litt3200|Meditron)")
 _SIDES = {"train": TRAIN_SPLITS[0], "test": TEST_SPLIT}
@@ -27,7 +34,9 @@ _SIDES = {"train": TRAIN_SPLITS[0], "test": TEST_SPLIT}
 def _read(root: Path, log: Log) -> list[Row]:
     recordings, official = Recordings(root, log), _official(root, log)
     people = _people(root, log)
-    annotated = {path.stem: path for path in sorted(root.rglob("*.txt"), reverse=True) if _NAME.fullmatch(path.stem)}  # of copies the first counts
+    annotated = {
+        path.stem: path for path in sorted(root.rglob("*.txt"), reverse=True) if _NAME.fullmatch(path.stem)
+    }  # of copies the first counts
     for name in sorted(official.keys() - annotated.keys()):
         log.skip(name, "is in the official split, but its annotation is not there")
     rows = []
@@ -39,7 +48,11 @@ def _read(root: Path, log: Log) -> list[Row]:
             log.skip(name, str(error).replace(f"{path}: ", ""))
             continue
         patient, _, location, mode, device = name.split("_")
-        about = people.get(patient, {"diagnosis": "", "age": "", "sex": ""}) | {"location": location, "mode": mode, "device": device}
+        about = people.get(patient, {"diagnosis": "", "age": "", "sex": ""}) | {
+            "location": location,
+            "mode": mode,
+            "device": device,
+        }
         side = official.get(name, "")
         for index, line in enumerate(lines, start=1):
             cycle = _cycle(line, where=f"{name}.txt", row=index, log=log)

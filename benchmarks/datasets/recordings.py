@@ -10,11 +10,24 @@ from hearlite.benchmarks.datasets.source import Log
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 
-_UNDECODABLE = (".webm", ".m4a", ".mp4", ".aac", ".amr", ".3gp", ".wma", ".caf", ".aif", ".aiff")  # recordings for a person, not for libsndfile here
+_UNDECODABLE = (
+    ".webm",
+    ".m4a",
+    ".mp4",
+    ".aac",
+    ".amr",
+    ".3gp",
+    ".wma",
+    ".caf",
+    ".aif",
+    ".aiff",
+)  # recordings for a person, not for libsndfile here
 
 
 class Recordings:
-    """The audio files below a folder, found by the names that annotations use. Nothing outside of the folder is ever found."""
+    """The audio files below a folder, found by the names that annotations use. Nothing outside of the folder is ever
+    found.
+    """
 
     def __init__(self, root: Path, log: Log) -> None:
         self._root, self._log = root.resolve(), log
@@ -34,8 +47,8 @@ class Recordings:
     def find(self, stem: str, *, folder: str = "", near: PurePosixPath | None = None) -> PurePosixPath:
         """The recording called `stem`, in a folder of that name if one is given, below the dataset's folder.
 
-        Of copies the one with the longest way in common with `near` is taken; of formats the first of `audio.SUFFIXES`. Raises InputError when there
-        is none, when copies differ, or when it is a link that leaves the folder.
+        Of copies the one with the longest way in common with `near` is taken; of formats the first of `audio.SUFFIXES`.
+        Raises InputError when there is none, when copies differ, or when it is a link that leaves the folder.
         """
         if "/" in stem + folder or "\\" in stem + folder:
             raise InputError("is no plain file name")

@@ -1,7 +1,8 @@
-"""What the parsers of public datasets share: the row they make, what they leave out, and careful reading of other people's files.
+"""What the parsers of public datasets share: the row they make, what they leave out, and careful reading of other
+people's files.
 
-A parser never opens a recording: `hearlite.data.dataset` does, and lists what it can't decode. It never guesses either: what it doesn't understand is
-left out with the reason, or empty and counted.
+A parser never opens a recording: `hearlite.data.dataset` does, and lists what it can't decode. It never guesses either:
+what it doesn't understand is left out with the reason, or empty and counted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from hearlite.benchmarks.tasks.demographics import OLDEST_YEARS
 from hearlite.data.dataset import Skipped
 from hearlite.errors import InputError
 
-_YES, _NO, _NOTHING = frozenset({"true", "yes", "y", "1"}), frozenset({"false", "no", "n", "0"}), frozenset({"", "na", "nan", "none"})
+_YES, _NO, _NOTHING = (
+    frozenset({"true", "yes", "y", "1"}),
+    frozenset({"false", "no", "n", "0"}),
+    frozenset({"", "na", "nan", "none"}),
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,18 @@ class Log:
         return ""
 
     def sex(self, text: str) -> str:
-        """male, female or other; "" when unknown. M/F and SPRSound's 0/1 are understood; anything else is emptied and counted."""
-        known = {"0": "male", "m": "male", "male": "male", "1": "female", "f": "female", "female": "female", "other": "other"}
+        """male, female or other; "" when unknown. M/F and SPRSound's 0/1 are understood; anything else is emptied and
+        counted.
+        """
+        known = {
+            "0": "male",
+            "m": "male",
+            "male": "male",
+            "1": "female",
+            "f": "female",
+            "female": "female",
+            "other": "other",
+        }
         key = text.strip().lower()
         if key not in known and key not in _NOTHING:
             self.odd["a sex that is none of male, female, other, left empty"] += 1
@@ -132,7 +147,9 @@ def read_table(path: Path | None, *, name: str, columns: tuple[str, ...]) -> lis
         reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
         missing = [column for column in columns if column not in reader.fieldnames]
         if missing:
-            raise InputError(f"{path}: no column {missing[0]!r}", f"its columns: {', '.join(reader.fieldnames) or 'none'}")
+            raise InputError(
+                f"{path}: no column {missing[0]!r}", f"its columns: {', '.join(reader.fieldnames) or 'none'}"
+            )
         return [{column: value.strip() for column, value in row.items() if isinstance(value, str)} for row in reader]
     except csv.Error as error:
         raise InputError(f"{path}: not a CSV: {error}", "download it again") from error

@@ -1,12 +1,14 @@
 """SPRSound: lung sounds of children, annotated as events and as whole recordings.
 
-`<patient>_<age>_<sex>_<location>_<number>.wav` and a .json of the same name, in folders that name the split; sex is 0 male, 1 female. The json holds
-`record_annotation` and `event_annotation`: [{"start": "2499", "end": "4277", "type": "Normal"}], in ms. Read from the repository's README files and
-annotations of 2022 - 2025; its folders were renamed more than once, so files are found by their names wherever they lie.
+`<patient>_<age>_<sex>_<location>_<number>.wav` and a .json of the same name, in folders that name the split; sex is 0
+male, 1 female. The json holds `record_annotation` and `event_annotation`: [{"start": "2499", "end": "4277", "type":
+"Normal"}], in ms. Read from the repository's README files and annotations of 2022 - 2025; its folders were renamed more
+than once, so files are found by their names wherever they lie.
 
-The asthma rule is that of Ehtesham et al. 2025, arXiv:2504.20124, as far as it is stated: wheeze, wheeze+crackle, rhonchi and stridor against normal,
-crackles left out; events shorter than 2 s are zero-padded (`--framing zero-pad`), longer ones slide a window of 2 s. The paper's stride is not known
-here: windows don't overlap, and an end that fills none is left out.
+The asthma rule is that of Ehtesham et al. 2025, arXiv:2504.20124, as far as it is stated: wheeze, wheeze+crackle,
+rhonchi and stridor against normal, crackles left out; events shorter than 2 s are zero-padded (`--framing zero-pad`),
+longer ones slide a window of 2 s. The paper's stride is not known here: windows don't overlap, and an end that fills
+none is left out.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class _Record:
 
 
 def _records(root: Path, log: Log) -> list[_Record]:
-    """Every recording once. Of two annotations of it the one with a record label is kept: it is the classification challenge's."""
+    """Every recording once. Of two annotations of it the one with a record label is kept: it is the classification
+    challenge's.
+    """
     recordings = Recordings(root, log)
     records = []
     for stem, copies in _annotations(root, log).items():
@@ -65,7 +69,9 @@ def _annotations(root: Path, log: Log) -> dict[str, list[tuple[PurePosixPath, di
     found: dict[str, list[tuple[PurePosixPath, dict[str, Any]]]] = {}
     for path in sorted(root.rglob("*.json")):
         name = PurePosixPath(path.relative_to(root).as_posix())
-        if path.stem.startswith(".") or path.stem.endswith(".source"):  # a shadow file of macOS; what write_manifest leaves
+        if path.stem.startswith(".") or path.stem.endswith(
+            ".source"
+        ):  # a shadow file of macOS; what write_manifest leaves
             continue
         if not _NAME.fullmatch(path.stem):
             log.odd["a .json that is not named patient_age_sex_location_number"] += 1
@@ -87,7 +93,9 @@ def _annotation(path: Path) -> dict[str, Any]:
     events = data.get("event_annotation") if isinstance(data, dict) else None
     if not isinstance(events, list):
         raise InputError("no list 'event_annotation'", "expected an annotation of SPRSound")
-    label = data.get("record_annotation", data.get("recording_annotation"))  # the README's example has the longer name, the files the shorter
+    label = data.get(
+        "record_annotation", data.get("recording_annotation")
+    )  # the README's example has the longer name, the files the shorter
     return {"event_annotation": events, **({} if label is None else {"record_annotation": str(label)})}
 
 
@@ -116,12 +124,17 @@ def _event(event: Any) -> tuple[float, float, str]:
     if kind not in EVENTS_OF:
         raise InputError(f"type is {str(kind)[:40]!r}", f"expected one of {', '.join(EVENTS_OF)}")
     if not 0 <= start_ms < end_ms:
-        raise InputError(f"goes from {str(event.get('start'))[:20]!r} to {str(event.get('end'))[:20]!r} ms", "expected 0 <= start < end")
+        raise InputError(
+            f"goes from {str(event.get('start'))[:20]!r} to {str(event.get('end'))[:20]!r} ms",
+            "expected 0 <= start < end",
+        )
     return start_ms / 1000, end_ms / 1000, str(kind)
 
 
 def _official(name: PurePosixPath) -> str:
-    """train, intra (patients of train), inter (others) or test<year>, from the annotation's folders; "" when they don't say."""
+    """train, intra (patients of train), inter (others) or test<year>, from the annotation's folders; "" when they don't
+    say.
+    """
     folders = "/".join(name.parent.parts).lower()
     named = _SPLIT.search(folders)
     if named:
@@ -150,13 +163,22 @@ def _read_events(root: Path, log: Log) -> list[Row]:
 
 def _read_records(root: Path, log: Log) -> list[Row]:
     """A row for each recording with a label of its own, whole: also the poor ones, which have no events."""
-    return [_row(record, {"label": record.label, "binary": _binary(record.label)}) for record in _records(root, log) if record.label]
+    return [
+        _row(record, {"label": record.label, "binary": _binary(record.label)})
+        for record in _records(root, log)
+        if record.label
+    ]
 
 
 def _read_asthma(root: Path, log: Log) -> list[Row]:
     """A row for each window of the asthma rule."""
     return [
-        _row(record, {"label": "normal" if kind == NORMAL else "positive", "event": kind}, start_s=at, end_s=min(end_s, at + AUDIO.clip_s))
+        _row(
+            record,
+            {"label": "normal" if kind == NORMAL else "positive", "event": kind},
+            start_s=at,
+            end_s=min(end_s, at + AUDIO.clip_s),
+        )
         for record in _records(root, log)
         for start_s, end_s, kind in record.events
         if kind == NORMAL or kind in ASTHMA_LIKE
@@ -174,10 +196,21 @@ _source = partial(
     Source,
     url="https://github.com/SJTU-YONGFU-RESEARCH-GRP/SPRSound",
     paper="Zhang et al. 2022, IEEE TBioCAS 16:867 (SPRSound)",
-    licence="unclear: GPL-3.0 file beside the data, CC BY on IEEE DataPort for the 2023 challenge (10.21227/rqh3-h568); ask before you pass it on",
+    licence=(
+        "unclear: GPL-3.0 file beside the data, CC BY on IEEE DataPort for the 2023 challenge (10.21227/rqh3-h568); ask"
+        " before you pass it on"
+    ),
     metadata=("age", "sex", "location"),
 )
-_PADDING = "zero-padding an event tells how long it was, and duration alone separates normal from adventitious well: read the duration baseline"
+_PADDING = (
+    "zero-padding an event tells how long it was, and duration alone separates normal from adventitious well: read the"
+    " duration baseline"
+)
 EVENTS = _source(title="SPRSound, events", labels=("label", "binary", "record"), read=_read_events, caveats=(_PADDING,))
 RECORDS = _source(title="SPRSound, recordings", labels=("label", "binary"), read=_read_records)
-ASTHMA = _source(title="SPRSound, windows of the asthma rule (arXiv:2504.20124)", labels=("label",), read=_read_asthma, caveats=(_PADDING,))
+ASTHMA = _source(
+    title="SPRSound, windows of the asthma rule (arXiv:2504.20124)",
+    labels=("label",),
+    read=_read_asthma,
+    caveats=(_PADDING,),
+)

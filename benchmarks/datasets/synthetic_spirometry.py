@@ -1,11 +1,14 @@
-"""A regression task that can be run and checked without data: forced exhalations from equations, and the FEV1/FVC that belongs to them.
+"""A regression task that can be run and checked without data: forced exhalations from equations, and the FEV1/FVC that
+belongs to them.
 
-A lung that empties through one resistance into one compliance breathes out V(t) = FVC (1 - exp(-t/tau)), so FEV1/FVC = 1 - exp(-1 s/tau), and the
-flow falls as exp(-t/tau). Breath sounds grow with flow to a power of 1.66 +- 0.35 (Gavriely & Cugell 1996, J Appl Physiol 80:5): the sound's decay
-tells tau, hence the ratio, as well as the power is known, and it is the subject's own. Below 0.7, the fixed limit of obstruction (GOLD report), a
-wheeze gets likelier. A spirometer's scatter is added to the ratio.
+A lung that empties through one resistance into one compliance breathes out V(t) = FVC (1 - exp(-t/tau)), so FEV1/FVC =
+1 - exp(-1 s/tau), and the flow falls as exp(-t/tau). Breath sounds grow with flow to a power of 1.66 +- 0.35 (Gavriely
+& Cugell 1996, J Appl Physiol 80:5): the sound's decay tells tau, hence the ratio, as well as the power is known, and it
+is the subject's own. Below 0.7, the fixed limit of obstruction (GOLD report), a wheeze gets likelier. A spirometer's
+scatter is added to the ratio.
 
-It is synthetic: nothing measured on it says anything about people. It shows that the path from sound to a number works, and beats guessing the mean.
+It is synthetic: nothing measured on it says anything about people. It shows that the path from sound to a number works,
+and beats guessing the mean.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ import click
 import numpy as np
 
 from hearlite.audio.synth import DEVICES, Device, Float64, draw_splits, write_folder
-from hearlite.cli.module import run_module
 
 COLUMNS = ("file", "start_s", "end_s", "label", "fev1_fvc", "subject", "split", "device", "synthetic")
 GENERATOR = 1  # raise whenever a sound changes
@@ -39,11 +41,17 @@ def fev1_fvc(tau_s: float) -> float:
 
 
 def exhalation(rng: np.random.Generator, *, tau_s: float, flow_power: float, device: Device) -> tuple[Float64, float]:
-    """One forced exhalation as `device` hears it: float64 `[samples]` with peak below 1, and where it starts, in seconds."""
+    """One forced exhalation as `device` hears it: float64 `[samples]` with peak below 1, and where it starts, in
+    seconds.
+    """
     lead_s, rate_hz = round(float(rng.uniform(*_LEAD_S)), 2), device.sample_rate_hz
     time_s = np.arange(round((lead_s + _EXHALATION_S + _TAIL_S) * rate_hz)) / rate_hz - lead_s
-    flow = np.where(time_s < 0, 0.0, np.minimum(time_s / _RISE_S, 1.0) * np.exp(-np.maximum(time_s - _RISE_S, 0.0) / tau_s))
-    heard = flow**flow_power * _noise(rng, len(time_s), rate_hz, low_hz=device.low_hz, high_hz=min(device.high_hz, rng.uniform(700.0, 1_600.0)))
+    flow = np.where(
+        time_s < 0, 0.0, np.minimum(time_s / _RISE_S, 1.0) * np.exp(-np.maximum(time_s - _RISE_S, 0.0) / tau_s)
+    )
+    heard = flow**flow_power * _noise(
+        rng, len(time_s), rate_hz, low_hz=device.low_hz, high_hz=min(device.high_hz, rng.uniform(700.0, 1_600.0))
+    )
     if rng.uniform() < 2.0 * (OBSTRUCTED_BELOW - fev1_fvc(tau_s)):
         pitch_hz = rng.uniform(250.0, 800.0) * (1.0 + 0.05 * np.sin(2.0 * np.pi * rng.uniform(1.0, 3.0) * time_s))
         heard += rng.uniform(0.2, 0.8) * flow * np.sin(2.0 * np.pi * np.cumsum(pitch_hz) / rate_hz)
@@ -62,10 +70,11 @@ def _noise(rng: np.random.Generator, samples: int, rate_hz: int, *, low_hz: floa
 
 
 def write_spirometry_corpus(folder: Path, *, subjects: int, recordings_per_subject: int, seed: int) -> Path:
-    """Write `audio/*.flac`, `manifest.csv` with the column `fev1_fvc`, and what says that it is synthetic; returns the manifest's path.
+    """Write `audio/*.flac`, `manifest.csv` with the column `fev1_fvc`, and what says that it is synthetic; returns the
+    manifest's path.
 
-    All recordings of a subject share its FEV1/FVC; `label` is obstructed or normal. The same parameters give the same bytes. Raises UsageError for
-    impossible numbers, InputError where `folder` holds something else or can't be written.
+    All recordings of a subject share its FEV1/FVC; `label` is obstructed or normal. The same parameters give the same
+    bytes. Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.
     """
     parameters = {
         "generator": f"spirometry {GENERATOR}",
@@ -95,7 +104,17 @@ def _write_audio(folder: Path, *, subjects: int, recordings_per_subject: int, se
             path = f"audio/{subject}_{number}.flac"
             soundfile.write(folder / path, samples, device.sample_rate_hz, subtype="PCM_16", format="FLAC")
             end_s = start_s + _EXHALATION_S
-            yield path, f"{start_s:.2f}", f"{end_s:.2f}", label, f"{measured:.3f}", subject, splits[index], device.name, "yes"
+            yield (
+                path,
+                f"{start_s:.2f}",
+                f"{end_s:.2f}",
+                label,
+                f"{measured:.3f}",
+                subject,
+                splits[index],
+                device.name,
+                "yes",
+            )
 
 
 _NOTICE = """# Synthetic exhalations
@@ -114,7 +133,3 @@ recordings.
 def command(folder: Path, subjects: int, recordings: int, seed: int) -> None:
     """Write the synthetic spirometry corpus to FOLDER."""
     click.echo(write_spirometry_corpus(folder, subjects=subjects, recordings_per_subject=recordings, seed=seed))
-
-
-if __name__ == "__main__":
-    run_module(command)

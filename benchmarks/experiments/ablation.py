@@ -1,8 +1,11 @@
-"""What each piece of the distillation recipe is worth: a list of variants times seeds, trained, probed and put in a table.
+"""What each piece of the distillation recipe is worth: a list of variants times seeds, trained, probed and put in a
+table.
 
-    python -m hearlite.benchmarks.experiments.ablation DATA --teacher hear:DIR --list recipe --size tiny --seed 0 --seed 1 --out ablation
+    python -m hearlite.benchmarks.experiments.ablation DATA --teacher hear:DIR --list recipe --size tiny --seed 0 --seed
+    1 --out ablation
 
-Every variant and seed is a run folder below --out; the record cache is shared where the views are the same. Killed and run again it goes on.
+Every variant and seed is a run folder below --out; the record cache is shared where the views are the same. Killed and
+run again it goes on.
 """
 
 from __future__ import annotations
@@ -10,11 +13,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shlex
-import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,17 @@ from hearlite.benchmarks.cost.latency import device
 from hearlite.benchmarks.experiments.ablation_table import estimate, mean_over_tasks, probe, summarize, table
 from hearlite.benchmarks.experiments.variants import Variant, load_variants
 from hearlite.benchmarks.stats.bootstrap import Floats
-from hearlite.cli.module import run_module
-from hearlite.data.dataset import DEFAULT_LABELS, FRAMINGS, Dataset, load_dataset
+from hearlite.data.dataset import Dataset, load_dataset
+from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.data.records import Views, write_records
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.open import open_teacher
 from hearlite.files import read_json, write_bytes, write_json
+from hearlite.names import FRAMINGS
+from hearlite.provenance import command_line, now
 from hearlite.run import Run
-from hearlite.spec import STUDENTS, TrainSpec, student_spec, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import STUDENTS, TrainSpec, student_spec
 
 SCHEMA = "hearlite-ablation/1"
 
@@ -40,10 +43,14 @@ SCHEMA = "hearlite-ablation/1"
 def train_variant(
     sounds: Dataset, variant: Variant, *, teacher: Embedder, size: str, train: TrainSpec, seed: int, out: Path
 ) -> tuple[Run, dict[str, float]]:
-    """The finished run of a variant and seed, and its figures: minutes of training (records, which others share, not counted) and validation."""
+    """The finished run of a variant and seed, and its figures: minutes of training (records, which others share, not
+    counted) and validation.
+    """
     from hearlite.distill.train import distill_student
 
-    student, spec = variant.specs(student_spec(size, embedding_dim=teacher.info.dim), dataclasses.replace(train, seed=seed))
+    student, spec = variant.specs(
+        student_spec(size, embedding_dim=teacher.info.dim), dataclasses.replace(train, seed=seed)
+    )
     views = Views(spec.views, spec=spec.view)
     records = out / f"records-{hashlib.sha256(json.dumps(to_dict(views)).encode()).hexdigest()[:8]}"
     write_records(sounds, teacher=teacher, folder=records, views=views)
@@ -52,13 +59,19 @@ def train_variant(
     before, began = (read_json(spent)["minutes"] if spent.is_file() else 0.0), time.monotonic()
     finished = (folder / "weights.npz").is_file()
     try:
-        run = distill_student(sounds, teacher=teacher, student=student, train=spec, folder=folder, records_folder=records)
+        run = distill_student(
+            sounds, teacher=teacher, student=student, train=spec, folder=folder, records_folder=records
+        )
     finally:
         if not finished and folder.is_dir():
             write_json(spent, {"minutes": before + (time.monotonic() - began) / 60.0})
     metrics = read_json(run.metrics)
     minutes = read_json(spent)["minutes"] if spent.is_file() else 0.0
-    return run, {"val_probe_correlation": metrics["val_probe_correlation"], "steps": metrics["steps"], "minutes": minutes}
+    return run, {
+        "val_probe_correlation": metrics["val_probe_correlation"],
+        "steps": metrics["steps"],
+        "minutes": minutes,
+    }
 
 
 def ablate(
@@ -74,7 +87,9 @@ def ablate(
     out: Path,
     about: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """Train and probe what isn't there yet; `out`/results.json and `out`/table.md are written again after every variant."""
+    """Train and probe what isn't there yet; `out`/results.json and `out`/table.md are written again after every
+    variant.
+    """
     import tf_keras
 
     from hearlite.student import StudentEmbedder
@@ -86,14 +101,25 @@ def ablate(
     first: Floats | None = None
     for variant in variants:
         tf_keras.backend.clear_session()  # the graphs of the variants before
-        runs = [train_variant(sounds, variant, teacher=teacher, size=size, train=train, seed=seed, out=out) for seed in seeds]
+        runs = [
+            train_variant(sounds, variant, teacher=teacher, size=size, train=train, seed=seed, out=out)
+            for seed in seeds
+        ]
         probed = [
-            probe(labelled, embedder=StudentEmbedder(run), label_columns=label_columns, path=run.folder / f"probes-{labelled.name}.npz")
+            probe(
+                labelled,
+                embedder=StudentEmbedder(run),
+                label_columns=label_columns,
+                path=run.folder / f"probes-{labelled.name}.npz",
+            )
             for run, _ in runs
         ]
         first = np.mean([mean_over_tasks(item) for item in probed], axis=0) if first is None else first
         rows.append(summarize(variant, probed, [figures for _, figures in runs], teacher=of_teacher, first=first))
-        write_json(out / "results.json", {"schema": SCHEMA, **about, "teacher_auroc": estimate(mean_over_tasks(of_teacher)), "variants": rows})
+        write_json(
+            out / "results.json",
+            {"schema": SCHEMA, **about, "teacher_auroc": estimate(mean_over_tasks(of_teacher)), "variants": rows},
+        )
         write_bytes(out / "table.md", table(rows).encode())
     return rows
 
@@ -101,12 +127,23 @@ def ablate(
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--teacher", required=True, help="As for 'hearlite distill'.")
-@click.option("--list", "variants", default="recipe", show_default=True, help="Of benchmarks/experiments/lists, or a .toml.")
+@click.option(
+    "--list", "variants", default="recipe", show_default=True, help="Of benchmarks/experiments/lists, or a .toml."
+)
 @click.option("--only", multiple=True, help="Name of a variant, besides the first; may be repeated. Default: all.")
 @click.option("--size", type=click.Choice(list(STUDENTS)), default="tiny", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Instead of the size's preset.")
-@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated.")
-@click.option("--hop", "hop_s", type=float, default=1.0, show_default=True, help="Seconds between the windows that students learn from.")
+@click.option(
+    "--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated."
+)
+@click.option(
+    "--hop",
+    "hop_s",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Seconds between the windows that students learn from.",
+)
 @click.option("--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True)
 @click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
@@ -123,31 +160,45 @@ def command(
     framing: str,
     out: Path,
 ) -> None:
-    """Train every variant of a list on DATA's recordings and probe it on DATA's labels, subjects never shared; writes a table."""
+    """Train every variant of a list on DATA's recordings and probe it on DATA's labels, subjects never shared; writes a
+    table.
+    """
     from hearlite.distill.presets import load_preset
 
     every = load_variants(variants)
     unknown = sorted(set(only) - {variant.name for variant in every})
     if unknown:
-        raise click.UsageError(f"--only {unknown[0]}: not in the list; it has {', '.join(variant.name for variant in every)}")
+        raise click.UsageError(
+            f"--only {unknown[0]}: not in the list; it has {', '.join(variant.name for variant in every)}"
+        )
     opened, train = open_teacher(teacher), load_preset(size, steps=steps)
     about = {
-        "command": shlex.join(["python", "-m", "hearlite.benchmarks.experiments.ablation", *sys.argv[1:]]),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": command_line(),
+        "created": now(),
         "machine": device(),
         "teacher": to_dict(opened.info),
         "size": size,
         "train": to_dict(train),
     }
     labelled = load_dataset(data, framing=framing, label_columns=label_columns)
-    about["dataset"] = {"name": labelled.name, "sha256": labelled.sha256, "synthetic": labelled.synthetic, "framing": framing}
+    about["dataset"] = {
+        "name": labelled.name,
+        "sha256": labelled.sha256,
+        "synthetic": labelled.synthetic,
+        "framing": framing,
+    }
     chosen = [variant for i, variant in enumerate(every) if not only or not i or variant.name in only]
     sounds = load_dataset(data, hop_s=hop_s, events=False)
     rows = ablate(
-        sounds, labelled, variants=chosen, teacher=opened, size=size, train=train, seeds=seeds, label_columns=label_columns, out=out, about=about
+        sounds,
+        labelled,
+        variants=chosen,
+        teacher=opened,
+        size=size,
+        train=train,
+        seeds=seeds,
+        label_columns=label_columns,
+        out=out,
+        about=about,
     )
     click.echo(table(rows), nl=False)
-
-
-if __name__ == "__main__":
-    run_module(command)

@@ -1,4 +1,6 @@
-"""The table of an ablation: every embedding probed on the same subjects, folds and bootstrap draws, so that differences have intervals."""
+"""The table of an ablation: every embedding probed on the same subjects, folds and bootstrap draws, so that differences
+have intervals.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ SAMPLES = 2_000  # bootstrap replicates
 
 @dataclass(frozen=True)
 class Probed:
-    """An embedding's AUROC by task, [tasks], and on every bootstrap draw of test subjects, [tasks, samples]: the same draws for all embeddings."""
+    """An embedding's AUROC by task, [tasks], and on every bootstrap draw of test subjects, [tasks, samples]: the same
+    draws for all embeddings.
+    """
 
     names: tuple[str, ...]
     aurocs: Floats
@@ -35,8 +39,12 @@ class Probed:
 
 
 def probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str], path: Path) -> Probed:
-    """Linear probes of one embedding on the test subjects, with the folds and draws of every other one; kept in `path`."""
-    key = hashlib.sha256(json.dumps([dataset.sha256, dataset.labels_sha256, len(dataset.clips), *label_columns]).encode()).hexdigest()
+    """Linear probes of one embedding on the test subjects, with the folds and draws of every other one; kept in
+    `path`.
+    """
+    key = hashlib.sha256(
+        json.dumps([dataset.sha256, dataset.labels_sha256, len(dataset.clips), *label_columns]).encode()
+    ).hexdigest()
     key += embedder.info.fingerprint
     if not (path.is_file() and str(read_arrays(path)["key"]) == key):
         embedded = embed_clips(dataset, {"": embedder})
@@ -52,15 +60,29 @@ def probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str],
             folds = fold_table(task.labels[inside], subjects[inside], seed=0)
             scores = fit_probe(vectors[inside], task.labels[inside], vectors[outside], folds=folds).scores
             aurocs.append(auroc(scores, task.labels[outside]))
-            replicates.append(weighted_aurocs(scores[None], task.labels[outside], owners[task.labelled[tested]], drawn)[0])
+            replicates.append(
+                weighted_aurocs(scores[None], task.labels[outside], owners[task.labelled[tested]], drawn)[0]
+            )
         names = np.asarray([task.name for task in tasks])
-        write_arrays(path, {"key": np.asarray(key), "names": names, "aurocs": np.asarray(aurocs), "replicates": np.asarray(replicates)})
+        write_arrays(
+            path,
+            {
+                "key": np.asarray(key),
+                "names": names,
+                "aurocs": np.asarray(aurocs),
+                "replicates": np.asarray(replicates),
+            },
+        )
     found = read_arrays(path)
     return Probed(tuple(found["names"].tolist()), found["aurocs"], found["replicates"])
 
 
-def summarize(variant: Variant, probed: Sequence[Probed], figures: Sequence[dict[str, float]], *, teacher: Probed, first: Floats) -> dict[str, Any]:
-    """A row of the table: means over seeds. Intervals are of other test subjects, paired by draw; `first` [samples + 1] is the first variant's."""
+def summarize(
+    variant: Variant, probed: Sequence[Probed], figures: Sequence[dict[str, float]], *, teacher: Probed, first: Floats
+) -> dict[str, Any]:
+    """A row of the table: means over seeds. Intervals are of other test subjects, paired by draw; `first` [samples + 1]
+    is the first variant's.
+    """
     mean = np.mean([mean_over_tasks(item) for item in probed], axis=0)  # [samples + 1], the observed figure first
     by_seed = [float(item.aurocs.mean()) for item in probed]
     return {
@@ -79,11 +101,24 @@ def summarize(variant: Variant, probed: Sequence[Probed], figures: Sequence[dict
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown."""
-    titles = ["variant", "seeds", "validation probe correlation", "mean test AUROC", "kept of the teacher's excess", "AUROC less the first's"]
+    titles = [
+        "variant",
+        "seeds",
+        "validation probe correlation",
+        "mean test AUROC",
+        "kept of the teacher's excess",
+        "AUROC less the first's",
+    ]
     lines = [f"| {' | '.join([*titles, 'sd of seeds', 'minutes'])} |", f"|{8 * '---|'}"]
     for row in rows:
         deviation = "" if row["seed_deviation"] is None else f"{row['seed_deviation']:.4f}"
-        cells = [row["variant"], row["seeds"], f"{row['val_probe_correlation']:.3f}", _text(row["auroc"], "{:.3f}"), _text(row["kept"], "{:.3f}")]
+        cells = [
+            row["variant"],
+            row["seeds"],
+            f"{row['val_probe_correlation']:.3f}",
+            _text(row["auroc"], "{:.3f}"),
+            _text(row["kept"], "{:.3f}"),
+        ]
         cells += [_text(row["difference"], "{:+.4f}") if row is not rows[0] else "", deviation, f"{row['minutes']:.1f}"]
         lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return "\n".join(lines) + "\n"
@@ -100,5 +135,7 @@ def estimate(values: Floats) -> dict[str, float | None]:
 
 
 def _text(estimate: dict[str, float | None], form: str) -> str:
-    value, low, high = (form.format(estimate[key]) if estimate[key] is not None else "-" for key in ("value", "low", "high"))
+    value, low, high = (
+        form.format(estimate[key]) if estimate[key] is not None else "-" for key in ("value", "low", "high")
+    )
     return f"{value} [{low}, {high}]"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hearlite.errors import InputError
-from hearlite.spec import StudentSpec, TrainSpec, from_dict, load_toml, to_dict
+from hearlite.serialization import from_dict, load_toml, to_dict
+from hearlite.spec import StudentSpec, TrainSpec
 
 FOLDER = Path(__file__).parent / "lists"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # also a folder's
@@ -16,7 +17,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # also a folder's
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of the table. `overrides` maps paths such as train.loss.relational, student.frontend.mels or student.blocks.*.tap to values."""
+    """One row of the table. `overrides` maps paths such as train.loss.relational, student.frontend.mels or
+    student.blocks.*.tap to values.
+    """
 
     name: str
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -38,7 +41,9 @@ class Variants:
 
 
 def load_variants(name: str) -> tuple[Variant, ...]:
-    """The variants of a list in experiments/lists, or of any .toml. Raises InputError for an unknown list, an unusable or repeated name."""
+    """The variants of a list in experiments/lists, or of any .toml. Raises InputError for an unknown list, an unusable
+    or repeated name.
+    """
     known = sorted(path.stem for path in FOLDER.glob("*.toml"))
     path = FOLDER / f"{name}.toml" if name in known else Path(name)
     if path.suffix != ".toml":
@@ -47,9 +52,14 @@ def load_variants(name: str) -> tuple[Variant, ...]:
     names = [variant.name for variant in variants]
     for variant in variants:
         if not _NAME.fullmatch(variant.name) or names.count(variant.name) > 1:
-            raise InputError(f"{path}: variant {variant.name!r}", "use lower-case letters, digits and . + -, each name once")
+            raise InputError(
+                f"{path}: variant {variant.name!r}", "use lower-case letters, digits and . + -, each name once"
+            )
         if not isinstance(variant.overrides, dict):
-            raise InputError(f"{path}: overrides of {variant.name!r} are {variant.overrides!r}", "expected a table of paths and values")
+            raise InputError(
+                f"{path}: overrides of {variant.name!r} are {variant.overrides!r}",
+                "expected a table of paths and values",
+            )
     if not variants:
         raise InputError(f"{path}: no [[variant]]", "the first one is what the others are compared with")
     return variants

@@ -1,7 +1,8 @@
-"""The head that `hearlite export --head` fuses: logistic regression on the embeddings that the very file gives of labelled TRAINING subjects.
+"""The classifier that `hearlite export --classifier-data` fuses into a file: logistic regression.
 
-Test subjects are dropped before anything is read, so what the bench then measures of the file is not flattered. Out-of-fold figures stand in the
-manifest: the C was chosen on these very folds, which flatters them a little, and the student may have heard the subjects, unlabelled.
+Fitted to labelled training subjects; test subjects are dropped before anything is read, so that a later benchmark of the
+file is not flattered. The manifest states out-of-fold figures: C was chosen on these very folds, which flatters them a
+little, and the student may have been distilled on the subjects, without labels.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hearlite.benchmarks.tasks.training import training_tasks
 from hearlite.data.dataset import ClipRef, Dataset, subject_hash
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
-from hearlite.head import OUTPUT, FittedHead, Head, HeadLabel
+from hearlite.tflite.classifier import OUTPUT, FittedHead, Head, HeadLabel
 
 SAMPLES = 2_000  # bootstrap replicates
 _RULE = "youden"
@@ -36,19 +37,31 @@ _HINT = "name another column with --label, leave the cells of rare values empty,
 class HeadProbe:
     """Called with a file, gives the head that is fused into it: export's `FitHead`.
 
-    `label_columns`: several columns of two values each, a sigmoid score for each, or one column of more values, a softmax over them. An empty cell
-    means not labelled. `heard` are the subjects that the student was distilled on, as its run's dataset has them. Raises InputError when these are
-    test subjects here, as the bench does, and for columns without enough training subjects; UsageError for columns that don't go together.
+    `label_columns`: several columns of two values each, a sigmoid score for each, or one column of more values, a
+    softmax over them. An empty cell means not labelled. `heard` are the subjects that the student was distilled on, as
+    its run's dataset has them. Raises InputError when these are test subjects here, as the bench does, and for columns
+    without enough training subjects; UsageError for columns that don't go together.
     """
 
-    def __init__(self, dataset: Dataset, label_columns: Sequence[str], *, heard: Sequence[str], seed: int = 0, samples: int = SAMPLES) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        label_columns: Sequence[str],
+        *,
+        heard: Sequence[str],
+        seed: int = 0,
+        samples: int = SAMPLES,
+    ) -> None:
         leaking = sorted(tested_of(heard, dataset))
         if leaking:
             raise InputError(
-                f"the student was distilled on {len(leaking)} of the test subjects of {dataset.name}, the first is {leaking[0]!r}",
+                f"the student was distilled on {len(leaking)} of the test subjects of {dataset.name}, the first is"
+                f" {leaking[0]!r}",
                 "use the split that it was distilled with: the same manifest, or a split column",
             )
-        self._dataset = dataclasses.replace(dataset, clips=tuple(clip for clip in dataset.clips if clip.split != TEST_SPLIT))
+        self._dataset = dataclasses.replace(
+            dataset, clips=tuple(clip for clip in dataset.clips if clip.split != TEST_SPLIT)
+        )
         self._columns, self._heard, self._seed, self._samples = tuple(label_columns), frozenset(heard), seed, samples
         self._kind = _kind_of(self._tasks(self._dataset.clips), self._columns)
 
@@ -77,22 +90,34 @@ class HeadProbe:
         head.require_valid(where=self._dataset.name)
         return FittedHead(head, weights, bias)
 
-    def _sigmoids(self, tasks: tuple[Task, ...], vectors: Floats, subjects: NDArray[np.str_]) -> tuple[tuple[HeadLabel, ...], Floats, Floats]:
+    def _sigmoids(
+        self, tasks: tuple[Task, ...], vectors: Floats, subjects: NDArray[np.str_]
+    ) -> tuple[tuple[HeadLabel, ...], Floats, Floats]:
         labels, rows = [], []
         for task in tasks:
             train, truth, people = vectors[task.labelled], task.labels[task.labelled], subjects[task.labelled]
             fitted = fit_probe(train, truth, train[:0], folds=fold_table(truth, people, seed=self._seed))
             rows.append(fit_weights(train, truth, c=fitted.chosen["C"])[:2])
             labels.append(self._label(task.name, 1 / (1 + np.exp(-fitted.out_of_fold)), truth, people))
-        return tuple(labels), np.concatenate([weights for weights, _ in rows]), np.concatenate([bias for _, bias in rows])
+        return (
+            tuple(labels),
+            np.concatenate([weights for weights, _ in rows]),
+            np.concatenate([bias for _, bias in rows]),
+        )
 
-    def _softmax(self, tasks: tuple[Task, ...], vectors: Floats, subjects: NDArray[np.str_]) -> tuple[tuple[HeadLabel, ...], Floats, Floats]:
+    def _softmax(
+        self, tasks: tuple[Task, ...], vectors: Floats, subjects: NDArray[np.str_]
+    ) -> tuple[tuple[HeadLabel, ...], Floats, Floats]:
         inside = tasks[0].labelled
         train, people = vectors[inside], subjects[inside]
         codes = np.argmax([task.labels[inside] for task in tasks], axis=0)  # in the order of the tasks
         c, scores = choose_softmax_c(train, codes, folds=fold_table(codes, people, seed=self._seed))
         weights, bias, _ = fit_weights(train, codes, c=c)
-        return tuple(self._label(task.positive, scores[:, k], codes == k, people) for k, task in enumerate(tasks)), weights, bias
+        return (
+            tuple(self._label(task.positive, scores[:, k], codes == k, people) for k, task in enumerate(tasks)),
+            weights,
+            bias,
+        )
 
     def _label(self, name: str, scores: Floats, truth: NDArray[np.bool_], subjects: NDArray[np.str_]) -> HeadLabel:
         """From out-of-fold scores in [0, 1]."""
@@ -100,9 +125,13 @@ class HeadProbe:
         drawn = subject_multiplicities(len(people), samples=self._samples, seed=self._seed)
         freedom, trials = sureness(truth, owners)
         value = auroc(scores, truth)
-        found = estimate_rate(value, weighted_aurocs(scores[None], truth, owners, drawn)[0], freedom=freedom, trials=trials)
+        found = estimate_rate(
+            value, weighted_aurocs(scores[None], truth, owners, drawn)[0], freedom=freedom, trials=trials
+        )
         threshold = choose_threshold(scores, truth, rule=_RULE)
-        return HeadLabel(name, len(set(subjects[truth])), len(set(subjects[~truth])), value, found.low, found.high, threshold)
+        return HeadLabel(
+            name, len(set(subjects[truth])), len(set(subjects[~truth])), value, found.low, found.high, threshold
+        )
 
     def _tasks(self, clips: Sequence[ClipRef]) -> tuple[Task, ...]:
         """None is left out: a head that silently lacks a label would call its clips something else."""
@@ -112,7 +141,10 @@ class HeadProbe:
             values = sorted({clip.label(column).strip() for clip in clips} - {""})
             missing = [value for value in values if (column, value) not in named]
             if (len(values) == 2 and len(missing) == 2) or (len(values) != 2 and missing):
-                raise InputError(f"label {missing[0]!r} of column {column!r} has too few training subjects, or is its only one", _HINT)
+                raise InputError(
+                    f"label {missing[0]!r} of column {column!r} has too few training subjects, or is its only one",
+                    _HINT,
+                )
         return tasks
 
 
@@ -121,11 +153,15 @@ def _kind_of(tasks: Sequence[Task], columns: Sequence[str]) -> str:
         return "sigmoid"
     if len(columns) == 1:
         return "softmax"
-    raise UsageError(f"columns {', '.join(columns)} have {len(tasks)} labels", "a head takes columns of two values each, or one column of more")
+    raise UsageError(
+        f"columns {', '.join(columns)} have {len(tasks)} labels",
+        "a head takes columns of two values each, or one column of more",
+    )
 
 
 def choose_softmax_c(train: Floats, codes: NDArray[np.intp], *, folds: NDArray[np.intp]) -> tuple[float, Floats]:
-    """The C with the best AUROC, a mean over folds and over each class against the others, and its out-of-fold scores [n, classes].
+    """The C with the best AUROC, a mean over folds and over each class against the others, and its out-of-fold scores
+    [n, classes].
 
     Raises InputError when a fold leaves no clip of a class to fit.
     """

@@ -1,8 +1,9 @@
-"""The probes of a binary task behind one function: logistic, linear SVM, random forest, gradient boosting, MLP - those of the asthma paper.
+"""The probes of a binary task behind one function: logistic, linear SVM, random forest, gradient boosting, MLP - those
+of the asthma paper.
 
-(Ehtesham et al. 2025, arXiv:2504.20124.) Hyper-parameters come from grids of two to four values around what cross-validation preferred for 1024-d
-embeddings of 6 800 lung sounds; what was chosen is in the results, so an edge shows. No estimator stops early: scikit-learn would hold out single
-clips, so of subjects that it also learns from.
+(Ehtesham et al. 2025, arXiv:2504.20124.) Hyper-parameters come from grids of two to four values around what
+cross-validation preferred for 1024-d embeddings of 6 800 lung sounds; what was chosen is in the results, so an edge
+shows. No estimator stops early: scikit-learn would hold out single clips, so of subjects that it also learns from.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ from hearlite.benchmarks.schema.results import CLASSIFIERS
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.errors import UsageError
 
-SVM_C = (1e-5, 1e-4, 1e-3, 1e-2)  # of squared hinge loss; each takes longer than the one before, 1e-2 seven times as long as 1e-3
+SVM_C = (
+    1e-5,
+    1e-4,
+    1e-3,
+    1e-2,
+)  # of squared hinge loss; each takes longer than the one before, 1e-2 seven times as long as 1e-3
 FOREST_TREES = 100  # scikit-learn's
 FOREST_LEAF_CLIPS = (1, 5, 20)
 BOOSTING_ROUNDS = 100  # scikit-learn's, at its learning rate of 0.1
@@ -38,11 +44,15 @@ MLP_ALPHA = (0.1, 1.0, 10.0)
 _MOST_CERTAIN = 1e-12  # closest to 0 or 1 that a probability is taken to be: its log-odds stay finite
 
 
-def fit_classifier(kind: str, train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.intp], seed: int) -> Fitted:
-    """Fit one kind of probe; hyper-parameters by mean AUROC over `folds`, the first of equals. Test clips are only scored.
+def fit_classifier(
+    kind: str, train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.intp], seed: int
+) -> Fitted:
+    """Fit one kind of probe; hyper-parameters by mean AUROC over `folds`, the first of equals. Test clips are only
+    scored.
 
-    Parameters: `kind`, one of CLASSIFIERS; `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test, dim]; `seed` of forests, boosting
-    and MLPs. Scores rise with the positive class and have no unit; probabilities need calibration.py. "logistic" is `fit_probe`.
+    Parameters: `kind`, one of CLASSIFIERS; `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test,
+    dim]; `seed` of forests, boosting and MLPs. Scores rise with the positive class and have no unit; probabilities need
+    calibration.py. "logistic" is `fit_probe`.
     Raises UsageError for another kind, InputError when no fold has both classes inside and outside.
     """
     if kind not in CLASSIFIERS:
@@ -64,7 +74,9 @@ def fit_classifier(kind: str, train: Floats, labels: Bools, test: Floats, *, fol
     chosen, pipeline = grid[best]
     converged.append(fits_quietly(pipeline, train, labels))
     unconverged = 0 if kind == "mlp" else converged.count(False)  # an MLP's epochs are a setting, not a limit
-    held_out = in_unit_of(_scores(pipeline, train), candidates[best]) if kind == "svm" else candidates[best]  # linear: see `standardized`
+    held_out = (
+        in_unit_of(_scores(pipeline, train), candidates[best]) if kind == "svm" else candidates[best]
+    )  # linear: see `standardized`
     return Fitted(_scores(pipeline, test), held_out, chosen, unconverged)
 
 
@@ -87,17 +99,31 @@ def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
 
     if kind == "svm":
         for c in SVM_C:
-            yield {"C": c}, make_pipeline(StandardScaler(), LinearSVC(C=c, dual=False))  # the primal problem needs no random numbers
+            yield (
+                {"C": c},
+                make_pipeline(StandardScaler(), LinearSVC(C=c, dual=False)),
+            )  # the primal problem needs no random numbers
     elif kind == "forest":
         for clips in FOREST_LEAF_CLIPS:
-            yield {"min_samples_leaf": clips}, make_pipeline(RandomForestClassifier(FOREST_TREES, min_samples_leaf=clips, random_state=seed))
+            yield (
+                {"min_samples_leaf": clips},
+                make_pipeline(RandomForestClassifier(FOREST_TREES, min_samples_leaf=clips, random_state=seed)),
+            )
     elif kind == "boosting":
         for leaves in BOOSTING_LEAVES:
-            boosting = HistGradientBoostingClassifier(max_iter=BOOSTING_ROUNDS, max_leaf_nodes=leaves, early_stopping=False, random_state=seed)
+            boosting = HistGradientBoostingClassifier(
+                max_iter=BOOSTING_ROUNDS, max_leaf_nodes=leaves, early_stopping=False, random_state=seed
+            )
             yield {"max_leaf_nodes": leaves}, make_pipeline(boosting)
     else:
         for alpha in MLP_ALPHA:
-            mlp = MLPClassifier(hidden_layer_sizes=(MLP_UNITS,), alpha=alpha, max_iter=MLP_EPOCHS, n_iter_no_change=MLP_EPOCHS, random_state=seed)
+            mlp = MLPClassifier(
+                hidden_layer_sizes=(MLP_UNITS,),
+                alpha=alpha,
+                max_iter=MLP_EPOCHS,
+                n_iter_no_change=MLP_EPOCHS,
+                random_state=seed,
+            )
             yield {"alpha": alpha}, make_pipeline(StandardScaler(), mlp)
 
 

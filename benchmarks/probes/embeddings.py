@@ -1,4 +1,6 @@
-"""Embeddings of a labelled dataset by several models, and the tasks that its labels make; test subjects that a model was trained on are refused."""
+"""Embeddings of a labelled dataset by several models, and the tasks that its labels make; test subjects that a model
+was trained on are refused.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,13 @@ class Embedded:
 
 
 def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
-    """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the hashes in the manifest."""
-    for what, heard in (("distilled on", manifest.dataset.heard), ("given a head by", manifest.head.heard if manifest.head else ())):
+    """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the
+    hashes in the manifest.
+    """
+    for what, heard in (
+        ("distilled on", manifest.dataset.heard),
+        ("given a head by", manifest.head.heard if manifest.head else ()),
+    ):
         leaking = sorted(tested_of(heard, dataset))
         if leaking:
             raise InputError(
@@ -71,12 +78,16 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
 def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
     """The binary tasks of all label columns, each question once. Raises InputError when there is none, saying why."""
     subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
-    sets = [binary_tasks([clip.label(column) for clip in clips], column=column, subjects=subjects, splits=splits) for column in label_columns]
+    sets = [
+        binary_tasks([clip.label(column) for clip in clips], column=column, subjects=subjects, splits=splits)
+        for column in label_columns
+    ]
     distinct = distinct_tasks([task for found in sets for task in found.tasks])
     tasks, left_out = distinct.tasks, (*(item for found in sets for item in found.left_out), *distinct.left_out)
     if not tasks:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in left_out[:3])
         raise InputError(
-            f"no task in the label columns {', '.join(label_columns)}: {reasons}", "name another column with --label, or label more subjects"
+            f"no task in the label columns {', '.join(label_columns)}: {reasons}",
+            "name another column with --label, or label more subjects",
         )
     return tasks, left_out

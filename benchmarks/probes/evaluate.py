@@ -1,6 +1,8 @@
-"""Linear probes on frozen embeddings: the same folds, test clips and bootstrap draws for every model, so that their differences mean something.
+"""Linear probes on frozen embeddings: the same folds, test clips and bootstrap draws for every model, so that their
+differences mean something.
 
-Intervals say how the figures would vary with other test subjects; the probe itself is fitted once, on the training subjects.
+Intervals say how the figures would vary with other test subjects; the probe itself is fitted once, on the training
+subjects.
 """
 
 from __future__ import annotations
@@ -23,7 +25,16 @@ from hearlite.benchmarks.schema.results import ProbeResults, TaskResult
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, subject_multiplicities
 from hearlite.benchmarks.stats.calibration import calibration, fit_platt
-from hearlite.benchmarks.stats.comparisons import Pair, Replicated, TaskScores, mean_over_tasks, paired_by_task, paired_means, scored, sureness
+from hearlite.benchmarks.stats.comparisons import (
+    Pair,
+    Replicated,
+    TaskScores,
+    mean_over_tasks,
+    paired_by_task,
+    paired_means,
+    scored,
+    sureness,
+)
 from hearlite.benchmarks.stats.estimates import ROC_POINTS, Counts, Curve, Score, Setting
 from hearlite.benchmarks.stats.operating_point import choose_threshold, operating_point, sweep_figures
 from hearlite.benchmarks.stats.subgroups import subgroup_aurocs
@@ -49,28 +60,32 @@ def run_probes(
     clip_wise: bool = False,
     samples: int = 2000,
 ) -> ProbeResults:
-    """Every model on every task: AUROC on the test subjects, its 95 % interval, what it keeps of the reference, and whether it loses too much.
+    """Every model on every task: AUROC on the test subjects, its 95 % interval, what it keeps of the reference, and
+    whether it loses too much.
 
     Parameters
-    ----------
-    models : embeddings [n, dim] by name; a duration baseline is one more model, of one column.
-    tasks : what `binary_tasks` returned; subjects, splits : [n].
-    reference : the model that differences and excess ratios are to: the teacher. A probe of its embeddings with permuted training labels is added.
-    float_of : the name of each quantized file's own float32 file, to which it is compared too.
-    subgroups : the values of metadata columns, [n] each, "" for unknown, in which AUROC is looked at group by group.
-    margin : AUROC that a model may lose, set before the run; in (0, 0.5).
-    probe : one of CLASSIFIERS. clip_wise : measure by a paper's clip-wise split too, which LEAKS, and the gap to the figures that don't.
-    seed : of folds, probes, permutations and bootstrap. samples : bootstrap replicates, each ONE draw of subjects for all models and tasks.
+    ---------- models : embeddings [n, dim] by name; a duration baseline is one more model, of one column. tasks : what
+    `binary_tasks` returned; subjects, splits : [n]. reference : the model that differences and excess ratios are to:
+    the teacher. A probe of its embeddings with permuted training labels is added. float_of : the name of each quantized
+    file's own float32 file, to which it is compared too. subgroups : the values of metadata columns, [n] each, "" for
+    unknown, in which AUROC is looked at group by group. margin : AUROC that a model may lose, set before the run; in
+    (0, 0.5). probe : one of CLASSIFIERS. clip_wise : measure by a paper's clip-wise split too, which LEAKS, and the gap
+    to the figures that don't. seed : of folds, probes, permutations and bootstrap. samples : bootstrap replicates, each
+    ONE draw of subjects for all models and tasks.
 
-    Raises InputError for embeddings that are not finite or not [n, dim], for a subject on two sides and for no task; UsageError for an unknown
-    reference or a margin that is none.
+    Raises InputError for embeddings that are not finite or not [n, dim], for a subject on two sides and for no task;
+    UsageError for an unknown reference or a margin that is none.
     """
     check_splits(subjects, splits)
     if not tasks:
-        raise InputError("no task to probe", f"label at least {MIN_SUBJECTS} subjects of each class in train and in test")
+        raise InputError(
+            "no task to probe", f"label at least {MIN_SUBJECTS} subjects of each class in train and in test"
+        )
     arrays = _checked(models, n=len(subjects), reference=reference)
     people, sides = np.asarray(subjects, dtype=str), np.asarray(splits, dtype=str)
-    bench = _bench(arrays, people, sides, subgroups=subgroups or {}, reference=reference, probe=probe, seed=seed, samples=samples)
+    bench = _bench(
+        arrays, people, sides, subgroups=subgroups or {}, reference=reference, probe=probe, seed=seed, samples=samples
+    )
     results: list[TaskResult] = []
     tested: list[TaskScores] = []
     notes: list[str] = []
@@ -88,11 +103,21 @@ def run_probes(
     if clip_wise:
         notes.append(f"LEAKING figures are in these results. A {LEAKING}")
     if dropped:
-        notes.append(f"{dropped} of {samples} bootstrap replicates lack a class in some task and are left out of the mean over tasks")
-    leaking = leaking_aurocs(tasks, tested, arrays, people, bench.tested, kind=probe, samples=samples, seed=seed) if clip_wise else []
+        notes.append(
+            f"{dropped} of {samples} bootstrap replicates lack a class in some task and are left out of the mean over"
+            " tasks"
+        )
+    leaking = (
+        leaking_aurocs(tasks, tested, arrays, people, bench.tested, kind=probe, samples=samples, seed=seed)
+        if clip_wise
+        else []
+    )
     by_task = [leaking_beside(*pair) for pair in leaking] or [()] * len(tasks)
     return ProbeResults(
-        tasks=tuple(dataclasses.replace(item, comparisons=pair, leaking=leak) for item, pair, leak in zip(results, compared, by_task, strict=True)),
+        tasks=tuple(
+            dataclasses.replace(item, comparisons=pair, leaking=leak)
+            for item, pair, leak in zip(results, compared, by_task, strict=True)
+        ),
         summary=scored(means, reference=reference, margin=margin),
         comparisons=paired_means(pairs, means, margin=margin),
         reference=reference,
@@ -140,7 +165,9 @@ def _bench(
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
-    """One task: its result without comparisons, what these are made of (the permuted baseline last, without scores), and notes."""
+    """One task: its result without comparisons, what these are made of (the permuted baseline last, without scores),
+    and notes.
+    """
     inside, outside = np.flatnonzero(task.labelled & ~bench.tested), np.flatnonzero(task.labelled & bench.tested)
     train, test, owners = task.labels[inside], task.labels[outside], bench.owners[outside]
     folds = fold_table(train, bench.subjects[inside], seed=bench.seed)
@@ -163,17 +190,29 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
         seed=bench.seed,
     )
     observed = {name: auroc(scores, test) for name, scores in probed.items()} | {PERMUTED: baseline}
-    drawn = np.concatenate([weighted_aurocs(np.stack(list(probed.values())), test, owners, bench.multiplicities), of_baseline[None]])
+    drawn = np.concatenate(
+        [weighted_aurocs(np.stack(list(probed.values())), test, owners, bench.multiplicities), of_baseline[None]]
+    )
     aurocs = Replicated(observed, drawn, *sureness(test, owners))
     scores = scored(aurocs, reference=bench.reference, margin=margin)
     groups = {column: values[outside].tolist() for column, values in bench.subgroups.items()}
     scores = tuple(
-        detailed(score, fitted[score.model], train, test, owners, bench.multiplicities, subgroups=groups) if score.model in fitted else score
+        (
+            detailed(score, fitted[score.model], train, test, owners, bench.multiplicities, subgroups=groups)
+            if score.model in fitted
+            else score
+        )
         for score in scores
     )
     counts = [_counts(task.labels[side], bench.subjects[side]) for side in (inside, outside)]
-    result = TaskResult(task.name, task.column, task.positive, counts[0], counts[1], int(np.isnan(drawn[0]).sum()), scores)
-    notes = [f"{task.name}, {name}: {fit.unconverged} fits stopped before they converged" for name, fit in fitted.items() if fit.unconverged]
+    result = TaskResult(
+        task.name, task.column, task.positive, counts[0], counts[1], int(np.isnan(drawn[0]).sum()), scores
+    )
+    notes = [
+        f"{task.name}, {name}: {fit.unconverged} fits stopped before they converged"
+        for name, fit in fitted.items()
+        if fit.unconverged
+    ]
     return result, TaskScores(probed, test, owners, aurocs), notes
 
 
@@ -190,11 +229,16 @@ def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> d
     arrays = {}
     for name, values in models.items():
         if values.ndim != 2 or len(values) != n or values.shape[1] == 0:
-            raise InputError(f"embeddings of {name!r} have shape {list(values.shape)}", f"expected [{n}, dim], one row per clip")
+            raise InputError(
+                f"embeddings of {name!r} have shape {list(values.shape)}", f"expected [{n}, dim], one row per clip"
+            )
         arrays[name] = np.asarray(values, dtype=np.float64)
         broken = int((~np.isfinite(arrays[name]).all(axis=1)).sum())
         if broken:
-            raise InputError(f"embeddings of {name!r} hold NaN or infinity for {broken} of {n} clips", "a model that returns them can't be measured")
+            raise InputError(
+                f"embeddings of {name!r} hold NaN or infinity for {broken} of {n} clips",
+                "a model that returns them can't be measured",
+            )
     return arrays
 
 
@@ -213,8 +257,9 @@ def detailed(
 ) -> Score:
     """The score with all that only a single task has.
 
-    Parameters: `train` [n_train], the labels that `fit` was fitted to; `test`, `owners` [n_test]; `multiplicities` [samples, subjects]; `subgroups`,
-    for each column its values of the test clips, [n_test]. Raises InputError as `auroc` does.
+    Parameters: `train` [n_train], the labels that `fit` was fitted to; `test`, `owners` [n_test]; `multiplicities`
+    [samples, subjects]; `subgroups`, for each column its values of the test clips, [n_test]. Raises InputError as
+    `auroc` does.
     """
     usable = np.isfinite(fit.out_of_fold)  # a fold whose training side has one class is scored by nobody
     held_out, truth = fit.out_of_fold[usable], train[usable]
@@ -226,5 +271,8 @@ def detailed(
         sweep=sweep_figures(fit.scores, test, owners, multiplicities),
         point=operating_point(fit.scores, test, owners, multiplicities, threshold=choose_threshold(held_out, truth)),
         calibration=calibration(fit_platt(held_out, truth).probabilities(fit.scores), test, owners, multiplicities),
-        subgroups=tuple(subgroup_aurocs(fit.scores, test, owners, multiplicities, values, column=column) for column, values in subgroups.items()),
+        subgroups=tuple(
+            subgroup_aurocs(fit.scores, test, owners, multiplicities, values, column=column)
+            for column, values in subgroups.items()
+        ),
     )

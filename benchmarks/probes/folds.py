@@ -1,4 +1,6 @@
-"""Who is fitted on and who is held out: folds of whole subjects, the same for every model, and the clip-wise split of a paper, which leaks."""
+"""Who is fitted on and who is held out: folds of whole subjects, the same for every model, and the clip-wise split of a
+paper, which leaks.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,26 @@ _BANDS = 4  # of a regression target, balanced over folds as classes are
 
 
 def fold_table(labels: NDArray[Any], subjects: NDArray[Any], *, seed: int, folds: int = FOLDS) -> NDArray[np.intp]:
-    """Validation fold of every training clip, [n_train]: whole subjects, classes balanced. From labels, subjects and seed alone, never a model."""
+    """Validation fold of every training clip, [n_train]: whole subjects, classes balanced. From labels, subjects and
+    seed alone, never a model.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     table = np.zeros(len(labels), dtype=np.intp)
     splitter = StratifiedGroupKFold(n_splits=min(folds, len(set(subjects))), shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups=np.unique(subjects, return_inverse=True)[1])):
+    for fold, (_, held_out) in enumerate(
+        splitter.split(np.zeros(len(labels)), labels, groups=np.unique(subjects, return_inverse=True)[1])
+    ):
         table[held_out] = fold
     return table
 
 
-def regression_fold_table(targets: Floats, subjects: NDArray[Any], *, seed: int, folds: int = FOLDS) -> NDArray[np.intp]:
-    """As `fold_table`, for numbers: the quarters of the subjects' mean targets are balanced over the folds. `targets` [n_train]."""
+def regression_fold_table(
+    targets: Floats, subjects: NDArray[Any], *, seed: int, folds: int = FOLDS
+) -> NDArray[np.intp]:
+    """As `fold_table`, for numbers: the quarters of the subjects' mean targets are balanced over the folds. `targets`
+    [n_train].
+    """
     owners = np.unique(subjects, return_inverse=True)[1]
     means = np.bincount(owners, weights=targets) / np.bincount(owners)
     bands = np.searchsorted(np.quantile(means, np.linspace(0, 1, _BANDS + 1)[1:-1]), means)
@@ -38,7 +48,8 @@ def regression_fold_table(targets: Floats, subjects: NDArray[Any], *, seed: int,
 
 
 def clip_wise_split(labels: NDArray[Any], *, seed: int) -> NDArray[np.bool_]:
-    """Which clips a paper would test on, [n]: a fifth of each class, drawn clip by clip. It LEAKS subjects; show its figures only with `LEAKING`.
+    """Which clips a paper would test on, [n]: a fifth of each class, drawn clip by clip. It LEAKS subjects; show its
+    figures only with `LEAKING`.
 
     Raises InputError when a class has fewer than two clips.
     """

@@ -1,6 +1,8 @@
-"""A paper's clip-wise 80/20 split beside the leak-free one, and the gap between them. Its figures LEAK, and every name here says so.
+"""A paper's clip-wise 80/20 split beside the leak-free one, and the gap between them. Its figures LEAK, and every name
+here says so.
 
-Ehtesham et al. 2025, arXiv:2504.20124, split by clip: subjects are in training and in test, so a probe may recognise a person instead of a disease.
+Ehtesham et al. 2025, arXiv:2504.20124, split by clip: subjects are in training and in test, so a probe may recognise a
+person instead of a disease.
 """
 
 from __future__ import annotations
@@ -13,7 +15,15 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.probes.classifiers import fit_classifier
 from hearlite.benchmarks.probes.folds import clip_wise_folds, clip_wise_split
 from hearlite.benchmarks.schema.results import Leaking
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, rate_interval, subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import (
+    Bools,
+    Floats,
+    Multiplicities,
+    Owners,
+    difference_interval,
+    rate_interval,
+    subject_multiplicities,
+)
 from hearlite.benchmarks.stats.comparisons import Replicated, TaskScores, replicated
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.tasks.binary import Task
@@ -33,8 +43,9 @@ def leaking_aurocs(
 ) -> list[tuple[Replicated, Replicated]]:
     """For every task the LEAKING AUROCs and the leak-free ones, both on the same draws of all subjects.
 
-    Parameters: `leak_free`, each task's scores of its own test clips; `models` [n, dim], `subjects` and `tested` [n], all clips; `kind`, one of
-    CLASSIFIERS; `samples` replicates; `seed` of draws, split, folds and probes. Raises InputError as `clip_wise_split` and `fit_classifier` do.
+    Parameters: `leak_free`, each task's scores of its own test clips; `models` [n, dim], `subjects` and `tested` [n],
+    all clips; `kind`, one of CLASSIFIERS; `samples` replicates; `seed` of draws, split, folds and probes. Raises
+    InputError as `clip_wise_split` and `fit_classifier` do.
     """
     people, owners = np.unique(subjects, return_inverse=True)
     draws = subject_multiplicities(len(people), samples=samples, seed=seed)
@@ -52,17 +63,22 @@ def leaking_aurocs(
 def clip_wise_aurocs(
     models: Mapping[str, Floats], labels: Bools, owners: Owners, multiplicities: Multiplicities, *, kind: str, seed: int
 ) -> Replicated:
-    """LEAKING AUROC of every model: probes fitted to four fifths of the clips [n, dim] and tested on the others, of the same subjects."""
+    """LEAKING AUROC of every model: probes fitted to four fifths of the clips [n, dim] and tested on the others, of the
+    same subjects.
+    """
     tested = clip_wise_split(labels, seed=seed)
     folds = clip_wise_folds(labels[~tested], seed=seed)
     scores = {
-        name: fit_classifier(kind, values[~tested], labels[~tested], values[tested], folds=folds, seed=seed).scores for name, values in models.items()
+        name: fit_classifier(kind, values[~tested], labels[~tested], values[tested], folds=folds, seed=seed).scores
+        for name, values in models.items()
     }
     return replicated(scores, labels[tested], owners[tested], multiplicities)
 
 
 def leaking_beside(leaking: Replicated, leak_free: Replicated) -> tuple[Leaking, ...]:
-    """Every model's clip-wise AUROC and by how much that flatters it; both from the same draws, so the gap's interval knows the shared subjects."""
+    """Every model's clip-wise AUROC and by how much that flatters it; both from the same draws, so the gap's interval
+    knows the shared subjects.
+    """
     found = []
     for model, value in leaking.observed.items():
         drawn: NDArray[np.float64] = leaking.row(model)
@@ -70,5 +86,7 @@ def leaking_beside(leaking: Replicated, leak_free: Replicated) -> tuple[Leaking,
         gap = value - leak_free.observed[model]
         freedom = min(leaking.freedom, leak_free.freedom)
         gap_bounds = difference_interval(gap, drawn - leak_free.row(model), degrees_of_freedom=freedom)
-        found.append(Leaking(model, Estimate(value, *(bounds or (None, None))), Estimate(gap, *(gap_bounds or (None, None)))))
+        found.append(
+            Leaking(model, Estimate(value, *(bounds or (None, None))), Estimate(gap, *(gap_bounds or (None, None))))
+        )
     return tuple(found)

@@ -1,4 +1,6 @@
-"""The linear probe: standardized features, L2 logistic regression, its strength chosen on folds of whole training subjects."""
+"""The linear probe: standardized features, L2 logistic regression, its strength chosen on folds of whole training
+subjects.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,13 @@ from hearlite.benchmarks.stats.auroc import auroc
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.errors import InputError
 
-# Of standardized features. Rising, so that each fit starts from the one before; the C that was chosen is in the results, so an edge shows.
+# Of standardized features. Rising, so that each fit starts from the one before; the C that was chosen is in the
+# results, so an edge shows.
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MAX_ITER = 500  # lbfgs took 160 for C = 1 at 3 300 clips of a HeAR-sized embedding; whoever stops here is in the notes
-SELECTION_TOL = 1e-3  # a third of the iterations of scikit-learn's 1e-4, which the final fit uses; the ranking of C is the same
+SELECTION_TOL = (
+    1e-3  # a third of the iterations of scikit-learn's 1e-4, which the final fit uses; the ranking of C is the same
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,9 @@ class Fitted:
     """A probe's scores of the test clips, and what thresholds and calibration may be fitted to."""
 
     scores: Floats  # [n_test]
-    out_of_fold: Floats  # [n_train]: each by a probe with the same hyper-parameters that was fitted to the other folds, in the unit of `scores`
+    # [n_train]: each by a probe with the same hyper-parameters that was fitted to the other folds, in the unit of
+    # `scores`
+    out_of_fold: Floats
     chosen: Mapping[str, float]  # hyper-parameters
     unconverged: int  # fits that stopped before they converged
 
@@ -37,9 +44,11 @@ class Fitted:
 
 
 def fit_probe(train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.intp]) -> Fitted:
-    """StandardScaler + L2 logistic regression; C by mean AUROC over `folds`, the smallest of equals. Test clips are only scored.
+    """StandardScaler + L2 logistic regression; C by mean AUROC over `folds`, the smallest of equals. Test clips are
+    only scored.
 
-    Parameters: `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test, dim]. A constant feature has no influence.
+    Parameters: `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test, dim]. A constant feature has no
+    influence.
     Raises InputError when no fold has both classes inside and outside.
     """
     c, candidates, unconverged = _search(train, labels, folds=folds)
@@ -54,7 +63,9 @@ def choose_c(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[
     return c, unconverged
 
 
-def regularisation_path(train: Floats, labels: Bools, test: Floats, *, grid: Sequence[float], tol: float = 1e-4) -> list[tuple[Floats, bool]]:
+def regularisation_path(
+    train: Floats, labels: Bools, test: Floats, *, grid: Sequence[float], tol: float = 1e-4
+) -> list[tuple[Floats, bool]]:
     """(test scores, converged) for every C of a rising grid, each fit started from the one before."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -74,8 +85,8 @@ def regularisation_path(train: Floats, labels: Bools, test: Floats, *, grid: Seq
 def _blas() -> Any:
     """Looks up the BLAS libraries of this process, once.
 
-    Fits run on one thread: their matrices are so small that two threads spend their time waiting for each other (330 x 512: 0.17 s alone, 0.47 s with
-    two threads on two cores).
+    Fits run on one thread: their matrices are so small that two threads spend their time waiting for each other (330 x
+    512: 0.17 s alone, 0.47 s with two threads on two cores).
     """
     from threadpoolctl import ThreadpoolController
 
@@ -83,7 +94,8 @@ def _blas() -> Any:
 
 
 def fit_weights(train: Floats, labels: NDArray[Any], *, c: float) -> tuple[Floats, Floats, bool]:
-    """The probe that `regularisation_path` gives for one C, as weights [rows, dim] and biases [rows] of raw features, and whether it converged.
+    """The probe that `regularisation_path` gives for one C, as weights [rows, dim] and biases [rows] of raw features,
+    and whether it converged.
 
     Rows: one for the positive of two classes, else one for each class in sorted order. Standardization is folded in.
     """
@@ -100,8 +112,9 @@ def fit_weights(train: Floats, labels: NDArray[Any], *, c: float) -> tuple[Float
 def standardized(scores: Floats, own: Floats) -> Floats:
     """A linear probe's scores [n] in deviations of those of its own training clips, `own`, from their mean.
 
-    Folds differ in intercept, since the more positives are held out the fewer are left, and in slope, since a third of the clips is missing. The
-    stronger the regularisation, the more of a score that is: thresholds of raw out-of-fold scores then mean nothing for the probe of all clips.
+    Folds differ in intercept, since the more positives are held out the fewer are left, and in slope, since a third of
+    the clips is missing. The stronger the regularisation, the more of a score that is: thresholds of raw out-of-fold
+    scores then mean nothing for the probe of all clips.
     """
     return np.asarray((scores - own.mean()) / (own.std() or 1.0))
 
@@ -124,11 +137,19 @@ def fits_quietly(model: Any, train: Floats, targets: NDArray[Any]) -> bool:
 def best_candidate(candidates: Floats, labels: Bools, folds: NDArray[np.intp]) -> int:
     """The row of out-of-fold scores [candidates, n_train] with the highest mean AUROC over folds, the first of equals.
 
-    Folds are compared within, never pooled: scores of two fits have two scales. Raises InputError when no fold has both classes on both sides.
+    Folds are compared within, never pooled: scores of two fits have two scales. Raises InputError when no fold has both
+    classes on both sides.
     """
-    usable = [fold for fold in np.unique(folds) if all(np.unique(labels[side]).size == 2 for side in (folds == fold, folds != fold))]
+    usable = [
+        fold
+        for fold in np.unique(folds)
+        if all(np.unique(labels[side]).size == 2 for side in (folds == fold, folds != fold))
+    ]
     if not usable:
-        raise InputError(f"{int(labels.sum())} positive of {len(labels)} training clips, all in one fold", "needs more subjects of each class")
+        raise InputError(
+            f"{int(labels.sum())} positive of {len(labels)} training clips, all in one fold",
+            "needs more subjects of each class",
+        )
     by_fold = [[auroc(scores[folds == fold], labels[folds == fold]) for scores in candidates] for fold in usable]
     return int(np.argmax(np.mean(by_fold, axis=0)))
 

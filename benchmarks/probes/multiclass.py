@@ -1,4 +1,6 @@
-"""What a challenge measures: a classifier of all classes on mean embeddings, and sensitivity, specificity and score with intervals over subjects."""
+"""What a challenge measures: a classifier of all classes on mean embeddings, and sensitivity, specificity and score
+with intervals over subjects.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +12,40 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import C_GRID, MAX_ITER, fits_quietly
-from hearlite.benchmarks.stats.bootstrap import Floats, Owners, difference_interval, rate_interval, subject_multiplicities, weighted_sums
+from hearlite.benchmarks.stats.bootstrap import (
+    Floats,
+    Owners,
+    difference_interval,
+    rate_interval,
+    subject_multiplicities,
+    weighted_sums,
+)
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.tasks import challenge_score
 from hearlite.errors import InputError
-from hearlite.spec import to_dict
+from hearlite.serialization import to_dict
 
 SAMPLES = 2_000  # bootstrap replicates
 FIGURES = ("sensitivity", "specificity", "average", "harmonic")
 LEAKS = "LEAKS: subjects of this side are in training too"
 
 
-def classify(train: Floats, labels: NDArray[Any], test: Floats, *, subjects: NDArray[Any], normal: str, seed: int) -> tuple[NDArray[Any], float]:
-    """(predicted classes of the test sounds, the C that was chosen): logistic regression of all classes, weighted as frequent as each other.
+def classify(
+    train: Floats, labels: NDArray[Any], test: Floats, *, subjects: NDArray[Any], normal: str, seed: int
+) -> tuple[NDArray[Any], float]:
+    """(predicted classes of the test sounds, the C that was chosen): logistic regression of all classes, weighted as
+    frequent as each other.
 
-    Without the weights it would call nearly everything normal and score near 0.5 by specificity alone. C is the smallest of those with the best
-    challenge score out of fold. Raises InputError where a class has one training subject only.
+    Without the weights it would call nearly everything normal and score near 0.5 by specificity alone. C is the
+    smallest of those with the best challenge score out of fold. Raises InputError where a class has one training
+    subject only.
     """
     by_class = [len(set(subjects[labels == value].tolist())) for value in set(labels.tolist())]
     if len(by_class) < 2 or min(by_class) < 2:
-        raise InputError(f"{len(by_class)} classes in training, the rarest of {min(by_class)} subjects", "needs two classes of two subjects each")
+        raise InputError(
+            f"{len(by_class)} classes in training, the rarest of {min(by_class)} subjects",
+            "needs two classes of two subjects each",
+        )
     folds = fold_table(labels, subjects, seed=seed)
     guesses = np.empty((len(C_GRID), len(labels)), dtype=object)
     for fold in np.unique(folds):
@@ -46,27 +62,43 @@ def _predicted(train: Floats, labels: NDArray[Any], test: Floats, *, c: float) -
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=c, class_weight="balanced", max_iter=MAX_ITER, tol=1e-3))
+    pipeline = make_pipeline(
+        StandardScaler(), LogisticRegression(C=c, class_weight="balanced", max_iter=MAX_ITER, tol=1e-3)
+    )
     fits_quietly(pipeline, train, labels.astype(str))
     return np.asarray(pipeline.predict(test), dtype=object)
 
 
-def replicates(truth: NDArray[Any], guess: NDArray[Any], owners: Owners, draws: NDArray[np.uint16], *, normal: str) -> Floats:
+def replicates(
+    truth: NDArray[Any], guess: NDArray[Any], owners: Owners, draws: NDArray[np.uint16], *, normal: str
+) -> Floats:
     """The FIGURES of every draw of subjects, [4, samples]; NaN where a draw has no normal or no other sound."""
     others = truth != normal
-    columns = np.stack([others, others & (truth == guess), ~others, ~others & (guess == normal)], axis=1).astype(np.float64)
+    columns = np.stack([others, others & (truth == guess), ~others, ~others & (guess == normal)], axis=1).astype(
+        np.float64
+    )
     adventitious, found, normals, passed = weighted_sums(columns, owners, draws).T
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity, specificity = found / adventitious, passed / normals
         both = sensitivity + specificity
-        harmonic = np.where(both > 0, 2 * sensitivity * specificity / np.where(both > 0, both, 1.0), np.where(both == 0, 0.0, np.nan))
+        harmonic = np.where(
+            both > 0, 2 * sensitivity * specificity / np.where(both > 0, both, 1.0), np.where(both == 0, 0.0, np.nan)
+        )
     return np.stack([sensitivity, specificity, both / 2, harmonic])
 
 
 def measure(
-    truth: NDArray[Any], guesses: Mapping[str, NDArray[Any]], subjects: NDArray[Any], *, normal: str, seed: int, samples: int = SAMPLES
+    truth: NDArray[Any],
+    guesses: Mapping[str, NDArray[Any]],
+    subjects: NDArray[Any],
+    *,
+    normal: str,
+    seed: int,
+    samples: int = SAMPLES,
 ) -> list[dict[str, Any]]:
-    """Every model's FIGURES with intervals over subjects, and their paired differences to the first model; sounds [n] of one side."""
+    """Every model's FIGURES with intervals over subjects, and their paired differences to the first model; sounds [n]
+    of one side.
+    """
     people, owners = np.unique(subjects, return_inverse=True)
     draws = subject_multiplicities(len(people), samples=samples, seed=seed)
     sure = {"degrees_of_freedom": float(max(1, len(people) - 1))}
@@ -75,7 +107,10 @@ def measure(
     first: tuple[dict[str, float], Floats] | None = None
     for model, guess in guesses.items():
         score = challenge_score(truth.tolist(), guess.tolist(), normal=normal)
-        values, drawn = {name: float(getattr(score, name)) for name in FIGURES}, replicates(truth, guess, owners, draws, normal=normal)
+        values, drawn = (
+            {name: float(getattr(score, name)) for name in FIGURES},
+            replicates(truth, guess, owners, draws, normal=normal),
+        )
         row: dict[str, Any] = {"model": model}
         for number, name in enumerate(FIGURES):
             bounds = rate_interval(values[name], drawn[number], trials=trials.get(name, min(trials.values())), **sure)

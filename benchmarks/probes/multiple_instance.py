@@ -1,4 +1,6 @@
-"""Recordings, or annotated events, that are longer than a clip: their clips as bags, and one vector from each (multiple-instance learning)."""
+"""Recordings, or annotated events, that are longer than a clip: their clips as bags, and one vector from each
+(multiple-instance learning).
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ class Bags:
 
 
 def records_of(clips: Sequence[ClipRef]) -> tuple[tuple[ClipRef, ...], Owners]:
-    """(the first clip of every record, the record of each clip [n]). A row of the manifest is a record; without one, a recording is."""
+    """(the first clip of every record, the record of each clip [n]). A row of the manifest is a record; without one, a
+    recording is.
+    """
     first: dict[tuple[str, int | None], ClipRef] = {}
     for clip in clips:
         first.setdefault((clip.name, clip.row), clip)
@@ -68,7 +72,9 @@ def bags_of(values: Floats, records: Owners) -> Bags:
 
 
 def lengths_of(records: Sequence[ClipRef], of_clip: Owners) -> Floats:
-    """How long each record is, [records, 1] in seconds: its annotated event, or all its clips. What this alone reaches is no sound."""
+    """How long each record is, [records, 1] in seconds: its annotated event, or all its clips. What this alone reaches
+    is no sound.
+    """
     lengths = np.bincount(of_clip) * AUDIO.clip_s
     for number, record in enumerate(records):
         if record.event_end_s is not None:
@@ -76,16 +82,20 @@ def lengths_of(records: Sequence[ClipRef], of_clip: Owners) -> Floats:
     return np.asarray(lengths[:, None])
 
 
-# Ridge penalty on the attention's linear map, for standardized features and the mean loss of a record; infinity is the plain mean.
+# Ridge penalty on the attention's linear map, for standardized features and the mean loss of a record; infinity is the
+# plain mean.
 PENALTIES = (math.inf, 1.0, 0.1, 0.01)
 _ITERATIONS = 100  # of L-BFGS: where it stops earlier the fit is less free, never wrong
 
 
-def fit_attention(train: Bags, labels: Bools, test: Bags, *, folds: NDArray[np.intp], mean: Fitted | None = None) -> Fitted:
-    """Scores of the test records by attention; penalty by mean AUROC over `folds`, the strongest of equals. Test records are only scored.
+def fit_attention(
+    train: Bags, labels: Bools, test: Bags, *, folds: NDArray[np.intp], mean: Fitted | None = None
+) -> Fitted:
+    """Scores of the test records by attention; penalty by mean AUROC over `folds`, the strongest of equals. Test
+    records are only scored.
 
-    Parameters: `labels` and `folds` [training records]; `mean`, the probe of mean embeddings on the same folds, if it was fitted already, whose C is
-    used here too. Raises InputError when no fold has both classes inside and outside.
+    Parameters: `labels` and `folds` [training records]; `mean`, the probe of mean embeddings on the same folds, if it
+    was fitted already, whose C is used here too. Raises InputError when no fold has both classes inside and outside.
     """
     mean = mean or fit_probe(train.mean(), labels, test.mean(), folds=folds)
     c = mean.chosen["C"]
@@ -95,7 +105,9 @@ def fit_attention(train: Bags, labels: Bools, test: Bags, *, folds: NDArray[np.i
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         if np.unique(labels[inside]).size == 2:
             part, held_out = train.take(inside), train.take(outside)
-            candidates[1:, outside] = [_fitted(part, labels[inside], held_out, c=c, penalty=penalty)[0] for penalty in PENALTIES[1:]]
+            candidates[1:, outside] = [
+                _fitted(part, labels[inside], held_out, c=c, penalty=penalty)[0] for penalty in PENALTIES[1:]
+            ]
     best = best_candidate(candidates, labels, folds)
     chosen = {"C": c, "attention penalty": PENALTIES[best]}
     if best == 0:
@@ -110,8 +122,12 @@ def weights_of(logits: Floats, bags: Bags) -> Floats:
     return np.asarray(raised / bags.sum_of(raised)[bags.owners])
 
 
-def loss_and_gradient(parameters: Floats, bags: Bags, labels: Bools, *, c: float, penalty: float) -> tuple[float, Floats]:
-    """Mean logistic loss of standardized records with both penalties, and its gradient, [2 dim + 1]: judge, intercept, attention."""
+def loss_and_gradient(
+    parameters: Floats, bags: Bags, labels: Bools, *, c: float, penalty: float
+) -> tuple[float, Floats]:
+    """Mean logistic loss of standardized records with both penalties, and its gradient, [2 dim + 1]: judge, intercept,
+    attention.
+    """
     dim, records = bags.values.shape[1], len(labels)
     judge, intercept, attention = parameters[:dim], parameters[dim], parameters[dim + 1 :]
     weights = weights_of(bags.values @ attention, bags)

@@ -1,4 +1,6 @@
-"""The baseline that must come out near 0.5: probes of the reference's embeddings whose training labels are shuffled over clips."""
+"""The baseline that must come out near 0.5: probes of the reference's embeddings whose training labels are shuffled
+over clips.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,10 @@ def permuted_baseline(
 ) -> tuple[float, Floats]:
     """(mean AUROC over the permutations, its replicates [samples]).
 
-    Parameters: `train` [n_train, dim], `labels` [n_train]; `test` [n_test, dim], `truth` and `owners` [n_test]; `multiplicities` [samples, subjects];
-    `kind` and hyper-parameters of the real probe; `task`'s name and `seed` make the permutations.
-    Other permutations would give another baseline, so they are drawn with replacement in every replicate, as subjects are.
+    Parameters: `train` [n_train, dim], `labels` [n_train]; `test` [n_test, dim], `truth` and `owners` [n_test];
+    `multiplicities` [samples, subjects]; `kind` and hyper-parameters of the real probe; `task`'s name and `seed` make
+    the permutations. Other permutations would give another baseline, so they are drawn with replacement in every
+    replicate, as subjects are.
     """
     rng = np.random.default_rng([seed, zlib.crc32(task.encode(errors="surrogatepass"))])
     scores = [refit(kind, chosen, train, rng.permutation(labels), test, seed=seed) for _ in range(_PERMUTATIONS)]

@@ -1,8 +1,9 @@
-"""What quantization costs in AUROC, without the test subjects: a gate that chose files by them would leave nobody to test on.
+"""What quantization costs in AUROC, without the test subjects: a gate that chose files by them would leave nobody to
+test on.
 
-The same probes are fitted to a float32 file's embeddings and to its quantized file's, by out-of-fold scores over the subjects of train and val:
-each is scored by a probe that has not seen them. The student has heard these subjects, unlabelled. That flatters both files alike, and what is
-measured is the difference of two files of one student.
+The same probes are fitted to a float32 file's embeddings and to its quantized file's, by out-of-fold scores over the
+subjects of train and val: each is scored by a probe that has not seen them. The student has heard these subjects,
+unlabelled. That flatters both files alike, and what is measured is the difference of two files of one student.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from hearlite.benchmarks.probes.embeddings import embed_clips
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import C_GRID, SELECTION_TOL, best_candidate, regularisation_path
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Bounds, Floats, degrees_of_freedom, difference_interval, subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import (
+    Bounds,
+    Floats,
+    degrees_of_freedom,
+    difference_interval,
+    subject_multiplicities,
+)
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, distinct_tasks
 from hearlite.benchmarks.tasks.training import training_tasks
 from hearlite.data.dataset import ClipRef, Dataset
@@ -36,33 +43,48 @@ _PROTOCOL = 3  # raise whenever the figures change, so that older ones are measu
 class AurocLossProbe:
     """Called with a float32 file and its quantized file, says what the quantized one loses: quantize's `Quality`.
 
-    `dataset` as `load_dataset` gives it, with `label_columns`; its test clips are dropped here and never read. The float32 file is
-    embedded once, however many quantized ones it is compared with, and memory holds vectors, not audio. Raises InputError when there is no task with
-    MIN_SUBJECTS training and validation subjects of each class.
+    `dataset` as `load_dataset` gives it, with `label_columns`; its test clips are dropped here and never read. The
+    float32 file is embedded once, however many quantized ones it is compared with, and memory holds vectors, not audio.
+    Raises InputError when there is no task with MIN_SUBJECTS training and validation subjects of each class.
     """
 
-    def __init__(self, dataset: Dataset, label_columns: Sequence[str], *, seed: int = 0, samples: int = SAMPLES) -> None:
-        self._dataset = dataclasses.replace(dataset, clips=tuple(clip for clip in dataset.clips if clip.split != TEST_SPLIT))
+    def __init__(
+        self, dataset: Dataset, label_columns: Sequence[str], *, seed: int = 0, samples: int = SAMPLES
+    ) -> None:
+        self._dataset = dataclasses.replace(
+            dataset, clips=tuple(clip for clip in dataset.clips if clip.split != TEST_SPLIT)
+        )
         self._columns, self._seed, self._samples = tuple(label_columns), seed, samples
         training_tasks(self._dataset.clips, self._columns)
         self._float: _Float | None = None
-        clips = [(clip.name, clip.row, clip.start_s, clip.zero_padded, *map(clip.label, self._columns)) for clip in self._dataset.clips]
+        clips = [
+            (clip.name, clip.row, clip.start_s, clip.zero_padded, *map(clip.label, self._columns))
+            for clip in self._dataset.clips
+        ]
         key = json.dumps([_PROTOCOL, FOLDS, samples, seed, dataset.sha256, self._columns, clips])
         self.data = hashlib.sha256(key.encode()).hexdigest()
 
     def __call__(self, reference: bytes, quantized: bytes) -> AurocLoss:
-        """Both files take audio float32 `[1, clip_samples]` and give one embedding. A loss is float32 - quantized, so above 0 is worse."""
+        """Both files take audio float32 `[1, clip_samples]` and give one embedding. A loss is float32 - quantized, so
+        above 0 is worse.
+        """
         key = hashlib.sha256(reference).hexdigest()
         known = self._float if self._float is not None and self._float.key == key else None
         files = {"quantized": quantized} if known else {"quantized": quantized, "reference": reference}
-        embedded = embed_clips(self._dataset, {name: TfliteEmbedder(content, name=name) for name, content in files.items()})
+        embedded = embed_clips(
+            self._dataset, {name: TfliteEmbedder(content, name=name) for name, content in files.items()}
+        )
         if known is None:
             known = self._float = self._fit(key, embedded.clips, embedded.vectors["reference"].astype(np.float64))
         elif embedded.clips != known.clips:
-            raise InputError(f"{self._dataset.name}: other recordings can be read than a moment ago", "run the command again")
+            raise InputError(
+                f"{self._dataset.name}: other recordings can be read than a moment ago", "run the command again"
+            )
         ours = embedded.vectors["quantized"].astype(np.float64)
         people, owners = np.unique(known.subjects, return_inverse=True)
-        drawn = subject_multiplicities(len(people), samples=self._samples, seed=self._seed)  # the same for both files and all tasks
+        drawn = subject_multiplicities(
+            len(people), samples=self._samples, seed=self._seed
+        )  # the same for both files and all tasks
         rows, replicates, freedom = [], np.zeros(self._samples), []
         for fitted in known.tasks:
             scores = np.stack([fitted.scores, _out_of_fold(ours[fitted.clips], fitted)])
@@ -72,7 +94,9 @@ class AurocLossProbe:
             rows.append(_row(fitted, scores, known.subjects[fitted.clips], both[0] - both[1], freedom=freedom[-1]))
         mean = float(np.mean([row.loss for row in rows]))
         low, high = _bounds(mean, replicates / len(rows), freedom=min(freedom))
-        return AurocLoss(self.data, self._dataset.name, len(embedded.clips), len(people), self._samples, mean, low, high, tuple(rows))
+        return AurocLoss(
+            self.data, self._dataset.name, len(embedded.clips), len(people), self._samples, mean, low, high, tuple(rows)
+        )
 
     def _fit(self, key: str, clips: tuple[ClipRef, ...], vectors: Floats) -> _Float:
         """The float32 side of every task: folds over its subjects, and out-of-fold scores."""
@@ -81,7 +105,13 @@ class AurocLossProbe:
         for task in distinct_tasks(training_tasks(clips, self._columns)).tasks:
             inside = np.flatnonzero(task.labelled)
             labels = task.labels[inside]
-            one = _Fitted(task.name, inside, labels, fold_table(labels, subjects[inside], seed=self._seed, folds=FOLDS), np.zeros(0))
+            one = _Fitted(
+                task.name,
+                inside,
+                labels,
+                fold_table(labels, subjects[inside], seed=self._seed, folds=FOLDS),
+                np.zeros(0),
+            )
             fitted.append(dataclasses.replace(one, scores=_out_of_fold(vectors[inside], one)))
         return _Float(key, clips, subjects, tuple(fitted))
 
@@ -108,19 +138,23 @@ class _Float:
 
 
 def _out_of_fold(vectors: Floats, task: _Fitted) -> Floats:
-    """The score of every clip `[n]` by a probe that was fitted to the other folds, so to other subjects; above that of their mean embedding.
+    """The score of every clip `[n]` by a probe that was fitted to the other folds, so to other subjects; above that of
+    their mean embedding.
 
     Each file's probe has the C that suits it: what fits float32 best overfits int8's noise. Chosen on these very folds,
     it flatters both files alike.
 
-    That one is the probe's intercept, so the share of positives in the other folds: the more are there, the fewer are here. Left in, it would order
-    the folds the wrong way round, and embeddings that say nothing would come out below 0.5 (0.38 on 59 clips).
+    That one is the probe's intercept, so the share of positives in the other folds: the more are there, the fewer are
+    here. Left in, it would order the folds the wrong way round, and embeddings that say nothing would come out below
+    0.5 (0.38 on 59 clips).
     """
     candidates = np.zeros((len(C_GRID), len(vectors)))
     for fold in np.unique(task.folds):
         inside, outside = task.folds != fold, task.folds == fold
         scored = np.concatenate([vectors[outside], vectors[inside].mean(axis=0, keepdims=True)])
-        for row, (found, _) in enumerate(regularisation_path(vectors[inside], task.labels[inside], scored, grid=C_GRID, tol=SELECTION_TOL)):
+        for row, (found, _) in enumerate(
+            regularisation_path(vectors[inside], task.labels[inside], scored, grid=C_GRID, tol=SELECTION_TOL)
+        ):
             candidates[row, outside] = found[:-1] - found[-1]
     scores: Floats = candidates[best_candidate(candidates, task.labels, task.folds)]
     return scores

@@ -1,4 +1,6 @@
-"""Probes of a number, such as FEV1/FVC: ridge and MLP beside the mean, with mean absolute error, R2 and Pearson correlation on the test subjects."""
+"""Probes of a number, such as FEV1/FVC: ridge and MLP beside the mean, with mean absolute error, R2 and Pearson
+correlation on the test subjects.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,25 @@ from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.errors import InputError, UsageError
 
 REGRESSORS = ("mean", "ridge", "mlp")  # the first is the baseline: it must be beaten
-# Standard deviations that a standardized feature may be off. One that training subjects hardly move, as half of YAMNet's, is hundreds off on others,
-# and a linear prediction with it: ridge then chose next to the mean. 4 holds all but 6 of 100 000 values of a normal distribution.
+# Standard deviations that a standardized feature may be off. One that training subjects hardly move, as half of
+# YAMNet's, is hundreds off on others, and a linear prediction with it: ridge then chose next to the mean. 4 holds all
+# but 6 of 100 000 values of a normal distribution.
 LARGEST_FEATURE = 4.0
-RIDGE_ALPHA = (1.0, 1e1, 1e2, 1e3, 1e4, 1e5)  # of standardized features: from next to none to next to the mean for thousands of clips
+RIDGE_ALPHA = (
+    1.0,
+    1e1,
+    1e2,
+    1e3,
+    1e4,
+    1e5,
+)  # of standardized features: from next to none to next to the mean for thousands of clips
 
 
 @dataclass(frozen=True)
 class RegressionReplicates:
-    """Of every model, [models, samples]; NaN where a replicate's targets, or for `pearson` its predictions, are all the same."""
+    """Of every model, [models, samples]; NaN where a replicate's targets, or for `pearson` its predictions, are all the
+    same.
+    """
 
     mae: Floats
     r2: Floats
@@ -36,21 +48,29 @@ class RegressionFigures:
     """One model on one task; the error is in the target's own unit."""
 
     mae: Estimate
-    r2: Estimate  # 1 - squared error / squared deviation from the TEST clips' mean: the mean of training subjects is at or below 0
+    # 1 - squared error / squared deviation from the TEST clips' mean: the mean of training subjects is at or below 0
+    r2: Estimate
     pearson: Estimate  # null for a constant prediction
 
 
-def fit_regressor(kind: str, train: Floats, targets: Floats, test: Floats, *, folds: NDArray[np.intp], seed: int) -> Fitted:
-    """Fit one kind of probe; hyper-parameters by squared error over `folds`, the first of equals. Its `scores` are predictions in the target's unit.
+def fit_regressor(
+    kind: str, train: Floats, targets: Floats, test: Floats, *, folds: NDArray[np.intp], seed: int
+) -> Fitted:
+    """Fit one kind of probe; hyper-parameters by squared error over `folds`, the first of equals. Its `scores` are
+    predictions in the target's unit.
 
-    Parameters: `kind`, one of REGRESSORS; `train` [n_train, dim], `targets` and `folds` [n_train], `test` [n_test, dim]; `seed` of MLPs.
+    Parameters: `kind`, one of REGRESSORS; `train` [n_train, dim], `targets` and `folds` [n_train], `test` [n_test,
+    dim]; `seed` of MLPs.
     Raises UsageError for another kind, InputError for targets that are not finite or for a single fold.
     """
     if kind not in REGRESSORS:
         raise UsageError(f"regression probe is {kind!r}", f"use one of {', '.join(REGRESSORS)}")
     targets = np.asarray(targets, dtype=np.float64)
     if not np.isfinite(targets).all():
-        raise InputError(f"{int((~np.isfinite(targets)).sum())} of {len(targets)} targets are NaN or infinite", "a regression needs finite targets")
+        raise InputError(
+            f"{int((~np.isfinite(targets)).sum())} of {len(targets)} targets are NaN or infinite",
+            "a regression needs finite targets",
+        )
     if len(np.unique(folds)) < 2:
         raise InputError(f"{len(targets)} training clips, all in one fold", "needs at least two subjects")
     grid = list(_grid(kind, seed=seed))
@@ -62,14 +82,18 @@ def fit_regressor(kind: str, train: Floats, targets: Floats, test: Floats, *, fo
             candidates[row, outside] = pipeline.predict(train[outside])
     best = int(np.argmin(np.mean((candidates - targets) ** 2, axis=1)))
     chosen, pipeline = grid[best]
-    fits_quietly(pipeline, train, targets)  # ridge is solved, and an MLP's epochs are a setting: nothing here can fail to converge
+    fits_quietly(
+        pipeline, train, targets
+    )  # ridge is solved, and an MLP's epochs are a setting: nothing here can fail to converge
     return Fitted(np.asarray(pipeline.predict(test), dtype=np.float64), candidates[best], chosen, unconverged=0)
 
 
 def weighted_regression(
     predictions_by_model: NDArray[Any], targets: NDArray[Any], owners: Owners, multiplicities: Multiplicities
 ) -> RegressionReplicates:
-    """Replicates of the three figures; parameters as of `weighted_aurocs`. Sums over subjects, so one matrix product a model."""
+    """Replicates of the three figures; parameters as of `weighted_aurocs`. Sums over subjects, so one matrix product a
+    model.
+    """
     targets = np.asarray(targets, dtype=np.float64)
     y = targets - targets.mean()  # small numbers keep their digits in sums of squares
     mae, r2, pearson = (np.full((len(predictions_by_model), len(multiplicities)), np.nan) for _ in range(3))
@@ -83,19 +107,31 @@ def weighted_regression(
         mae[model] = absolute / n
         np.divide(squared, spread_y, out=r2[model], where=varied)
         r2[model] = 1 - r2[model]
-        np.divide(sum_py - sum_p * sum_y / n, np.sqrt(np.maximum(spread_y * spread_p, 0)), out=pearson[model], where=both)
+        np.divide(
+            sum_py - sum_p * sum_y / n, np.sqrt(np.maximum(spread_y * spread_p, 0)), out=pearson[model], where=both
+        )
     return RegressionReplicates(mae, r2, pearson)
 
 
-def regression_figures(predictions: NDArray[Any], targets: NDArray[Any], owners: Owners, multiplicities: Multiplicities) -> RegressionFigures:
-    """MAE, R2 and Pearson correlation of one model, with intervals over subjects; parameters [n] each, `multiplicities` [samples, subjects]."""
+def regression_figures(
+    predictions: NDArray[Any], targets: NDArray[Any], owners: Owners, multiplicities: Multiplicities
+) -> RegressionFigures:
+    """MAE, R2 and Pearson correlation of one model, with intervals over subjects; parameters [n] each, `multiplicities`
+    [samples, subjects].
+    """
     everyone = np.ones((1, multiplicities.shape[1]), dtype=np.uint16)
-    observed, drawn = (weighted_regression(np.atleast_2d(predictions), targets, owners, draws) for draws in (everyone, multiplicities))
+    observed, drawn = (
+        weighted_regression(np.atleast_2d(predictions), targets, owners, draws) for draws in (everyone, multiplicities)
+    )
     freedom = max(1, len(np.unique(owners)) - 1)
     figures = []
     for value, replicates in ((observed.mae, drawn.mae), (observed.r2, drawn.r2), (observed.pearson, drawn.pearson)):
         bounds = interval(replicates[0], degrees_of_freedom=freedom) if np.isfinite(value[0, 0]) else None
-        figures.append(Estimate(float(value[0, 0]), *bounds) if bounds else Estimate(float(value[0, 0]) if np.isfinite(value[0, 0]) else None))
+        figures.append(
+            Estimate(float(value[0, 0]), *bounds)
+            if bounds
+            else Estimate(float(value[0, 0]) if np.isfinite(value[0, 0]) else None)
+        )
     return RegressionFigures(*figures)
 
 
@@ -108,7 +144,10 @@ def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    scaled = StandardScaler(), FunctionTransformer(np.clip, kw_args={"a_min": -LARGEST_FEATURE, "a_max": LARGEST_FEATURE})
+    scaled = (
+        StandardScaler(),
+        FunctionTransformer(np.clip, kw_args={"a_min": -LARGEST_FEATURE, "a_max": LARGEST_FEATURE}),
+    )
     if kind == "mean":
         yield {}, make_pipeline(DummyRegressor())
     elif kind == "ridge":
@@ -116,5 +155,14 @@ def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
             yield {"alpha": alpha}, make_pipeline(*scaled, Ridge(alpha=alpha))
     else:
         for alpha in MLP_ALPHA:
-            mlp = MLPRegressor(hidden_layer_sizes=(MLP_UNITS,), alpha=alpha, max_iter=MLP_EPOCHS, n_iter_no_change=MLP_EPOCHS, random_state=seed)
-            yield {"alpha": alpha}, make_pipeline(*scaled, TransformedTargetRegressor(mlp, transformer=StandardScaler()))
+            mlp = MLPRegressor(
+                hidden_layer_sizes=(MLP_UNITS,),
+                alpha=alpha,
+                max_iter=MLP_EPOCHS,
+                n_iter_no_change=MLP_EPOCHS,
+                random_state=seed,
+            )
+            yield (
+                {"alpha": alpha},
+                make_pipeline(*scaled, TransformedTargetRegressor(mlp, transformer=StandardScaler())),
+            )

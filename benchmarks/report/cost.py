@@ -13,7 +13,17 @@ from hearlite.benchmarks.schema.cost_text import limit_text
 from hearlite.benchmarks.schema.results import CostResults
 from hearlite.benchmarks.stats.estimates import Estimate
 
-SYMBOLS = {"o": "●", "s": "■", "D": "◆", "v": "▼", "<": "◀", ">": "▶", "^": "▲", "x": "×", "P": "✚"}  # of MARKERS, for legends
+SYMBOLS = {
+    "o": "●",
+    "s": "■",
+    "D": "◆",
+    "v": "▼",
+    "<": "◀",
+    ">": "▶",
+    "^": "▲",
+    "x": "×",
+    "P": "✚",
+}  # of MARKERS, for legends
 _SHOWN_PARTS = 8  # of a profile; results.json has all
 
 
@@ -62,7 +72,9 @@ class CostView:
         return row.profile.operators[:_SHOWN_PARTS] if row.profile else ()
 
 
-def view_cost(cost: Cost, *, series: Mapping[str, Series] | None = None, quality: Mapping[str, Estimate] | None = None) -> CostView:
+def view_cost(
+    cost: Cost, *, series: Mapping[str, Series] | None = None, quality: Mapping[str, Estimate] | None = None
+) -> CostView:
     """`series` and `quality` (mean AUROC) by the name of a model, of results that hold both."""
     from markupsafe import Markup
 
@@ -71,7 +83,11 @@ def view_cost(cost: Cost, *, series: Mapping[str, Series] | None = None, quality
         if model.name not in known:
             known[model.name] = Series(model.name, model.kind, len(known))
     rows = tuple(_row(cost, model, known[model.name]) for model in cost.models)
-    points = [CostPoint(row.series, row.ms_per_audio_s, row.made.bytes, (quality or {}).get(row.made.name)) for row in rows if row.ms_per_audio_s]
+    points = [
+        CostPoint(row.series, row.ms_per_audio_s, row.made.bytes, (quality or {}).get(row.made.name))
+        for row in rows
+        if row.ms_per_audio_s
+    ]
     plot = cost_svg(points, show_bytes=bytes_text, show_ms=ms_text, name="cost") if len(points) > 1 else ""
     return CostView(cost, rows, Markup(plot))
 

@@ -28,7 +28,11 @@ STYLE = {
     "ytick.major.size": 0.0,
     **{key: _INK for key in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")},
 }
-_STEP_IN, _GAP_IN, _KIND_GAP_IN = 0.09, 0.10, 0.10  # inches: between models, between groups, and more of it between kinds
+_STEP_IN, _GAP_IN, _KIND_GAP_IN = (
+    0.09,
+    0.10,
+    0.10,
+)  # inches: between models, between groups, and more of it between kinds
 
 Interval = Mapping[str, float | None]  # value, low, high, as results.json has them
 
@@ -42,8 +46,12 @@ class Dots:
     figures: Sequence[Interval]
 
 
-def write_dots(series: Sequence[Dots], groups: Sequence[tuple[str, str]], path: Path, *, xlabel: str, title: str, line: float) -> None:
-    """Draw groups (name, kind) from top to bottom, kinds apart, as .svg or .png by the ending of `path`. A figure without interval is not drawn."""
+def write_dots(
+    series: Sequence[Dots], groups: Sequence[tuple[str, str]], path: Path, *, xlabel: str, title: str, line: float
+) -> None:
+    """Draw groups (name, kind) from top to bottom, kinds apart, as .svg or .png by the ending of `path`. A figure
+    without interval is not drawn.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -52,7 +52,11 @@ def reliability(tasks: Sequence[TaskResult], trio: Sequence[Row]) -> list[tuple[
     series = {row.model.name: row.series for row in trio}
     drawn = []
     for index, task in enumerate(tasks[:_ROC_TASKS]):
-        curves = [(series[score.model], score.calibration.reliability) for score in task.scores if score.model in series and score.calibration]
+        curves = [
+            (series[score.model], score.calibration.reliability)
+            for score in task.scores
+            if score.model in series and score.calibration
+        ]
         if curves:
             drawn.append((task, reliability_svg(curves, name=f"reliability{index}")))
     return drawn
@@ -62,10 +66,19 @@ def dots(results: Results, rows: Sequence[Row]) -> str:
     """AUROC of every model, as a mean and on the first tasks. Empty without tasks."""
     if not results.tasks:
         return ""
-    series = {row.model.name: row.series for row in rows if row.model.name != PERMUTED}  # the line at chance stands for it
-    groups = [("mean over all tasks", results.summary), *((task.name, task.scores) for task in results.tasks[:DOT_TASKS])]
+    series = {
+        row.model.name: row.series for row in rows if row.model.name != PERMUTED
+    }  # the line at chance stands for it
+    groups = [
+        ("mean over all tasks", results.summary),
+        *((task.name, task.scores) for task in results.tasks[:DOT_TASKS]),
+    ]
     return auroc_svg(
-        [(label, [(series[score.model], score.auroc) for score in scores if score.model in series]) for label, scores in groups], name="dots"
+        [
+            (label, [(series[score.model], score.auroc) for score in scores if score.model in series])
+            for label, scores in groups
+        ],
+        name="dots",
     )
 
 
@@ -73,15 +86,28 @@ def quantized(rows: Sequence[Row]) -> list[tuple[Row, tuple[LayerLoss, ...], str
     """Every quantized model with its worst layers, and all of them drawn."""
     found = [(row, row.model.quantization) for row in rows if row.model.quantization]
     shown = [(row, verdict.worst(_WORST_LAYERS), verdict.layers[:_SNR_LAYERS]) for row, verdict in found]
-    return [(row, worst, snr_svg(row.series, layers, ringed=worst, name=f"snr{index}")) for index, (row, worst, layers) in enumerate(shown)]
+    return [
+        (row, worst, snr_svg(row.series, layers, ringed=worst, name=f"snr{index}"))
+        for index, (row, worst, layers) in enumerate(shown)
+    ]
 
 
 def sizes(rows: Sequence[Row]) -> str:
     """Empty unless there are two sizes to compare."""
-    points = [(row.series, row.model.bytes, row.score.auroc) for row in rows if row.model.bytes and row.score and row.score.auroc.shown]
-    baselines = [(row.model.name, value) for row in rows if _is_rival(row) and row.score and (value := row.score.auroc.value) is not None]
+    points = [
+        (row.series, row.model.bytes, row.score.auroc)
+        for row in rows
+        if row.model.bytes and row.score and row.score.auroc.shown
+    ]
+    baselines = [
+        (row.model.name, value)
+        for row in rows
+        if _is_rival(row) and row.score and (value := row.score.auroc.value) is not None
+    ]
     return size_svg(points, baselines=baselines, show_bytes=bytes_text, name="sizes") if len(points) > 1 else ""
 
 
 def _is_rival(row: Row) -> bool:
-    return row.model.kind == "baseline" and row.model.name != PERMUTED and row.score is not None and row.score.auroc.shown
+    return (
+        row.model.kind == "baseline" and row.model.name != PERMUTED and row.score is not None and row.score.auroc.shown
+    )

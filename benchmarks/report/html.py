@@ -1,4 +1,6 @@
-"""report.html from results.json alone: one file that needs nothing from outside, for a screen in light or dark, a phone, or paper."""
+"""report.html from results.json alone: one file that needs nothing from outside, for a screen in light or dark, a
+phone, or paper.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ from hearlite.benchmarks.stats.estimates import Estimate, Paired
 from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
 from hearlite.files import write_bytes
 
-_LOSS_IS = {NON_INFERIOR: "is ruled out", INCONCLUSIVE: "can’t be ruled out", INFERIOR: "is shown"}  # a loss of more than the margin
+_LOSS_IS = {
+    NON_INFERIOR: "is ruled out",
+    INCONCLUSIVE: "can’t be ruled out",
+    INFERIOR: "is shown",
+}  # a loss of more than the margin
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Answer:
 
 
 def write_report(results_path: Path, html_path: Path, *, compare: Path | None = None) -> None:
-    """Write report.html from results.json through a temporary file, beside the results.json of another run if one is named.
+    """Write report.html from results.json through a temporary file, beside the results.json of another run if one is
+    named.
 
     Raises InputError for a results.json that can't be used.
     """
@@ -107,10 +114,14 @@ def _pair(compared: Results | TaskResult, model: str, to: str) -> Paired | None:
 def _answer(results: Results, student: Row) -> Answer | None:
     """None where nothing was compared: in results of the version before, and for a teacher alone."""
     mean = _pair(results, student.model.name, results.reference)
-    by_task = [pair.verdict_holm for task in results.tasks if (pair := _pair(task, student.model.name, results.reference))]
+    by_task = [
+        pair.verdict_holm for task in results.tasks if (pair := _pair(task, student.model.name, results.reference))
+    ]
     if mean is None:
         return None
-    counts = tuple((verdict, by_task.count(verdict)) for verdict in (NON_INFERIOR, INCONCLUSIVE, INFERIOR) if verdict in by_task)
+    counts = tuple(
+        (verdict, by_task.count(verdict)) for verdict in (NON_INFERIOR, INCONCLUSIVE, INFERIOR) if verdict in by_task
+    )
     if INFERIOR in (mean.verdict, *by_task):
         return Answer("No" if mean.verdict == INFERIOR else "Not on every task", INFERIOR, mean, counts)
     if mean.verdict == INCONCLUSIVE:
@@ -124,7 +135,10 @@ def _unlike(results: Results, other: Results) -> tuple[str, ...]:
         "There is another kind of probe": (results.probe, other.probe),
         "There are other data": (results.dataset.sha256, other.dataset.sha256),
         "There is another teacher": (results.teacher.fingerprint, other.teacher.fingerprint),
-        "There are other tasks, so means are over other ones": ([task.name for task in results.tasks], [task.name for task in other.tasks]),
+        "There are other tasks, so means are over other ones": (
+            [task.name for task in results.tasks],
+            [task.name for task in other.tasks],
+        ),
         "There is another machine, so times can't be compared": (results.machine, other.machine),
         "There is another version of results.json, so intervals are of another kind": (results.schema, other.schema),
     }

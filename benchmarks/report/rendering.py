@@ -27,12 +27,28 @@ def environment() -> Any:
     """A jinja2 Environment over templates/. Names in results are hostile input: it escapes every one."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def page(template: str, **content: Any) -> str:
     """A page of templates/, with the filters that show numbers."""
     pages = environment()
-    for show in (auroc_text, difference_text, loss_text, percent_text, bytes_text, count_text, times_text, ms_text, p_text):
+    for show in (
+        auroc_text,
+        difference_text,
+        loss_text,
+        percent_text,
+        bytes_text,
+        count_text,
+        times_text,
+        ms_text,
+        p_text,
+    ):
         pages.filters[show.__name__.removesuffix("_text")] = show
     return str(pages.get_template(template).render(kind_names=KIND_NAMES, **content))

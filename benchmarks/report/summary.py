@@ -18,21 +18,38 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for score in results.summary:
         auroc, excess, time = score.auroc, score.excess_ratio, times.get(score.model)
-        text = f"mean AUROC {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}]" if auroc.shown else "mean AUROC not defined"
+        text = (
+            f"mean AUROC {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}]"
+            if auroc.shown
+            else "mean AUROC not defined"
+        )
         if excess.shown and score.model != results.reference:
             text += (
-                f", keeps {100 * (excess.value or 0):.1f} % [{100 * (excess.low or 0):.1f}, {100 * (excess.high or 0):.1f}] of the teacher's excess"
+                f", keeps {100 * (excess.value or 0):.1f} % [{100 * (excess.low or 0):.1f},"
+                f" {100 * (excess.high or 0):.1f}] of the teacher's excess"
             )
         if sizes.get(score.model):
             text += f", {(sizes[score.model] or 0) / 1e6:.2f} MB"
         if time:
             text += f", {time.median_ms:.2f} ms"
-        verdicts = [f"{pair.verdict} to {pair.to}" for pair in results.comparisons if pair.model == score.model and score.model in judged]
+        verdicts = [
+            f"{pair.verdict} to {pair.to}"
+            for pair in results.comparisons
+            if pair.model == score.model and score.model in judged
+        ]
         if score.model in leaking:
             verdicts.append(_leaking_text(leaking[score.model]))
         rows[score.model] = "; ".join([text, *verdicts])
-    return {**rows, "tasks": len(results.tasks), "report": str(out / "report.html"), "results": str(out / "results.json")}
+    return {
+        **rows,
+        "tasks": len(results.tasks),
+        "report": str(out / "report.html"),
+        "results": str(out / "results.json"),
+    }
 
 
 def _leaking_text(item: Leaking) -> str:
-    return f"LEAKING clip-wise split: {auroc_text(item.auroc)}, {'too good by' if item.flatters else 'no gap shows:'} {difference_text(item.gap)}"
+    return (
+        f"LEAKING clip-wise split: {auroc_text(item.auroc)}, {'too good by' if item.flatters else 'no gap shows:'}"
+        f" {difference_text(item.gap)}"
+    )

@@ -1,4 +1,6 @@
-"""Plots of the report as inline SVG: transparent, coloured by the page's CSS variables, their text set in the page's font."""
+"""Plots of the report as inline SVG: transparent, coloured by the page's CSS variables, their text set in the page's
+font.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,26 @@ from hearlite.benchmarks.stats.estimates import Curve, Estimate, Reliability
 from hearlite.gate import LayerLoss
 
 # By kind of model: colour is never the only difference.
-MARKERS = {"teacher": "o", "f32": "s", "i8": "D", "d8": "v", "w8": "<", "f16": ">", "peer": "^", "shape": "P", "baseline": "x"}
+MARKERS = {
+    "teacher": "o",
+    "f32": "s",
+    "i8": "D",
+    "d8": "v",
+    "w8": "<",
+    "f16": ">",
+    "peer": "^",
+    "shape": "P",
+    "baseline": "x",
+}
 SERIES_COLOURS = 6  # --s0 ... --s5 in the template, then they repeat
-_INK, _GRID, _BASELINE = "#0a0b01", "#0a0b02", "#0a0b03"  # stand-ins that no theme has; replaced by what CSS decides in light and dark
-_CSS = {_INK: "currentColor", _GRID: "var(--grid)", _BASELINE: "var(--baseline)"} | {f"#0a0c{k:02x}": f"var(--s{k})" for k in range(SERIES_COLOURS)}
+_INK, _GRID, _BASELINE = (
+    "#0a0b01",
+    "#0a0b02",
+    "#0a0b03",
+)  # stand-ins that no theme has; replaced by what CSS decides in light and dark
+_CSS = {_INK: "currentColor", _GRID: "var(--grid)", _BASELINE: "var(--baseline)"} | {
+    f"#0a0c{k:02x}": f"var(--s{k})" for k in range(SERIES_COLOURS)
+}
 _LONGEST_LABEL = 44
 _BESIDE = 0.018  # of the axis of probability, between models; bins are 0.1 wide
 _HIGHEST_SNR_DB = 90.0  # of float16 weights; a tensor that is the same in both files has no end
@@ -63,14 +81,21 @@ def roc_svg(curves: Sequence[tuple[Series, Curve]], *, name: str) -> str:
             style = {"f32": "--", "i8": "-"}.get(series.kind, "-")
             width = 2.2 if series.kind == "teacher" else 1.4
             axes.plot(curve.false_positive, curve.true_positive, color=series.ink, linestyle=style, linewidth=width)
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="false positive rate", ylabel="true positive rate")
+        axes.set(
+            xlim=(-0.02, 1.02),
+            ylim=(-0.02, 1.02),
+            aspect="equal",
+            xlabel="false positive rate",
+            ylabel="true positive rate",
+        )
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         return finish(name)
 
 
 def reliability_svg(curves: Sequence[tuple[Series, Reliability]], *, name: str) -> str:
-    """Share of positives over predicted probability, with intervals; bins without one are left out. On the diagonal a model is calibrated.
+    """Share of positives over predicted probability, with intervals; bins without one are left out. On the diagonal a
+    model is calibrated.
 
     Models stand a little beside each other, so that no interval hides another.
     """
@@ -79,19 +104,34 @@ def reliability_svg(curves: Sequence[tuple[Series, Reliability]], *, name: str) 
         for number, (series, curve) in enumerate(curves):
             beside = _BESIDE * (number - (len(curves) - 1) / 2)
             moved = [at + beside for at in curve.predicted]
-            bins = [item for item in zip(moved, curve.observed, curve.low, curve.high, strict=True) if item[2] is not None]
+            bins = [
+                item for item in zip(moved, curve.observed, curve.low, curve.high, strict=True) if item[2] is not None
+            ]
             for at, _, low, high in bins:
                 axes.plot([at, at], [low, high], color=series.ink, linewidth=1.0, solid_capstyle="butt")
-            style = {"color": series.ink, "linewidth": 1.0, "linestyle": {"f32": "--"}.get(series.kind, "-"), "marker": MARKERS[series.kind]}
+            style = {
+                "color": series.ink,
+                "linewidth": 1.0,
+                "linestyle": {"f32": "--"}.get(series.kind, "-"),
+                "marker": MARKERS[series.kind],
+            }
             axes.plot([item[0] for item in bins], [item[1] for item in bins], markersize=3.5, **style)
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="predicted probability", ylabel="share of positives")
+        axes.set(
+            xlim=(-0.02, 1.02),
+            ylim=(-0.02, 1.02),
+            aspect="equal",
+            xlabel="predicted probability",
+            ylabel="share of positives",
+        )
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         return finish(name)
 
 
 def auroc_svg(rows: Sequence[tuple[str, Sequence[tuple[Series, Estimate]]]], *, name: str) -> str:
-    """AUROC with interval, one group of dots per (task, [(model, estimate)]); estimates without an interval are left out."""
+    """AUROC with interval, one group of dots per (task, [(model, estimate)]); estimates without an interval are left
+    out.
+    """
     step, gap = 0.13, 0.34  # inches: between models, and for the label above each task
     height = sum(len(scores) * step + gap for _, scores in rows) + 0.45
     with axes_of(5.0, height) as (axes, finish):
@@ -101,7 +141,9 @@ def auroc_svg(rows: Sequence[tuple[str, Sequence[tuple[Series, Estimate]]]], *, 
             y += gap
             axes.annotate(_label(label), (0.0, y + 0.05), xycoords=("axes fraction", "data"), fontsize=9, va="bottom")
             # Chance, drawn group by group: it would run through the labels.
-            axes.plot([0.5, 0.5], [y + step / 2, y + step * (len(scores) + 0.5)], color=_INK, linewidth=0.8, linestyle=":")
+            axes.plot(
+                [0.5, 0.5], [y + step / 2, y + step * (len(scores) + 0.5)], color=_INK, linewidth=0.8, linestyle=":"
+            )
             for series, estimate in scores:
                 y += step
                 if estimate.value is None or estimate.low is None or estimate.high is None:
@@ -110,16 +152,25 @@ def auroc_svg(rows: Sequence[tuple[str, Sequence[tuple[Series, Estimate]]]], *, 
                 axes.plot([estimate.low, estimate.high], [y, y], color=series.ink, linewidth=1.4, solid_capstyle="butt")
                 axes.plot(estimate.value, y, color=series.ink, marker=MARKERS[series.kind], markersize=4.5)
         axes.set(
-            ylim=(y + 0.15, 0.0), xlim=(max(0.0, lowest - 0.02), 1.005), yticks=[], xlabel="AUROC on test subjects, 95 % interval (dotted: chance)"
+            ylim=(y + 0.15, 0.0),
+            xlim=(max(0.0, lowest - 0.02), 1.005),
+            yticks=[],
+            xlabel="AUROC on test subjects, 95 % interval (dotted: chance)",
         )
         axes.spines["left"].set_visible(False)
         return finish(name)
 
 
 def size_svg(
-    points: Sequence[tuple[Series, int, Estimate]], *, baselines: Sequence[tuple[str, float]], show_bytes: Callable[[float], str], name: str
+    points: Sequence[tuple[Series, int, Estimate]],
+    *,
+    baselines: Sequence[tuple[str, float]],
+    show_bytes: Callable[[float], str],
+    name: str,
 ) -> str:
-    """Mean AUROC over the file's size in bytes, on a logarithmic axis; baselines, which have no file, are dotted lines at their mean AUROC."""
+    """Mean AUROC over the file's size in bytes, on a logarithmic axis; baselines, which have no file, are dotted lines
+    at their mean AUROC.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     with axes_of(5.0, 3.3) as (axes, finish):
@@ -129,7 +180,9 @@ def size_svg(
         for series, size, estimate in points:
             if estimate.value is None or estimate.low is None or estimate.high is None:
                 continue
-            axes.plot([size, size], [estimate.low, estimate.high], color=series.ink, linewidth=1.4, solid_capstyle="butt")
+            axes.plot(
+                [size, size], [estimate.low, estimate.high], color=series.ink, linewidth=1.4, solid_capstyle="butt"
+            )
             axes.plot(size, estimate.value, color=series.ink, marker=MARKERS[series.kind], markersize=7)
         for label, value in baselines:
             axes.axhline(value, color=_BASELINE, linewidth=1.2, linestyle=":")
@@ -142,16 +195,30 @@ def size_svg(
 
 
 def snr_svg(series: Series, layers: Sequence[LayerLoss], *, ringed: Sequence[LayerLoss], name: str) -> str:
-    """Signal over quantization noise of each layer's output, inherited noise included, in order of execution from top to bottom."""
+    """Signal over quantization noise of each layer's output, inherited noise included, in order of execution from top
+    to bottom.
+    """
     with axes_of(5.0, 0.15 * len(layers) + 0.6) as (axes, finish):
         shown = [min(max(layer.snr_db, 0.0), _HIGHEST_SNR_DB) for layer in layers]
-        axes.plot(shown, range(len(layers)), color=series.ink, linewidth=1.0, marker=MARKERS[series.kind], markersize=3.5)
+        axes.plot(
+            shown, range(len(layers)), color=series.ink, linewidth=1.0, marker=MARKERS[series.kind], markersize=3.5
+        )
         rings = [index for index, layer in enumerate(layers) if layer in ringed]
-        axes.plot([shown[index] for index in rings], rings, color=_INK, linestyle="", marker="o", markersize=9, markerfacecolor="none")
+        axes.plot(
+            [shown[index] for index in rings],
+            rings,
+            color=_INK,
+            linestyle="",
+            marker="o",
+            markersize=9,
+            markerfacecolor="none",
+        )
         axes.set_yticks(range(len(layers)), [_label(layer.layer) for layer in layers], fontsize=7)
         most = "lose most by themselves" if any(layer.lost > 0 for layer in ringed) else "most noise"
         axes.set(ylim=(len(layers) - 0.5, -0.5), xlim=(0.0, max(shown, default=0.0) + 3.0))
-        axes.set_xlabel(f"signal over quantization noise, that of layers before included, dB\n(ringed: {most})", fontsize=8)
+        axes.set_xlabel(
+            f"signal over quantization noise, that of layers before included, dB\n(ringed: {most})", fontsize=8
+        )
         axes.grid(visible=False, axis="y")
         return finish(name)
 
@@ -206,8 +273,12 @@ class CostPoint:
     estimate: Estimate | None
 
 
-def cost_svg(points: Sequence[CostPoint], *, show_bytes: Callable[[float], str], show_ms: Callable[[float], str], name: str) -> str:
-    """Over time: mean AUROC, markers as large as their files, and models of unknown quality along the bottom; or, where none is known, file size."""
+def cost_svg(
+    points: Sequence[CostPoint], *, show_bytes: Callable[[float], str], show_ms: Callable[[float], str], name: str
+) -> str:
+    """Over time: mean AUROC, markers as large as their files, and models of unknown quality along the bottom; or, where
+    none is known, file size.
+    """
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     judged = [point for point in points if point.estimate and point.estimate.shown]
@@ -222,7 +293,12 @@ def cost_svg(points: Sequence[CostPoint], *, show_bytes: Callable[[float], str],
                 axes.plot(point.ms_per_audio_s, point.bytes, markersize=7, **style)
             elif point in judged:
                 assert point.estimate is not None
-                axes.plot([point.ms_per_audio_s] * 2, [point.estimate.low, point.estimate.high], color=point.series.ink, linewidth=1.2)
+                axes.plot(
+                    [point.ms_per_audio_s] * 2,
+                    [point.estimate.low, point.estimate.high],
+                    color=point.series.ink,
+                    linewidth=1.2,
+                )
                 axes.plot(point.ms_per_audio_s, point.estimate.value, markersize=_points(point.bytes), **style)
             else:
                 axes.plot(point.ms_per_audio_s, floor, markersize=_points(point.bytes), markerfacecolor="none", **style)

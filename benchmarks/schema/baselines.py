@@ -11,13 +11,18 @@ SPECTRAL, DURATION, PERMUTED = "spectral", "duration only", "permuted labels"  #
 _ALONE = {SPECTRAL: "A spectrogram’s statistics alone", DURATION: "The event’s length alone"}
 _WHAT = {
     SPECTRAL: "“spectral” is the mean, deviation, maximum and change of each mel band, nothing learned",
-    DURATION: "“duration only” is the length of the annotated event and no sound: what it reaches, any model may owe to length",
+    DURATION: (
+        "“duration only” is the length of the annotated event and no sound: what it reaches, any model may owe to"
+        " length"
+    ),
     PERMUTED: "“permuted labels” is {reference} with shuffled training labels, which must lie near 0.5",
 }
 
 
 def best_baseline(models: Iterable[ModelInfo], scores: Iterable[Score]) -> tuple[str, Score] | None:
-    """Who it is, for the start of a sentence, and its score. Permuted labels are no rival: they lie at chance. None where none was measured."""
+    """Who it is, for the start of a sentence, and its score. Permuted labels are no rival: they lie at chance. None
+    where none was measured.
+    """
     names = {model.name for model in models if model.kind == "baseline" and model.name != PERMUTED}
     measured = [score for score in scores if score.model in names and score.auroc.shown]
     if not measured:
@@ -28,4 +33,8 @@ def best_baseline(models: Iterable[ModelInfo], scores: Iterable[Score]) -> tuple
 
 def explained(models: Iterable[ModelInfo], *, reference: str) -> tuple[str, ...]:
     """What each baseline among `models` is."""
-    return tuple(_WHAT[model.name].format(reference=reference) for model in models if model.kind == "baseline" and model.name in _WHAT)
+    return tuple(
+        _WHAT[model.name].format(reference=reference)
+        for model in models
+        if model.kind == "baseline" and model.name in _WHAT
+    )

@@ -1,4 +1,6 @@
-"""What a benchmark of cost writes into results.json, one dataclass per JSON object. Nothing here measures, reads or writes."""
+"""What a benchmark of cost writes into results.json, one dataclass per JSON object. Nothing here measures, reads or
+writes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,15 @@ from dataclasses import dataclass
 from hearlite.benchmarks.schema.device import DeviceBench
 
 SHAPE_ONLY = "shape only: random weights"
-COST_KINDS = ("f32", "i8", "d8", "w8", "f16", "peer", "shape")  # of models; a shape is a peer's architecture with random weights
+COST_KINDS = (
+    "f32",
+    "i8",
+    "d8",
+    "w8",
+    "f16",
+    "peer",
+    "shape",
+)  # of models; a shape is a peer's architecture with random weights
 BOUNDS = ("compute", "memory", "overhead")
 
 
@@ -27,8 +37,10 @@ class Footprint:
     audio_s: float  # seconds of sound that a call takes in
     input_shape: tuple[int, ...]
     weight_bytes: int  # of constant tensors
-    moved_bytes: int  # each operator reads its inputs and weights and writes its outputs once: what a runtime without fusion moves
-    activation_peak_bytes: int  # most that is alive at once, by the order of the operators; the arena of a runtime that packs perfectly
+    # each operator reads its inputs and weights and writes its outputs once: what a runtime without fusion moves
+    moved_bytes: int
+    # The most that is alive at once, in the order of the operators: the arena of a runtime that packs perfectly.
+    activation_peak_bytes: int
     note: str = ""  # SHAPE_ONLY, what is not in the file
     source: str = ""  # of a shape: where its geometry stands
 
@@ -56,7 +68,9 @@ class Latency:
 
 @dataclass(frozen=True)
 class Speedup:
-    """A model beside another, over rounds in which both ran: median and 90 % range of the ratio of their times in one round."""
+    """A model beside another, over rounds in which both ran: median and 90 % range of the ratio of their times in one
+    round.
+    """
 
     model: str
     to: str
@@ -78,7 +92,8 @@ class Alone:
     import_ms: float  # of the runtime's Python package, numpy not included
     load_ms: float  # file to allocated tensors
     first_ms: float  # first call
-    peak_bytes: int | None  # most resident memory from before loading to the end, less what there was before; null where the system doesn't say
+    # Most resident memory from before loading to the end, less what there was before; null where unknown.
+    peak_bytes: int | None
     process_bytes: int | None  # most resident memory of the whole process
 
 
@@ -93,7 +108,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where a model's time goes, by stages of the network and by kinds of operators; empty where that could not be measured."""
+    """Where a model's time goes, by stages of the network and by kinds of operators; empty where that could not be
+    measured.
+    """
 
     model: str
     stages: tuple[Part, ...]
@@ -154,7 +171,9 @@ class CrossCheck:
 
 @dataclass(frozen=True)
 class ArmRow:
-    """A file on an emulated ARM core. Instructions are counted, cycles and milliseconds estimated; None where there is no model of the core."""
+    """A file on an emulated ARM core. Instructions are counted, cycles and milliseconds estimated; None where there is
+    no model of the core.
+    """
 
     model: str
     core: str

@@ -16,15 +16,27 @@ def limit_text(found: Limit, profile: Profile | None) -> str:
 
 def _text(bound: str, fractions: dict[str, float], *, frontend: float | None, profile: Profile | None) -> str:
     said = {
-        COMPUTE: "Arithmetic: its multiply-accumulates alone take {compute} of the time at this processor's peak (memory: {memory}).",
-        MEMORY: "Memory: moving its weights and activations takes {memory} of the time (arithmetic at peak: {compute}).",
-        OVERHEAD: "Neither arithmetic ({compute} of the time at this processor's peak) nor memory ({memory}), but operators too small or too thin to "
-        "reach either.",
+        COMPUTE: (
+            "Arithmetic: its multiply-accumulates alone take {compute} of the time at this processor's peak (memory:"
+            " {memory})."
+        ),
+        MEMORY: (
+            "Memory: moving its weights and activations takes {memory} of the time (arithmetic at peak: {compute})."
+        ),
+        OVERHEAD: (
+            "Neither arithmetic ({compute} of the time at this processor's peak) nor memory ({memory}), but operators"
+            " too small or too thin to reach either."
+        ),
     }
     beyond = {
-        COMPUTE: "No bound: its multiply-accumulates alone would take longer than the call did, so the peak is too low here (memory: {memory}).",
-        MEMORY: "No bound: moving its weights and activations alone would take longer than the call did, so the model of memory overestimates here "
-        "(arithmetic at peak: {compute}).",
+        COMPUTE: (
+            "No bound: its multiply-accumulates alone would take longer than the call did, so the peak is too low here"
+            " (memory: {memory})."
+        ),
+        MEMORY: (
+            "No bound: moving its weights and activations alone would take longer than the call did, so the model of"
+            " memory overestimates here (arithmetic at peak: {compute})."
+        ),
     }
     words = beyond if fractions.get(bound, 0.0) > 1 else said
     shown = words[bound].format(compute=_percent(fractions[COMPUTE]), memory=_percent(fractions[MEMORY]))

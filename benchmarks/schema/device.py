@@ -1,4 +1,6 @@
-"""What a benchmark on one device says: the JSON that `bench --android` and the app of android_harness share, and a part of results.json."""
+"""What a benchmark on one device says: the JSON that `bench --android` and the app of android_harness share, and a part
+of results.json.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class DeviceParity:
 
 @dataclass(frozen=True)
 class DeviceLatency:
-    """Milliseconds from raw audio to embedding, over `runs` calls after `warmup` that don't count; `cold_ms` is the first of those."""
+    """Milliseconds from raw audio to embedding, over `runs` calls after `warmup` that don't count; `cold_ms` is the
+    first of those.
+    """
 
     runs: int
     warmup: int
@@ -64,7 +68,9 @@ class BenchmarkModel:
 
 @dataclass(frozen=True)
 class DeviceBench:
-    """One file on one device. Without passed parity there is no latency, and an emulator has none either: `without_latency` says why."""
+    """One file on one device. Without passed parity there is no latency, and an emulator has none either:
+    `without_latency` says why.
+    """
 
     model: str
     tflite_sha256: str
@@ -81,6 +87,14 @@ class DeviceBench:
     def line(self) -> str:
         """For a person."""
         parity, latency, device = self.parity, self.latency, self.device
-        same = "equal to the bit" if parity.exact else f"differs by {parity.relative_difference:.2g} of its length, allowed {parity.tolerance:g}"
-        timed = f"median {latency.median_ms:.2f} ms, p95 {latency.p95_ms:.2f} ms, {self.threads} thread(s)" if latency else self.without_latency
+        same = (
+            "equal to the bit"
+            if parity.exact
+            else f"differs by {parity.relative_difference:.2g} of its length, allowed {parity.tolerance:g}"
+        )
+        timed = (
+            f"median {latency.median_ms:.2f} ms, p95 {latency.p95_ms:.2f} ms, {self.threads} thread(s)"
+            if latency
+            else self.without_latency
+        )
         return f"{self.model} on {device.name}, {device.os}: golden embedding {same}; {timed}"

@@ -1,4 +1,6 @@
-"""results.json: everything a benchmark measured, with what is needed to repeat it. The report is made from this file alone."""
+"""results.json: everything a benchmark measured, with what is needed to repeat it. The report is made from this file
+alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hearlite import spec
 from hearlite.benchmarks.schema.cost import Cost, Latency
 from hearlite.benchmarks.schema.results import (
     CLASSIFIERS,
@@ -32,6 +33,7 @@ from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError, UsageError
 from hearlite.files import write_bytes
+from hearlite.serialization import from_dict
 
 _LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
 _LARGEST_INTEGER = 1 << 62
@@ -54,8 +56,8 @@ def collect(
 ) -> Results:
     """Everything of one benchmark, dated now, with the versions of this installation.
 
-    `seeds` are those beside the probes' own ("probe"), by name. Whatever was probed but is not in `models`, such as the permuted baseline, is
-    listed as a baseline without a file.
+    `seeds` are those beside the probes' own ("probe"), by name. Whatever was probed but is not in `models`, such as the
+    permuted baseline, is listed as a baseline without a file.
     """
     listed = {model.name for model in models}
     added = [ModelInfo(score.model, kind="baseline") for score in probes.summary if score.model not in listed]
@@ -90,19 +92,25 @@ def now() -> str:
 
 
 def write_results(results: Results, path: Path) -> None:
-    """Write results.json through a temporary file. NaN and infinity become null. Raises UsageError for results that `read_results` would refuse."""
+    """Write results.json through a temporary file. NaN and infinity become null. Raises UsageError for results that
+    `read_results` would refuse.
+    """
     data = finite({"schema": results.schema, **dataclasses.asdict(results)})
     try:
-        _check(spec.from_dict(Results, data, where="results"), where="results")
+        _check(from_dict(Results, data, where="results"), where="results")
     except InputError as error:
         raise UsageError(f"these results can't be written: {error.message}", error.hint) from error
     write_data(data, path)
 
 
 def write_data(data: Any, path: Path) -> None:
-    """JSON through a temporary file, NaN and infinity as null. Rows of numbers stand on one line: a curve is one thing."""
+    """JSON through a temporary file, NaN and infinity as null. Rows of numbers stand on one line: a curve is one
+    thing.
+    """
     text = json.dumps(finite(data), indent=1, allow_nan=False)
-    text = re.sub(r"\[\n([-+\d.eE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)  # raw line breaks can't occur inside JSON strings
+    text = re.sub(
+        r"\[\n([-+\d.eE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text
+    )  # raw line breaks can't occur inside JSON strings
     write_bytes(path, f"{text}\n".encode())
 
 
@@ -111,7 +119,9 @@ def read_data(path: Path) -> Any:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise InputError(f"{path}: {path.stat().st_size} bytes", f"a results.json has at most {_LARGEST_FILE}")
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int)
+        return json.loads(
+            path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int
+        )
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -119,14 +129,21 @@ def read_data(path: Path) -> Any:
 
 
 def read_results(path: Path) -> Results:
-    """results.json, checked: known keys and types, finite numbers, names that refer to something. Raises InputError that names the file."""
+    """results.json, checked: known keys and types, finite numbers, names that refer to something. Raises InputError
+    that names the file.
+    """
     data = read_data(path)
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA:
         older = str(schema).startswith(SCHEMA.partition("/")[0])
-        advice = "run hearlite bench again" if older else "a study's figures stand in the table.md beside its results.json"
-        raise InputError(f"{path}: schema is {schema!r:.80}", f"this hearlite reads {SCHEMA!r} and, on its own, {COST_SCHEMA!r}; {advice}")
-    results = spec.from_dict(Results, data, where=str(path))
+        advice = (
+            "run hearlite bench again" if older else "a study's figures stand in the table.md beside its results.json"
+        )
+        raise InputError(
+            f"{path}: schema is {schema!r:.80}",
+            f"this hearlite reads {SCHEMA!r} and, on its own, {COST_SCHEMA!r}; {advice}",
+        )
+    results = from_dict(Results, data, where=str(path))
     _check(results, where=str(path))
     return results
 
@@ -161,10 +178,17 @@ def _check(results: Results, *, where: str) -> None:
     ]
     unknown = sorted(set(used) - set(names))
     if unknown:
-        raise InputError(f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}")
+        raise InputError(
+            f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}"
+        )
     for score in scores:
         _check_score(score, where=where)
-    if not all(0 <= rate <= 1 for item in leaking for rate in (item.auroc.value, item.auroc.low, item.auroc.high) if rate is not None):
+    if not all(
+        0 <= rate <= 1
+        for item in leaking
+        for rate in (item.auroc.value, item.auroc.low, item.auroc.high)
+        if rate is not None
+    ):
         raise InputError(f"{where}: a leaking AUROC is outside 0 to 1")
     for pair in pairs:
         _check_pair(pair, where=where)
@@ -179,23 +203,41 @@ def _check_score(score: Score, *, where: str) -> None:
     if score.sweep:
         figures += [score.sweep.average_precision, score.sweep.sensitivity]
     if score.point:
-        figures += [score.point.sensitivity, score.point.specificity, score.point.accuracy, score.point.balanced_accuracy, score.point.f1]
+        figures += [
+            score.point.sensitivity,
+            score.point.specificity,
+            score.point.accuracy,
+            score.point.balanced_accuracy,
+            score.point.f1,
+        ]
     curve = score.calibration.reliability if score.calibration else None
     if score.calibration:
         figures += [score.calibration.brier, score.calibration.ece, score.calibration.ece_equal_mass]
-    drawn = (score.roc.false_positive, score.roc.true_positive, *((curve.predicted, curve.observed, curve.low, curve.high) if curve else ()))
-    rates = [*(rate for figure in figures for rate in (figure.value, figure.low, figure.high)), *(rate for rates in drawn for rate in rates)]
+    drawn = (
+        score.roc.false_positive,
+        score.roc.true_positive,
+        *((curve.predicted, curve.observed, curve.low, curve.high) if curve else ()),
+    )
+    rates = [
+        *(rate for figure in figures for rate in (figure.value, figure.low, figure.high)),
+        *(rate for rates in drawn for rate in rates),
+    ]
     if not all(rate is None or 0 <= rate <= 1 for rate in rates):
         raise InputError(f"{where}: model {score.model!r} has an AUROC or a rate outside 0 to 1")
     if len(score.roc.false_positive) != len(score.roc.true_positive) or len(score.roc.true_positive) > ROC_POINTS:
-        raise InputError(f"{where}: the ROC curve of {score.model!r} has unequal sides or more than {ROC_POINTS} points")
+        raise InputError(
+            f"{where}: the ROC curve of {score.model!r} has unequal sides or more than {ROC_POINTS} points"
+        )
     if curve and len({len(part) for part in (curve.predicted, curve.observed, curve.low, curve.high, curve.clips)}) > 1:
         raise InputError(f"{where}: the reliability curve of {score.model!r} has unequal sides")
 
 
 def _check_pair(pair: Paired, *, where: str) -> None:
     if pair.verdict not in VERDICTS or pair.verdict_holm not in VERDICTS:
-        raise InputError(f"{where}: the verdict of {pair.model!r} is {pair.verdict!r}, {pair.verdict_holm!r}", f"use one of {', '.join(VERDICTS)}")
+        raise InputError(
+            f"{where}: the verdict of {pair.model!r} is {pair.verdict!r}, {pair.verdict_holm!r}",
+            f"use one of {', '.join(VERDICTS)}",
+        )
     p_values = (pair.p, pair.p_holm, pair.p_non_inferior, pair.p_inferior)
     if not all(p is None or 0 <= p <= 1 for p in p_values):
         raise InputError(f"{where}: {pair.model!r} has a p-value outside 0 to 1")
@@ -238,8 +280,8 @@ def read_cost(path: Path) -> CostResults:
     """results.json, checked. Raises InputError that names the file."""
     data = read_data(path)
     if not is_cost(data):
-        raise InputError(f"{path}: schema is not {COST_SCHEMA!r}", "give the results.json of hearlite bench --latency")
-    results = spec.from_dict(CostResults, data, where=str(path))
+        raise InputError(f"{path}: schema is not {COST_SCHEMA!r}", "give the results.json of hearlite cost")
+    results = from_dict(CostResults, data, where=str(path))
     check_cost(results.cost, where=str(path))
     return results
 

@@ -16,7 +16,12 @@ from hearlite.spec import PRECISION_NAMES
 
 SCHEMA = "hearlite-results/2"
 COST_SCHEMA = "hearlite-cost/1"  # of a results.json without quality
-KINDS = ("teacher", *PRECISION_NAMES, "peer", "baseline")  # a peer is someone else's embedder; a baseline has to be beaten by all of them
+KINDS = (
+    "teacher",
+    *PRECISION_NAMES,
+    "peer",
+    "baseline",
+)  # a peer is someone else's embedder; a baseline has to be beaten by all of them
 CLASSIFIERS = {  # by the name that a user types
     "logistic": "logistic regression",
     "svm": "linear SVM",
@@ -28,7 +33,9 @@ CLASSIFIERS = {  # by the name that a user types
 
 @dataclass(frozen=True)
 class Leaking:
-    """A model by a paper's clip-wise split, which LEAKS: the same subjects are in training and in test. Never show it without the gap."""
+    """A model by a paper's clip-wise split, which LEAKS: the same subjects are in training and in test. Never show it
+    without the gap.
+    """
 
     model: str
     auroc: Estimate  # LEAKING

@@ -1,4 +1,6 @@
-"""What the types of cost_schema.py alone don't say: names that refer to something, words that are known, numbers that can be."""
+"""What the types of cost_schema.py alone don't say: names that refer to something, words that are known, numbers that
+can be.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,18 @@ def check_cost(cost: Cost, *, where: str) -> None:
         raise InputError(f"{where}: two models have the same name", f"names: {', '.join(names)}")
     for model in cost.models:
         if model.kind not in COST_KINDS:
-            raise InputError(f"{where}: model {model.name!r} has kind {model.kind!r}", f"use one of {', '.join(COST_KINDS)}")
-        sizes = (model.bytes, model.parameters, model.macs, model.int8_macs, model.weight_bytes, model.moved_bytes, model.activation_peak_bytes)
+            raise InputError(
+                f"{where}: model {model.name!r} has kind {model.kind!r}", f"use one of {', '.join(COST_KINDS)}"
+            )
+        sizes = (
+            model.bytes,
+            model.parameters,
+            model.macs,
+            model.int8_macs,
+            model.weight_bytes,
+            model.moved_bytes,
+            model.activation_peak_bytes,
+        )
         if min(sizes) < 0 or model.audio_s <= 0 or model.frontend_macs < 0:
             raise InputError(f"{where}: model {model.name!r} has a negative size, or hears nothing")
     about: list[Any] = [
@@ -29,13 +41,22 @@ def check_cost(cost: Cost, *, where: str) -> None:
         *cost.cross_checks,
         *cost.android,
     ]
-    used = [*(row.model for row in about), *(row.ratio_to for row in cost.latency), *(pair.to for pair in cost.speedups)]
+    used = [
+        *(row.model for row in about),
+        *(row.ratio_to for row in cost.latency),
+        *(pair.to for pair in cost.speedups),
+    ]
     unknown = sorted(set(used) - set(names))
     if unknown:
-        raise InputError(f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}")
+        raise InputError(
+            f"{where}: model {unknown[0]!r} is measured but not listed in models", f"listed: {', '.join(names)}"
+        )
     for row in cost.latency:
         check_times(row, where=where)
-    times = [*(start.load_ms for start in cost.alone), *(part.ms for item in cost.profiles for part in (*item.stages, *item.operators))]
+    times = [
+        *(start.load_ms for start in cost.alone),
+        *(part.ms for item in cost.profiles for part in (*item.stages, *item.operators)),
+    ]
     if min(times, default=0.0) < 0:
         raise InputError(f"{where}: a time is negative")
     if any(item.bound not in BOUNDS for item in cost.limits):

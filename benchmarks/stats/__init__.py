@@ -1,1 +1,3 @@
-"""Statistics of scores, labels and subjects: numpy and scipy alone. May import tasks; every room below may import it."""
+"""Statistics of scores, labels and subjects: numpy and scipy alone. May import tasks; every room below may import
+it.
+"""

@@ -1,10 +1,12 @@
-"""The subject-clustered bootstrap: one table of draws for all figures of a task, and the intervals that are made of its replicates.
+"""The subject-clustered bootstrap: one table of draws for all figures of a task, and the intervals that are made of its
+replicates.
 
-Clips of one subject resemble each other, so the number of subjects, not of clips, says how sure a figure is: whole subjects are drawn with
-replacement (Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x). But replicates of n subjects vary too little, by (n - 1) / n, have normal
-instead of t tails, and near 1 an AUROC is skewed: the plain 95 % percentile interval holds a true AUROC of 0.875 in 83 % of samples of 10 subjects,
-89 % of 20, 92 % of 40, 93 % of 80 (simulated in test_bootstrap.py). Three intervals correct for that: `rate_interval` for what lies in
-[0, 1] (94 - 96 % in all these samples), `difference_interval` for two models, `interval` with `degrees_of_freedom` for everything else.
+Clips of one subject resemble each other, so the number of subjects, not of clips, says how sure a figure is: whole
+subjects are drawn with replacement (Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x). But replicates of n
+subjects vary too little, by (n - 1) / n, have normal instead of t tails, and near 1 an AUROC is skewed: the plain 95 %
+percentile interval holds a true AUROC of 0.875 in 83 % of samples of 10 subjects, 89 % of 20, 92 % of 40, 93 % of 80
+(simulated in test_bootstrap.py). Three intervals correct for that: `rate_interval` for what lies in [0, 1] (94 - 96 %
+in all these samples), `difference_interval` for two models, `interval` with `degrees_of_freedom` for everything else.
 """
 
 from __future__ import annotations
@@ -30,24 +32,35 @@ _USABLE = 0.5  # an interval from fewer of the replicates would describe only th
 
 
 def subject_multiplicities(subjects: int, *, samples: int, seed: int) -> Multiplicities:
-    """How often each subject is drawn in each bootstrap replicate, [samples, subjects]; every row sums to `subjects`."""
+    """How often each subject is drawn in each bootstrap replicate, [samples, subjects]; every row sums to
+    `subjects`.
+    """
     if samples < 1:
         raise UsageError(f"samples is {samples}", "use 1 or more; 2000 for a 95 % interval")
     rng = np.random.default_rng(seed)
-    return np.stack([np.bincount(rng.integers(subjects, size=subjects), minlength=subjects).astype(np.uint16) for _ in range(samples)])
+    return np.stack(
+        [
+            np.bincount(rng.integers(subjects, size=subjects), minlength=subjects).astype(np.uint16)
+            for _ in range(samples)
+        ]
+    )
 
 
 def weighted_sums(columns: NDArray[Any], owners: Owners, multiplicities: Multiplicities) -> Floats:
-    """Sums over the drawn clips, [samples, k], of values by clip, [n, k]: every figure made of sums needs one matrix product."""
+    """Sums over the drawn clips, [samples, k], of values by clip, [n, k]: every figure made of sums needs one matrix
+    product.
+    """
     subjects = multiplicities.shape[1]
     by_subject = np.stack([np.bincount(owners, weights=column, minlength=subjects) for column in columns.T], axis=1)
     return np.asarray(multiplicities.astype(np.float64) @ by_subject, dtype=np.float64)
 
 
 def degrees_of_freedom(labels: NDArray[Any], owners: Owners) -> float:
-    """Of a figure that compares both classes: Satterthwaite's (1946, doi:10.2307/3002019) for two samples whose subjects vary alike.
+    """Of a figure that compares both classes: Satterthwaite's (1946, doi:10.2307/3002019) for two samples whose
+    subjects vary alike.
 
-    Between the smaller class's subjects - 1 and all subjects - 1, whichever clips they have; 1 where a class has fewer than two subjects.
+    Between the smaller class's subjects - 1 and all subjects - 1, whichever clips they have; 1 where a class has fewer
+    than two subjects.
     """
     labels = np.asarray(labels, dtype=bool)
     counts = [len(np.unique(owners[side])) for side in (labels, ~labels)]
@@ -58,35 +71,49 @@ def degrees_of_freedom(labels: NDArray[Any], owners: Owners) -> float:
 
 
 def disjoint_pairs(labels: NDArray[Any], owners: Owners) -> int:
-    """Most independent comparisons of a positive with a negative clip: pairs of different subjects, none of them used twice."""
+    """Most independent comparisons of a positive with a negative clip: pairs of different subjects, none of them used
+    twice.
+    """
     labels = np.asarray(labels, dtype=bool)
     return max(1, min(len(np.unique(owners[labels])), len(np.unique(owners[~labels])), len(np.unique(owners)) // 2))
 
 
-def interval(samples: NDArray[Any] | Sequence[float], *, level: float = LEVEL, degrees_of_freedom: float = math.inf) -> Bounds | None:
+def interval(
+    samples: NDArray[Any] | Sequence[float], *, level: float = LEVEL, degrees_of_freedom: float = math.inf
+) -> Bounds | None:
     """Percentile interval of bootstrap replicates; NaN replicates are left out. None where fewer than half are left.
 
-    With `degrees_of_freedom` (subjects - 1) it is widened by sqrt(n / (n - 1)) and to t tails, on the scale of the quantiles, so that it stays
-    within the figure's range: the expanded percentile interval, Hesterberg 2015, doi:10.1080/00031305.2015.1089789.
+    With `degrees_of_freedom` (subjects - 1) it is widened by sqrt(n / (n - 1)) and to t tails, on the scale of the
+    quantiles, so that it stays within the figure's range: the expanded percentile interval, Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789.
     """
     finite = _usable(samples)
     if finite is None:
         return None
     tail = (1 - level) / 2
     if math.isfinite(degrees_of_freedom):
-        tail = NormalDist().cdf(t_quantile(tail, degrees_of_freedom) * math.sqrt((degrees_of_freedom + 1) / degrees_of_freedom))
+        tail = NormalDist().cdf(
+            t_quantile(tail, degrees_of_freedom) * math.sqrt((degrees_of_freedom + 1) / degrees_of_freedom)
+        )
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def rate_interval(
-    value: float, samples: NDArray[Any] | Sequence[float], *, degrees_of_freedom: float, trials: int, level: float = LEVEL
+    value: float,
+    samples: NDArray[Any] | Sequence[float],
+    *,
+    degrees_of_freedom: float,
+    trials: int,
+    level: float = LEVEL,
 ) -> Bounds | None:
-    """Interval of a figure in [0, 1]: bootstrap standard error on the logit scale with a t quantile (Pepe 2003). None as `interval`.
+    """Interval of a figure in [0, 1]: bootstrap standard error on the logit scale with a t quantile (Pepe 2003). None
+    as `interval`.
 
-    At 0 or 1 no replicate differs, which does not mean that the figure is sure: the bound is then that of `trials` independent comparisons
-    without a failure, (1 - level) / 2 = bound ** trials (Clopper and Pearson 1934, doi:10.2307/2331986), exact for an AUROC of 1 with
-    `trials = disjoint_pairs(...)`: so many comparisons of clips of different subjects were all won.
+    At 0 or 1 no replicate differs, which does not mean that the figure is sure: the bound is then that of `trials`
+    independent comparisons without a failure, (1 - level) / 2 = bound ** trials (Clopper and Pearson 1934,
+    doi:10.2307/2331986), exact for an AUROC of 1 with `trials = disjoint_pairs(...)`: so many comparisons of clips of
+    different subjects were all won.
     """
     finite = _usable(samples)
     if finite is None or not math.isfinite(value):
@@ -97,12 +124,18 @@ def rate_interval(
         return (bound, 1.0) if value == 1.0 else (0.0, 1.0 - bound)
     half = -t_quantile(tail, degrees_of_freedom) * standard_error(finite) / (value * (1 - value))  # delta method
     middle = math.log(value / (1 - value))
-    low, high = (1 / (1 + np.exp(np.clip(-end, -700, 700))) for end in (middle - half, middle + half))  # 700: exp stays finite
+    low, high = (
+        1 / (1 + np.exp(np.clip(-end, -700, 700))) for end in (middle - half, middle + half)
+    )  # 700: exp stays finite
     return float(low), float(high)
 
 
-def difference_interval(value: float, samples: NDArray[Any] | Sequence[float], *, degrees_of_freedom: float, level: float = LEVEL) -> Bounds | None:
-    """Interval of a difference of two models from paired replicates: value +- t quantile x bootstrap standard error. None as `interval`."""
+def difference_interval(
+    value: float, samples: NDArray[Any] | Sequence[float], *, degrees_of_freedom: float, level: float = LEVEL
+) -> Bounds | None:
+    """Interval of a difference of two models from paired replicates: value +- t quantile x bootstrap standard error.
+    None as `interval`.
+    """
     finite = _usable(samples)
     if finite is None or not math.isfinite(value):
         return None
@@ -111,7 +144,9 @@ def difference_interval(value: float, samples: NDArray[Any] | Sequence[float], *
 
 
 def standard_error(samples: NDArray[Any] | Sequence[float]) -> float:
-    """Standard deviation of the replicates that are defined; 0 where they differ by rounding only, NaN for fewer than two."""
+    """Standard deviation of the replicates that are defined; 0 where they differ by rounding only, NaN for fewer than
+    two.
+    """
     values = np.asarray(samples, dtype=np.float64)
     finite = values[np.isfinite(values)]
     if finite.size < 2:

@@ -1,7 +1,8 @@
-"""Are the probabilities right? Platt scaling fitted on out-of-fold TRAINING scores, then Brier score, calibration error and reliability on test.
+"""Are the probabilities right? Platt scaling fitted on out-of-fold TRAINING scores, then Brier score, calibration error
+and reliability on test.
 
-Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2; expected calibration error: Naeini et al. 2015 (AAAI) for the positive class,
-in ten bins of equal width, and of equal mass as Nixon et al. 2019, arXiv:1904.01685.
+Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2; expected calibration error: Naeini et al. 2015 (AAAI)
+for the positive class, in ten bins of equal width, and of equal mass as Nixon et al. 2019, arXiv:1904.01685.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.stats.auroc import checked_scores
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, difference_interval, interval, rate_interval, weighted_sums
+from hearlite.benchmarks.stats.bootstrap import (
+    Bools,
+    Floats,
+    Multiplicities,
+    Owners,
+    difference_interval,
+    interval,
+    rate_interval,
+    weighted_sums,
+)
 from hearlite.benchmarks.stats.estimates import Calibration, Estimate, Reliability
 from hearlite.errors import InputError
 
@@ -38,8 +48,8 @@ class Platt:
 def fit_platt(scores: NDArray[Any], labels: NDArray[Any]) -> Platt:
     """Slope and intercept of Platt 1999 by Newton's method (Lin, Lin and Weng 2007, doi:10.1007/s10994-007-5018-6).
 
-    Parameters: OUT-OF-FOLD scores of training clips, [n], and their labels. Targets are Platt's, slightly inside 0 and 1, so that separable scores
-    have a finite slope. Raises InputError as `auroc` does.
+    Parameters: OUT-OF-FOLD scores of training clips, [n], and their labels. Targets are Platt's, slightly inside 0 and
+    1, so that separable scores have a finite slope. Raises InputError as `auroc` does.
     """
     values, truth = checked_scores(scores, labels)
     positive, negative = int(truth.sum()), int((~truth).sum())
@@ -50,23 +60,35 @@ def fit_platt(scores: NDArray[Any], labels: NDArray[Any]) -> Platt:
 
 
 def brier(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Mean squared difference of probability and label: 0 is perfect, p (1 - p) is what the share p of positives alone gives."""
+    """Mean squared difference of probability and label: 0 is perfect, p (1 - p) is what the share p of positives alone
+    gives.
+    """
     values, truth = _checked(probabilities, labels)
     return float(np.mean((values - truth) ** 2))
 
 
-def expected_calibration_error(probabilities: NDArray[Any], labels: NDArray[Any], *, bins: int = BINS, equal_mass: bool = False) -> float:
-    """Mean over clips of |share of positives - mean probability| of the clip's bin; never negative, so noise alone is above 0."""
+def expected_calibration_error(
+    probabilities: NDArray[Any], labels: NDArray[Any], *, bins: int = BINS, equal_mass: bool = False
+) -> float:
+    """Mean over clips of |share of positives - mean probability| of the clip's bin; never negative, so noise alone is
+    above 0.
+    """
     values, truth = _checked(probabilities, labels)
     bin_of = _bins(values, bins=bins, equal_mass=equal_mass)
     return float(np.abs(np.bincount(bin_of, weights=truth - values)).sum() / len(values))
 
 
-def reliability_curve(probabilities: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities) -> Reliability:
-    """Mean probability and share of positives, with its interval over subjects, in bins of equal width; empty bins are left out."""
+def reliability_curve(
+    probabilities: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities
+) -> Reliability:
+    """Mean probability and share of positives, with its interval over subjects, in bins of equal width; empty bins are
+    left out.
+    """
     values, truth = _checked(probabilities, labels)
     bin_of = _bins(values, bins=BINS, equal_mass=False)
-    points = [_reliability_point(bin_of == number, values, truth, owners, multiplicities) for number in np.unique(bin_of)]
+    points = [
+        _reliability_point(bin_of == number, values, truth, owners, multiplicities) for number in np.unique(bin_of)
+    ]
     predicted, observed, low, high, clips = zip(*points, strict=True)
     return Reliability(predicted, observed, low, high, clips)
 
@@ -82,8 +104,12 @@ def _reliability_point(
     return (float(values[inside].mean()), observed, *(bounds or (None, None)), int(inside.sum()))
 
 
-def calibration(probabilities: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities) -> Calibration:
-    """All figures of one model on its test clips, with intervals over subjects; parameters [n] each, `multiplicities` [samples, subjects]."""
+def calibration(
+    probabilities: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities
+) -> Calibration:
+    """All figures of one model on its test clips, with intervals over subjects; parameters [n] each, `multiplicities`
+    [samples, subjects].
+    """
     values, truth = _checked(probabilities, labels)
     freedom = max(1, len(np.unique(owners)) - 1)
     squared = np.stack([np.ones(len(values)), (values - truth) ** 2], axis=1)
@@ -91,15 +117,21 @@ def calibration(probabilities: NDArray[Any], labels: NDArray[Any], owners: Owner
     score = brier(values, truth)
     low, high = difference_interval(score, drawn[:, 1] / drawn[:, 0], degrees_of_freedom=freedom) or (None, None)
     clipped = Estimate(score, None if low is None else max(0.0, low), None if high is None else min(1.0, high))
-    ece, ece_equal_mass = (_binned_error(values, truth, owners, multiplicities, equal_mass=equal_mass) for equal_mass in (False, True))
+    ece, ece_equal_mass = (
+        _binned_error(values, truth, owners, multiplicities, equal_mass=equal_mass) for equal_mass in (False, True)
+    )
     return Calibration(clipped, ece, ece_equal_mass, reliability_curve(values, truth, owners, multiplicities))
 
 
-def _binned_error(values: Floats, truth: Bools, owners: Owners, multiplicities: Multiplicities, *, equal_mass: bool) -> Estimate:
-    """An expected calibration error, which noise alone makes positive, so that replicates lie above it and their percentiles hold no true 0.
+def _binned_error(
+    values: Floats, truth: Bools, owners: Owners, multiplicities: Multiplicities, *, equal_mass: bool
+) -> Estimate:
+    """An expected calibration error, which noise alone makes positive, so that replicates lie above it and their
+    percentiles hold no true 0.
 
-    Its lower end is therefore the value less what noise adds at most: the magnitudes of the bins' deviations from what was observed, summed, since no
-    sum of magnitudes moves by more (triangle inequality). The upper end is the replicates' own. Both err to the wide side.
+    Its lower end is therefore the value less what noise adds at most: the magnitudes of the bins' deviations from what
+    was observed, summed, since no sum of magnitudes moves by more (triangle inequality). The upper end is the
+    replicates' own. Both err to the wide side.
     """
     bin_of = _bins(values, bins=BINS, equal_mass=equal_mass)
     gaps = np.where(bin_of[:, None] == np.arange(BINS), (truth - values)[:, None], 0.0)  # [n, bins]
@@ -113,7 +145,9 @@ def _binned_error(values: Floats, truth: Bools, owners: Owners, multiplicities: 
 
 
 def _newton(scores: Floats, targets: Floats) -> tuple[float, float]:
-    """(slope, intercept) with the least cross-entropy to `targets`, of standardized scores; steps are halved while they make it worse."""
+    """(slope, intercept) with the least cross-entropy to `targets`, of standardized scores; steps are halved while they
+    make it worse.
+    """
     columns = np.stack([scores, np.ones_like(scores)], axis=1)
     weights = np.array([0.0, math.log(float(targets.mean()) / (1 - float(targets.mean())))])
     loss = _cross_entropy(columns @ weights, targets)
@@ -122,7 +156,9 @@ def _newton(scores: Floats, targets: Floats) -> tuple[float, float]:
         gradient = columns.T @ (guess - targets) / len(scores)
         if np.abs(gradient).max() < _GRADIENT:
             break
-        hessian = (columns * (guess * (1 - guess))[:, None]).T @ columns / len(scores) + 1e-12 * np.eye(2)  # a constant score has no slope
+        hessian = (columns * (guess * (1 - guess))[:, None]).T @ columns / len(scores) + 1e-12 * np.eye(
+            2
+        )  # a constant score has no slope
         step, size = np.linalg.solve(hessian, gradient), 1.0
         while size > 1e-10 and (found := _cross_entropy(columns @ (weights - size * step), targets)) > loss:
             size /= 2
@@ -149,7 +185,10 @@ def _bins(probabilities: Floats, *, bins: int, equal_mass: bool) -> NDArray[np.i
 def _checked(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[Floats, Bools]:
     values, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=bool)
     if values.ndim != 1 or values.shape != truth.shape or not values.size:
-        raise InputError(f"probabilities have shape {list(values.shape)} and labels {list(truth.shape)}", "expected one of each per clip")
+        raise InputError(
+            f"probabilities have shape {list(values.shape)} and labels {list(truth.shape)}",
+            "expected one of each per clip",
+        )
     if not ((values >= 0) & (values <= 1)).all():  # NaN is outside, too
         raise InputError("probabilities outside 0 to 1", "scale scores with fit_platt first")
     return values, truth

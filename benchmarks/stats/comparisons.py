@@ -1,7 +1,8 @@
-"""Models beside each other on the same draws of test subjects: AUROC, what is kept of the reference, and paired comparisons with a verdict.
+"""Models beside each other on the same draws of test subjects: AUROC, what is kept of the reference, and paired
+comparisons with a verdict.
 
-Intervals hold the truth in 92 to 98 % of simulated studies of 12 to 80 subjects (test_comparisons.py). A mean over tasks is taken to be as sure
-as the least sure of them: its tasks share their subjects.
+Intervals hold the truth in 92 to 98 % of simulated studies of 12 to 80 subjects (test_comparisons.py). A mean over
+tasks is taken to be as sure as the least sure of them: its tasks share their subjects.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from hearlite.benchmarks.stats.auroc import auroc, excess_ratio, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, interval, rate_interval
+from hearlite.benchmarks.stats.bootstrap import (
+    Bools,
+    Floats,
+    Multiplicities,
+    Owners,
+    degrees_of_freedom,
+    disjoint_pairs,
+    interval,
+    rate_interval,
+)
 from hearlite.benchmarks.stats.delong import paired_delong
 from hearlite.benchmarks.stats.estimates import Estimate, Paired, Score
 from hearlite.benchmarks.stats.noninferiority import PairedDifference, compare, holm, holm_verdicts
@@ -49,8 +59,12 @@ def sureness(labels: Bools, owners: Owners) -> tuple[float, int]:
     return degrees_of_freedom(labels, owners), disjoint_pairs(labels, owners)
 
 
-def replicated(scores: Mapping[str, Floats], labels: Bools, owners: Owners, multiplicities: Multiplicities) -> Replicated:
-    """AUROC of every model's scores, [n], or of several probes of it, [probes, n], as a mean over them: observed, and on every draw of subjects."""
+def replicated(
+    scores: Mapping[str, Floats], labels: Bools, owners: Owners, multiplicities: Multiplicities
+) -> Replicated:
+    """AUROC of every model's scores, [n], or of several probes of it, [probes, n], as a mean over them: observed, and
+    on every draw of subjects.
+    """
     rows = {model: np.atleast_2d(values) for model, values in scores.items()}
     observed = {model: float(np.mean([auroc(row, labels) for row in values])) for model, values in rows.items()}
     drawn = np.stack([weighted_aurocs(values, labels, owners, multiplicities).mean(axis=0) for values in rows.values()])
@@ -65,7 +79,9 @@ def mean_over_tasks(tasks: Sequence[Replicated]) -> Replicated:
 
 
 def scored(aurocs: Replicated, *, reference: str, margin: float) -> tuple[Score, ...]:
-    """AUROC of every model, its difference to the reference and the share of the reference's excess over chance that it keeps."""
+    """AUROC of every model, its difference to the reference and the share of the reference's excess over chance that it
+    keeps.
+    """
     base = _auroc(aurocs, reference)
     at_chance = base.low is None or base.low <= CHANCE  # then a ratio to it means nothing
     scores = []
@@ -79,24 +95,39 @@ def scored(aurocs: Replicated, *, reference: str, margin: float) -> tuple[Score,
     return tuple(scores)
 
 
-def paired_by_task(pairs: Sequence[Pair], tasks: Sequence[TaskScores], *, margin: float) -> tuple[tuple[Paired, ...], ...]:
-    """For every task its comparisons, in the order of `pairs`: p by the clustered DeLong test, corrected by Holm over the tasks of each pair."""
+def paired_by_task(
+    pairs: Sequence[Pair], tasks: Sequence[TaskScores], *, margin: float
+) -> tuple[tuple[Paired, ...], ...]:
+    """For every task its comparisons, in the order of `pairs`: p by the clustered DeLong test, corrected by Holm over
+    the tasks of each pair.
+    """
     by_pair = []
     for model, to in pairs:
         found = [_difference(task.aurocs, model, to, margin=margin) for task in tasks]
         p = [paired_delong(task.scores[model], task.scores[to], task.labels, subjects=task.owners).p for task in tasks]
         corrected = zip(found, p, holm(p), holm_verdicts(found), strict=True)
-        by_pair.append([_paired(model, to, item, p=one, p_holm=of_all, verdict_holm=verdict) for item, one, of_all, verdict in corrected])
+        by_pair.append(
+            [
+                _paired(model, to, item, p=one, p_holm=of_all, verdict_holm=verdict)
+                for item, one, of_all, verdict in corrected
+            ]
+        )
     return tuple(zip(*by_pair, strict=True)) if by_pair else ((),) * len(tasks)
 
 
 def paired_means(pairs: Sequence[Pair], means: Replicated, *, margin: float) -> tuple[Paired, ...]:
-    """The comparisons of means over tasks, one question each: p is of the interval's own t distribution, and nothing is to be corrected."""
+    """The comparisons of means over tasks, one question each: p is of the interval's own t distribution, and nothing is
+    to be corrected.
+    """
     found = [(model, to, _difference(means, model, to, margin=margin)) for model, to in pairs]
-    return tuple(_paired(model, to, item, p=item.p, p_holm=item.p, verdict_holm=item.verdict) for model, to, item in found)
+    return tuple(
+        _paired(model, to, item, p=item.p, p_holm=item.p, verdict_holm=item.verdict) for model, to, item in found
+    )
 
 
-def _paired(model: str, to: str, item: PairedDifference, *, p: float | None, p_holm: float | None, verdict_holm: str) -> Paired:
+def _paired(
+    model: str, to: str, item: PairedDifference, *, p: float | None, p_holm: float | None, verdict_holm: str
+) -> Paired:
     difference = Estimate(item.value, item.low, item.high)
     return Paired(model, to, difference, p, p_holm, item.p_non_inferior, item.p_inferior, item.verdict, verdict_holm)
 
@@ -108,7 +139,13 @@ def _difference(aurocs: Replicated, model: str, to: str, *, margin: float) -> Pa
 
 def _auroc(aurocs: Replicated, model: str) -> Estimate:
     value = aurocs.observed[model]
-    return Estimate(value, *(rate_interval(value, aurocs.row(model), degrees_of_freedom=aurocs.freedom, trials=aurocs.trials) or (None, None)))
+    return Estimate(
+        value,
+        *(
+            rate_interval(value, aurocs.row(model), degrees_of_freedom=aurocs.freedom, trials=aurocs.trials)
+            or (None, None)
+        ),
+    )
 
 
 def _excess_ratio(aurocs: Replicated, model: str, reference: str) -> Estimate:

@@ -1,8 +1,10 @@
-"""DeLong's AUROC variance and paired test, for independent clips or, in Obuchowski's form, for clips clustered in subjects.
+"""DeLong's AUROC variance and paired test, for independent clips or, in Obuchowski's form, for clips clustered in
+subjects.
 
-DeLong et al. 1988, doi:10.2307/2531595, in O(n log n) as Sun and Xu 2014, doi:10.1109/LSP.2014.2337313; clusters: Obuchowski 1997,
-doi:10.2307/2533958. With every clip its own subject Obuchowski's variance IS DeLong's, so there is one code path. DeLong's statistic is taken to
-be normal, as published; the clustered one, whose subjects may be a dozen, to be Student's t with the degrees of freedom of the bootstrap's intervals.
+DeLong et al. 1988, doi:10.2307/2531595, in O(n log n) as Sun and Xu 2014, doi:10.1109/LSP.2014.2337313; clusters:
+Obuchowski 1997, doi:10.2307/2533958. With every clip its own subject Obuchowski's variance IS DeLong's, so there is one
+code path. DeLong's statistic is taken to be normal, as published; the clustered one, whose subjects may be a dozen, to
+be Student's t with the degrees of freedom of the bootstrap's intervals.
 """
 
 from __future__ import annotations
@@ -15,13 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.stats.auroc import checked_scores, wins
-from hearlite.benchmarks.stats.bootstrap import LEVEL, Bools, Bounds, Floats, Owners, degrees_of_freedom, t_quantile, t_tail
+from hearlite.benchmarks.stats.bootstrap import (
+    LEVEL,
+    Bools,
+    Bounds,
+    Floats,
+    Owners,
+    degrees_of_freedom,
+    t_quantile,
+    t_tail,
+)
 from hearlite.errors import InputError
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two models on the same clips. `p` is two-sided, of the hypothesis that their AUROCs are equal; low and high bound the difference."""
+    """Two models on the same clips. `p` is two-sided, of the hypothesis that their AUROCs are equal; low and high bound
+    the difference.
+    """
 
     first: float
     second: float
@@ -34,12 +47,19 @@ class PairedTest:
 
 
 def paired_delong(
-    first: NDArray[Any], second: NDArray[Any], labels: NDArray[Any], *, subjects: NDArray[Any] | None = None, level: float = LEVEL
+    first: NDArray[Any],
+    second: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    subjects: NDArray[Any] | None = None,
+    level: float = LEVEL,
 ) -> PairedTest:
-    """DeLong's test of the difference of two AUROCs; with `subjects`, Obuchowski's, which lets the clips of a subject resemble each other.
+    """DeLong's test of the difference of two AUROCs; with `subjects`, Obuchowski's, which lets the clips of a subject
+    resemble each other.
 
-    Parameters: scores of the two models, `labels` and `subjects`, [n] each. Without `subjects` clips count as independent, and the interval is too
-    narrow where a subject has several. Where both models rank all pairs alike the standard error is 0 and p is 1.
+    Parameters: scores of the two models, `labels` and `subjects`, [n] each. Without `subjects` clips count as
+    independent, and the interval is too narrow where a subject has several. Where both models rank all pairs alike the
+    standard error is 0 and p is 1.
     Raises InputError as `auroc` does, and for fewer than two subjects of a class.
     """
     (one, labels), (two, _) = checked_scores(first, labels), checked_scores(second, labels)
@@ -47,15 +67,21 @@ def paired_delong(
     values, covariance = auroc_covariance([one, two], labels, owners)
     difference = float(values[0] - values[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    deviation = math.sqrt(variance) if variance > 1e-12 * float(np.trace(covariance)) else 0.0  # what is left of rounding is none
+    deviation = (
+        math.sqrt(variance) if variance > 1e-12 * float(np.trace(covariance)) else 0.0
+    )  # what is left of rounding is none
     z = difference / deviation if deviation else math.copysign(math.inf, difference) if difference else 0.0
     freedom = _freedom(labels, owners, subjects)
     half = t_quantile((1 + level) / 2, freedom) * deviation
     p = 2 * t_tail(abs(z), freedom)
-    return PairedTest(float(values[0]), float(values[1]), difference, deviation, z, p, difference - half, difference + half)
+    return PairedTest(
+        float(values[0]), float(values[1]), difference, deviation, z, p, difference - half, difference + half
+    )
 
 
-def delong_interval(scores: NDArray[Any], labels: NDArray[Any], *, subjects: NDArray[Any] | None = None, level: float = LEVEL) -> Bounds:
+def delong_interval(
+    scores: NDArray[Any], labels: NDArray[Any], *, subjects: NDArray[Any] | None = None, level: float = LEVEL
+) -> Bounds:
     """Interval of one AUROC, clipped to [0, 1]: DeLong's for independent clips, Obuchowski's with `subjects`.
 
     Without `subjects` it is too narrow when subjects have several clips. Raises InputError as `paired_delong` does.
@@ -63,15 +89,19 @@ def delong_interval(scores: NDArray[Any], labels: NDArray[Any], *, subjects: NDA
     scores, labels = checked_scores(scores, labels)
     owners = _owners(labels, subjects)
     values, covariance = auroc_covariance([scores], labels, owners)
-    half = t_quantile((1 + level) / 2, _freedom(labels, owners, subjects)) * math.sqrt(max(0.0, float(covariance[0, 0])))
+    half = t_quantile((1 + level) / 2, _freedom(labels, owners, subjects)) * math.sqrt(
+        max(0.0, float(covariance[0, 0]))
+    )
     return max(0.0, float(values[0]) - half), min(1.0, float(values[0]) + half)
 
 
 def auroc_covariance(scores_by_model: list[Floats], labels: Bools, owners: Owners) -> tuple[Floats, Floats]:
-    """AUROCs, [models], and their covariance, [models, models], of clips that depend on each other within a subject only.
+    """AUROCs, [models], and their covariance, [models, models], of clips that depend on each other within a subject
+    only.
 
-    Each clip's structural component (the share of clips of the other class that it beats) is summed by subject, less what is expected; squares
-    and products of these sums, of positives, of negatives and across, estimate the covariance (Obuchowski 1997, equations 3 and 6).
+    Each clip's structural component (the share of clips of the other class that it beats) is summed by subject, less
+    what is expected; squares and products of these sums, of positives, of negatives and across, estimate the covariance
+    (Obuchowski 1997, equations 3 and 6).
     """
     subjects = int(owners.max()) + 1
     positive, negative = int(labels.sum()), int((~labels).sum())
@@ -91,7 +121,9 @@ def auroc_covariance(scores_by_model: list[Floats], labels: Bools, owners: Owner
 
 
 def _freedom(labels: Bools, owners: Owners, subjects: NDArray[Any] | None) -> float:
-    """Of the variance: with subjects those of the bootstrap's intervals, since few subjects make it unsure; clips are taken to be many."""
+    """Of the variance: with subjects those of the bootstrap's intervals, since few subjects make it unsure; clips are
+    taken to be many.
+    """
     return math.inf if subjects is None else degrees_of_freedom(labels, owners)
 
 

@@ -12,7 +12,9 @@ ROC_POINTS = 101  # at most, per curve: a drawing, not data
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % interval; null where it is not defined. A quality figure without an interval is not shown."""
+    """A number and its 95 % interval; null where it is not defined. A quality figure without an interval is not
+    shown.
+    """
 
     value: float | None = None
     low: float | None = None
@@ -143,12 +145,15 @@ class Score:
 
 @dataclass(frozen=True)
 class Paired:
-    """A model beside another on the same subjects: one task, or the mean over all. Null where too few replicates have both classes."""
+    """A model beside another on the same subjects: one task, or the mean over all. Null where too few replicates have
+    both classes.
+    """
 
     model: str
     to: str
     difference: Estimate  # AUROC of the model less the other's
-    p: float | None  # two-sided, of no difference: clustered DeLong test on a task, paired t test of the bootstrap for the mean
+    # Two-sided, of no difference: clustered DeLong test on a task, paired t test of the bootstrap for the mean.
+    p: float | None
     p_holm: float | None  # of all tasks at once
     p_non_inferior: float | None  # one-sided, of a loss of the margin or more: small speaks for the model
     p_inferior: float | None  # one-sided, of a loss of the margin or less

@@ -1,9 +1,11 @@
-"""Does a student, or an int8 file, lose less AUROC than a margin that was set before the run? With Holm's correction over tasks.
+"""Does a student, or an int8 file, lose less AUROC than a margin that was set before the run? With Holm's correction
+over tasks.
 
-Non-inferior: the lower end of the two-sided 95 % interval of the paired difference lies above -margin, which tests one-sided at 2.5 % (Piaggio et al.
-2012, CONSORT, doi:10.1001/jama.2012.87802). Standard errors are of the paired subject-clustered bootstrap; intervals and p-values are of the same t
-distribution, so they never contradict each other. What they don't know is skew: around an AUROC of 0.9, with 10 to 40 subjects, a loss of exactly
-the margin passed in 3 to 5 % of simulated studies instead of 2.5 %; bootstrap-t, BCa and skew-corrected intervals were worse.
+Non-inferior: the lower end of the two-sided 95 % interval of the paired difference lies above -margin, which tests
+one-sided at 2.5 % (Piaggio et al. 2012, CONSORT, doi:10.1001/jama.2012.87802). Standard errors are of the paired
+subject-clustered bootstrap; intervals and p-values are of the same t distribution, so they never contradict each other.
+What they don't know is skew: around an AUROC of 0.9, with 10 to 40 subjects, a loss of exactly the margin passed in 3
+to 5 % of simulated studies instead of 2.5 %; bootstrap-t, BCa and skew-corrected intervals were worse.
 """
 
 from __future__ import annotations
@@ -48,9 +50,10 @@ def compare(
 ) -> PairedDifference:
     """The paired difference of two AUROCs (or means of them over tasks), and what it says about `margin`.
 
-    Parameters: the two figures; their replicates [samples] from the SAME draws of subjects; `margin` > 0, in AUROC; `degrees_of_freedom` and
-    `trials` from bootstrap.py's `degrees_of_freedom` and `disjoint_pairs`. Two models that both order all pairs of a task alike and rightly have a
-    bootstrap error of 0, which is no proof: the difference is then as sure as `trials` comparisons without a failure make it.
+    Parameters: the two figures; their replicates [samples] from the SAME draws of subjects; `margin` > 0, in AUROC;
+    `degrees_of_freedom` and `trials` from bootstrap.py's `degrees_of_freedom` and `disjoint_pairs`. Two models that
+    both order all pairs of a task alike and rightly have a bootstrap error of 0, which is no proof: the difference is
+    then as sure as `trials` comparisons without a failure make it.
     Raises UsageError for a margin outside (0, 0.5).
     """
     if not 0 < margin < 0.5:
@@ -69,7 +72,9 @@ def compare(
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
-    """p-values adjusted for as many tests as there are, in the order given; None stays None and is no test (Holm 1979, Scand J Stat 6:65-70)."""
+    """p-values adjusted for as many tests as there are, in the order given; None stays None and is no test (Holm 1979,
+    Scand J Stat 6:65-70).
+    """
     order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     highest = 0.0
@@ -80,17 +85,25 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
 
 
 def holm_verdicts(differences: Sequence[PairedDifference], *, level: float = LEVEL) -> tuple[str, ...]:
-    """The verdict of each task where all tasks are asked at once: the chance of one wrong "non-inferior" among them is at most (1 - level) / 2.
+    """The verdict of each task where all tasks are asked at once: the chance of one wrong "non-inferior" among them is
+    at most (1 - level) / 2.
 
-    Without correction, "non-inferior on ALL tasks" needs every single verdict to say so, which is strict enough by itself; "non-inferior on THESE
-    tasks" is what needs the correction.
+    Without correction, "non-inferior on ALL tasks" needs every single verdict to say so, which is strict enough by
+    itself; "non-inferior on THESE tasks" is what needs the correction.
     """
     sides = holm([item.p_non_inferior for item in differences]), holm([item.p_inferior for item in differences])
     return tuple(_verdict(better, worse, level=level) for better, worse in zip(*sides, strict=True))
 
 
 def _judged(
-    value: float, bounds: tuple[float, float], p: float, p_non_inferior: float, p_inferior: float, *, margin: float, level: float
+    value: float,
+    bounds: tuple[float, float],
+    p: float,
+    p_non_inferior: float,
+    p_inferior: float,
+    *,
+    margin: float,
+    level: float,
 ) -> PairedDifference:
     verdict = _verdict(p_non_inferior, p_inferior, level=level)
     return PairedDifference(value, bounds[0], bounds[1], p, margin, p_non_inferior, p_inferior, verdict)

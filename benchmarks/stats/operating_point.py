@@ -1,4 +1,5 @@
-"""A probe as a yes-or-no test: the threshold chosen on out-of-fold TRAINING scores, and what it does to the test subjects.
+"""A probe as a yes-or-no test: the threshold chosen on out-of-fold TRAINING scores, and what it does to the test
+subjects.
 
 A threshold chosen on the test clips would flatter every figure here. Scores at or above it are positive.
 """
@@ -12,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.stats.auroc import checked_scores
-from hearlite.benchmarks.stats.bootstrap import Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, rate_interval, weighted_sums
+from hearlite.benchmarks.stats.bootstrap import (
+    Floats,
+    Multiplicities,
+    Owners,
+    degrees_of_freedom,
+    disjoint_pairs,
+    rate_interval,
+    weighted_sums,
+)
 from hearlite.benchmarks.stats.estimates import Confusion, Estimate, OperatingPoint, SweepFigures
 from hearlite.benchmarks.stats.threshold_sweep import SPECIFICITY, average_precision, sensitivity_at, weighted_sweep
 from hearlite.errors import InputError, UsageError
@@ -26,8 +35,8 @@ RULES = {  # how a threshold is chosen
 def choose_threshold(scores: NDArray[Any], labels: NDArray[Any], *, rule: str = "youden") -> float:
     """The threshold that is best on training clips: halfway between two neighbouring scores, of equals the highest.
 
-    Parameters: OUT-OF-FOLD scores of training clips, [n]; their labels; `rule`, one of RULES. Raises UsageError for another rule, InputError as
-    `auroc` does.
+    Parameters: OUT-OF-FOLD scores of training clips, [n]; their labels; `rule`, one of RULES. Raises UsageError for
+    another rule, InputError as `auroc` does.
     """
     if rule not in RULES:
         raise UsageError(f"threshold rule is {rule!r}", f"use one of {', '.join(RULES)}")
@@ -45,7 +54,9 @@ def choose_threshold(scores: NDArray[Any], labels: NDArray[Any], *, rule: str = 
     if best == len(falling) - 1:
         return float(falling[-1])  # everything is positive
     middle = (falling[best] + falling[best + 1]) / 2
-    return float(middle if middle > falling[best + 1] else falling[best])  # neighbouring floats have nothing between them
+    return float(
+        middle if middle > falling[best + 1] else falling[best]
+    )  # neighbouring floats have nothing between them
 
 
 def operating_point(
@@ -53,8 +64,9 @@ def operating_point(
 ) -> OperatingPoint:
     """Confusion and rates of the test clips at a threshold, with intervals over subjects.
 
-    Parameters: `scores`, `labels`, `owners` [n]; `multiplicities` [samples, subjects], those of the AUROC; `threshold` from `choose_threshold`.
-    A subject counts in a rate where it has a clip that does: sensitivity has as many degrees of freedom as there are subjects with a positive, - 1.
+    Parameters: `scores`, `labels`, `owners` [n]; `multiplicities` [samples, subjects], those of the AUROC; `threshold`
+    from `choose_threshold`. A subject counts in a rate where it has a clip that does: sensitivity has as many degrees
+    of freedom as there are subjects with a positive, - 1.
     Raises InputError as `auroc` does.
     """
     values, truth = checked_scores(scores, labels)
@@ -69,20 +81,28 @@ def operating_point(
     # sensitivity, specificity, accuracy, balanced accuracy, F1: (degrees of freedom, independent trials)
     designs = [*((max(1, subjects - 1), subjects) for subjects in sides), (freedom, pairs), (freedom, pairs)]
     figures = [
-        estimate_rate(float(observed[0, column]), drawn[:, column], freedom=design[0], trials=design[1]) for column, design in enumerate(designs)
+        estimate_rate(float(observed[0, column]), drawn[:, column], freedom=design[0], trials=design[1])
+        for column, design in enumerate(designs)
     ]
     return OperatingPoint(threshold, Confusion(*counts.tolist()), *figures)
 
 
 def sweep_figures(
-    scores: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities, *, specificity: float = SPECIFICITY
+    scores: NDArray[Any],
+    labels: NDArray[Any],
+    owners: Owners,
+    multiplicities: Multiplicities,
+    *,
+    specificity: float = SPECIFICITY,
 ) -> SweepFigures:
     """AUPRC and the sensitivity at a specificity, with intervals over subjects; parameters as of `operating_point`."""
     values, truth = checked_scores(scores, labels)
     drawn = weighted_sweep(values[None], truth, owners, multiplicities, specificity=specificity)
     pairs, freedom = disjoint_pairs(truth, owners), degrees_of_freedom(truth, owners)
     area = estimate_rate(average_precision(values, truth), drawn.average_precision[0], freedom=freedom, trials=pairs)
-    sensitivity = estimate_rate(sensitivity_at(values, truth, specificity=specificity), drawn.sensitivity[0], freedom=freedom, trials=pairs)
+    sensitivity = estimate_rate(
+        sensitivity_at(values, truth, specificity=specificity), drawn.sensitivity[0], freedom=freedom, trials=pairs
+    )
     return SweepFigures(area, float(truth.mean()), sensitivity, specificity)
 
 
@@ -95,8 +115,17 @@ def estimate_rate(value: float, replicates: Floats, *, freedom: float, trials: i
 
 
 def _rates(cells: Floats) -> Floats:
-    """Sensitivity, specificity, accuracy, balanced accuracy and F1, [rows, 5], of TP, FP, FN, TN, [rows, 4]; NaN where nothing is to be divided."""
+    """Sensitivity, specificity, accuracy, balanced accuracy and F1, [rows, 5], of TP, FP, FN, TN, [rows, 4]; NaN where
+    nothing is to be divided.
+    """
     true, false, missed, passed = cells.T
-    over = [(true, true + missed), (passed, passed + false), (true + passed, cells.sum(axis=1)), (2 * true, 2 * true + false + missed)]
-    sensitivity, specificity, accuracy, f1 = (np.divide(top, down, out=np.full(len(cells), np.nan), where=down > 0) for top, down in over)
+    over = [
+        (true, true + missed),
+        (passed, passed + false),
+        (true + passed, cells.sum(axis=1)),
+        (2 * true, 2 * true + false + missed),
+    ]
+    sensitivity, specificity, accuracy, f1 = (
+        np.divide(top, down, out=np.full(len(cells), np.nan), where=down > 0) for top, down in over
+    )
     return np.stack([sensitivity, specificity, accuracy, (sensitivity + specificity) / 2, f1], axis=1)

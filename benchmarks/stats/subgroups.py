@@ -1,6 +1,8 @@
-"""Is a probe as good for everybody? AUROC within each subgroup of a metadata column (sex, age band, device, site) and the largest gap.
+"""Is a probe as good for everybody? AUROC within each subgroup of a metadata column (sex, age band, device, site) and
+the largest gap.
 
-Only pairs of clips within a group are compared. A group is left out, with the reason, where it has too few subjects of a class.
+Only pairs of clips within a group are compared. A group is left out, with the reason, where it has too few subjects of
+a class.
 """
 
 from __future__ import annotations
@@ -12,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.stats.auroc import auroc, checked_scores, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import LEVEL, Floats, Multiplicities, Owners, degrees_of_freedom, disjoint_pairs, rate_interval
+from hearlite.benchmarks.stats.bootstrap import (
+    LEVEL,
+    Floats,
+    Multiplicities,
+    Owners,
+    degrees_of_freedom,
+    disjoint_pairs,
+    rate_interval,
+)
 from hearlite.benchmarks.stats.estimates import Counts, Estimate, Subgroup, Subgroups
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, LeftOut
 from hearlite.errors import InputError
@@ -32,13 +42,17 @@ def subgroup_aurocs(
 ) -> Subgroups:
     """AUROC of each group with its interval, and the gap between the best and the worst.
 
-    Parameters: `scores`, `labels`, `owners`, `values` [n], test clips; "" in `values` is unknown and in no group; `multiplicities` [samples,
-    subjects], those of the AUROC. A subject may be in several groups (two devices); draws are shared, so the gap knows it.
+    Parameters: `scores`, `labels`, `owners`, `values` [n], test clips; "" in `values` is unknown and in no group;
+    `multiplicities` [samples, subjects], those of the AUROC. A subject may be in several groups (two devices); draws
+    are shared, so the gap knows it.
     Raises InputError as `auroc` does, and for another number of values.
     """
     checked, truth = checked_scores(scores, labels)
     if len(values) != len(checked):
-        raise InputError(f"column {column!r} has {len(values)} values for {len(checked)} clips", "expected one per clip, empty if unknown")
+        raise InputError(
+            f"column {column!r} has {len(values)} values for {len(checked)} clips",
+            "expected one per clip, empty if unknown",
+        )
     names = np.asarray([str(value).strip() for value in values], dtype=object)
     groups, left_out, drawn = [], [], []
     for name in sorted(set(names) - {""}):
@@ -59,10 +73,10 @@ def subgroup_aurocs(
 def _gap(groups: list[Subgroup], drawn: Floats) -> tuple[Estimate, float | None, list[int]]:
     """(gap, p, groups in rising order of AUROC), of replicates [groups, samples].
 
-    The largest of differences is never negative: noise alone makes one, and replicates lie above it. But no gap is wrong by more than the largest
-    error among all differences of two groups, whose distribution is that of the replicates less the observed AUROCs (simultaneous intervals, as
-    Tukey's range: Hochberg and Tamhane 1987). `p` is the share of replicates in which that error is as large as the gap: below 0.05 where the 95 %
-    interval leaves 0 out.
+    The largest of differences is never negative: noise alone makes one, and replicates lie above it. But no gap is
+    wrong by more than the largest error among all differences of two groups, whose distribution is that of the
+    replicates less the observed AUROCs (simultaneous intervals, as Tukey's range: Hochberg and Tamhane 1987). `p` is
+    the share of replicates in which that error is as large as the gap: below 0.05 where the 95 % interval leaves 0 out.
     """
     aurocs = np.asarray([group.auroc.value for group in groups], dtype=np.float64)
     order = [int(index) for index in np.argsort(aurocs, kind="stable")]
@@ -89,4 +103,6 @@ def _estimate(scores: Floats, labels: NDArray[np.bool_], owners: Owners, replica
 
 
 def _counts(labels: NDArray[np.bool_], owners: Owners) -> Counts:
-    return Counts(int(labels.sum()), int((~labels).sum()), len(np.unique(owners[labels])), len(np.unique(owners[~labels])))
+    return Counts(
+        int(labels.sum()), int((~labels).sum()), len(np.unique(owners[labels])), len(np.unique(owners[~labels]))
+    )

@@ -1,7 +1,8 @@
-"""What a sweep of the threshold gives: the ROC curve, average precision (AUPRC) and the sensitivity at a specificity, with bootstrap replicates.
+"""What a sweep of the threshold gives: the ROC curve, average precision (AUPRC) and the sensitivity at a specificity,
+with bootstrap replicates.
 
-Clips of equal score pass a threshold together, so only the ends of ties are points of the curves: nothing is interpolated between them, which for
-precision would be too good (Davis and Goadrich 2006, doi:10.1145/1143844.1143874).
+Clips of equal score pass a threshold together, so only the ends of ties are points of the curves: nothing is
+interpolated between them, which for precision would be too good (Davis and Goadrich 2006, doi:10.1145/1143844.1143874).
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class Sweep:
 
 
 def roc_curve(scores: NDArray[Any], labels: NDArray[Any], *, points: int = 101) -> tuple[Floats, Floats]:
-    """(false positive rates, true positive rates), from (0, 0) to (1, 1): at most `points` corners of the curve, evenly spaced along it."""
+    """(false positive rates, true positive rates), from (0, 0) to (1, 1): at most `points` corners of the curve, evenly
+    spaced along it.
+    """
     scores, labels = checked_scores(scores, labels)
     order, last_of_tie = _descending(scores)
     true = np.append(0, np.cumsum(labels[order])[last_of_tie]) / labels.sum()
@@ -39,19 +42,32 @@ def roc_curve(scores: NDArray[Any], labels: NDArray[Any], *, points: int = 101) 
 
 
 def average_precision(scores: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Area under the precision-recall curve as the mean precision at the positives' ranks; chance is the share of positives."""
+    """Area under the precision-recall curve as the mean precision at the positives' ranks; chance is the share of
+    positives.
+    """
     return float(weighted_sweep(np.atleast_2d(scores), labels, *_once(labels)).average_precision[0, 0])
 
 
 def sensitivity_at(scores: NDArray[Any], labels: NDArray[Any], *, specificity: float = SPECIFICITY) -> float:
-    """Largest share of positives above a threshold that keeps at least `specificity` of the negatives below it; 0 where a tie allows none."""
-    return float(weighted_sweep(np.atleast_2d(scores), labels, *_once(labels), specificity=specificity).sensitivity[0, 0])
+    """Largest share of positives above a threshold that keeps at least `specificity` of the negatives below it; 0 where
+    a tie allows none.
+    """
+    return float(
+        weighted_sweep(np.atleast_2d(scores), labels, *_once(labels), specificity=specificity).sensitivity[0, 0]
+    )
 
 
 def weighted_sweep(
-    scores_by_model: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities, *, specificity: float = SPECIFICITY
+    scores_by_model: NDArray[Any],
+    labels: NDArray[Any],
+    owners: Owners,
+    multiplicities: Multiplicities,
+    *,
+    specificity: float = SPECIFICITY,
 ) -> Sweep:
-    """Average precision and sensitivity at `specificity` of every model in every replicate; parameters as of `weighted_aurocs`."""
+    """Average precision and sensitivity at `specificity` of every model in every replicate; parameters as of
+    `weighted_aurocs`.
+    """
     result = Sweep(*(np.full((len(scores_by_model), len(multiplicities)), np.nan) for _ in range(2)))
     rows = max(1, _CHUNK_ELEMENTS // max(1, len(labels)))
     for model, row_of_scores in enumerate(scores_by_model):
@@ -73,7 +89,9 @@ def _descending(scores: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _passing(drawn: Floats, labels: Bools, last_of_tie: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Drawn positives and negatives that pass each threshold, [replicates, thresholds], from weights [replicates, n] in falling order of score."""
+    """Drawn positives and negatives that pass each threshold, [replicates, thresholds], from weights [replicates, n] in
+    falling order of score.
+    """
     true = np.cumsum(drawn * labels, axis=1)[:, last_of_tie]
     return true, np.cumsum(drawn, axis=1)[:, last_of_tie] - true
 
@@ -88,7 +106,9 @@ def _mean_precision(true: Floats, false: Floats) -> Floats:
 
 def _sensitivity(true: Floats, false: Floats, *, specificity: float) -> Floats:
     defined = (true[:, -1] > 0) & (false[:, -1] > 0)
-    allowed = np.sum(false <= (1 - specificity) * false[:, -1:] + 1e-9, axis=1)  # rounding must not cost a clip; `false` rises along a row
+    allowed = np.sum(
+        false <= (1 - specificity) * false[:, -1:] + 1e-9, axis=1
+    )  # rounding must not cost a clip; `false` rises along a row
     best = np.where(allowed > 0, np.take_along_axis(true, np.maximum(allowed - 1, 0)[:, None], axis=1)[:, 0], 0.0)
     return np.asarray(np.divide(best, true[:, -1], out=np.full(len(true), np.nan), where=defined))
 

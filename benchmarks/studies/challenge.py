@@ -1,13 +1,15 @@
-"""The score of the respiratory sound challenges on their own splits: sensitivity, specificity and their mean, teacher and students.
+"""The score of the respiratory sound challenges on their own splits: sensitivity, specificity and their mean, teacher
+and students.
 
     python -m hearlite.benchmarks.studies.challenge ICBHI --teacher hear:DIR --model FILE.tflite --out challenge
 
-DATA is a manifest with the columns of `hearlite import icbhi` or `sprsound` (`sprsound-records` for whole recordings): `official_split` has "train"
-and the sides that are tested ("test", or "intra" and "inter"), `label` the classes, one of them normal. A sound, of however many clips, has one mean
-embedding; a logistic regression of all classes is fitted to official training, its strength chosen on folds of whole subjects by the score itself.
+DATA is a manifest with the columns of `hearlite import icbhi` or `sprsound` (`sprsound-records` for whole recordings):
+`official_split` has "train" and the sides that are tested ("test", or "intra" and "inter"), `label` the classes, one of
+them normal. A sound, of however many clips, has one mean embedding; a logistic regression of all classes is fitted to
+official training, its strength chosen on folds of whole subjects by the score itself.
 
-Official splits put some subjects on both sides: ICBHI two of them, SPRSound's "intra" all. Such a side LEAKS, and the results say so beside the
-figures of its other subjects alone. Intervals are over subjects, as everywhere.
+Official splits put some subjects on both sides: ICBHI two of them, SPRSound's "intra" all. Such a side LEAKS, and the
+results say so beside the figures of its other subjects alone. Intervals are over subjects, as everywhere.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ from hearlite.benchmarks.studies.inputs import (
     write_study,
 )
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS
-from hearlite.cli.module import run_module
-from hearlite.data.dataset import DEFAULT_LABELS, load_dataset, subject_hash
+from hearlite.data.dataset import load_dataset, subject_hash
+from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.errors import InputError
 
 SCHEMA = "hearlite-challenge/1"
@@ -61,28 +63,47 @@ class Sounds:
     subjects: NDArray[Any]  # [n]
 
     def take(self, which: Bools) -> Sounds:
-        return Sounds({model: values[which] for model, values in self.vectors.items()}, self.classes[which], self.subjects[which])
+        return Sounds(
+            {model: values[which] for model, values in self.vectors.items()}, self.classes[which], self.subjects[which]
+        )
 
 
 def sides_of(found: Embedded, *, label: str, split: str, normal: str) -> tuple[Sounds, dict[str, Sounds]]:
     """(official training, the tested sides by their names). Raises InputError for columns that are no challenge."""
     records, of_clip = records_of(found.clips)
-    columns = ([item.label(label) for item in records], [item.label(split) for item in records], [item.subject for item in records])
+    columns = (
+        [item.label(label) for item in records],
+        [item.label(split) for item in records],
+        [item.subject for item in records],
+    )
     classes, side, subjects = (np.asarray(values, dtype=object) for values in columns)
     vectors = {model: bags_of(values, of_clip).mean() for model, values in found.vectors.items()}
     everything = Sounds({**vectors, DURATION: lengths_of(records, of_clip)}, classes, subjects)
     names = sorted(set(side[classes != ""].tolist()) - {TRAIN, ""})
     if not (names and ((classes == normal) & (side == TRAIN)).any()):
-        there = [f"{name}: {', '.join(sorted(set(column.tolist()) - {''})) or 'empty'}" for name, column in ((split, side), (label, classes))]
-        raise InputError(f"{found.dataset.name}: needs {split!r} with {TRAIN!r} and a tested side, and {normal!r} in {label!r}", "; ".join(there))
+        there = [
+            f"{name}: {', '.join(sorted(set(column.tolist()) - {''})) or 'empty'}"
+            for name, column in ((split, side), (label, classes))
+        ]
+        raise InputError(
+            f"{found.dataset.name}: needs {split!r} with {TRAIN!r} and a tested side, and {normal!r} in {label!r}",
+            "; ".join(there),
+        )
     train, *tested = (everything.take((classes != "") & (side == name)) for name in (TRAIN, *names))
     return train, dict(zip(names, tested, strict=True))
 
 
 def score_sides(
-    train: Sounds, tested: Mapping[str, Sounds], heard: Mapping[str, set[str]], *, normal: str, seed: int, samples: int = SAMPLES
+    train: Sounds,
+    tested: Mapping[str, Sounds],
+    heard: Mapping[str, set[str]],
+    *,
+    normal: str,
+    seed: int,
+    samples: int = SAMPLES,
 ) -> list[dict[str, Any]]:
-    """Every model's figures on every tested side; on a side with subjects of training, those of its other subjects too, if there are five.
+    """Every model's figures on every tested side; on a side with subjects of training, those of its other subjects too,
+    if there are five.
 
     `heard` are the hashes of the subjects that each student was distilled on.
     """
@@ -90,7 +111,9 @@ def score_sides(
     chosen = {}
     for model, values in train.vectors.items():
         everything = np.concatenate([side.vectors[model] for side in tested.values()])
-        found, chosen[model] = classify(values, train.classes, everything, subjects=train.subjects, normal=normal, seed=seed)
+        found, chosen[model] = classify(
+            values, train.classes, everything, subjects=train.subjects, normal=normal, seed=seed
+        )
         cuts = np.cumsum([len(side.classes) for side in tested.values()])[:-1]
         for name, part in zip(tested, np.split(found, cuts), strict=True):
             guesses.setdefault(name, {})[model] = part
@@ -104,10 +127,20 @@ def score_sides(
             people = set(sounds.subjects[which].tolist())
             guessed = {model: guess[which] for model, guess in guesses[name].items()}
             leaking = len(set(sounds.subjects[which & known].tolist()))
-            facts = {"side": name, "of": of, "sounds": int(which.sum()), "subjects": len(people), "subjects_in_training": leaking}
-            facts["subjects_distilled_on"] = {model: sum(subject_hash(person) in hashes for person in people) for model, hashes in heard.items()}
+            facts = {
+                "side": name,
+                "of": of,
+                "sounds": int(which.sum()),
+                "subjects": len(people),
+                "subjects_in_training": leaking,
+            }
+            facts["subjects_distilled_on"] = {
+                model: sum(subject_hash(person) in hashes for person in people) for model, hashes in heard.items()
+            }
             facts["chosen_c"], facts["warning"] = chosen, LEAKS if leaking else ""
-            measured = measure(sounds.classes[which], guessed, sounds.subjects[which], normal=normal, seed=seed, samples=samples)
+            measured = measure(
+                sounds.classes[which], guessed, sounds.subjects[which], normal=normal, seed=seed, samples=samples
+            )
             rows.append({**facts, "models": measured})
     return rows
 
@@ -117,15 +150,31 @@ def table(results: Mapping[str, Any]) -> str:
     parts = []
     for side in results["sides"]:
         warning = f" **{side['warning']}** ({side['subjects_in_training']})." if side["warning"] else ""
-        lines = [f"**{side['side']}, {side['of']}**: {side['sounds']} sounds of {side['subjects']} subjects.{warning}", ""]
-        lines += ["| model | sensitivity | specificity | score | harmonic mean | score less the teacher's |", f"|{6 * '---|'}"]
+        lines = [
+            f"**{side['side']}, {side['of']}**: {side['sounds']} sounds of {side['subjects']} subjects.{warning}",
+            "",
+        ]
+        lines += [
+            "| model | sensitivity | specificity | score | harmonic mean | score less the teacher's |",
+            f"|{6 * '---|'}",
+        ]
         for row in side["models"]:
             cells = [auroc_text(Estimate(**row[name])) for name in FIGURES]
             cells.append(difference_text(Estimate(**row["average_difference"])) if "average_difference" in row else "")
             lines.append(f"| {' | '.join([row['model'], *cells])} |")
-        lines += ["", *(f"{model} was distilled on {count} of these subjects." for model, count in side["subjects_distilled_on"].items() if count)]
+        lines += [
+            "",
+            *(
+                f"{model} was distilled on {count} of these subjects."
+                for model, count in side["subjects_distilled_on"].items()
+                if count
+            ),
+        ]
         parts.append("\n".join(lines))
-    said = "Sensitivity: adventitious sounds that were given their own class; specificity: normal sounds that were called normal; score: their mean. "
+    said = (
+        "Sensitivity: adventitious sounds that were given their own class; specificity: normal sounds that were called"
+        " normal; score: their mean. "
+    )
     return "\n\n".join(parts) + f"\n\n{said}95 % intervals over test subjects; the difference is paired.\n"
 
 
@@ -134,26 +183,44 @@ def table(results: Mapping[str, Any]) -> str:
 @teacher_option
 @models_option
 @click.option("--label", default=DEFAULT_LABELS[0], show_default=True, help="Column of the classes.")
-@click.option("--normal", default="normal", show_default=True, help="The class of normal sounds; SPRSound's is 'Normal'.")
-@click.option("--split", default="official_split", show_default=True, help="Column of the official split: 'train' and the sides that are tested.")
+@click.option(
+    "--normal", default="normal", show_default=True, help="The class of normal sounds; SPRSound's is 'Normal'."
+)
+@click.option(
+    "--split",
+    default="official_split",
+    show_default=True,
+    help="Column of the official split: 'train' and the sides that are tested.",
+)
 @framing_option
 @seed_option
 @out_option
-def command(data: Path, teacher: str, models: tuple[Path, ...], label: str, normal: str, split: str, framing: str, seed: int, out: Path) -> None:
+def command(
+    data: Path,
+    teacher: str,
+    models: tuple[Path, ...],
+    label: str,
+    normal: str,
+    split: str,
+    framing: str,
+    seed: int,
+    out: Path,
+) -> None:
     """Score DATA as the ICBHI and SPRSound challenges do, on their official splits; writes results and a table."""
     dataset = load_dataset(data, label_columns=(label, split), framing=framing)
-    opened = open_models(teacher, models, ())  # who is tested here is the official split's choice: what was distilled on is counted, not refused
+    opened = open_models(
+        teacher, models, ()
+    )  # who is tested here is the official split's choice: what was distilled on is counted, not refused
     train, tested = sides_of(embedded_by(dataset, opened), label=label, split=split, normal=normal)
     heard = {manifest.name: set(manifest.dataset.heard) for manifest in opened.manifests}
     results = {
-        **provenance(SCHEMA, "challenge", opened, seed=seed, samples=SAMPLES),
+        **provenance(SCHEMA, opened, seed=seed, samples=SAMPLES),
         "dataset": dataset_facts(dataset, framing=framing),
         "normal": normal,
-        "train": {"sounds": dict(sorted(Counter(train.classes.tolist()).items())), "subjects": len(set(train.subjects.tolist()))},
+        "train": {
+            "sounds": dict(sorted(Counter(train.classes.tolist()).items())),
+            "subjects": len(set(train.subjects.tolist())),
+        },
         "sides": score_sides(train, tested, heard, normal=normal, seed=seed),
     }
     write_study(out, results, table(results))
-
-
-if __name__ == "__main__":
-    run_module(command)

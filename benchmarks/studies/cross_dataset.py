@@ -1,9 +1,11 @@
-"""Does what a probe learned on one dataset hold on another? Every dataset trains a probe, and all of them test it: a matrix for each model.
+"""Does what a probe learned on one dataset hold on another? Every dataset trains a probe, and all of them test it: a
+matrix for each model.
 
     python -m hearlite.benchmarks.studies.cross_dataset DATA_A DATA_B --teacher hear:DIR --model FILE.tflite \\
         --label COLUMN --positive VALUE --out transfer
 
-On the diagonal are the figures of `hearlite bench`. Beside it microphones, rooms and people change, and what was learned of those no longer helps.
+On the diagonal are the figures of `hearlite bench`. Beside it microphones, rooms and people change, and what was
+learned of those no longer helps.
 """
 
 from __future__ import annotations
@@ -37,10 +39,11 @@ from hearlite.benchmarks.studies.inputs import (
     write_study,
 )
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS
-from hearlite.cli.module import run_module
-from hearlite.data.dataset import DEFAULT_LABELS, load_dataset
+from hearlite.data.dataset import load_dataset
+from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.errors import InputError, UsageError
-from hearlite.spec import AUROC_MARGIN, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import AUROC_MARGIN
 
 SCHEMA = "hearlite-transfer/1"
 SAMPLES = 2_000  # bootstrap replicates
@@ -70,8 +73,12 @@ def sides(found: Embedded, *, column: str, positive: str) -> tuple[Side, Side]:
     return both[0], both[1]
 
 
-def matrix(datasets: Mapping[str, tuple[Side, Side]], *, reference: str, seed: int, samples: int = SAMPLES) -> list[dict[str, Any]]:
-    """For every dataset that trains and every one that tests: each model's AUROC, and its difference to `reference`, over the tested subjects."""
+def matrix(
+    datasets: Mapping[str, tuple[Side, Side]], *, reference: str, seed: int, samples: int = SAMPLES
+) -> list[dict[str, Any]]:
+    """For every dataset that trains and every one that tests: each model's AUROC, and its difference to `reference`,
+    over the tested subjects.
+    """
     rows = []
     for source, (train, _) in datasets.items():
         folds = fold_table(train.labels, train.owners, seed=seed)
@@ -83,13 +90,20 @@ def matrix(datasets: Mapping[str, tuple[Side, Side]], *, reference: str, seed: i
         for index, (target, (_, test)) in enumerate(datasets.items()):
             draws = subject_multiplicities(int(test.owners.max()) + 1, samples=samples, seed=seed)
             scores = {model: parts[index] for model, parts in by_model.items()}
-            found = scored(replicated(scores, test.labels, test.owners, draws), reference=reference, margin=AUROC_MARGIN)
+            found = scored(
+                replicated(scores, test.labels, test.owners, draws), reference=reference, margin=AUROC_MARGIN
+            )
             rows.append({"train": source, "test": target, "models": [_row(score) for score in found]})
     return rows
 
 
 def _row(score: Score) -> dict[str, Any]:
-    return {"model": score.model, "auroc": to_dict(score.auroc), "difference": to_dict(score.difference), "text": auroc_text(score.auroc)}
+    return {
+        "model": score.model,
+        "auroc": to_dict(score.auroc),
+        "difference": to_dict(score.difference),
+        "text": auroc_text(score.auroc),
+    }
 
 
 def table(results: Mapping[str, Any]) -> str:
@@ -114,21 +128,30 @@ def table(results: Mapping[str, Any]) -> str:
 @framing_option
 @seed_option
 @out_option
-def command(data: Sequence[Path], teacher: str, models: tuple[Path, ...], column: str, positive: str, framing: str, seed: int, out: Path) -> None:
+def command(
+    data: Sequence[Path],
+    teacher: str,
+    models: tuple[Path, ...],
+    column: str,
+    positive: str,
+    framing: str,
+    seed: int,
+    out: Path,
+) -> None:
     """Train probes on each of DATA and test them on all; writes results and a table."""
     loaded = [load_dataset(path, label_columns=(column,), framing=framing) for path in data]
     if len({dataset.name for dataset in loaded}) < max(2, len(loaded)):
-        raise UsageError(f"datasets: {', '.join(dataset.name for dataset in loaded)}", "name two or more, each with its own name")
+        raise UsageError(
+            f"datasets: {', '.join(dataset.name for dataset in loaded)}", "name two or more, each with its own name"
+        )
     opened = open_models(teacher, models, loaded)
-    datasets = {dataset.name: sides(embedded_by(dataset, opened), column=column, positive=positive) for dataset in loaded}
+    datasets = {
+        dataset.name: sides(embedded_by(dataset, opened), column=column, positive=positive) for dataset in loaded
+    }
     results = {
-        **provenance(SCHEMA, "transfer", opened, seed=seed, samples=SAMPLES),
+        **provenance(SCHEMA, opened, seed=seed, samples=SAMPLES),
         "datasets": [dataset_facts(item, framing=framing) for item in loaded],
         "task": f"{column}={positive}",
         "rows": matrix(datasets, reference=TEACHER, seed=seed),
     }
     write_study(out, results, table(results))
-
-
-if __name__ == "__main__":
-    run_module(command)

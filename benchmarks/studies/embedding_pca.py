@@ -1,8 +1,11 @@
-"""What embeddings look like: the test clips of teacher and student on the first two principal components of the training clips, by label.
+"""What embeddings look like: the test clips of teacher and student on the first two principal components of the
+training clips, by label.
 
-    python -m hearlite.benchmarks.studies.embedding_pca DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out pca.svg
+    python -m hearlite.benchmarks.studies.embedding_pca DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out
+    pca.svg
 
-A picture, not a measurement: classes that lie apart here can be told apart, but those that don't may be on later components.
+A picture, not a measurement: classes that lie apart here can be told apart, but those that don't may be on later
+components.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ import numpy as np
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.studies.inputs import data_argument, embed_data, framing_option, models_option, teacher_option
-from hearlite.cli.module import run_module
-from hearlite.data.dataset import DEFAULT_LABELS, Clip, read_clips
+from hearlite.data.dataset import Clip, read_clips
+from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.errors import InputError
 from hearlite.files import replacing
 
@@ -26,14 +29,17 @@ _OTHER, _OTHER_COLOUR = "all others", "#bbbbbb"  # behind all the others: it is 
 
 
 def components(values: Floats, tested: Bools) -> tuple[Floats, Floats]:
-    """(test clips [n_test, 2] on the first two principal components of the training clips, their shares of variance [2]).
+    """(test clips [n_test, 2] on the first two principal components of the training clips, their shares of variance
+    [2]).
 
-    Centred, not standardized: an embedding's dimensions have one unit, and one that hardly moves must not outweigh those that do. The largest weight
-    of a component is positive, so that a picture does not flip between runs. Raises InputError for fewer than three training clips or two dimensions.
+    Centred, not standardized: an embedding's dimensions have one unit, and one that hardly moves must not outweigh
+    those that do. The largest weight of a component is positive, so that a picture does not flip between runs. Raises
+    InputError for fewer than three training clips or two dimensions.
     """
     if (~tested).sum() < 3 or values.shape[1] < 2:
         raise InputError(
-            f"{int((~tested).sum())} training clips of {values.shape[1]} dimensions", "two components need three clips and two dimensions"
+            f"{int((~tested).sum())} training clips of {values.shape[1]} dimensions",
+            "two components need three clips and two dimensions",
         )
     train = values[~tested]
     middle = train.mean(axis=0)
@@ -44,7 +50,9 @@ def components(values: Floats, tested: Bools) -> tuple[Floats, Floats]:
 
 
 def grouped(labels: Sequence[str]) -> dict[str, Bools]:
-    """Which clips have each label, the most frequent first; what is beyond the colours there are is "all others". Unlabelled clips are in none."""
+    """Which clips have each label, the most frequent first; what is beyond the colours there are is "all others".
+    Unlabelled clips are in none.
+    """
     values = np.asarray(labels, dtype=object)
     counts = {value: int(np.sum(values == value)) for value in sorted(set(labels) - {""})}
     names = sorted(counts, key=lambda value: -counts[value])
@@ -54,7 +62,9 @@ def grouped(labels: Sequence[str]) -> dict[str, Bools]:
     return {**groups, _OTHER: rest} if rest.any() else groups
 
 
-def write_picture(models: Mapping[str, tuple[Floats, Floats]], groups: Mapping[str, Bools], path: Path, *, title: str) -> None:
+def write_picture(
+    models: Mapping[str, tuple[Floats, Floats]], groups: Mapping[str, Bools], path: Path, *, title: str
+) -> None:
     """One panel for each model, from `components`; .svg or .png by the ending of `path`."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -64,10 +74,26 @@ def write_picture(models: Mapping[str, tuple[Floats, Floats]], groups: Mapping[s
         panels = figure.subplots(1, len(models), squeeze=False)[0]
         for axes, (name, (points, shares)) in zip(panels, models.items(), strict=True):
             for number, (label, inside) in enumerate(groups.items()):
-                own = {"color": COLOURS[number], "alpha": 0.7} if label != _OTHER else {"color": _OTHER_COLOUR, "alpha": 0.5, "zorder": 0}
+                own = (
+                    {"color": COLOURS[number], "alpha": 0.7}
+                    if label != _OTHER
+                    else {"color": _OTHER_COLOUR, "alpha": 0.5, "zorder": 0}
+                )
                 named = label if axes is panels[0] else None
-                axes.scatter(points[inside, 0], points[inside, 1], s=12, linewidths=0, marker=_MARKERS[number], label=named, **own)
-            axes.set(title=name, xlabel=f"component 1, {100 * shares[0]:.0f} % of variance", ylabel=f"component 2, {100 * shares[1]:.0f} %")
+                axes.scatter(
+                    points[inside, 0],
+                    points[inside, 1],
+                    s=12,
+                    linewidths=0,
+                    marker=_MARKERS[number],
+                    label=named,
+                    **own,
+                )
+            axes.set(
+                title=name,
+                xlabel=f"component 1, {100 * shares[0]:.0f} % of variance",
+                ylabel=f"component 2, {100 * shares[1]:.0f} %",
+            )
         figure.legend(loc="outside upper left", frameon=False, ncols=len(groups), title=title, alignment="left")
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -84,17 +110,17 @@ def command(data: Path, teacher: str, models: tuple[Path, ...], column: str, fra
     """Draw DATA's test clips as teacher and students see them, on two principal components."""
     found = embed_data(data, teacher=teacher, models=models, label_columns=(column,), framing=framing)
     # Silence lies so far from all sound that it would be the first component, and all sound one point.
-    heard = np.asarray([not (isinstance(item, Clip) and item.silent) for item in read_clips(found.clips)], dtype=np.bool_)
+    heard = np.asarray(
+        [not (isinstance(item, Clip) and item.silent) for item in read_clips(found.clips)], dtype=np.bool_
+    )
     tested = found.tested[heard]
     groups = grouped(found.column(column)[heard][tested].tolist())
     if not groups:
-        raise InputError(f"{found.dataset.name}: no test clip has a value in {column!r}", "name another column with --label")
+        raise InputError(
+            f"{found.dataset.name}: no test clip has a value in {column!r}", "name another column with --label"
+        )
     panels = {name: components(values[heard], tested) for name, values in found.vectors.items()}
     silent = f", {int((~heard).sum())} silent clips left out" if not heard.all() else ""
     title = f"{found.dataset.name}: {int(tested.sum())} test clips by {column}{silent}\nteacher: {Path(teacher).name}"
     write_picture(panels, groups, out, title=title)
     click.echo(str(out))
-
-
-if __name__ == "__main__":
-    run_module(command)

@@ -1,8 +1,11 @@
-"""A page to listen to: the test clips that a student gets wrong, with their sound, what it looks like to HeAR, and what its teacher says.
+"""A page to listen to: the test clips that a student gets wrong, with their sound, what it looks like to HeAR, and what
+its teacher says.
 
-    python -m hearlite.benchmarks.studies.error_gallery DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out mistakes.html
+    python -m hearlite.benchmarks.studies.error_gallery DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out
+    mistakes.html
 
-The page HOLDS RECORDINGS. It is for the eyes and ears of whoever may hear them: it is not written into a git checkout, and must not be passed on.
+The page HOLDS RECORDINGS. It is for the eyes and ears of whoever may hear them: it is not written into a git checkout,
+and must not be passed on.
 """
 
 from __future__ import annotations
@@ -27,9 +30,16 @@ from hearlite.benchmarks.report.rendering import environment
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.stats.calibration import fit_platt
 from hearlite.benchmarks.stats.operating_point import choose_threshold
-from hearlite.benchmarks.studies.inputs import Embedded, data_argument, embed_data, framing_option, labels_option, seed_option, teacher_option
+from hearlite.benchmarks.studies.inputs import (
+    Embedded,
+    data_argument,
+    embed_data,
+    framing_option,
+    labels_option,
+    seed_option,
+    teacher_option,
+)
 from hearlite.benchmarks.tasks.binary import Task
-from hearlite.cli.module import run_module
 from hearlite.data.dataset import Clip, ClipRef, read_clips
 from hearlite.errors import UsageError
 from hearlite.files import write_bytes
@@ -73,10 +83,14 @@ class Mistakes:
 
 
 def judge(values: Floats, task: Task, subjects: Sequence[str], tested: Bools, *, seed: int) -> Judged:
-    """Answers of a probe of one model's embeddings [n, dim], fitted as `hearlite bench` fits it; threshold and scaling know no test clip."""
+    """Answers of a probe of one model's embeddings [n, dim], fitted as `hearlite bench` fits it; threshold and scaling
+    know no test clip.
+    """
     inside, outside = np.flatnonzero(task.labelled & ~tested), np.flatnonzero(task.labelled & tested)
     train = task.labels[inside]
-    fit = fit_probe(values[inside], train, values[outside], folds=fold_table(train, np.asarray(subjects)[inside], seed=seed))
+    fit = fit_probe(
+        values[inside], train, values[outside], folds=fold_table(train, np.asarray(subjects)[inside], seed=seed)
+    )
     usable = np.isfinite(fit.out_of_fold)  # a fold whose training side has one class is scored by nobody
     platt = fit_platt(fit.out_of_fold[usable], train[usable])
     threshold = choose_threshold(fit.out_of_fold[usable], train[usable])
@@ -85,12 +99,15 @@ def judge(values: Floats, task: Task, subjects: Sequence[str], tested: Bools, *,
 
 
 def mistakes(task: Task, clips: Sequence[ClipRef], *, teacher: Judged, student: Judged, shown: int = SHOWN) -> Mistakes:
-    """The student's mistakes: first those that its teacher does not make, then the others, each kind by how sure the student was.
+    """The student's mistakes: first those that its teacher does not make, then the others, each kind by how sure the
+    student was.
 
     `clips` are the task's labelled test clips, [n], in the order of both `Judged`.
     """
     p, at = student.probability, student.threshold
-    sure = np.where(p >= at, (p - at) / max(1 - at, 1e-12), (at - p) / max(at, 1e-12))  # of the way from the threshold to 0 or 1
+    sure = np.where(
+        p >= at, (p - at) / max(1 - at, 1e-12), (at - p) / max(at, 1e-12)
+    )  # of the way from the threshold to 0 or 1
     wrong = np.flatnonzero(student.wrong)
     order = sorted(wrong.tolist(), key=lambda index: (bool(teacher.wrong[index]), -float(sure[index])))
     return Mistakes(
@@ -115,11 +132,15 @@ def mistakes(task: Task, clips: Sequence[ClipRef], *, teacher: Judged, student: 
 
 
 def find_mistakes(found: Embedded, label_columns: Sequence[str], *, seed: int) -> list[Mistakes]:
-    """Of every task; the first model is the teacher, the second the student. Raises InputError when there is no task."""
+    """Of every task; the first model is the teacher, the second the student. Raises InputError when there is no
+    task.
+    """
     tasks, _ = make_tasks(found.clips, label_columns)
     by_task = []
     for task in tasks:
-        teacher, student = (judge(values, task, found.subjects.tolist(), found.tested, seed=seed) for values in found.vectors.values())
+        teacher, student = (
+            judge(values, task, found.subjects.tolist(), found.tested, seed=seed) for values in found.vectors.values()
+        )
         clips = [found.clips[index] for index in np.flatnonzero(task.labelled & found.tested)]
         by_task.append(mistakes(task, clips, teacher=teacher, student=student))
     return by_task
@@ -129,7 +150,9 @@ def require_outside_git(path: Path) -> None:
     """Recordings are not to be committed by accident. Raises UsageError for a path in a git checkout."""
     for folder in path.resolve().parents:
         if (folder / ".git").exists():
-            raise UsageError(f"{path} is in the git checkout {folder}, and the page holds recordings", "write it somewhere else")
+            raise UsageError(
+                f"{path} is in the git checkout {folder}, and the page holds recordings", "write it somewhere else"
+            )
 
 
 @click.command()
@@ -139,21 +162,32 @@ def require_outside_git(path: Path) -> None:
 @labels_option
 @framing_option
 @seed_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The .html, outside of any git checkout: it holds recordings.")
-def command(data: Path, teacher: str, model: Path, label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The .html, outside of any git checkout: it holds recordings.",
+)
+def command(
+    data: Path, teacher: str, model: Path, label_columns: tuple[str, ...], framing: str, seed: int, out: Path
+) -> None:
     """Write a page with the test clips of DATA that MODEL gets wrong, to listen to. It HOLDS RECORDINGS."""
     require_outside_git(out)
     found = embed_data(data, teacher=teacher, models=(model,), label_columns=label_columns, framing=framing)
     by_task = find_mistakes(found, label_columns, seed=seed)
     write_page(by_task, out, dataset=found.dataset.name, teacher=teacher, student=found.models.manifests[0].name)
-    click.echo(f"{out}: {sum(len(item.shown) for item in by_task)} clips. It holds recordings: do not commit it or pass it on")
+    click.echo(
+        f"{out}: {sum(len(item.shown) for item in by_task)} clips. It holds recordings: do not commit it or pass it on"
+    )
 
 
 _COLOURS = "magma"  # dark is quiet; perceptually even, and readable in grey
 
 
 def write_page(found: Sequence[Mistakes], path: Path, *, dataset: str, teacher: str, student: str) -> None:
-    """Decode the shown clips again and write the page through a temporary file. A recording that can't be read any more is left out."""
+    """Decode the shown clips again and write the page through a temporary file. A recording that can't be read any more
+    is left out.
+    """
     refs = [mistake.clip for item in found for mistake in item.shown]
     heard = {
         item.ref: (data_uri("audio/wav", wav(item.pcm)), data_uri("image/png", spectrogram(item.pcm)))
@@ -192,7 +226,3 @@ def spectrogram(pcm: NDArray[np.int16]) -> bytes:
 def data_uri(kind: str, content: bytes) -> str:
     """A data: URI of some bytes."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-if __name__ == "__main__":
-    run_module(command)

@@ -1,12 +1,11 @@
-"""How a study takes its inputs: the options that studies share, recordings embedded by teacher and students, and where its figures come from."""
+"""How a study takes its inputs: the options that studies share, recordings embedded by teacher and students, and where
+its figures come from.
+"""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,37 @@ from hearlite.benchmarks.schema.baselines import SPECTRAL
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.bundle import Manifest, open_bundle
-from hearlite.data.dataset import DEFAULT_LABELS, FRAMINGS, ClipRef, Dataset, load_dataset
+from hearlite.data.dataset import ClipRef, Dataset, load_dataset
+from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.spectral import SpectralTeacher
 from hearlite.errors import UsageError
 from hearlite.files import write_bytes, write_json
-from hearlite.spec import to_dict
+from hearlite.names import FRAMINGS
+from hearlite.provenance import command_line, now
+from hearlite.serialization import to_dict
 
 data_argument = click.argument("data", type=click.Path(path_type=Path))
 teacher_option = click.option("--teacher", required=True, help="As for 'hearlite bench'.")
 models_option = click.option(
-    "--model", "models", type=click.Path(path_type=Path), multiple=True, required=True, help="An exported .tflite; may be repeated."
+    "--model",
+    "models",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="An exported .tflite; may be repeated.",
 )
-labels_option = click.option("--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True, help="May be repeated.")
+labels_option = click.option(
+    "--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True, help="May be repeated."
+)
 framing_option = click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
-seed_option = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, draws and bootstrap.")
-out_option = click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json, table.md and plots.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, draws and bootstrap."
+)
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json, table.md and plots."
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,9 @@ class Embedded:
 
 
 def open_models(teacher: str, paths: Sequence[Path], datasets: Sequence[Dataset]) -> Models:
-    """Raises UsageError for two files of one name, InputError for one that is no bundle or was distilled on a test subject of `datasets`."""
+    """Raises UsageError for two files of one name, InputError for one that is no bundle or was distilled on a test
+    subject of `datasets`.
+    """
     opened = [open_bundle(path) for path in paths]
     for _, manifest in opened:
         if sum(other.name == manifest.name for _, other in opened) > 1:
@@ -84,8 +99,18 @@ def open_models(teacher: str, paths: Sequence[Path], datasets: Sequence[Dataset]
     return Models(embedders, tuple(manifest for _, manifest in opened))
 
 
-def embed_data(data: Path, *, teacher: str, models: Sequence[Path], label_columns: Sequence[str], framing: str, baseline: bool = False) -> Embedded:
-    """Load the recordings and embed every clip once by all models, and by the spectral baseline where it is asked for."""
+def embed_data(
+    data: Path,
+    *,
+    teacher: str,
+    models: Sequence[Path],
+    label_columns: Sequence[str],
+    framing: str,
+    baseline: bool = False,
+) -> Embedded:
+    """Load the recordings and embed every clip once by all models, and by the spectral baseline where it is asked
+    for.
+    """
     dataset = load_dataset(data, label_columns=label_columns, framing=framing)
     opened = open_models(teacher, models, (dataset,))
     return embedded_by(dataset, opened, baseline=baseline)
@@ -93,19 +118,25 @@ def embed_data(data: Path, *, teacher: str, models: Sequence[Path], label_column
 
 def embedded_by(dataset: Dataset, models: Models, *, baseline: bool = False) -> Embedded:
     """Every readable clip by all models, float64."""
-    extra: dict[str, Embedder] = {SPECTRAL: SpectralTeacher()} if baseline and models.embedders[TEACHER].info.kind != SPECTRAL else {}
+    extra: dict[str, Embedder] = (
+        {SPECTRAL: SpectralTeacher()} if baseline and models.embedders[TEACHER].info.kind != SPECTRAL else {}
+    )
     found = embed_clips(dataset, {**models.embedders, **extra})
-    return Embedded(dataset, models, found.clips, {name: values.astype(np.float64) for name, values in found.vectors.items()})
+    return Embedded(
+        dataset, models, found.clips, {name: values.astype(np.float64) for name, values in found.vectors.items()}
+    )
 
 
-def provenance(schema: str, module: str, models: Models, *, seed: int, samples: int) -> dict[str, Any]:
+def provenance(schema: str, models: Models, *, seed: int, samples: int) -> dict[str, Any]:
     """What every study's results.json starts with."""
     return {
         "schema": schema,
-        "command": shlex.join(["python", "-m", f"hearlite.benchmarks.{module}", *sys.argv[1:]]),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": command_line(),
+        "created": now(),
         "teacher": to_dict(models.embedders[TEACHER].info),
-        "models": [{"name": item.name, "sha256": item.tflite_sha256, "precision": item.precision} for item in models.manifests],
+        "models": [
+            {"name": item.name, "sha256": item.tflite_sha256, "precision": item.precision} for item in models.manifests
+        ],
         "seed": seed,
         "samples": samples,
     }

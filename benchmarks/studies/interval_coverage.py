@@ -1,18 +1,17 @@
-"""Do 95 % intervals hold the truth in 95 % of studies? Simulated studies with known AUROCs, and how long a bootstrap of 10 000 clips takes.
+"""Do 95 % intervals hold the truth in 95 % of studies? Simulated studies with known AUROCs, and how long a bootstrap of
+10 000 clips takes.
 
     python -m hearlite.benchmarks.studies.interval_coverage --out coverage
 
-Scores are binormal with a random effect of the subject, so clips of a subject resemble each other; the intervals are those of every report. "plain
-percentile" is beside them to show what they correct: it misses for few subjects. Needs no recordings.
+Scores are binormal with a random effect of the subject, so clips of a subject resemble each other; the intervals are
+those of every report. "plain percentile" is beside them to show what they correct: it misses for few subjects. Needs no
+recordings.
 """
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -34,8 +33,8 @@ from hearlite.benchmarks.stats.bootstrap import (
     subject_multiplicities,
 )
 from hearlite.benchmarks.studies.inputs import out_option, seed_option, write_study
-from hearlite.cli.module import run_module
 from hearlite.progress import progress
+from hearlite.provenance import command_line, now
 
 SCHEMA = "hearlite-coverage/1"
 SUBJECTS = (10, 20, 40, 80)
@@ -66,13 +65,17 @@ def noise(rng: np.random.Generator, owners: Owners, *, sets: int) -> Floats:
 
 
 def coverages(subjects: int, effect: float, *, per_subject: bool, studies: int, seed: int) -> dict[str, float]:
-    """Share of simulated studies whose interval holds the truth, of the AUROC, of a paired difference and of the AUROC by plain percentiles."""
+    """Share of simulated studies whose interval holds the truth, of the AUROC, of a paired difference and of the AUROC
+    by plain percentiles.
+    """
     labels, owners = design(subjects, per_subject=per_subject)
     rng = np.random.default_rng([seed, subjects, per_subject])
     draws = subject_multiplicities(subjects, samples=REPLICATES, seed=seed)
     freedom, pairs = degrees_of_freedom(labels, owners), disjoint_pairs(labels, owners)
     shared = np.sqrt(SHARED) * noise(rng, owners, sets=studies)
-    models = [kept * effect * labels + shared + np.sqrt(1 - SHARED) * noise(rng, owners, sets=studies) for kept in (1.0, KEPT)]
+    models = [
+        kept * effect * labels + shared + np.sqrt(1 - SHARED) * noise(rng, owners, sets=studies) for kept in (1.0, KEPT)
+    ]
     one, other = (weighted_aurocs(scores, labels, owners, draws) for scores in models)
     truth, lost = true_auroc(effect), true_auroc(KEPT * effect) - true_auroc(effect)
     held = np.zeros((3, studies), dtype=bool)
@@ -83,7 +86,10 @@ def coverages(subjects: int, effect: float, *, per_subject: bool, studies: int, 
             difference_interval(values[1] - values[0], other[study] - one[study], degrees_of_freedom=freedom),
             interval(one[study]),
         )
-        held[:, study] = [found is not None and found[0] <= is_true <= found[1] for found, is_true in zip(bounds, (truth, lost, truth), strict=True)]
+        held[:, study] = [
+            found is not None and found[0] <= is_true <= found[1]
+            for found, is_true in zip(bounds, (truth, lost, truth), strict=True)
+        ]
     return dict(zip(("auroc", "difference", "plain percentile"), held.mean(axis=1).tolist(), strict=True))
 
 
@@ -99,15 +105,24 @@ def seconds_of_bootstrap(*, seed: int) -> float:
 
 def table(results: Mapping[str, Any]) -> str:
     """Markdown: a line for each kind of study."""
-    lines = ["| subjects | classes differ by | true AUROC | AUROC | paired difference | plain percentile |", f"|{6 * '---|'}"]
+    lines = [
+        "| subjects | classes differ by | true AUROC | AUROC | paired difference | plain percentile |",
+        f"|{6 * '---|'}",
+    ]
     for row in results["rows"]:
         cells = [f"{100 * row['coverage'][name]:.1f} %" for name in ("auroc", "difference", "plain percentile")]
         lines.append(f"| {row['subjects']} | {row['classes']} | {row['true_auroc']:.2f} | {' | '.join(cells)} |")
     error, timed = 100 * 2 * (0.05 * 0.95 / results["studies"]) ** 0.5, results["bootstrap"]
-    said = f"Share of {results['studies']} simulated studies whose 95 % interval holds the truth; by chance alone within {error:.1f} % of 95 %. "
+    said = (
+        f"Share of {results['studies']} simulated studies whose 95 % interval holds the truth; by chance alone within"
+        f" {error:.1f} % of 95 %. "
+    )
     said += f"{results['outside']} of {2 * len(results['rows'])} coverages of AUROC and difference lie outside of "
     said += f"{100 * LOWEST:.0f} - {100 * HIGHEST:.0f} %."
-    timing = f"{timed['replicates']} clustered replicates of {timed['models']} models on {timed['clips']} clips of {timed['subjects']} subjects took "
+    timing = (
+        f"{timed['replicates']} clustered replicates of {timed['models']} models on {timed['clips']} clips of"
+        f" {timed['subjects']} subjects took "
+    )
     return "\n".join([*lines, "", said, "", f"{timing}{timed['seconds']:.1f} s, {results['machine']}."]) + "\n"
 
 
@@ -116,25 +131,39 @@ def table(results: Mapping[str, Any]) -> str:
 @seed_option
 @out_option
 def command(studies: int, seed: int, out: Path) -> None:
-    """Simulate studies with known truth and count how often the intervals hold it; time the bootstrap. Writes results and a table."""
-    kinds = [(subjects, effect, per_subject) for per_subject in (True, False) for effect in EFFECTS for subjects in SUBJECTS]
+    """Simulate studies with known truth and count how often the intervals hold it; time the bootstrap. Writes results
+    and a table.
+    """
+    kinds = [
+        (subjects, effect, per_subject) for per_subject in (True, False) for effect in EFFECTS for subjects in SUBJECTS
+    ]
     rows: list[dict[str, Any]] = []
     with progress("coverage", total=len(kinds)) as advance:
         for done, (subjects, effect, per_subject) in enumerate(kinds, start=1):
             found = coverages(subjects, effect, per_subject=per_subject, studies=studies, seed=seed)
             classes = "subject" if per_subject else "clip"
-            rows.append({"subjects": subjects, "clips": CLIPS, "classes": classes, "true_auroc": true_auroc(effect), "coverage": found})
+            rows.append(
+                {
+                    "subjects": subjects,
+                    "clips": CLIPS,
+                    "classes": classes,
+                    "true_auroc": true_auroc(effect),
+                    "coverage": found,
+                }
+            )
             advance(done)
     results = {
         "schema": SCHEMA,
-        "command": shlex.join(["python", "-m", "hearlite.benchmarks.studies.interval_coverage", *sys.argv[1:]]),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": command_line(),
+        "created": now(),
         "machine": device(),
         "seed": seed,
         "studies": studies,
         "replicates": REPLICATES,
         "rows": rows,
-        "outside": sum(not LOWEST <= row["coverage"][name] <= HIGHEST for row in rows for name in ("auroc", "difference")),
+        "outside": sum(
+            not LOWEST <= row["coverage"][name] <= HIGHEST for row in rows for name in ("auroc", "difference")
+        ),
         "bootstrap": {
             "clips": TIMED_CLIPS,
             "subjects": TIMED_SUBJECTS,
@@ -144,7 +173,3 @@ def command(studies: int, seed: int, out: Path) -> None:
         },
     }
     write_study(out, results, table(results))
-
-
-if __name__ == "__main__":
-    run_module(command)

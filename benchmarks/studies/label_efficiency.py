@@ -1,9 +1,11 @@
-"""How few labels are enough: probes of teacher, student and baseline fitted to a part of the training subjects, tested on all test subjects.
+"""How few labels are enough: probes of teacher, student and baseline fitted to a part of the training subjects, tested
+on all test subjects.
 
-    python -m hearlite.benchmarks.studies.label_efficiency DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out efficiency
+    python -m hearlite.benchmarks.studies.label_efficiency DATA --teacher hear:DIR --model FILE.tflite --label COLUMN
+    --out efficiency
 
-A part is of whole subjects, since one person's clips are not independent labels, and smaller parts lie within larger ones. Every part is drawn
-several times; an AUROC is the mean over the draws.
+A part is of whole subjects, since one person's clips are not independent labels, and smaller parts lie within larger
+ones. Every part is drawn several times; an AUROC is the mean over the draws.
 """
 
 from __future__ import annotations
@@ -35,10 +37,10 @@ from hearlite.benchmarks.studies.inputs import (
     write_study,
 )
 from hearlite.benchmarks.tasks.binary import Task
-from hearlite.cli.module import run_module
 from hearlite.errors import InputError
 from hearlite.progress import progress
-from hearlite.spec import AUROC_MARGIN, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import AUROC_MARGIN
 
 SCHEMA = "hearlite-label-efficiency/1"
 SHARES = (1.0, 0.5, 0.25, 0.1, 0.05)  # of the training subjects
@@ -48,7 +50,8 @@ _FEWEST = 3  # subjects of a class in a part: one for each fold
 
 
 def part_of(labels: Bools, subjects: NDArray[np.str_], *, share: float, draw: int, seed: int) -> Bools:
-    """Which training clips [n] are in a part: `share` of the subjects with a positive clip and of those with none, at least three of each.
+    """Which training clips [n] are in a part: `share` of the subjects with a positive clip and of those with none, at
+    least three of each.
 
     A draw's smaller parts lie within its larger ones.
     """
@@ -62,11 +65,19 @@ def part_of(labels: Bools, subjects: NDArray[np.str_], *, share: float, draw: in
 
 
 def efficiency(
-    models: Mapping[str, Floats], tasks: Sequence[Task], subjects: NDArray[np.str_], tested: Bools, *, seed: int, samples: int = SAMPLES
+    models: Mapping[str, Floats],
+    tasks: Sequence[Task],
+    subjects: NDArray[np.str_],
+    tested: Bools,
+    *,
+    seed: int,
+    samples: int = SAMPLES,
 ) -> list[dict[str, Any]]:
-    """For every share of SHARES the training subjects and every model's mean AUROC over tasks, with interval and difference to the first model.
+    """For every share of SHARES the training subjects and every model's mean AUROC over tasks, with interval and
+    difference to the first model.
 
-    Parameters: embeddings [n, dim]; `subjects`, `tested` [n]. A part that leaves a task without both classes in two folds counts as not drawn.
+    Parameters: embeddings [n, dim]; `subjects`, `tested` [n]. A part that leaves a task without both classes in two
+    folds counts as not drawn.
     """
     people, owners = np.unique(subjects[tested], return_inverse=True)
     draws = subject_multiplicities(len(people), samples=samples, seed=seed)
@@ -77,31 +88,54 @@ def efficiency(
             for task in tasks:
                 side, inside = task.labelled & tested, np.flatnonzero(task.labelled & ~tested)
                 drawn = range(DRAWS if share < 1 else 1)
-                parts = [inside[part_of(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)] for draw in drawn]
+                parts = [
+                    inside[part_of(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)]
+                    for draw in drawn
+                ]
                 scores = [_scores(models, task, part, side, subjects, seed=seed) for part in parts]
                 counts += [len(set(subjects[part].tolist())) for part in parts]
                 unused += scores.count(None)
                 usable = [item for item in scores if item is not None]
                 if not usable:
-                    raise InputError(f"{task.name}: no part of the training subjects can be probed", "label more training subjects")
+                    raise InputError(
+                        f"{task.name}: no part of the training subjects can be probed", "label more training subjects"
+                    )
                 by_model = {name: np.stack([item[name] for item in usable]) for name in models}
                 found.append(replicated(by_model, task.labels[side], owners[task.labelled[tested]], draws))
             means = scored(mean_over_tasks(found), reference=next(iter(models)), margin=AUROC_MARGIN)
-            of_models = [{"model": item.model, "auroc": to_dict(item.auroc), "difference": to_dict(item.difference)} for item in means]
-            row = {"share": share, "subjects": float(np.mean(counts)), "parts": len(counts) - unused, "parts_without_two_classes": unused}
+            of_models = [
+                {"model": item.model, "auroc": to_dict(item.auroc), "difference": to_dict(item.difference)}
+                for item in means
+            ]
+            row = {
+                "share": share,
+                "subjects": float(np.mean(counts)),
+                "parts": len(counts) - unused,
+                "parts_without_two_classes": unused,
+            }
             rows.append({**row, "models": of_models})
             advance(done)
     return rows
 
 
 def _scores(
-    models: Mapping[str, Floats], task: Task, train: NDArray[np.intp], side: Bools, subjects: NDArray[np.str_], *, seed: int
+    models: Mapping[str, Floats],
+    task: Task,
+    train: NDArray[np.intp],
+    side: Bools,
+    subjects: NDArray[np.str_],
+    *,
+    seed: int,
 ) -> dict[str, Floats] | None:
-    """Test scores of every model's probe of the clips `train`; None where the part has no fold with both classes on both sides."""
+    """Test scores of every model's probe of the clips `train`; None where the part has no fold with both classes on
+    both sides.
+    """
     labels = task.labels[train]
     folds = fold_table(labels, subjects[train], seed=seed)
     try:
-        return {name: fit_probe(values[train], labels, values[side], folds=folds).scores for name, values in models.items()}
+        return {
+            name: fit_probe(values[train], labels, values[side], folds=folds).scores for name, values in models.items()
+        }
     except InputError:
         return None
 
@@ -129,19 +163,25 @@ def _cell(estimate: Mapping[str, float | None]) -> str:
 @framing_option
 @seed_option
 @out_option
-def command(data: Path, teacher: str, models: tuple[Path, ...], label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
+def command(
+    data: Path,
+    teacher: str,
+    models: tuple[Path, ...],
+    label_columns: tuple[str, ...],
+    framing: str,
+    seed: int,
+    out: Path,
+) -> None:
     """Fit probes to 100, 50, 25, 10 and 5 % of DATA's training subjects; writes results and a table."""
-    found = embed_data(data, teacher=teacher, models=models, label_columns=label_columns, framing=framing, baseline=True)
+    found = embed_data(
+        data, teacher=teacher, models=models, label_columns=label_columns, framing=framing, baseline=True
+    )
     tasks, _ = make_tasks(found.clips, label_columns)
     results = {
-        **provenance(SCHEMA, "label_efficiency", found.models, seed=seed, samples=SAMPLES),
+        **provenance(SCHEMA, found.models, seed=seed, samples=SAMPLES),
         "dataset": dataset_facts(found.dataset, framing=framing),
         "tasks": [task.name for task in tasks],
         "draws": DRAWS,
         "rows": efficiency(found.vectors, tasks, found.subjects, found.tested, seed=seed),
     }
     write_study(out, results, table(results))
-
-
-if __name__ == "__main__":
-    run_module(command)

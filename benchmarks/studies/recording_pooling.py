@@ -1,9 +1,12 @@
-"""What a record of many clips is worth beside one clip of it: mean, maximum and learned attention over its clips, teacher and students.
+"""What a record of many clips is worth beside one clip of it: mean, maximum and learned attention over its clips,
+teacher and students.
 
-    python -m hearlite.benchmarks.studies.recording_pooling DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out pooling
+    python -m hearlite.benchmarks.studies.recording_pooling DATA --teacher hear:DIR --model FILE.tflite --label COLUMN
+    --out pooling
 
-A record is a row of the manifest: a whole recording, as `hearlite import sprsound-records` lists them, or a long event; its label is what is
-predicted. Every method is fitted to training subjects alone. AUROCs are of records, one score each, so all methods answer the same question.
+A record is a row of the manifest: a whole recording, as `hearlite import sprsound-records` lists them, or a long event;
+its label is what is predicted. Every method is fitted to training subjects alone. AUROCs are of records, one score
+each, so all methods answer the same question.
 """
 
 from __future__ import annotations
@@ -42,10 +45,10 @@ from hearlite.benchmarks.studies.inputs import (
     write_study,
 )
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, Task
-from hearlite.cli.module import run_module
 from hearlite.errors import InputError
 from hearlite.progress import progress
-from hearlite.spec import AUROC_MARGIN, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import AUROC_MARGIN
 
 SCHEMA = "hearlite-pooling/1"
 SAMPLES = 2_000  # bootstrap replicates
@@ -62,8 +65,11 @@ METHODS = {
 _PICKS = 20  # random clips of each record; their mean settles to 0.002 of AUROC
 
 
-def scores_by_method(train: Bags, labels: Bools, test: Bags, *, folds: Owners, seed: int) -> tuple[dict[str, Floats], float]:
-    """(scores of the test records by every method of METHODS: [records], of SINGLE [picks, records]; the penalty that attention chose).
+def scores_by_method(
+    train: Bags, labels: Bools, test: Bags, *, folds: Owners, seed: int
+) -> tuple[dict[str, Floats], float]:
+    """(scores of the test records by every method of METHODS: [records], of SINGLE [picks, records]; the penalty that
+    attention chose).
 
     Parameters: `labels` and `folds` [training records]; a clip is in its record's fold.
     """
@@ -83,11 +89,20 @@ def scores_by_method(train: Bags, labels: Bools, test: Bags, *, folds: Owners, s
     return scores, attention.chosen["attention penalty"]
 
 
-def pooling(models: Mapping[str, Bags], tasks: Sequence[Task], subjects: Any, tested: Bools, *, seed: int, samples: int = SAMPLES) -> dict[str, Any]:
-    """Every method and model on every task and as means over them: AUROC, its difference to SINGLE of that model and to the teacher's same method.
+def pooling(
+    models: Mapping[str, Bags],
+    tasks: Sequence[Task],
+    subjects: Any,
+    tested: Bools,
+    *,
+    seed: int,
+    samples: int = SAMPLES,
+) -> dict[str, Any]:
+    """Every method and model on every task and as means over them: AUROC, its difference to SINGLE of that model and to
+    the teacher's same method.
 
-    Parameters: `models`, the teacher's first; tasks, `subjects` and `tested` by record. The same clips are drawn for all models. An
-    "attention_penalty" of null is the plain mean, which attention chose.
+    Parameters: `models`, the teacher's first; tasks, `subjects` and `tested` by record. The same clips are drawn for
+    all models. An "attention_penalty" of null is the plain mean, which attention chose.
     """
     people, owners = np.unique(subjects[tested], return_inverse=True)
     draws = subject_multiplicities(len(people), samples=samples, seed=seed)
@@ -99,13 +114,20 @@ def pooling(models: Mapping[str, Bags], tasks: Sequence[Task], subjects: Any, te
             folds = fold_table(labels, subjects[inside], seed=seed)
             scores, chosen = {}, {}
             for model, bags in models.items():
-                by_method, chosen[model] = scores_by_method(bags.take(inside), labels, bags.take(outside), folds=folds, seed=seed)
+                by_method, chosen[model] = scores_by_method(
+                    bags.take(inside), labels, bags.take(outside), folds=folds, seed=seed
+                )
                 scores.update({_key(model, method): values for method, values in by_method.items()})
             penalties.append({model: None if math.isinf(penalty) else penalty for model, penalty in chosen.items()})
             found.append(replicated(scores, task.labels[outside], owners[task.labelled[tested]], draws))
             advance(done)
     by_task = [
-        {"name": task.name, **_counts(task, subjects, tested), "attention_penalty": penalty, "rows": _rows(item, list(models))}
+        {
+            "name": task.name,
+            **_counts(task, subjects, tested),
+            "attention_penalty": penalty,
+            "rows": _rows(item, list(models)),
+        }
         for task, item, penalty in zip(tasks, found, penalties, strict=True)
     ]
     return {"mean": _rows(mean_over_tasks(found), list(models)), "tasks": by_task}
@@ -118,7 +140,9 @@ def _key(model: str, method: str) -> str:
 def _rows(aurocs: Replicated, models: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each method, with the figures of every model."""
     reference, *others = models
-    estimates = {item.model: item.auroc for item in scored(aurocs, reference=_key(reference, SINGLE), margin=AUROC_MARGIN)}
+    estimates = {
+        item.model: item.auroc for item in scored(aurocs, reference=_key(reference, SINGLE), margin=AUROC_MARGIN)
+    }
     pairs = [(_key(model, method), _key(model, SINGLE)) for model in models for method in METHODS if method != SINGLE]
     pairs += [(_key(model, method), _key(reference, method)) for model in others for method in METHODS]
     differences = {(pair.model, pair.to): pair.difference for pair in paired_means(pairs, aurocs, margin=AUROC_MARGIN)}
@@ -127,7 +151,9 @@ def _rows(aurocs: Replicated, models: Sequence[str]) -> list[dict[str, Any]]:
         cells = []
         for model in models:
             key = _key(model, method)
-            to_single, to_reference = (differences.get((key, to), Estimate()) for to in (_key(model, SINGLE), _key(reference, method)))
+            to_single, to_reference = (
+                differences.get((key, to), Estimate()) for to in (_key(model, SINGLE), _key(reference, method))
+            )
             cell = {"auroc": estimates[key], "to_single_clip": to_single, "to_teacher": to_reference}
             cells.append({"model": model, **{name: to_dict(estimate) for name, estimate in cell.items()}})
         rows.append({"method": method, "models": cells})
@@ -137,7 +163,11 @@ def _rows(aurocs: Replicated, models: Sequence[str]) -> list[dict[str, Any]]:
 def _counts(task: Task, subjects: Any, tested: Bools) -> dict[str, Any]:
     sides = {"train": task.labelled & ~tested, "test": task.labelled & tested}
     return {
-        name: {"records": int(side.sum()), "positive": int(task.labels[side].sum()), "subjects": len(set(subjects[side].tolist()))}
+        name: {
+            "records": int(side.sum()),
+            "positive": int(task.labels[side].sum()),
+            "subjects": len(set(subjects[side].tolist())),
+        }
         for name, side in sides.items()
     }
 
@@ -147,12 +177,29 @@ def study(found: Embedded, label_columns: Sequence[str], *, seed: int, samples: 
     records, of_clip = records_of(found.clips)
     counts = np.bincount(of_clip)
     if counts.max() < 2:
-        raise InputError(f"{found.dataset.name}: all {len(records)} records are one clip each", "pooling needs whole recordings or longer events")
+        raise InputError(
+            f"{found.dataset.name}: all {len(records)} records are one clip each",
+            "pooling needs whole recordings or longer events",
+        )
     tasks, left_out = make_tasks(records, label_columns)
-    subjects, tested = np.asarray([item.subject for item in records]), np.asarray([item.split == TEST_SPLIT for item in records], dtype=np.bool_)
-    facts: dict[str, Any] = {"train": int((~tested).sum()), "test": int(tested.sum()), "test_subjects": len(set(subjects[tested].tolist()))}
-    facts |= {"median_clips": float(np.median(counts)), "most_clips": int(counts.max()), "of_one_clip": int((counts == 1).sum())}
-    vectors = {**found.vectors, DURATION: lengths_of(records, of_clip)[of_clip]}  # a longer record has more chances to a high score
+    subjects, tested = (
+        np.asarray([item.subject for item in records]),
+        np.asarray([item.split == TEST_SPLIT for item in records], dtype=np.bool_),
+    )
+    facts: dict[str, Any] = {
+        "train": int((~tested).sum()),
+        "test": int(tested.sum()),
+        "test_subjects": len(set(subjects[tested].tolist())),
+    }
+    facts |= {
+        "median_clips": float(np.median(counts)),
+        "most_clips": int(counts.max()),
+        "of_one_clip": int((counts == 1).sum()),
+    }
+    vectors = {
+        **found.vectors,
+        DURATION: lengths_of(records, of_clip)[of_clip],
+    }  # a longer record has more chances to a high score
     models = {name: bags_of(values, of_clip) for name, values in vectors.items()}
     measured = pooling(models, tasks, subjects, tested, seed=seed, samples=samples)
     return {"records": facts, "left_out": [to_dict(item) for item in left_out], **measured}
@@ -166,11 +213,21 @@ def study(found: Embedded, label_columns: Sequence[str], *, seed: int, samples: 
 @framing_option
 @seed_option
 @out_option
-def command(data: Path, teacher: str, models: tuple[Path, ...], label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
-    """Pool the clips of DATA's records in several ways, against a single clip of each; writes results, a table and a plot."""
+def command(
+    data: Path,
+    teacher: str,
+    models: tuple[Path, ...],
+    label_columns: tuple[str, ...],
+    framing: str,
+    seed: int,
+    out: Path,
+) -> None:
+    """Pool the clips of DATA's records in several ways, against a single clip of each; writes results, a table and a
+    plot.
+    """
     found = embed_data(data, teacher=teacher, models=models, label_columns=label_columns, framing=framing)
     results = {
-        **provenance(SCHEMA, "pooling", found.models, seed=seed, samples=SAMPLES),
+        **provenance(SCHEMA, found.models, seed=seed, samples=SAMPLES),
         "dataset": dataset_facts(found.dataset, framing=framing),
         "methods": METHODS,
         **study(found, label_columns, seed=seed),
@@ -182,7 +239,10 @@ def command(data: Path, teacher: str, models: tuple[Path, ...], label_columns: t
 def table(results: Mapping[str, Any]) -> str:
     """Markdown: a line for each method, of the mean over tasks."""
     models = [item["model"] for item in results["mean"][0]["models"]]
-    head = [f"{models[0]} | less its single clip", *(f"{name} | less its single clip | less the teacher's" for name in models[1:])]
+    head = [
+        f"{models[0]} | less its single clip",
+        *(f"{name} | less its single clip | less the teacher's" for name in models[1:]),
+    ]
     lines = [f"| pooling | {' | '.join(head)} |", f"|---|{'---|' * (3 * len(models) - 1)}"]
     for row in results["mean"]:
         cells = []
@@ -196,23 +256,29 @@ def table(results: Mapping[str, Any]) -> str:
     said += f"{facts['test_subjects']} subjects, with "
     said += f"{facts['median_clips']:g} clips in the median and {facts['most_clips']} at most. "
     said += (
-        f"95 % intervals over test subjects; differences are paired. Attention kept the plain mean in {chosen.count(None)} of {len(chosen)} probes."
+        "95 % intervals over test subjects; differences are paired. Attention kept the plain mean in"
+        f" {chosen.count(None)} of {len(chosen)} probes."
     )
-    return "\n".join([*lines, "", said, "", *(f"- {method}: {what}" for method, what in results["methods"].items())]) + "\n"
+    return (
+        "\n".join([*lines, "", said, "", *(f"- {method}: {what}" for method, what in results["methods"].items())])
+        + "\n"
+    )
 
 
 def write_plot(results: Mapping[str, Any], path: Path) -> None:
     """Mean AUROC by method, models side by side."""
     precision = {item["name"]: item["precision"] for item in results["models"]} | {DURATION: "baseline"}
     series = [
-        Dots(item["model"], MARKERS[precision.get(item["model"], "teacher")], [row["models"][number]["auroc"] for row in results["mean"]])
+        Dots(
+            item["model"],
+            MARKERS[precision.get(item["model"], "teacher")],
+            [row["models"][number]["auroc"] for row in results["mean"]],
+        )
         for number, item in enumerate(results["mean"][0]["models"])
     ]
     facts = results["records"]
     title = f"{results['dataset']['name']}: {facts['test']} test records of {facts['test_subjects']} subjects"
-    groups = [(row["method"], "one clip" if row["method"].endswith(" clip") else "all clips") for row in results["mean"]]
+    groups = [
+        (row["method"], "one clip" if row["method"].endswith(" clip") else "all clips") for row in results["mean"]
+    ]
     write_dots(series, groups, path, xlabel="mean AUROC over tasks, by record, 95 % interval", title=title, line=0.5)
-
-
-if __name__ == "__main__":
-    run_module(command)

@@ -1,10 +1,12 @@
-"""Numbers instead of classes, such as FEV1/FVC: mean absolute error of probes of teacher and students beside that of predicting the mean.
+"""Numbers instead of classes, such as FEV1/FVC: mean absolute error of probes of teacher and students beside that of
+predicting the mean.
 
-    python -m hearlite.benchmarks.studies.regression DATA --target fev1_fvc --teacher hear:DIR --model FILE.tflite --out regression
+    python -m hearlite.benchmarks.studies.regression DATA --target fev1_fvc --teacher hear:DIR --model FILE.tflite --out
+    regression
 
-DATA is any manifest with a column of numbers. `python -m hearlite.benchmarks.datasets.synthetic_spirometry FOLDER` writes a synthetic one to try it
-on. A row of the manifest is one sample: the mean embedding of its clips. Whatever doesn't beat the mean of the training subjects has heard nothing
-of the number.
+DATA is any manifest with a column of numbers. `python -m hearlite.benchmarks.datasets.synthetic_spirometry FOLDER`
+writes a synthetic one to try it on. A row of the manifest is one sample: the mean embedding of its clips. Whatever
+doesn't beat the mean of the training subjects has heard nothing of the number.
 """
 
 from __future__ import annotations
@@ -39,11 +41,10 @@ from hearlite.benchmarks.studies.inputs import (
 )
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, LeftOut
 from hearlite.benchmarks.tasks.regression import RegressionTask, regression_tasks
-from hearlite.cli.module import run_module
 from hearlite.errors import InputError
 from hearlite.files import replacing
 from hearlite.progress import progress
-from hearlite.spec import to_dict
+from hearlite.serialization import to_dict
 
 SCHEMA = "hearlite-regression/1"
 SAMPLES = 2_000  # bootstrap replicates
@@ -59,8 +60,12 @@ class Samples:
     tested: Any  # [n]
 
 
-def regression(task: RegressionTask, samples: Samples, *, probes: Sequence[str], seed: int, replicates: int = SAMPLES) -> dict[str, Any]:
-    """One target: every model by every probe of `probes`, after the mean: MAE, R2 and correlation on test subjects, and paired differences of MAE."""
+def regression(
+    task: RegressionTask, samples: Samples, *, probes: Sequence[str], seed: int, replicates: int = SAMPLES
+) -> dict[str, Any]:
+    """One target: every model by every probe of `probes`, after the mean: MAE, R2 and correlation on test subjects, and
+    paired differences of MAE.
+    """
     inside, outside = (np.flatnonzero(task.labelled & side) for side in (~samples.tested, samples.tested))
     targets, truth = task.values[inside], task.values[outside]
     people, owners = np.unique(samples.subjects[outside], return_inverse=True)
@@ -71,24 +76,37 @@ def regression(task: RegressionTask, samples: Samples, *, probes: Sequence[str],
             fit = fit_regressor(probe, values[inside], targets, values[outside], folds=folds, seed=seed)
             predicted["" if probe == MEAN else model, probe] = fit.scores
     draws = subject_multiplicities(len(people), samples=replicates, seed=seed)
-    drawn = dict(zip(predicted, weighted_regression(np.stack(list(predicted.values())), truth, owners, draws).mae, strict=True))
+    drawn = dict(
+        zip(predicted, weighted_regression(np.stack(list(predicted.values())), truth, owners, draws).mae, strict=True)
+    )
     rows = []
     for (model, probe), scores in predicted.items():
         figures = regression_figures(scores, truth, owners, draws)
         others = {"to_mean": ("", MEAN), "to_teacher": (TEACHER, probe)}
         gaps = {name: _gap(predicted, drawn, (model, probe), other, truth, owners) for name, other in others.items()}
-        rows.append({"model": model, "probe": probe, **to_dict(figures), **{name: to_dict(gap) for name, gap in gaps.items()}})
-    counts = {"train_subjects": len(set(samples.subjects[inside].tolist())), "test_subjects": len(people), "train": len(inside), "test": len(outside)}
+        rows.append(
+            {"model": model, "probe": probe, **to_dict(figures), **{name: to_dict(gap) for name, gap in gaps.items()}}
+        )
+    counts = {
+        "train_subjects": len(set(samples.subjects[inside].tolist())),
+        "test_subjects": len(people),
+        "train": len(inside),
+        "test": len(outside),
+    }
     shown = {f"{model} {probe}": scores.tolist() for (model, probe), scores in predicted.items() if probe == probes[0]}
     return {"name": task.name, **counts, "truth": truth.tolist(), "predicted": shown, "rows": rows}
 
 
-def _gap(predicted: Mapping[Any, Floats], drawn: Mapping[Any, Floats], one: Any, other: Any, truth: Floats, owners: Owners) -> Estimate:
+def _gap(
+    predicted: Mapping[Any, Floats], drawn: Mapping[Any, Floats], one: Any, other: Any, truth: Floats, owners: Owners
+) -> Estimate:
     """MAE of one less that of the other, paired; null of itself and where the other was not measured."""
     if one == other or other not in predicted or (one[0] == "" and other[0]):
         return Estimate()
     gap = float(np.mean(np.abs(predicted[one] - truth)) - np.mean(np.abs(predicted[other] - truth)))
-    bounds = difference_interval(gap, drawn[one] - drawn[other], degrees_of_freedom=float(max(1, len(np.unique(owners)) - 1)))
+    bounds = difference_interval(
+        gap, drawn[one] - drawn[other], degrees_of_freedom=float(max(1, len(np.unique(owners)) - 1))
+    )
     return Estimate(gap, *(bounds or (None, None)))
 
 
@@ -96,10 +114,16 @@ def samples_of(found: Embedded, targets: Sequence[str]) -> tuple[Samples, list[R
     """Raises InputError when no column can be a target, saying why."""
     records, of_clip = records_of(found.clips)
     subjects, splits = [item.subject for item in records], [item.split for item in records]
-    sets = [regression_tasks([item.label(name) for item in records], column=name, subjects=subjects, splits=splits) for name in targets]
+    sets = [
+        regression_tasks([item.label(name) for item in records], column=name, subjects=subjects, splits=splits)
+        for name in targets
+    ]
     tasks, left_out = [task for item in sets for task in item.tasks], [out for item in sets for out in item.left_out]
     if not tasks:
-        raise InputError(f"no target: {'; '.join(f'{item.name}: {item.reason}' for item in left_out)}", "name another column with --target")
+        raise InputError(
+            f"no target: {'; '.join(f'{item.name}: {item.reason}' for item in left_out)}",
+            "name another column with --target",
+        )
     vectors = {model: bags_of(values, of_clip).mean() for model, values in found.vectors.items()}
     return Samples(vectors, np.asarray(subjects), np.asarray(splits) == TEST_SPLIT), tasks, left_out
 
@@ -109,16 +133,27 @@ def table(results: Mapping[str, Any]) -> str:
     parts = []
     for target in results["targets"]:
         lines = [
-            f"**{target['name']}**: {target['test']} test samples of {target['test_subjects']} subjects, {target['train_subjects']} to train on.",
+            (
+                f"**{target['name']}**: {target['test']} test samples of {target['test_subjects']} subjects,"
+                f" {target['train_subjects']} to train on."
+            ),
             "",
         ]
-        lines += ["| model | probe | MAE | R2 | correlation | MAE less the mean's | MAE less the teacher's |", f"|{7 * '---|'}"]
+        lines += [
+            "| model | probe | MAE | R2 | correlation | MAE less the mean's | MAE less the teacher's |",
+            f"|{7 * '---|'}",
+        ]
         for row in target["rows"]:
             cells = [_text(row[name]) for name in ("mae", "r2", "pearson", "to_mean", "to_teacher")]
-            lines.append(f"| {' | '.join([row['model'] or 'mean of training samples', row['probe'] if row['model'] else '', *cells])} |")
+            named = [row["model"] or "mean of training samples", row["probe"] if row["model"] else ""]
+            lines.append(f"| {' | '.join([*named, *cells])} |")
         parts.append("\n".join(lines))
-    said = "MAE is in the column's own unit; smaller is better. 95 % intervals over test subjects; differences are paired."
-    synthetic = " Synthetic recordings: these figures say nothing about people." if results["dataset"]["synthetic"] else ""
+    said = (
+        "MAE is in the column's own unit; smaller is better. 95 % intervals over test subjects; differences are paired."
+    )
+    synthetic = (
+        " Synthetic recordings: these figures say nothing about people." if results["dataset"]["synthetic"] else ""
+    )
     return "\n\n".join(parts) + f"\n\n{said}{synthetic}\n"
 
 
@@ -140,7 +175,15 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
             ends = [min(target["truth"]), max(target["truth"])]
             for number, (axes, (name, values)) in enumerate(zip(panels, target["predicted"].items(), strict=True)):
                 axes.plot(ends, ends, color="0.7", linewidth=1.0)
-                axes.plot(target["truth"], values, linestyle="", marker="o", markersize=3, alpha=0.6, color=COLOURS[number % len(COLOURS)])
+                axes.plot(
+                    target["truth"],
+                    values,
+                    linestyle="",
+                    marker="o",
+                    markersize=3,
+                    alpha=0.6,
+                    color=COLOURS[number % len(COLOURS)],
+                )
                 axes.set(title=name, xlabel=f"{target['name']}, measured", ylabel="predicted")
         with replacing(path) as temporary:
             figure.savefig(temporary, metadata={"Date": None})
@@ -151,12 +194,27 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
 @teacher_option
 @models_option
 @click.option("--target", "targets", multiple=True, required=True, help="Column of numbers; may be repeated.")
-@click.option("--probe", "probes", type=click.Choice(PROBES), multiple=True, default=PROBES[:1], show_default=True, help="May be repeated.")
+@click.option(
+    "--probe",
+    "probes",
+    type=click.Choice(PROBES),
+    multiple=True,
+    default=PROBES[:1],
+    show_default=True,
+    help="May be repeated.",
+)
 @framing_option
 @seed_option
 @out_option
 def command(
-    data: Path, teacher: str, models: tuple[Path, ...], targets: tuple[str, ...], probes: tuple[str, ...], framing: str, seed: int, out: Path
+    data: Path,
+    teacher: str,
+    models: tuple[Path, ...],
+    targets: tuple[str, ...],
+    probes: tuple[str, ...],
+    framing: str,
+    seed: int,
+    out: Path,
 ) -> None:
     """Predict a column of numbers of DATA from embeddings, beside the mean; writes results, a table and a plot."""
     found = embed_data(data, teacher=teacher, models=models, label_columns=targets, framing=framing)
@@ -167,14 +225,10 @@ def command(
             measured.append(regression(task, samples, probes=probes, seed=seed))
             advance(done)
     results = {
-        **provenance(SCHEMA, "regression", found.models, seed=seed, samples=SAMPLES),
+        **provenance(SCHEMA, found.models, seed=seed, samples=SAMPLES),
         "dataset": dataset_facts(found.dataset, framing=framing),
         "left_out": [to_dict(item) for item in left_out],
         "targets": measured,
     }
     write_plot(results, out / "regression.svg")
     write_study(out, results, table(results))
-
-
-if __name__ == "__main__":
-    run_module(command)

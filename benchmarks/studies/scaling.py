@@ -2,8 +2,9 @@
 
     python -m hearlite.benchmarks.studies.scaling --model FILE.tflite --out FOLDER
 
-Synthetic recordings of more and more subjects go through `embed`, `distill` and `bench`, each a process of its own. Writes results.json and
-scaling.svg. Training is of a fixed number of steps, so distill's time grows with its records alone.
+Synthetic recordings of more and more subjects go through `embed`, `distill` and `bench`, each a process of its own.
+Writes results.json and scaling.svg. Training is of a fixed number of steps, so distill's time grows with its records
+alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ import click
 from hearlite.audio.synth import write_corpus
 from hearlite.benchmarks.cost.latency import device
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
-from hearlite.cli.module import run_module
 from hearlite.errors import InputError
 from hearlite.files import replacing, write_json
-from hearlite.spec import to_dict
+from hearlite.provenance import command_line, now
+from hearlite.serialization import to_dict
 
 SCHEMA = "hearlite-scaling/1"
 FACTORS = (1, 10, 100)
@@ -54,7 +54,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Growth:
-    """What a further clip costs, from one factor to the next: the same at every step where time is linear, near no memory where that is flat."""
+    """What a further clip costs, from one factor to the next: the same at every step where time is linear, near no
+    memory where that is flat.
+    """
 
     stage: str
     factors: tuple[int, int]
@@ -74,12 +76,16 @@ def growth(points: Sequence[Point]) -> tuple[Growth, ...]:
     return tuple(found)
 
 
-def measure(model: Path, *, factors: Sequence[int], stages: Sequence[str], folder: Path, say: Callable[[str], None]) -> tuple[Point, ...]:
+def measure(
+    model: Path, *, factors: Sequence[int], stages: Sequence[str], folder: Path, say: Callable[[str], None]
+) -> tuple[Point, ...]:
     """Every stage over every factor. Raises InputError with what a stage says when it fails."""
     points = []
     for factor in factors:
         say(f"{factor}x: making {factor * _SUBJECTS * _RECORDINGS} recordings")
-        data = write_corpus(folder / f"{factor}x", subjects=factor * _SUBJECTS, recordings_per_subject=_RECORDINGS, seed=0)
+        data = write_corpus(
+            folder / f"{factor}x", subjects=factor * _SUBJECTS, recordings_per_subject=_RECORDINGS, seed=0
+        )
         clips, commands = 0, _commands(model, data=data, out=folder / f"{factor}x-out")
         for stage in STAGES:
             if stage in stages or not clips:  # embed runs always: it counts the clips
@@ -102,14 +108,19 @@ def run_process(arguments: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
     """Seconds and peak bytes of a hearlite command, and the JSON that it prints. Raises InputError when it fails."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "hearlite.cli.main", *arguments, "--json"], stdout=out, stderr=errors)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hearlite.cli.main", *arguments, "--json"], stdout=out, stderr=errors
+        )
         _, status, used = os.wait4(process.pid, 0)  # the usage of this child alone
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         for stream in (out, errors):
             stream.seek(0)
         if process.returncode:
-            raise InputError(f"hearlite {shlex.join(arguments)}: {(errors.read().strip().splitlines() or [f'exit {process.returncode}'])[-1]}")
+            raise InputError(
+                f"hearlite {shlex.join(arguments)}:"
+                f" {(errors.read().strip().splitlines() or [f'exit {process.returncode}'])[-1]}"
+            )
         return seconds, used.ru_maxrss * _MAXRSS_UNIT, json.loads(out.read())
 
 
@@ -118,7 +129,7 @@ def as_results(points: Sequence[Point], *, command: str) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "command": command,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": now(),
         "machine": device(),
         "versions": {name: version(name) for name in ("hearlite", "numpy", "ai-edge-litert")},
         "recordings": {"subjects": _SUBJECTS, "each": _RECORDINGS, "synthetic": True},
@@ -129,32 +140,61 @@ def as_results(points: Sequence[Point], *, command: str) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite, which embeds and is benchmarked.")
-@click.option("--factor", "factors", type=click.IntRange(1), multiple=True, default=FACTORS, show_default=True, help="Times the least amount.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="An exported .tflite, which embeds and is benchmarked.",
+)
+@click.option(
+    "--factor",
+    "factors",
+    type=click.IntRange(1),
+    multiple=True,
+    default=FACTORS,
+    show_default=True,
+    help="Times the least amount.",
+)
 @click.option("--stage", "stages", type=click.Choice(STAGES), multiple=True, default=STAGES, show_default=True)
-@click.option("--work", type=click.Path(path_type=Path), help="Where recordings and outputs go.  [default: a temporary folder]")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A folder for results.json and scaling.svg.")
+@click.option(
+    "--work", type=click.Path(path_type=Path), help="Where recordings and outputs go.  [default: a temporary folder]"
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="A folder for results.json and scaling.svg."
+)
 def command(model: Path, factors: tuple[int, ...], stages: tuple[str, ...], work: Path | None, out: Path) -> None:
     """Time and peak memory of embedding, distilling and benchmarking over growing amounts of synthetic sound."""
     with tempfile.TemporaryDirectory() as temporary:
         points = measure(
-            model, factors=sorted(set(factors)), stages=stages, folder=work or Path(temporary), say=lambda text: click.echo(text, err=True)
+            model,
+            factors=sorted(set(factors)),
+            stages=stages,
+            folder=work or Path(temporary),
+            say=lambda text: click.echo(text, err=True),
         )
-    results = as_results(points, command=shlex.join(["python", "-m", "hearlite.benchmarks.studies.scaling", *sys.argv[1:]]))
+    results = as_results(points, command=command_line())
     write_json(out / "results.json", results)
     write_plot(results, out / "scaling.svg")
     for point in points:
-        click.echo(f"{point.stage:8} {point.factor:4}x {point.clips:7} clips {point.seconds:8.1f} s {point.peak_bytes / 1e6:8.0f} MB")
+        click.echo(
+            f"{point.stage:8} {point.factor:4}x {point.clips:7} clips {point.seconds:8.1f} s"
+            f" {point.peak_bytes / 1e6:8.0f} MB"
+        )
     for item in growth(points):
         steps = f"{item.factors[0]}x to {item.factors[1]}x"
-        click.echo(f"{item.stage:8} {steps:14} {item.ms_per_clip:8.2f} ms and {item.bytes_per_clip / 1e3:8.1f} kB a further clip")
+        click.echo(
+            f"{item.stage:8} {steps:14} {item.ms_per_clip:8.2f} ms and {item.bytes_per_clip / 1e3:8.1f} kB a further"
+            " clip"
+        )
 
 
 _MARKERS = ("o", "s", "D")
 
 
 def write_plot(results: Mapping[str, Any], path: Path) -> None:
-    """Draw the points of scaling.py's results.json, as .svg or .png by the ending of `path`. The dotted line has the slope of linear time."""
+    """Draw the points of scaling.py's results.json, as .svg or .png by the ending of `path`. The dotted line has the
+    slope of linear time.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -170,7 +210,13 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
             line: dict[str, Any] = {"color": colour, "marker": marker, "label": stage}
             time_s.plot(clips, [point["seconds"] for point in own], **line)
             memory.plot(clips, [point["peak_bytes"] / 1e9 for point in own], **line)
-            time_s.plot(clips, [own[-1]["seconds"] * count / clips[-1] for count in clips], color=colour, linestyle=":", linewidth=1.0)
+            time_s.plot(
+                clips,
+                [own[-1]["seconds"] * count / clips[-1] for count in clips],
+                color=colour,
+                linestyle=":",
+                linewidth=1.0,
+            )
         time_s.set(xscale="log", yscale="log", xlabel="clips of 2 s", ylabel="seconds (dotted: proportional)")
         memory.set(xscale="log", xlabel="clips of 2 s", ylabel="peak memory, GB")
         memory.set_ylim(bottom=0)
@@ -180,7 +226,3 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
         time_s.legend(frameon=False)
         with replacing(path) as temporary:
             figure.savefig(temporary, metadata={"Date": None} if path.suffix == ".svg" else None)
-
-
-if __name__ == "__main__":
-    run_module(command)

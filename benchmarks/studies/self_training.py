@@ -1,10 +1,13 @@
-"""Do recordings without labels help where labels are few? Self-training against a probe of the labelled subjects alone, teacher and students.
+"""Do recordings without labels help where labels are few? Self-training against a probe of the labelled subjects alone,
+teacher and students.
 
-    python -m hearlite.benchmarks.studies.self_training DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out semi_supervised
+    python -m hearlite.benchmarks.studies.self_training DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out
+    semi_supervised
 
-A part of the training subjects keeps its labels, the others lose theirs. Self-training lets a probe label their clips, in rounds: of each class only
-its surest share, in the proportion that the labelled clips have (class-balanced self-training, Zou et al. 2018, arXiv:1810.07911: by confidence alone
-the frequent class would take everything). A subject is labelled or unlabelled, never both; test subjects are neither.
+A part of the training subjects keeps its labels, the others lose theirs. Self-training lets a probe label their clips,
+in rounds: of each class only its surest share, in the proportion that the labelled clips have (class-balanced
+self-training, Zou et al. 2018, arXiv:1810.07911: by confidence alone the frequent class would take everything). A
+subject is labelled or unlabelled, never both; test subjects are neither.
 """
 
 from __future__ import annotations
@@ -40,26 +43,29 @@ from hearlite.benchmarks.studies.inputs import (
 )
 from hearlite.benchmarks.studies.label_efficiency import part_of
 from hearlite.benchmarks.tasks.binary import Task
-from hearlite.cli.module import run_module
 from hearlite.errors import InputError
 from hearlite.progress import progress
-from hearlite.spec import AUROC_MARGIN, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import AUROC_MARGIN
 
 SCHEMA = "hearlite-semi-supervised/1"
 SHARES = (0.25, 0.1, 0.05)  # of the training subjects that keep their labels
 DRAWS = 5  # of each share
-# Of the unlabelled clips that are taken. Zou et al. go from 20 to 50 %; in simulated clusters that was worse than none: the half that a linear probe
-# is surest of lies far along its own direction, right or wrong, and teaches it nothing.
+# Of the unlabelled clips that are taken. Zou et al. go from 20 to 50 %; in simulated clusters that was worse than none:
+# the half that a linear probe is surest of lies far along its own direction, right or wrong, and teaches it nothing.
 ROUNDS = (0.2, 0.5, 0.8)
 SAMPLES = 2_000  # bootstrap replicates
 SUPERVISED, SELF_TRAINED = "supervised", "self-trained"
 
 
-def self_train(labelled: Floats, labels: Bools, unlabelled: Floats, test: Floats, *, c: float) -> tuple[Floats, Bools, Bools]:
+def self_train(
+    labelled: Floats, labels: Bools, unlabelled: Floats, test: Floats, *, c: float
+) -> tuple[Floats, Bools, Bools]:
     """(test scores [n_test], pseudo-labels of the unlabelled clips, which of them were taken) of the last round.
 
-    Parameters: embeddings [n, dim] each, `labels` of the labelled; `c`, the regularisation that the labelled subjects chose: pseudo-labels choose
-    nothing. Every round labels anew all clips that it takes, so an early error can be taken back.
+    Parameters: embeddings [n, dim] each, `labels` of the labelled; `c`, the regularisation that the labelled subjects
+    chose: pseudo-labels choose nothing. Every round labels anew all clips that it takes, so an early error can be taken
+    back.
     """
     positives = float(labels.mean()) * len(unlabelled)
     train, targets, both = labelled, labels, np.concatenate([unlabelled, test])
@@ -77,12 +83,20 @@ def self_train(labelled: Floats, labels: Bools, unlabelled: Floats, test: Floats
 
 
 def semi_supervised(
-    models: Mapping[str, Floats], tasks: Sequence[Task], subjects: Any, tested: Bools, *, seed: int, samples: int = SAMPLES
+    models: Mapping[str, Floats],
+    tasks: Sequence[Task],
+    subjects: Any,
+    tested: Bools,
+    *,
+    seed: int,
+    samples: int = SAMPLES,
 ) -> list[dict[str, Any]]:
-    """For every share of SHARES: mean AUROC over tasks of every model, supervised and self-trained, and the paired gain.
+    """For every share of SHARES: mean AUROC over tasks of every model, supervised and self-trained, and the paired
+    gain.
 
-    Parameters: embeddings [n, dim], the teacher's first; `subjects`, `tested` [n]. An AUROC is the mean over DRAWS parts; a part of a task without
-    both classes in two folds is left out and counted. Raises InputError when that leaves none.
+    Parameters: embeddings [n, dim], the teacher's first; `subjects`, `tested` [n]. An AUROC is the mean over DRAWS
+    parts; a part of a task without both classes in two folds is left out and counted. Raises InputError when that
+    leaves none.
     """
     people, owners = np.unique(subjects[tested], return_inverse=True)
     draws = subject_multiplicities(len(people), samples=samples, seed=seed)
@@ -93,10 +107,17 @@ def semi_supervised(
             found = []
             for task, parts in zip(tasks, by_task, strict=True):
                 scores = {key: np.stack([part[0][key] for part in parts]) for key in parts[0][0]}
-                found.append(replicated(scores, task.labels[task.labelled & tested], owners[task.labelled[tested]], draws))
+                found.append(
+                    replicated(scores, task.labels[task.labelled & tested], owners[task.labelled[tested]], draws)
+                )
             means = mean_over_tasks(found)
-            aurocs = {item.model: item.auroc for item in scored(means, reference=_key(next(iter(models)), SUPERVISED), margin=AUROC_MARGIN)}
-            gains = paired_means([(_key(model, SELF_TRAINED), _key(model, SUPERVISED)) for model in models], means, margin=AUROC_MARGIN)
+            aurocs = {
+                item.model: item.auroc
+                for item in scored(means, reference=_key(next(iter(models)), SUPERVISED), margin=AUROC_MARGIN)
+            }
+            gains = paired_means(
+                [(_key(model, SELF_TRAINED), _key(model, SUPERVISED)) for model in models], means, margin=AUROC_MARGIN
+            )
             every = [part for parts in by_task for part in parts]
             of_models = [
                 {
@@ -108,14 +129,22 @@ def semi_supervised(
                 }
                 for model, gain in zip(models, gains, strict=True)
             ]
-            counts = {"subjects": float(np.mean([part[2] for part in every])), "parts": len(every), "parts_left_out": DRAWS * len(tasks) - len(every)}
+            counts = {
+                "subjects": float(np.mean([part[2] for part in every])),
+                "parts": len(every),
+                "parts_left_out": DRAWS * len(tasks) - len(every),
+            }
             rows.append({"share": share, **counts, "models": of_models})
             advance(done)
     return rows
 
 
-def _parts(models: Mapping[str, Floats], task: Task, subjects: Any, tested: Bools, *, share: float, seed: int) -> list[Any]:
-    """Of each usable draw: (test scores by model and method, share of right pseudo-labels by model, labelled subjects)."""
+def _parts(
+    models: Mapping[str, Floats], task: Task, subjects: Any, tested: Bools, *, share: float, seed: int
+) -> list[Any]:
+    """Of each usable draw: (test scores by model and method, share of right pseudo-labels by model, labelled
+    subjects).
+    """
     inside, outside = np.flatnonzero(task.labelled & ~tested), np.flatnonzero(task.labelled & tested)
     found = []
     for draw in range(DRAWS):
@@ -127,14 +156,18 @@ def _parts(models: Mapping[str, Floats], task: Task, subjects: Any, tested: Bool
         try:
             for model, values in models.items():
                 alone = fit_probe(values[known], labels, values[outside], folds=folds)
-                trained, pseudo, taken = self_train(values[known], labels, values[hidden], values[outside], c=alone.chosen["C"])
+                trained, pseudo, taken = self_train(
+                    values[known], labels, values[hidden], values[outside], c=alone.chosen["C"]
+                )
                 scores |= {_key(model, SUPERVISED): alone.scores, _key(model, SELF_TRAINED): trained}
                 right[model] = float(np.mean(pseudo[taken] == task.labels[hidden][taken]))
         except InputError:  # no fold has both classes on both sides
             continue
         found.append((scores, right, len(set(subjects[known].tolist()))))
     if not found:
-        raise InputError(f"{task.name}: {100 * share:g} % of the training subjects can't be probed", "label more training subjects")
+        raise InputError(
+            f"{task.name}: {100 * share:g} % of the training subjects can't be probed", "label more training subjects"
+        )
     return found
 
 
@@ -150,10 +183,18 @@ def table(results: Mapping[str, Any]) -> str:
     for row in results["rows"]:
         cells = []
         for item in row["models"]:
-            cells += [auroc_text(Estimate(**item[method])) for method in (SUPERVISED, SELF_TRAINED)] + [difference_text(Estimate(**item["gain"]))]
+            cells += [auroc_text(Estimate(**item[method])) for method in (SUPERVISED, SELF_TRAINED)] + [
+                difference_text(Estimate(**item["gain"]))
+            ]
         lines.append(f"| {100 * row['share']:.0f} % ({row['subjects']:.0f}) | {' | '.join(cells)} |")
-    said = f"Mean AUROC over {tasks_text(results['tasks'])} on all {results['test_subjects']} test subjects, and over {results['draws']} draws of "
-    return "\n".join(lines) + f"\n\n{said}labelled subjects. 95 % intervals over test subjects; gains are paired: same subjects and C.\n"
+    said = (
+        f"Mean AUROC over {tasks_text(results['tasks'])} on all {results['test_subjects']} test subjects, and over"
+        f" {results['draws']} draws of "
+    )
+    return (
+        "\n".join(lines)
+        + f"\n\n{said}labelled subjects. 95 % intervals over test subjects; gains are paired: same subjects and C.\n"
+    )
 
 
 def write_plot(results: Mapping[str, Any], path: Path) -> None:
@@ -166,7 +207,14 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
     ]
     groups = [(f"{100 * row['share']:.0f} % ({row['subjects']:.0f})", "") for row in results["rows"]]
     title = f"{results['dataset']['name']}: labelled training subjects; {results['test_subjects']} test subjects"
-    write_dots(series, groups, path, xlabel="mean AUROC of self-training less that of the labelled subjects alone", title=title, line=0.0)
+    write_dots(
+        series,
+        groups,
+        path,
+        xlabel="mean AUROC of self-training less that of the labelled subjects alone",
+        title=title,
+        line=0.0,
+    )
 
 
 @click.command()
@@ -177,12 +225,22 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
 @framing_option
 @seed_option
 @out_option
-def command(data: Path, teacher: str, models: tuple[Path, ...], label_columns: tuple[str, ...], framing: str, seed: int, out: Path) -> None:
-    """Hide the labels of most of DATA's training subjects and see what self-training makes of them; writes results, a table and a plot."""
+def command(
+    data: Path,
+    teacher: str,
+    models: tuple[Path, ...],
+    label_columns: tuple[str, ...],
+    framing: str,
+    seed: int,
+    out: Path,
+) -> None:
+    """Hide the labels of most of DATA's training subjects and see what self-training makes of them; writes results, a
+    table and a plot.
+    """
     found = embed_data(data, teacher=teacher, models=models, label_columns=label_columns, framing=framing)
     tasks, left_out = make_tasks(found.clips, label_columns)
     results = {
-        **provenance(SCHEMA, "semi_supervised", found.models, seed=seed, samples=SAMPLES),
+        **provenance(SCHEMA, found.models, seed=seed, samples=SAMPLES),
         "dataset": dataset_facts(found.dataset, framing=framing),
         "tasks": [task.name for task in tasks],
         "left_out": [to_dict(item) for item in left_out],
@@ -193,7 +251,3 @@ def command(data: Path, teacher: str, models: tuple[Path, ...], label_columns: t
     }
     write_plot(results, out / "semi_supervised.svg")
     write_study(out, results, table(results))
-
-
-if __name__ == "__main__":
-    run_module(command)

@@ -1,4 +1,6 @@
-"""Binary probe tasks from a column of labels. What can't be a task is listed with the reason, never dropped silently."""
+"""Binary probe tasks from a column of labels. What can't be a task is listed with the reason, never dropped
+silently.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from hearlite.errors import InputError
 
 TRAIN_SPLITS = ("train", "val")  # the probe selects by cross-validation within both
 TEST_SPLIT = "test"
-MIN_SUBJECTS = 5  # of each class on each side: fewer leave a bootstrap replicate without a class too often (e^-5 = 0.7 % at 5)
+MIN_SUBJECTS = (
+    5  # of each class on each side: fewer leave a bootstrap replicate without a class too often (e^-5 = 0.7 % at 5)
+)
 _POSITIVE_WORDS = frozenset({"1", "1.0", "true", "yes", "positive", "pos", "present"})
 
 
@@ -48,17 +52,27 @@ class TaskSet:
 
 
 def binary_tasks(
-    label_values: Sequence[str], *, column: str, subjects: Sequence[str], splits: Sequence[str], min_subjects: int = MIN_SUBJECTS
+    label_values: Sequence[str],
+    *,
+    column: str,
+    subjects: Sequence[str],
+    splits: Sequence[str],
+    min_subjects: int = MIN_SUBJECTS,
 ) -> TaskSet:
-    """One task for each value of a column against its other values; for a column of two values one task, not two mirrored ones.
+    """One task for each value of a column against its other values; for a column of two values one task, not two
+    mirrored ones.
 
-    Of two values the positive one is the one that says so ("1", "true", "yes", "positive"), else the rarer. An empty value means not labelled.
-    A task needs `min_subjects` subjects with a positive and with a negative clip, in train (train and val) and in test.
+    Of two values the positive one is the one that says so ("1", "true", "yes", "positive"), else the rarer. An empty
+    value means not labelled. A task needs `min_subjects` subjects with a positive and with a negative clip, in train
+    (train and val) and in test.
     Raises InputError when the three sequences differ in length or a split is unknown.
     """
     check_splits(subjects, splits)
     if len(label_values) != len(subjects):
-        raise InputError(f"column {column!r} has {len(label_values)} values for {len(subjects)} clips", "expected one per clip, empty if unknown")
+        raise InputError(
+            f"column {column!r} has {len(label_values)} values for {len(subjects)} clips",
+            "expected one per clip, empty if unknown",
+        )
     values = np.asarray([str(value).strip() for value in label_values], dtype=object)
     labelled = np.asarray(values != "", dtype=bool)
     counts = {value: int(np.sum(values == value)) for value in sorted(set(values[labelled]))}
@@ -69,7 +83,12 @@ def binary_tasks(
     left_out: list[LeftOut] = []
     for positive in [_positive_of_two(counts)] if len(counts) == 2 else counts:
         task = Task(column, positive, np.asarray(values == positive, dtype=bool), labelled)
-        reason = _too_few(task, subjects=np.asarray(subjects, dtype=object), splits=np.asarray(splits, dtype=object), min_subjects=min_subjects)
+        reason = _too_few(
+            task,
+            subjects=np.asarray(subjects, dtype=object),
+            splits=np.asarray(splits, dtype=object),
+            min_subjects=min_subjects,
+        )
         if reason:
             left_out.append(LeftOut(task.name, reason))
         else:
@@ -78,9 +97,11 @@ def binary_tasks(
 
 
 def distinct_tasks(tasks: Sequence[Task]) -> TaskSet:
-    """One task of those that ask the same of the same clips: columns may repeat each other, as "normal" of one and "abnormal" of another do.
+    """One task of those that ask the same of the same clips: columns may repeat each other, as "normal" of one and
+    "abnormal" of another do.
 
-    Of two, the one of a column of two values stays, which was made to be asked; else the first. Counted twice, it would weigh twice in every mean.
+    Of two, the one of a column of two values stays, which was made to be asked; else the first. Counted twice, it would
+    weigh twice in every mean.
     """
     two_valued = {task.column for task in tasks if sum(other.column == task.column for other in tasks) == 1}
     kept: list[Task] = []
@@ -95,7 +116,9 @@ def distinct_tasks(tasks: Sequence[Task]) -> TaskSet:
 
 
 def check_splits(subjects: Sequence[str] | NDArray[Any], splits: Sequence[str] | NDArray[Any]) -> None:
-    """Raises InputError for unequal lengths, an unknown split, or a subject that is both in test and in what the probe is trained on."""
+    """Raises InputError for unequal lengths, an unknown split, or a subject that is both in test and in what the probe
+    is trained on.
+    """
     if len(subjects) != len(splits):
         raise InputError(f"{len(subjects)} subjects for {len(splits)} splits", "expected one of each per clip")
     unknown = sorted(set(splits) - {*TRAIN_SPLITS, TEST_SPLIT})
@@ -104,7 +127,10 @@ def check_splits(subjects: Sequence[str] | NDArray[Any], splits: Sequence[str] |
     tested = {subject for subject, split in zip(subjects, splits, strict=True) if split == TEST_SPLIT}
     leaked = sorted(tested & {subject for subject, split in zip(subjects, splits, strict=True) if split != TEST_SPLIT})
     if leaked:
-        raise InputError(f"subject {leaked[0]!r} is in {TEST_SPLIT} and in training", "keep every subject on one side; split by subject, not by clip")
+        raise InputError(
+            f"subject {leaked[0]!r} is in {TEST_SPLIT} and in training",
+            "keep every subject on one side; split by subject, not by clip",
+        )
 
 
 def _same_question(one: Task, other: Task) -> bool:

@@ -1,7 +1,8 @@
-"""The score of the respiratory sound challenges: how many adventitious sounds are named right, and how many normal ones.
+"""The score of the respiratory sound challenges: how many adventitious sounds are named right, and how many normal
+ones.
 
-ICBHI 2017 (Rocha et al. 2019, Physiol Meas 40:035001): sensitivity, specificity, and their mean, "the score". SPRSound's BioCAS challenges (Zhang et
-al. 2022, IEEE BioCAS) call the mean AS and add the harmonic mean, HS.
+ICBHI 2017 (Rocha et al. 2019, Physiol Meas 40:035001): sensitivity, specificity, and their mean, "the score".
+SPRSound's BioCAS challenges (Zhang et al. 2022, IEEE BioCAS) call the mean AS and add the harmonic mean, HS.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from hearlite.errors import InputError
 class ChallengeScore:
     """All in 0 ... 1."""
 
-    sensitivity: float  # of the adventitious sounds, the share that was given its own class: a wheeze called a crackle is wrong
+    # Of the adventitious sounds, the share that was given its own class: a wheeze called a crackle is wrong.
+    sensitivity: float
     specificity: float  # of the normal sounds, the share that was called normal
 
     @property
@@ -32,7 +34,9 @@ class ChallengeScore:
 
 
 def challenge_score(truth: Sequence[str], predicted: Sequence[str], *, normal: str) -> ChallengeScore:
-    """Score predicted classes, one of each sound. Raises InputError for unequal lengths, or where normal or adventitious sounds are missing."""
+    """Score predicted classes, one of each sound. Raises InputError for unequal lengths, or where normal or
+    adventitious sounds are missing.
+    """
     if len(truth) != len(predicted):
         raise InputError(f"{len(predicted)} predictions for {len(truth)} sounds", "expected one per sound")
     normals = [guess == normal for actual, guess in zip(truth, predicted, strict=True) if actual == normal]

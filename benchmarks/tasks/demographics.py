@@ -23,7 +23,9 @@ class Ages:
 
 
 def subgroup_values(column: str, values: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(group of every clip, "" for none; notes) of a manifest column. A column called "age" holds years and becomes bands."""
+    """(group of every clip, "" for none; notes) of a manifest column. A column called "age" holds years and becomes
+    bands.
+    """
     if column.casefold() != AGE_COLUMN:
         return tuple(str(value).strip() for value in values), ()
     ages = age_bands(values)
@@ -36,13 +38,19 @@ def age_bands(ages: Sequence[str], *, edges: Sequence[float] = AGE_BANDS) -> Age
 
     What is no number, below 0 or above OLDEST_YEARS is impossible.
     """
-    names = [f"below {edges[0]:g}", *(f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)), f"{edges[-1]:g} or more"]
+    names = [
+        f"below {edges[0]:g}",
+        *(f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)),
+        f"{edges[-1]:g} or more",
+    ]
     bands, impossible = [], dict[str, None]()
     for text in (str(age).strip() for age in ages):
         years = _number(text)
         if text and not 0 <= years <= OLDEST_YEARS:
             impossible[text] = None
-        bands.append(names[int(np.searchsorted(edges, years, side="right"))] if text and 0 <= years <= OLDEST_YEARS else "")
+        bands.append(
+            names[int(np.searchsorted(edges, years, side="right"))] if text and 0 <= years <= OLDEST_YEARS else ""
+        )
     return Ages(tuple(bands), tuple(impossible))
 
 

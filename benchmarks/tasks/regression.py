@@ -1,4 +1,6 @@
-"""Regression probe tasks: a column of numbers that somebody asked for by name, such as fev1_fvc. A column is never guessed to be one."""
+"""Regression probe tasks: a column of numbers that somebody asked for by name, such as fev1_fvc. A column is never
+guessed to be one.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +37,26 @@ class RegressionSet:
 
 
 def regression_tasks(
-    values: Sequence[str], *, column: str, subjects: Sequence[str], splits: Sequence[str], min_subjects: int = MIN_SUBJECTS
+    values: Sequence[str],
+    *,
+    column: str,
+    subjects: Sequence[str],
+    splits: Sequence[str],
+    min_subjects: int = MIN_SUBJECTS,
 ) -> RegressionSet:
     """The task of predicting a column's number. An empty value means not labelled.
 
-    It needs `min_subjects` labelled subjects in train (train and val) and in test, and more than one value in train: a constant has nothing to learn.
-    Raises InputError when the three sequences differ in length, a split is unknown, a subject is in test and in training, or a value is no finite
-    number.
+    It needs `min_subjects` labelled subjects in train (train and val) and in test, and more than one value in train: a
+    constant has nothing to learn.
+    Raises InputError when the three sequences differ in length, a split is unknown, a subject is in test and in
+    training, or a value is no finite number.
     """
     check_splits(subjects, splits)
     if len(values) != len(subjects):
-        raise InputError(f"column {column!r} has {len(values)} values for {len(subjects)} clips", "expected one per clip, empty if unknown")
+        raise InputError(
+            f"column {column!r} has {len(values)} values for {len(subjects)} clips",
+            "expected one per clip, empty if unknown",
+        )
     texts = [str(value).strip() for value in values]
     labelled = np.asarray([text != "" for text in texts], dtype=bool)
     numbers = np.asarray([_number(text, column=column) if text else 0.0 for text in texts], dtype=np.float64)
@@ -61,11 +72,21 @@ def _number(text: str, *, column: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"column {column!r} holds {text!r}", "a regression target needs finite numbers, or nothing where it is unknown")
+        raise InputError(
+            f"column {column!r} holds {text!r}",
+            "a regression target needs finite numbers, or nothing where it is unknown",
+        )
     return number
 
 
-def _unusable(numbers: NDArray[np.float64], *, labelled: NDArray[np.bool_], subjects: Sequence[str], splits: Sequence[str], min_subjects: int) -> str:
+def _unusable(
+    numbers: NDArray[np.float64],
+    *,
+    labelled: NDArray[np.bool_],
+    subjects: Sequence[str],
+    splits: Sequence[str],
+    min_subjects: int,
+) -> str:
     """Why the column can't be a task, or ""."""
     if not labelled.any():
         return "no labelled clip"

@@ -1,4 +1,6 @@
-"""Tasks among the subjects of train and val alone, for what must not see the test subjects: a gate, or a head that ships."""
+"""Tasks among the subjects of train and val alone, for what must not see the test subjects: a gate, or a head that
+ships.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,22 @@ def training_tasks(clips: Sequence[ClipRef], columns: Sequence[str]) -> tuple[Ta
     tasks, left_out = list[Task](), list[LeftOut]()
     for column in columns:
         values = [clip.label(column) for clip in clips]
-        found = binary_tasks(values, column=column, subjects=list(subjects), splits=splits, min_subjects=0)  # its own count looks at test too
+        found = binary_tasks(
+            values, column=column, subjects=list(subjects), splits=splits, min_subjects=0
+        )  # its own count looks at test too
         left_out += found.left_out
         for task in found.tasks:
             few = min(len(set(subjects[task.labelled & side])) for side in (task.labels, ~task.labels))
             if few < MIN_SUBJECTS:
-                left_out.append(LeftOut(task.name, f"a class of {few} training and validation subjects, needs {MIN_SUBJECTS}"))
+                left_out.append(
+                    LeftOut(task.name, f"a class of {few} training and validation subjects, needs {MIN_SUBJECTS}")
+                )
             else:
                 tasks.append(task)
     if not tasks:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in left_out[:3])
         raise InputError(
-            f"no task in the label columns {', '.join(columns)}: {reasons}", "name another column with --label, or label more training subjects"
+            f"no task in the label columns {', '.join(columns)}: {reasons}",
+            "name another column with --label, or label more training subjects",
         )
     return tuple(tasks)

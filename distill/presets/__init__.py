@@ -6,12 +6,15 @@ import dataclasses
 from pathlib import Path
 
 from hearlite.errors import UsageError
-from hearlite.spec import TrainSpec, load_toml
+from hearlite.serialization import load_toml
+from hearlite.spec import TrainSpec
 
 FOLDER = Path(__file__).parent
 
 
-def load_preset(name: str, *, teacher: str = "", config: Path | None = None, steps: int | None = None, seed: int | None = None) -> TrainSpec:
+def load_preset(
+    name: str, *, teacher: str = "", config: Path | None = None, steps: int | None = None, seed: int | None = None
+) -> TrainSpec:
     """The preset `name`, or the user's `config` file instead, with `steps` and `seed` replaced where given.
 
     For a `teacher` whose vectors were computed elsewhere there is one view of each clip: it knows no other.
@@ -22,4 +25,6 @@ def load_preset(name: str, *, teacher: str = "", config: Path | None = None, ste
     train = load_toml(TrainSpec, config or FOLDER / f"{name}.toml")
     if teacher.startswith("embeddings:"):
         train = dataclasses.replace(train, views=1)
-    return dataclasses.replace(train, steps=train.steps if steps is None else steps, seed=train.seed if seed is None else seed)
+    return dataclasses.replace(
+        train, steps=train.steps if steps is None else steps, seed=train.seed if seed is None else seed
+    )

@@ -1,6 +1,8 @@
-"""LiteRT.js, Google's runtime for .tflite files in browsers: two npm packages (Apache-2.0), fetched once, and what the page needs of them.
+"""LiteRT.js, Google's runtime for .tflite files in browsers: two npm packages (Apache-2.0), fetched once, and what the
+page needs of them.
 
-The tarballs are kept as they came and checked at every start; nothing is unpacked to disk. No address of a registry stands in this package.
+The tarballs are kept as they came and checked at every start; nothing is unpacked to disk. No address of a registry
+stands in this package.
 """
 
 from __future__ import annotations
@@ -16,9 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearlite.download import cache_folder, download
 from hearlite.errors import InputError, UsageError
-from hearlite.files import read_json
+from hearlite.files import cache_folder, download, read_json
 
 VERSION = "2.5.3"
 _SCOPE = "@litertjs"
@@ -57,13 +58,19 @@ PACKAGES = (
 
 
 def read_litertjs(folder: Path | None, *, registry: str | None, say: Callable[[str], None]) -> dict[str, bytes]:
-    """The runtime's files by `package/path`: out of `folder`, where npm installed it, or out of the user's cache, into which they are fetched once.
+    """The runtime's files by `package/path`: out of `folder`, where npm installed it, or out of the user's cache, into
+    which they are fetched once.
 
-    Raises UsageError when no registry is known, InputError for another version, a damaged package, or a registry that can't be reached.
+    Raises UsageError when no registry is known, InputError for another version, a damaged package, or a registry that
+    can't be reached.
     """
     files: dict[str, bytes] = {}
     for package in PACKAGES:
-        read = _read_installed(package, folder) if folder else _read_tarball(_fetched(package, registry=registry, say=say), package)
+        read = (
+            _read_installed(package, folder)
+            if folder
+            else _read_tarball(_fetched(package, registry=registry, say=say), package)
+        )
         files |= {f"{package.name}/{path}": content for path, content in read.items()}
     return files
 
@@ -73,11 +80,15 @@ def _read_installed(package: NpmPackage, folder: Path) -> dict[str, bytes]:
     description = read_json(root / "package.json")
     version = description.get("version") if isinstance(description, dict) else None
     if version != VERSION:
-        raise InputError(f"{root} has version {version}", f"the page was tested with {VERSION}: npm install {_SCOPE}/core@{VERSION}")
+        raise InputError(
+            f"{root} has version {version}", f"the page was tested with {VERSION}: npm install {_SCOPE}/core@{VERSION}"
+        )
     try:
         return {path: (root / path).read_bytes() for path in package.files}
     except OSError as error:
-        raise InputError(f"{root}: {error.filename}: {error.strerror}", f"install it again: npm install {_SCOPE}/core@{VERSION}") from error
+        raise InputError(
+            f"{root}: {error.filename}: {error.strerror}", f"install it again: npm install {_SCOPE}/core@{VERSION}"
+        ) from error
 
 
 def _fetched(package: NpmPackage, *, registry: str | None, say: Callable[[str], None]) -> bytes:
@@ -99,13 +110,17 @@ def _read_tarball(tarball: bytes, package: NpmPackage) -> dict[str, bytes]:
             member = archive.getmember(f"package/{path}")
             content = archive.extractfile(member)
             if content is None or member.size > _MAX_FILE_BYTES:
-                raise InputError(f"{package.name} {VERSION}: {path} is no file of at most {_MAX_FILE_BYTES} bytes", BY_HAND)
+                raise InputError(
+                    f"{package.name} {VERSION}: {path} is no file of at most {_MAX_FILE_BYTES} bytes", BY_HAND
+                )
             files[path] = content.read()
     return files
 
 
 def _registry(option: str | None) -> str:
-    """The user's npm registry: the option, npm's own environment variable, or what npm is set to. Raises UsageError when nothing says."""
+    """The user's npm registry: the option, npm's own environment variable, or what npm is set to. Raises UsageError
+    when nothing says.
+    """
     found = option or os.environ.get("NPM_CONFIG_REGISTRY") or _npm_says()
     if not found:
         raise UsageError("no npm registry is known: npm is not installed here", f"name one: --registry URL, {BY_HAND}")
@@ -119,7 +134,9 @@ def _npm_says() -> str:
     if npm is None:
         return ""
     try:
-        done = subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, timeout=_NPM_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            [npm, "config", "get", "registry"], capture_output=True, text=True, timeout=_NPM_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,6 +1,8 @@
-"""Serves the page on 127.0.0.1: files from a list made at the start, to a browser that asks for localhost, and nothing else.
+"""Serves the page on 127.0.0.1: files from a list made at the start, to a browser that asks for localhost, and nothing
+else.
 
-The page runs the exported file itself, byte for byte; its picture of what the network hears comes from that file's own frontend.
+The page runs the exported file itself, byte for byte; its picture of what the network hears comes from that file's own
+frontend.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ _TYPES = {
 }
 _HEADERS = {
     "Cache-Control": "no-store",  # another file may be served from the same address tomorrow
-    "Cross-Origin-Embedder-Policy": "require-corp",  # with the next: isolated, so that the browser's clock is fine enough to time a call
+    # with the next: isolated, so that the browser's clock is fine enough to time a call
+    "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
@@ -61,10 +64,13 @@ _POLICY = (
 )
 
 
-def make_files(model: Path, *, hop_s: float, litert: Path | None, registry: str | None, say: Callable[[str], None]) -> dict[str, bytes]:
+def make_files(
+    model: Path, *, hop_s: float, litert: Path | None, registry: str | None, say: Callable[[str], None]
+) -> dict[str, bytes]:
     """Everything that is served, by path.
 
-    Raises InputError for a model that isn't what its manifest says, UsageError for a hop that would skip sound, either for a lack of LiteRT.js.
+    Raises InputError for a model that isn't what its manifest says, UsageError for a hop that would skip sound, either
+    for a lack of LiteRT.js.
     """
     clip_starts_s(recording_s=AUDIO.clip_s, hop_s=hop_s)  # refuses the hops that Python refuses
     embedder, manifest = open_bundle(model)
@@ -88,11 +94,15 @@ def _facts(manifest: Manifest, known: Landmarks, *, hop_s: float, size: int) -> 
     """What the page must know of the file and of the sounds around it."""
     frontend = manifest.student.frontend
     return {
-        **{key: getattr(manifest, key) for key in ("name", "dim", "licence", "notice", "gate_passed", "golden_embedding")},
+        **{
+            key: getattr(manifest, key)
+            for key in ("name", "dim", "licence", "notice", "gate_passed", "golden_embedding")
+        },
         "size": manifest.size,
         "precision": PRECISION_NAMES[manifest.precision],
         "bytes": size,
-        "head": manifest.head and [{"name": label.name, "threshold": label.threshold} for label in manifest.head.labels],
+        "head": manifest.head
+        and [{"name": label.name, "threshold": label.threshold} for label in manifest.head.labels],
         "golden_tolerance": manifest.golden_tolerance or TOLERANCE[manifest.precision],
         "teacher": manifest.teacher.name,
         "standin": manifest.teacher.standin,
@@ -115,7 +125,9 @@ class DemoServer(ThreadingHTTPServer):
     files: Mapping[str, bytes]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError):  # a browser that goes away in the middle of a file is no error
+        if not isinstance(
+            sys.exc_info()[1], ConnectionError
+        ):  # a browser that goes away in the middle of a file is no error
             super().handle_error(request, client_address)
 
     @cached_property
@@ -130,7 +142,9 @@ def open_server(*, port: int) -> DemoServer:
     try:
         return DemoServer((HOST, port), _Handler)
     except OSError as error:
-        what = {errno.EADDRINUSE: "is in use", errno.EACCES: "needs more rights"}.get(error.errno or 0, f"can't be opened: {error.strerror}")
+        what = {errno.EADDRINUSE: "is in use", errno.EACCES: "needs more rights"}.get(
+            error.errno or 0, f"can't be opened: {error.strerror}"
+        )
         raise UsageError(f"port {port} {what}", "choose another by --port, or 0 for any that is free") from error
 
 

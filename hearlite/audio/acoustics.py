@@ -1,4 +1,6 @@
-"""What rooms and recorders do to sound: the constants that training views, the student's augmentation and the robustness study share."""
+"""What rooms and recorders do to sound: the constants that training views, the student's augmentation and the
+robustness study share.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from numpy.typing import NDArray
 
 from hearlite.spec import AUDIO
 
-FLAT_BELOW_HZ = 50.0  # tilt and noise colour stop here: the students' bands begin at 60 Hz, and brown noise would put its power below
+# tilt and noise colour stop here: the students' bands begin at 60 Hz, and brown noise would put its power below
+FLAT_BELOW_HZ = 50.0
 TILT_PIVOT_HZ = 1_000.0  # where a tilt is 0 dB, as on audio equalisers
 LOW_PASS_ORDER = 4  # Butterworth, 24 dB an octave: an anti-alias filter
 HIGH_PASS_ORDER = 2  # 12 dB an octave: a microphone's vent and coupling

@@ -1,7 +1,7 @@
 """Recordings -> float32 mono at 16 kHz -> 2 s clips: the only decoding, resampling and scaling code.
 
-WAV, FLAC, Ogg and MP3 through libsndfile, block by block; any rate through soxr; channels are averaged. A file that can't be read in full is
-refused, never shortened: libsndfile reads what is there of a truncated WAV and says nothing.
+WAV, FLAC, Ogg and MP3 through libsndfile, block by block; any rate through soxr; channels are averaged. A file that
+can't be read in full is refused, never shortened: libsndfile reads what is there of a truncated WAV and says nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from hearlite.audio.wav_header import _missing_wav_sizes, _RepairedWav
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 
-FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3")  # libsndfile's names; its rarer parsers stay closed to hostile files
+FORMATS = (
+    "WAV",
+    "WAVEX",
+    "RF64",
+    "FLAC",
+    "OGG",
+    "MP3",
+)  # libsndfile's names; its rarer parsers stay closed to hostile files
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000  # electronic stethoscopes start at 4 kHz, studio converters end at 384 kHz
 MAX_CHANNELS = 16
@@ -35,7 +42,9 @@ _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: a FLAC that was writte
 
 
 def duration_s(path: Path) -> float:
-    """Length of a recording, from its header alone (a FLAC whose header doesn't say is decoded). Raises InputError as `read_recording` does."""
+    """Length of a recording, from its header alone (a FLAC whose header doesn't say is decoded). Raises InputError as
+    `read_recording` does.
+    """
     with _opened(path) as sound:
         if sound.frames != _UNKNOWN_FRAMES:
             return float(sound.frames / sound.samplerate)
@@ -43,14 +52,20 @@ def duration_s(path: Path) -> float:
 
 
 def read_recording(path: Path) -> Samples:
-    """A whole WAV, FLAC, Ogg or MP3 file as mono float32 `[samples]` at 16 kHz; PCM scales by 1 / full scale, channels are averaged.
+    """A whole WAV, FLAC, Ogg or MP3 file as mono float32 `[samples]` at 16 kHz; PCM scales by 1 / full scale, channels
+    are averaged.
 
-    Resampling is soxr HQ in a stream, equal to its one-shot result; memory stays near the size of the result. Raises InputError, with file, value
-    and remedy, for anything that can't be decoded in full: missing, empty, truncated, not audio, NaN, fewer than 2 samples, out of the limits above.
+    Resampling is soxr HQ in a stream, equal to its one-shot result; memory stays near the size of the result. Raises
+    InputError, with file, value and remedy, for anything that can't be decoded in full: missing, empty, truncated, not
+    audio, NaN, fewer than 2 samples, out of the limits above.
     """
     with _opened(path) as sound:
         rate_hz = sound.samplerate
-        resampler = soxr.ResampleStream(rate_hz, AUDIO.sample_rate_hz, 1, dtype="float32", quality="HQ") if rate_hz != AUDIO.sample_rate_hz else None
+        resampler = (
+            soxr.ResampleStream(rate_hz, AUDIO.sample_rate_hz, 1, dtype="float32", quality="HQ")
+            if rate_hz != AUDIO.sample_rate_hz
+            else None
+        )
         result = bytearray()  # grows in place: a list of blocks would need twice the memory to join
         frames = 0
         while len(block := sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):  # [frames, channels]
@@ -63,22 +78,29 @@ def read_recording(path: Path) -> Samples:
         slack = _MPEG_FRAME if sound.format == "MP3" else 0
         if sound.frames != _UNKNOWN_FRAMES and frames < sound.frames - slack:
             raise InputError(
-                f"{path}: decodes to {frames} of the {sound.frames} samples its header promises", "it is truncated or damaged; copy it again"
+                f"{path}: decodes to {frames} of the {sound.frames} samples its header promises",
+                "it is truncated or damaged; copy it again",
             )
     samples: Samples = np.frombuffer(result, dtype=np.float32)
     if min(frames, len(samples)) < 2:
-        raise InputError(f"{path}: holds {frames} samples at {rate_hz} Hz", "a recording needs at least 2 samples at 16 kHz")
+        raise InputError(
+            f"{path}: holds {frames} samples at {rate_hz} Hz", "a recording needs at least 2 samples at 16 kHz"
+        )
     return samples
 
 
 def from_array(sound: NDArray[Any], *, rate_hz: float) -> Samples:
     """Samples `[n]`, mono, as what `read_recording` gives of a file that holds them: float32 `[samples]` at 16 kHz.
 
-    Floating point counts as it is, int16 by full scale. Raises InputError for another shape or dtype, NaN, a peak or a rate out of the limits above.
+    Floating point counts as it is, int16 by full scale. Raises InputError for another shape or dtype, NaN, a peak or a
+    rate out of the limits above.
     """
     values = np.asarray(sound)
     if values.ndim != 1 or len(values) < 2:
-        raise InputError(f"samples have shape {list(values.shape)}", "expected [n], at least 2 of them; average channels first: samples.mean(axis=1)")
+        raise InputError(
+            f"samples have shape {list(values.shape)}",
+            "expected [n], at least 2 of them; average channels first: samples.mean(axis=1)",
+        )
     if values.dtype != np.int16 and values.dtype.kind != "f":
         raise InputError(f"samples have dtype {values.dtype}", "expected floating point in [-1, 1], or int16")
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
@@ -86,12 +108,21 @@ def from_array(sound: NDArray[Any], *, rate_hz: float) -> Samples:
     samples = from_int16(values) if values.dtype == np.int16 else values.astype(np.float32)
     peak = float(np.abs(samples).max())
     if not peak <= MAX_PEAK:  # NaN too
-        raise InputError(f"samples reach {peak:g}", f"expected [-1, 1], at most {MAX_PEAK:g}: divide integers by their full scale, remove NaN")
-    return samples if rate_hz == AUDIO.sample_rate_hz else soxr.resample(samples, rate_hz, AUDIO.sample_rate_hz, quality="HQ")
+        raise InputError(
+            f"samples reach {peak:g}",
+            f"expected [-1, 1], at most {MAX_PEAK:g}: divide integers by their full scale, remove NaN",
+        )
+    return (
+        samples
+        if rate_hz == AUDIO.sample_rate_hz
+        else soxr.resample(samples, rate_hz, AUDIO.sample_rate_hz, quality="HQ")
+    )
 
 
 class _ForwardSoundFile(sf.SoundFile):
-    """A SoundFile read straight on. soundfile otherwise seeks after each block, which FLACs of unknown length refuse and MP3s do inexactly."""
+    """A SoundFile read straight on. soundfile otherwise seeks after each block, which FLACs of unknown length refuse
+    and MP3s do inexactly.
+    """
 
     def seekable(self) -> bool:
         return False
@@ -99,7 +130,9 @@ class _ForwardSoundFile(sf.SoundFile):
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sf.SoundFile]:
-    """An open file whose header was checked. Whatever libsndfile or the system says, also while it is read, becomes an InputError."""
+    """An open file whose header was checked. Whatever libsndfile or the system says, also while it is read, becomes an
+    InputError.
+    """
     try:
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
@@ -115,7 +148,10 @@ def _opened(path: Path) -> Iterator[sf.SoundFile]:
                 _check_header(path, sound)
                 yield sound
     except sf.LibsndfileError as error:
-        hint = f"expected WAV, FLAC, Ogg or MP3; if it plays elsewhere, convert it: ffmpeg -i IN -ac 1 -ar {AUDIO.sample_rate_hz} OUT.wav"
+        hint = (
+            "expected WAV, FLAC, Ogg or MP3; if it plays elsewhere, convert it: ffmpeg -i IN -ac 1 -ar"
+            f" {AUDIO.sample_rate_hz} OUT.wav"
+        )
         raise InputError(f"{path}: not readable as audio: {error.error_string}", hint) from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", "check its name and permissions") from error
@@ -126,12 +162,18 @@ def _check_header(path: Path, sound: sf.SoundFile) -> None:
         raise InputError(f"{path}: format is {sound.format}", "use WAV, FLAC, Ogg or MP3")
     if not MIN_RATE_HZ <= sound.samplerate <= MAX_RATE_HZ:
         raise InputError(
-            f"{path}: sampling rate is {sound.samplerate} Hz", f"expected {MIN_RATE_HZ} - {MAX_RATE_HZ} Hz; correct its header or resample it"
+            f"{path}: sampling rate is {sound.samplerate} Hz",
+            f"expected {MIN_RATE_HZ} - {MAX_RATE_HZ} Hz; correct its header or resample it",
         )
     if not 1 <= sound.channels <= MAX_CHANNELS:
-        raise InputError(f"{path}: has {sound.channels} channels", f"expected 1 - {MAX_CHANNELS}; keep the ones that were recorded")
+        raise InputError(
+            f"{path}: has {sound.channels} channels", f"expected 1 - {MAX_CHANNELS}; keep the ones that were recorded"
+        )
     if sound.frames < 2:
-        raise InputError(f"{path}: holds {sound.frames} samples at {sound.samplerate} Hz", "a recording needs at least 2 samples at 16 kHz")
+        raise InputError(
+            f"{path}: holds {sound.frames} samples at {sound.samplerate} Hz",
+            "a recording needs at least 2 samples at 16 kHz",
+        )
     if sound.frames != _UNKNOWN_FRAMES:
         _check_length(path, seconds=sound.frames / sound.samplerate)
 
@@ -142,9 +184,14 @@ def _check_block(path: Path, block: NDArray[np.float32], *, seconds: float) -> N
     if not math.isfinite(peak):
         raise InputError(f"{path}: holds NaN or infinite samples before {seconds:.3g} s", "export it again as PCM")
     if peak > MAX_PEAK:
-        raise InputError(f"{path}: a sample is {peak:g}", f"float files must be scaled to [-1, 1] (up to {MAX_PEAK:g} is read); divide by full scale")
+        raise InputError(
+            f"{path}: a sample is {peak:g}",
+            f"float files must be scaled to [-1, 1] (up to {MAX_PEAK:g} is read); divide by full scale",
+        )
 
 
 def _check_length(path: Path, *, seconds: float) -> None:
     if seconds > MAX_RECORDING_H * 3600:
-        raise InputError(f"{path}: is {seconds / 3600:.1f} h long", f"split it into recordings of at most {MAX_RECORDING_H:g} h")
+        raise InputError(
+            f"{path}: is {seconds / 3600:.1f} h long", f"split it into recordings of at most {MAX_RECORDING_H:g} h"
+        )

@@ -1,7 +1,9 @@
-"""mel-PCEN, the numpy float64 reference, and the constant matrices that it shares with the TensorFlow layer in frontend_tf.py.
+"""mel-PCEN, the numpy float64 reference, and the constant matrices that it shares with the TensorFlow layer in
+frontend_tf.py.
 
-Follows HeAR's published `preprocess_audio` (Google-Health/hear), with one correction: minimum and maximum are taken per clip, never over the
-batch, so an image does not depend on its neighbours. There is no third implementation: the exported file carries the layer's graph.
+Follows HeAR's published `preprocess_audio` (Google-Health/hear), with one correction: minimum and maximum are taken per
+clip, never over the batch, so an image does not depend on its neighbours. There is no third implementation: the
+exported file carries the layer's graph.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ Float64 = NDArray[np.float64]
 def frontend_numpy(clips: NDArray[np.floating[Any]], *, spec: FrontendSpec) -> Float64:
     """Image of clips: float `[n, samples]` -> float64 `[n, frames, mels]`. The input is not modified."""
     if clips.ndim != 2 or clips.shape[1] < spec.window_samples:
-        raise InputError(f"clips have shape {list(clips.shape)}", f"expected [n, samples] with at least {spec.window_samples} samples")
+        raise InputError(
+            f"clips have shape {list(clips.shape)}",
+            f"expected [n, samples] with at least {spec.window_samples} samples",
+        )
     spectrum = power_spectrum(normalise(np.asarray(clips, dtype=np.float64), spec=spec), spec=spec)  # [n, frames, bins]
     image = pcen(spectrum @ mel_matrix(spec), spec=spec)  # [n, frames, mels]
     if spec.resize_frames:
@@ -29,7 +34,9 @@ def frontend_numpy(clips: NDArray[np.floating[Any]], *, spec: FrontendSpec) -> F
 
 
 def normalise(clips: Float64, *, spec: FrontendSpec) -> Float64:
-    """Each clip `[n, samples]` stretched to [-1, 1] by its own minimum and maximum; silence becomes -1 everywhere, as in HeAR."""
+    """Each clip `[n, samples]` stretched to [-1, 1] by its own minimum and maximum; silence becomes -1 everywhere, as
+    in HeAR.
+    """
     shifted = clips - clips.min(axis=1, keepdims=True)
     return np.asarray(2.0 * shifted / (shifted.max(axis=1, keepdims=True) + spec.range_floor) - 1.0)
 
@@ -38,19 +45,25 @@ def power_spectrum(clips: Float64, *, spec: FrontendSpec) -> Float64:
     """Power STFT, `[n, samples]` -> `[n, frames, fft_length // 2 + 1]`; zero-padded at the end, not centred."""
     frames = spec.stft_frames(clips.shape[1])
     padded = np.pad(clips, ((0, 0), (0, (frames - 1) * spec.hop_samples + spec.window_samples - clips.shape[1])))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, spec.window_samples, axis=1)[:, :: spec.hop_samples]  # [n, frames, window]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spec.window_samples, axis=1)[
+        :, :: spec.hop_samples
+    ]  # [n, frames, window]
     spectrum = np.fft.rfft(windows * hann(spec), n=spec.fft_length, axis=2)
     return spectrum.real**2 + spectrum.imag**2
 
 
 def pcen(energy: Float64, *, spec: FrontendSpec) -> Float64:
-    """Per-channel energy normalisation of mel power `[n, frames, mels]` (arXiv:1607.05666); the smoother starts at the first frame."""
+    """Per-channel energy normalisation of mel power `[n, frames, mels]` (arXiv:1607.05666); the smoother starts at the
+    first frame.
+    """
     smooth = np.empty_like(energy)
     smooth[:, 0] = energy[:, 0]
     for t in range(1, energy.shape[1]):
         smooth[:, t] = (1.0 - spec.pcen_smoothing) * smooth[:, t - 1] + spec.pcen_smoothing * energy[:, t]
     gain = (spec.pcen_floor + smooth) ** -spec.pcen_alpha
-    return np.asarray((energy * gain + spec.pcen_delta) ** (1.0 / spec.pcen_root) - spec.pcen_delta ** (1.0 / spec.pcen_root))
+    return np.asarray(
+        (energy * gain + spec.pcen_delta) ** (1.0 / spec.pcen_root) - spec.pcen_delta ** (1.0 / spec.pcen_root)
+    )
 
 
 def hann(spec: FrontendSpec) -> Float64:
@@ -72,7 +85,9 @@ def mel_matrix(spec: FrontendSpec) -> Float64:
 
 
 def smoother_matrix(frames: int, *, smoothing: float) -> Float64:
-    """The PCEN smoother as one lower-triangular matmul: smooth = matrix `[frames, frames]` @ energy `[frames, mels]`."""
+    """The PCEN smoother as one lower-triangular matmul: smooth = matrix `[frames, frames]` @ energy `[frames,
+    mels]`.
+    """
     lag = np.arange(frames)[:, None] - np.arange(frames)[None, :]
     matrix = np.where(lag >= 0, smoothing * (1.0 - smoothing) ** np.maximum(lag, 0), 0.0)
     matrix[:, 0] = (1.0 - smoothing) ** np.arange(frames)  # the initial state is the first frame itself

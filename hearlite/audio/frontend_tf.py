@@ -1,12 +1,14 @@
-"""mel-PCEN as a Keras layer of TFLite builtin ops: the graph that trains the student and that ships inside every exported file.
+"""mel-PCEN as a Keras layer of TFLite builtin ops: the graph that trains the student and that ships inside every
+exported file.
 
-Equal to frontend.py within 1.4e-4 on 50 real clips (benchmarks/results/frontend-forms). Of the forms that were measured there it
-executes the fewest instructions of those that keep the image:
+Equal to frontend.py within 1.4e-4 on 50 real clips (benchmarks/results/frontend-forms). Of the forms that were measured
+there it executes the fewest instructions of those that keep the image:
 - The spectrum is spectrum_tf.py's, frames innermost, as everything until the last transposition.
-- Energy goes to mel bands in groups of neighbours, each from the bins that it can see: the whole matrix would be mostly zeros.
-- The PCEN smoother works in blocks of frames; what a block inherits from all before it is one narrow matmul.
-PCEN amplifies the quietest bins most, so float32 rounding 100 dB below the loudest ones matters: HeAR's min-max, which leaves an offset of up to 1,
-is applied to power instead of samples.
+- Energy goes to mel bands in groups of neighbours, each from the bins that it can see: the whole matrix would be mostly
+zeros.
+- The PCEN smoother works in blocks of frames; what a block inherits from all before it is one narrow matmul. PCEN
+amplifies the quietest bins most, so float32 rounding 100 dB below the loudest ones matters: HeAR's min-max, which
+leaves an offset of up to 1, is applied to power instead of samples.
 """
 
 from __future__ import annotations
@@ -21,12 +23,16 @@ from hearlite.audio.frontend import mel_matrix, resize_matrix, smoother_matrix
 from hearlite.audio.spectrum_tf import constant, power_spectrum_tf
 from hearlite.spec import FrontendSpec
 
-_BANDS = 6  # of a group: a tile of XNNPACK's matmul on ARM has 6 rows. 5 to 18 bands cost up to 4 % more instructions on a Cortex-A76
+# of a group: a tile of XNNPACK's matmul on ARM has 6 rows. 5 to 18 bands cost up to 4 % more instructions on a
+# Cortex-A76
+_BANDS = 6
 _BLOCK = 16  # frames: 8 to 40 cost up to 3 % more
 
 
 class Frontend(tf_keras.layers.Layer):
-    """float32 `[n, samples]` -> float32 `[n, frames, mels, 1]`, image of each clip by itself. The number of samples must be static."""
+    """float32 `[n, samples]` -> float32 `[n, frames, mels, 1]`, image of each clip by itself. The number of samples
+    must be static.
+    """
 
     def __init__(self, spec: FrontendSpec, *, name: str = "frontend") -> None:
         super().__init__(name=name, trainable=False, dtype="float32")
@@ -37,12 +43,16 @@ class Frontend(tf_keras.layers.Layer):
         lowest, highest = tf.reduce_min(clips, axis=1, keepdims=True), tf.reduce_max(clips, axis=1, keepdims=True)
         spread = highest - lowest + spec.range_floor  # HeAR's min-max: clips become 2 * (clip - middle) / spread
         energy = self.mel_energy(clips, lowest + 0.5 * spread, frames=frames) * tf.square(2.0 / spread)[..., None]
-        gain = tf.exp(-spec.pcen_alpha * tf.math.log(self.smooth(energy)))  # POW is never delegated to XNNPACK, EXP and LOG are
+        gain = tf.exp(
+            -spec.pcen_alpha * tf.math.log(self.smooth(energy))
+        )  # POW is never delegated to XNNPACK, EXP and LOG are
         ratio = energy * gain + spec.pcen_delta
         root = tf.sqrt(ratio) if spec.pcen_root == 2.0 else tf.pow(ratio, 1.0 / spec.pcen_root)
         silence = spec.pcen_delta ** (1.0 / spec.pcen_root)
         if spec.resize_frames:
-            root = tf.matmul(root, constant(resize_matrix(frames, spec.resize_frames).T))  # its rows sum to 1: silence may be subtracted after
+            root = tf.matmul(
+                root, constant(resize_matrix(frames, spec.resize_frames).T)
+            )  # its rows sum to 1: silence may be subtracted after
         image = tf.math.log(root + (1.0 - silence)) if spec.log1p else root - silence
         return tf.transpose(image, [0, 2, 1])[..., None]  # [n, frames, mels, 1]
 
@@ -54,7 +64,9 @@ class Frontend(tf_keras.layers.Layer):
         for bands in np.array_split(matrix, -(-self.spec.mels // _BANDS)):
             seen = np.flatnonzero(bands.any(axis=0))
             seen = seen if seen.size else np.zeros(1, np.intp)  # narrow bands may lie between two bins
-            energies.append(tf.matmul(constant(bands[None, :, seen]), tf.gather(power, rows[seen].astype(np.int32), axis=1)))
+            energies.append(
+                tf.matmul(constant(bands[None, :, seen]), tf.gather(power, rows[seen].astype(np.int32), axis=1))
+            )
         return tf.concat(energies, axis=1)
 
     def smooth(self, energy: Any) -> Any:
@@ -65,8 +77,16 @@ class Frontend(tf_keras.layers.Layer):
             return tf.matmul(energy, constant(matrix.T)) + spec.pcen_floor
         blocks, keep = frames // _BLOCK, 1.0 - spec.pcen_smoothing
         lag = np.arange(_BLOCK)[:, None] - np.arange(_BLOCK)[None, :]
-        inside = np.where(lag >= 0, spec.pcen_smoothing * keep ** np.maximum(lag, 0), 0.0)  # as if each block began with 0
-        fresh = tf.matmul(tf.reshape(energy, [-1, mels, blocks, _BLOCK]), constant(inside.T)) + constant(np.full(_BLOCK, spec.pcen_floor))
-        inherited = np.vstack([np.eye(1, frames), matrix[_BLOCK - 1 : -1 : _BLOCK]])  # [blocks, frames]; before the first block: its first frame
+        inside = np.where(
+            lag >= 0, spec.pcen_smoothing * keep ** np.maximum(lag, 0), 0.0
+        )  # as if each block began with 0
+        fresh = tf.matmul(tf.reshape(energy, [-1, mels, blocks, _BLOCK]), constant(inside.T)) + constant(
+            np.full(_BLOCK, spec.pcen_floor)
+        )
+        inherited = np.vstack(
+            [np.eye(1, frames), matrix[_BLOCK - 1 : -1 : _BLOCK]]
+        )  # [blocks, frames]; before the first block: its first frame
         fading = keep ** np.arange(1, _BLOCK + 1)
-        return tf.reshape(fresh + tf.matmul(energy, constant(inherited.T))[..., None] * constant(fading), [-1, mels, frames])
+        return tf.reshape(
+            fresh + tf.matmul(energy, constant(inherited.T))[..., None] * constant(fading), [-1, mels, frames]
+        )

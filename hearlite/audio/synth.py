@@ -1,9 +1,11 @@
-"""Respiratory-like sounds from equations: a labelled corpus for running the pipeline where there are no recordings. It is not evidence about people.
+"""Respiratory-like sounds from equations: a labelled corpus for running the pipeline where there are no recordings. It
+is not evidence about people.
 
-Longer than 200 lines because the nine sounds, their constants and the one place that mixes them are read together. Sources: [ERS] Sovijarvi et
-al. 2000, Eur Respir Rev 10:77 (CORSA); [NEJM] Bohadana et al. 2014, N Engl J Med 370:744; [Kiyokawa] Kiyokawa et al. 2001, Chest 119:1886;
-[Morice] Morice et al. 2007, Eur Respir J 29:1256; [Pevernagie] Pevernagie et al. 2010, Sleep Med Rev 14:131; [Klatt] Klatt 1980, JASA 67:971;
-[P&B] Peterson & Barney 1952, JASA 24:175. What names no source is a choice, made so that the classes overlap.
+Longer than 200 lines because the nine sounds, their constants and the one place that mixes them are read together.
+Sources: [ERS] Sovijarvi et al. 2000, Eur Respir Rev 10:77 (CORSA); [NEJM] Bohadana et al. 2014, N Engl J Med 370:744;
+[Kiyokawa] Kiyokawa et al. 2001, Chest 119:1886; [Morice] Morice et al. 2007, Eur Respir J 29:1256; [Pevernagie]
+Pevernagie et al. 2010, Sleep Med Rev 14:131; [Klatt] Klatt 1980, JASA 67:971; [P&B] Peterson & Barney 1952, JASA
+24:175. What names no source is a choice, made so that the classes overlap.
 """
 
 from __future__ import annotations
@@ -27,13 +29,30 @@ from hearlite.spec import AUDIO
 
 Float64 = NDArray[np.float64]
 
-CLASSES = ("breath", "cough", "fine_crackle", "coarse_crackle", "wheeze", "rhonchus", "stridor", "snore", "speech_babble")
+CLASSES = (
+    "breath",
+    "cough",
+    "fine_crackle",
+    "coarse_crackle",
+    "wheeze",
+    "rhonchus",
+    "stridor",
+    "snore",
+    "speech_babble",
+)
 COLUMNS = ("file", "start_s", "end_s", "label", "subject", "split", "device", "synthetic")
 GENERATOR = 1  # raise whenever a sound changes, so that a corpus of an older version is not taken for this one's
 _DURATION_S = (2.5, 6.0)
 _SPLIT_SHARES = {"val": 0.1, "test": 0.3}  # of the subjects; the rest trains
 _FIRST_SHARE = 0.11  # IDW / 2CD of fine and coarse crackles alike: 0.5 of 5 ms, 1.5 of 15 ms [ERS, NEJM]
-_VOWELS_HZ = ((270, 2290, 3010), (530, 1840, 2480), (660, 1720, 2410), (730, 1090, 2440), (640, 1190, 2390), (300, 870, 2240))  # [P&B] men
+_VOWELS_HZ = (
+    (270, 2290, 3010),
+    (530, 1840, 2480),
+    (660, 1720, 2410),
+    (730, 1090, 2440),
+    (640, 1190, 2390),
+    (300, 870, 2240),
+)  # [P&B] men
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,9 @@ class _Take:
         return y
 
     def noise(self, *, low_hz: float, high_hz: float, order: float = 2.0) -> Float64:
-        return self.filtered(self.rng.standard_normal(self.samples), lambda hz: _band(hz, low_hz=low_hz, high_hz=high_hz, order=order))
+        return self.filtered(
+            self.rng.standard_normal(self.samples), lambda hz: _band(hz, low_hz=low_hz, high_hz=high_hz, order=order)
+        )
 
     def pulses(self, pitch_hz: Float64) -> Float64:
         """One unit impulse a period of the instantaneous frequency `[samples]`."""
@@ -113,7 +134,9 @@ def _band(hz: Float64, *, low_hz: float, high_hz: float = math.inf, order: float
 
 
 def _formants(hz: Float64, *, centres_hz: tuple[float, ...], width: float, glottis_hz: float) -> NDArray[np.complex128]:
-    """Cascade of resonances of unit gain at 0 Hz [Klatt], after a source that falls by 12 dB an octave above `glottis_hz`."""
+    """Cascade of resonances of unit gain at 0 Hz [Klatt], after a source that falls by 12 dB an octave above
+    `glottis_hz`.
+    """
     response: NDArray[np.complex128] = np.asarray(1.0 / (1.0 + 1j * hz / glottis_hz) ** 2, dtype=np.complex128)
     for centre in centres_hz:
         response = response * centre**2 / (centre**2 - hz**2 + 1j * hz * width * centre)
@@ -121,7 +144,9 @@ def _formants(hz: Float64, *, centres_hz: tuple[float, ...], width: float, glott
 
 
 def _breathing(take: _Take, phase: Float64) -> Float64:
-    """Noise that follows the flow: inspiration over phase 0 - 0.42, a weaker and duller expiration over 0.45 - 0.9, a pause [ERS]."""
+    """Noise that follows the flow: inspiration over phase 0 - 0.42, a weaker and duller expiration over 0.45 - 0.9, a
+    pause [ERS].
+    """
     chest_hz, phase = take.subject.chest_hz, phase % 1.0
     flow_in = np.sin(np.pi * np.clip(phase / 0.42, 0.0, 1.0))
     flow_out = np.sin(np.pi * np.clip((phase - 0.45) / 0.45, 0.0, 1.0))
@@ -155,12 +180,18 @@ def _cough(take: _Take) -> Float64:
 
 
 def _crackles(take: _Take, *, count: int, two_cycles_s: tuple[float, float]) -> Float64:
-    """`count` crackles at random: two cycles of a falling chirp [Kiyokawa]; _FIRST_SHARE of them is the initial deflection."""
+    """`count` crackles at random: two cycles of a falling chirp [Kiyokawa]; _FIRST_SHARE of them is the initial
+    deflection.
+    """
     sound = np.zeros(take.samples)
     for _ in range(count):
         samples = max(8, round(take.log_uniform(*two_cycles_s) * take.rate_hz))
         t = (np.arange(samples) + take.rng.uniform()) / samples
-        chirp = np.sin(4.0 * np.pi * t ** (np.log(0.25) / np.log(_FIRST_SHARE))) * 0.5 * (1.0 + np.cos(2.0 * np.pi * (np.sqrt(t) - 0.5)))
+        chirp = (
+            np.sin(4.0 * np.pi * t ** (np.log(0.25) / np.log(_FIRST_SHARE)))
+            * 0.5
+            * (1.0 + np.cos(2.0 * np.pi * (np.sqrt(t) - 0.5)))
+        )
         start = int(take.rng.integers(0, take.samples - samples))
         sound[start : start + samples] += take.log_uniform(0.25, 1.0) * take.rng.choice((-1.0, 1.0)) * chirp
     return take.filtered(sound, lambda hz: _band(hz, low_hz=60.0, high_hz=3.0 * take.subject.chest_hz, order=1.0))
@@ -172,14 +203,20 @@ def _fine_crackle(take: _Take) -> Float64:
 
 
 def _coarse_crackle(take: _Take) -> Float64:
-    """Fewer and longer ones, about 350 Hz, 2CD about 15 ms [NEJM]. Two cycles of 350 Hz last 6 ms, so the range spans both."""
+    """Fewer and longer ones, about 350 Hz, 2CD about 15 ms [NEJM]. Two cycles of 350 Hz last 6 ms, so the range spans
+    both.
+    """
     return _crackles(take, count=int(take.rng.integers(3, 12)), two_cycles_s=(0.005, 0.015))
 
 
 def _tone(take: _Take, *, pitch_hz: float, bend: float, harmonics_db: tuple[float, ...]) -> Float64:
-    """A sinusoid whose frequency wanders slowly by the share `bend`, with weaker harmonics; nothing above the Nyquist frequency."""
+    """A sinusoid whose frequency wanders slowly by the share `bend`, with weaker harmonics; nothing above the Nyquist
+    frequency.
+    """
     phase = 2.0 * np.pi * np.cumsum(pitch_hz * (1.0 + bend * take.wander(rate_hz=3.0))) / take.rate_hz
-    audible = [(k, db) for k, db in enumerate((0.0, *harmonics_db), start=1) if k * pitch_hz * (1.0 + bend) < take.rate_hz / 2]
+    audible = [
+        (k, db) for k, db in enumerate((0.0, *harmonics_db), start=1) if k * pitch_hz * (1.0 + bend) < take.rate_hz / 2
+    ]
     swell = 0.7 + 0.3 * take.wander(rate_hz=5.0)
     sound = sum((10.0 ** (db / 20.0) * np.sin(k * phase) for k, db in audible), np.zeros(take.samples))
     tone: Float64 = swell * sound * take.arch()
@@ -190,14 +227,19 @@ def _wheeze(take: _Take) -> Float64:
     """One or two near-sinusoids of 100 - 1000 Hz, usually above 400, for more than 80 - 100 ms [ERS]."""
     tones = range(1 + int(take.rng.uniform() < 0.25))
     harmonics = (-take.rng.uniform(12.0, 30.0), -take.rng.uniform(20.0, 40.0))
-    return sum((_tone(take, pitch_hz=take.log_uniform(220.0, 950.0), bend=0.12, harmonics_db=harmonics) for _ in tones), np.zeros(take.samples))
+    return sum(
+        (_tone(take, pitch_hz=take.log_uniform(220.0, 950.0), bend=0.12, harmonics_db=harmonics) for _ in tones),
+        np.zeros(take.samples),
+    )
 
 
 def _rhonchus(take: _Take) -> Float64:
     """A train of rapidly damped sinusoids, dominant frequency at most 200 Hz, for more than 100 ms [ERS]."""
     pulses = take.pulses(take.log_uniform(45.0, 110.0) * (1.0 + 0.15 * take.wander(rate_hz=6.0)))
     centre_hz = take.log_uniform(95.0, 200.0)
-    sound = take.filtered(pulses, lambda hz: _formants(hz, centres_hz=(centre_hz,), width=0.25, glottis_hz=250.0) * _band(hz, low_hz=50.0))
+    sound = take.filtered(
+        pulses, lambda hz: _formants(hz, centres_hz=(centre_hz,), width=0.25, glottis_hz=250.0) * _band(hz, low_hz=50.0)
+    )
     rhonchus: Float64 = sound * (0.6 + 0.4 * take.wander(rate_hz=5.0)) * take.arch()
     return rhonchus
 
@@ -207,16 +249,25 @@ def _stridor(take: _Take) -> Float64:
     harmonics = tuple(-take.rng.uniform(3.0, 9.0) * k for k in range(1, 6))
     tone = _tone(take, pitch_hz=take.log_uniform(450.0, 1_000.0), bend=0.15, harmonics_db=harmonics)
     rough: Float64 = 1.0 + take.rng.uniform(0.0, 0.5) * take.wander(rate_hz=70.0)
-    stridor: Float64 = rough * tone + take.rng.uniform(0.05, 0.3) * take.arch() * take.noise(low_hz=400.0, high_hz=2_500.0)
+    stridor: Float64 = rough * tone + take.rng.uniform(0.05, 0.3) * take.arch() * take.noise(
+        low_hz=400.0, high_hz=2_500.0
+    )
     return stridor
 
 
 def _snore(take: _Take) -> Float64:
-    """Flutter of the palate: pulses at 20 - 200 Hz [Pevernagie] through the resonances of the open throat, with the noise of the flow."""
+    """Flutter of the palate: pulses at 20 - 200 Hz [Pevernagie] through the resonances of the open throat, with the
+    noise of the flow.
+    """
     pulses = take.pulses(take.log_uniform(24.0, 130.0) * (1.0 + 0.25 * take.wander(rate_hz=8.0)))
     pulses = pulses * take.rng.uniform(0.5, 1.0, take.samples)
-    centres = tuple(take.subject.tract * take.log_uniform(*around) for around in ((140.0, 350.0), (450.0, 800.0), (1_100.0, 2_200.0)))
-    sound = take.filtered(pulses, lambda hz: _formants(hz, centres_hz=centres, width=0.25, glottis_hz=400.0) * _band(hz, low_hz=30.0))
+    centres = tuple(
+        take.subject.tract * take.log_uniform(*around)
+        for around in ((140.0, 350.0), (450.0, 800.0), (1_100.0, 2_200.0))
+    )
+    sound = take.filtered(
+        pulses, lambda hz: _formants(hz, centres_hz=centres, width=0.25, glottis_hz=400.0) * _band(hz, low_hz=30.0)
+    )
     flow = take.rng.uniform(0.1, 0.6) * _unit(take.noise(low_hz=200.0, high_hz=2_000.0, order=1.0))
     snore: Float64 = (_unit(sound) + flow) * take.arch() ** 2
     return snore
@@ -226,7 +277,11 @@ def _speech_babble(take: _Take) -> Float64:
     """Two to five talkers: glottal pulses through vowels that change with each syllable, about four a second."""
     babble = np.zeros(take.samples)
     for talker in range(int(take.rng.integers(2, 6))):
-        pitch_hz, tract = (take.subject.pitch_hz, take.subject.tract) if talker == 0 else (take.log_uniform(85.0, 255.0), take.rng.uniform(0.9, 1.2))
+        pitch_hz, tract = (
+            (take.subject.pitch_hz, take.subject.tract)
+            if talker == 0
+            else (take.log_uniform(85.0, 255.0), take.rng.uniform(0.9, 1.2))
+        )
         pulses = take.pulses(pitch_hz * (1.0 + 0.2 * take.wander(rate_hz=4.0)))
         hop = round(take.rate_hz / take.rng.uniform(3.0, 5.5))
         window = np.hanning(round(1.3 * hop))
@@ -282,16 +337,20 @@ def draw_subject(rng: np.random.Generator) -> Subject:
     )
 
 
-def recording(label: str, *, rng: np.random.Generator, subject: Subject, device: Device, duration_s: float) -> tuple[Float64, float, float]:
+def recording(
+    label: str, *, rng: np.random.Generator, subject: Subject, device: Device, duration_s: float
+) -> tuple[Float64, float, float]:
     """One sound of class `label` over the subject's breath, as the device hears it.
 
-    Returns float64 `[duration_s * device.sample_rate_hz]` in (-1, 1) and the sound's start and end in seconds. Raises UsageError for an unknown
-    label or less than 2.5 s.
+    Returns float64 `[duration_s * device.sample_rate_hz]` in (-1, 1) and the sound's start and end in seconds. Raises
+    UsageError for an unknown label or less than 2.5 s.
     """
     if label not in _SOUNDS:
         raise UsageError(f"label is {label!r}", f"use one of {', '.join(CLASSES)}")
     if duration_s < _DURATION_S[0]:
-        raise UsageError(f"a recording of {duration_s:g} s is too short for the longest sound", f"use at least {_DURATION_S[0]} s")
+        raise UsageError(
+            f"a recording of {duration_s:g} s is too short for the longest sound", f"use at least {_DURATION_S[0]} s"
+        )
     sound, rate_hz = _SOUNDS[label], device.sample_rate_hz
     whole = _Take(rng, round(duration_s * rate_hz), rate_hz, subject)
     event_s = round(rng.uniform(*sound.event_s), 2)
@@ -312,41 +371,64 @@ def recording(label: str, *, rng: np.random.Generator, subject: Subject, device:
 
 
 def _with_room(take: _Take, heard: Float64, *, noise_db: float) -> Float64:
-    """`heard` (peak 1) with the device's noise, at times the mains' hum and knocks against the microphone: none of them tells the class."""
+    """`heard` (peak 1) with the device's noise, at times the mains' hum and knocks against the microphone: none of them
+    tells the class.
+    """
     rng = take.rng
     noisy: Float64 = heard + 10.0 ** (noise_db / 20.0) * rng.standard_normal(take.samples)
     if rng.uniform() < 0.3:
         noisy += take.log_uniform(0.005, 0.05) * np.sin(2.0 * np.pi * rng.choice((50.0, 60.0)) * take.time_s)
     ring_s = np.arange(take.rate_hz // 5) / take.rate_hz
     for _ in range(int(rng.integers(1, 5)) if rng.uniform() < 0.35 else 0):
-        knock = np.exp(-ring_s / take.log_uniform(0.002, 0.02)) * np.sin(2.0 * np.pi * take.log_uniform(80.0, 900.0) * ring_s)
+        knock = np.exp(-ring_s / take.log_uniform(0.002, 0.02)) * np.sin(
+            2.0 * np.pi * take.log_uniform(80.0, 900.0) * ring_s
+        )
         start = int(rng.integers(0, take.samples - len(knock)))
         noisy[start : start + len(knock)] += take.log_uniform(0.05, 0.6) * knock
     return noisy
 
 
 def write_corpus(folder: Path, *, subjects: int, recordings_per_subject: int, seed: int) -> Path:
-    """Write `audio/*.flac` (16-bit mono, 4 - 44.1 kHz), `manifest.csv`, `corpus.json` and `SYNTHETIC.md`; returns the manifest's path.
+    """Write `audio/*.flac` (16-bit mono, 4 - 44.1 kHz), `manifest.csv`, `corpus.json` and `SYNTHETIC.md`; returns the
+    manifest's path.
 
-    The same parameters give the same bytes. A corpus with these parameters is left as it is; `folder` appears only when all of it is written.
+    The same parameters give the same bytes. A corpus with these parameters is left as it is; `folder` appears only when
+    all of it is written.
     Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.
     """
-    parameters = {"generator": GENERATOR, "subjects": subjects, "recordings_per_subject": recordings_per_subject, "seed": seed, "synthetic": True}
+    parameters = {
+        "generator": GENERATOR,
+        "subjects": subjects,
+        "recordings_per_subject": recordings_per_subject,
+        "seed": seed,
+        "synthetic": True,
+    }
     write = partial(_write_audio, subjects=subjects, recordings_per_subject=recordings_per_subject, seed=seed)
-    return write_folder(folder, parameters=parameters, columns=COLUMNS, write=write, notice=_NOTICE.format(**parameters))
+    return write_folder(
+        folder, parameters=parameters, columns=COLUMNS, write=write, notice=_NOTICE.format(**parameters)
+    )
 
 
 def write_folder(
-    folder: Path, *, parameters: dict[str, Any], columns: Sequence[str], write: Callable[[Path], Iterable[tuple[str, ...]]], notice: str
+    folder: Path,
+    *,
+    parameters: dict[str, Any],
+    columns: Sequence[str],
+    write: Callable[[Path], Iterable[tuple[str, ...]]],
+    notice: str,
 ) -> Path:
-    """Make a synthetic corpus all or nothing: `write` puts the recordings into `<its argument>/audio` and yields a row of `columns` for each.
+    """Make a synthetic corpus all or nothing: `write` puts the recordings into `<its argument>/audio` and yields a row
+    of `columns` for each.
 
-    `parameters` must have `subjects`, `recordings_per_subject` and `seed`. A corpus with the same ones is left as it is. Returns the manifest's path.
+    `parameters` must have `subjects`, `recordings_per_subject` and `seed`. A corpus with the same ones is left as it
+    is. Returns the manifest's path.
     Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.
     """
     if parameters["subjects"] < 3 or parameters["recordings_per_subject"] < 1 or parameters["seed"] < 0:
         given = ", ".join(f"{name}={parameters[name]}" for name in ("subjects", "recordings_per_subject", "seed"))
-        raise UsageError(f"no corpus with {given}", "use at least 3 subjects (train, val, test), 1 recording each and a seed >= 0")
+        raise UsageError(
+            f"no corpus with {given}", "use at least 3 subjects (train, val, test), 1 recording each and a seed >= 0"
+        )
     if _is_there(folder, parameters=parameters):
         return folder / "manifest.csv"
     try:
@@ -369,7 +451,9 @@ def write_folder(
 
 
 def _write_audio(folder: Path, *, subjects: int, recordings_per_subject: int, seed: int) -> Iterator[tuple[str, ...]]:
-    """Write every recording and yield its row of the manifest. A recording depends on seed, subject and number alone."""
+    """Write every recording and yield its row of the manifest. A recording depends on seed, subject and number
+    alone.
+    """
     import soundfile
 
     splits = draw_splits(subjects, rng=np.random.default_rng([seed, 0]))
@@ -380,7 +464,9 @@ def _write_audio(folder: Path, *, subjects: int, recordings_per_subject: int, se
         for number in range(recordings_per_subject):
             rng, label = np.random.default_rng([seed, 2, index, number]), str(labels[number])
             device = DEVICES[int(rng.integers(len(DEVICES)))]
-            duration_s = float(rng.integers(round(10 * _DURATION_S[0]), round(10 * _DURATION_S[1]) + 1)) / 10.0  # tenths: whole samples at every rate
+            duration_s = (
+                float(rng.integers(round(10 * _DURATION_S[0]), round(10 * _DURATION_S[1]) + 1)) / 10.0
+            )  # tenths: whole samples at every rate
             samples, start_s, end_s = recording(label, rng=rng, subject=subject, device=device, duration_s=duration_s)
             path = f"audio/{name}_{number}.flac"
             soundfile.write(folder / path, samples, device.sample_rate_hz, subtype="PCM_16", format="FLAC")
@@ -394,13 +480,17 @@ def draw_splits(subjects: int, *, rng: np.random.Generator) -> list[str]:
 
 
 def _is_there(folder: Path, *, parameters: dict[str, Any]) -> bool:
-    """Whether `folder` is a complete corpus of `parameters`; False if nothing is there. Raises InputError for anything else."""
+    """Whether `folder` is a complete corpus of `parameters`; False if nothing is there. Raises InputError for anything
+    else.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
         found = files.read_json(folder / "corpus.json")
     except InputError as error:
-        raise InputError(f"{folder} is there and is no synthetic corpus (no readable corpus.json)", "choose another folder") from error
+        raise InputError(
+            f"{folder} is there and is no synthetic corpus (no readable corpus.json)", "choose another folder"
+        ) from error
     if found != parameters:
         raise InputError(
             f"{folder} holds a corpus with other parameters: {json.dumps(found)}",
@@ -409,7 +499,10 @@ def _is_there(folder: Path, *, parameters: dict[str, Any]) -> bool:
     recordings = len(list((folder / "audio").glob("*.flac")))
     expected = parameters["subjects"] * parameters["recordings_per_subject"]
     if recordings != expected or not (folder / "manifest.csv").is_file():
-        raise InputError(f"{folder} is incomplete: {recordings} of {expected} recordings, or no manifest.csv", "delete it, so that it is made again")
+        raise InputError(
+            f"{folder} is incomplete: {recordings} of {expected} recordings, or no manifest.csv",
+            "delete it, so that it is made again",
+        )
     return True
 
 

@@ -13,7 +13,9 @@ _MAX_CHUNKS = 1_000  # RIFF chunks to walk before the data chunk
 
 
 class _RepairedWav(io.FileIO):
-    """A WAV written to a pipe, with the sizes in place that its writer couldn't go back to: libsndfile reads 0 samples otherwise."""
+    """A WAV written to a pipe, with the sizes in place that its writer couldn't go back to: libsndfile reads 0 samples
+    otherwise.
+    """
 
     sizes: tuple[tuple[int, bytes], ...] = ()  # (offset, bytes) to read instead of the file's
 
@@ -29,7 +31,9 @@ class _RepairedWav(io.FileIO):
 
 
 def _missing_wav_sizes(path: Path, file: io.FileIO) -> tuple[tuple[int, bytes], ...]:
-    """The (offset, bytes) that complete a WAV which was written to a pipe; () for all other files. Raises InputError for a truncated WAV."""
+    """The (offset, bytes) that complete a WAV which was written to a pipe; () for all other files. Raises InputError
+    for a truncated WAV.
+    """
     form = file.read(12)
     if form[:4] not in (b"RIFF", b"RIFX", b"RF64") or form[8:] != b"WAVE":
         return ()
@@ -45,10 +49,16 @@ def _missing_wav_sizes(path: Path, file: io.FileIO) -> tuple[tuple[int, bytes], 
             there = path.stat().st_size - body
             riff_size = struct.unpack(f"{order}I", form[4:8])[0]
             if long_size is None and there and _is_placeholder(size, riff_size=riff_size, body=body):
-                return (4, struct.pack(f"{order}I", min(there + body - 8, 2**32 - 1))), (body - 4, struct.pack(f"{order}I", min(there, 2**32 - 1)))
+                return (4, struct.pack(f"{order}I", min(there + body - 8, 2**32 - 1))), (
+                    body - 4,
+                    struct.pack(f"{order}I", min(there, 2**32 - 1)),
+                )
             promised = size if long_size is None else long_size
             if promised > there:
-                raise InputError(f"{path}: truncated: its header promises {promised} bytes of sound, {there} are there", "copy or record it again")
+                raise InputError(
+                    f"{path}: truncated: its header promises {promised} bytes of sound, {there} are there",
+                    "copy or record it again",
+                )
             return ()
         if head[:4] == b"ds64":
             long_size = int.from_bytes(file.read(16)[8:], "little")
@@ -57,7 +67,9 @@ def _missing_wav_sizes(path: Path, file: io.FileIO) -> tuple[tuple[int, bytes], 
 
 
 def _is_placeholder(size: int, *, riff_size: int, body: int) -> bool:
-    """Whether a data chunk's size was never filled in: 0 under a RIFF that ends there, or near 2 or 4 GiB (ffmpeg, sox and arecord to a pipe)."""
+    """Whether a data chunk's size was never filled in: 0 under a RIFF that ends there, or near 2 or 4 GiB (ffmpeg, sox
+    and arecord to a pipe).
+    """
     if size == 0:
         return bool(riff_size + 8 <= body or riff_size >= 2**31 - 2**16)
     return any(limit - 2**16 < size <= limit for limit in (2**31, 2**32 - 1))

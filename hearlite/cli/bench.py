@@ -1,4 +1,4 @@
-"""`bench` and `report`: what a file keeps and costs."""
+"""`bench` and `report`: what a file keeps of its teacher's quality."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from pathlib import Path
 
 import click
 
-from hearlite.cli.cost_options import CostOptions, cost_options
+from hearlite.cli.cost import CostOptions, cost_options
 from hearlite.cli.options import (
     DATA,
-    PROBES,
-    command_line,
     framing_option,
     hop_option,
     json_option,
@@ -21,38 +19,55 @@ from hearlite.cli.options import (
     teacher_option,
 )
 from hearlite.errors import UsageError
+from hearlite.names import CLASSIFIERS
+from hearlite.provenance import command_line
 from hearlite.spec import AUROC_MARGIN
 
 
 @click.command()
 @click.argument("data", type=DATA, required=False)
-@click.option("--model", "models", type=DATA, multiple=True, required=True, help="An exported .tflite; may be repeated.")
+@click.option(
+    "--model", "models", type=DATA, multiple=True, required=True, help="An exported .tflite; may be repeated."
+)
 @click.option("--out", type=DATA, required=True, help="Folder for results.json and report.html.")
 @teacher_option
 @labels_option
 @framing_option
 @hop_option
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the latency measurement.")
-@click.option("--probe", type=click.Choice(PROBES), default=PROBES[0], show_default=True, help="Classifier on the frozen embeddings.")
+@click.option(
+    "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the latency measurement."
+)
+@click.option(
+    "--probe",
+    type=click.Choice(CLASSIFIERS),
+    default=CLASSIFIERS[0],
+    show_default=True,
+    help="Classifier on the frozen embeddings.",
+)
 @click.option(
     "--protocol",
     type=click.Choice(["subjects", "paper"]),
     default="subjects",
     show_default=True,
-    help="paper adds a clip-wise 80/20 split, which LEAKS subjects, and says by how much it flatters.",
+    help="paper: add a clip-wise 80/20 split, which LEAKS subjects, and the gap to the honest one.",
 )
 @click.option(
-    "--subgroup", "subgroup_columns", multiple=True, help="Metadata column to compare groups in, such as sex, age or device; may be repeated."
+    "--subgroup",
+    "subgroup_columns",
+    multiple=True,
+    help="Metadata column to compare groups in, such as sex, age or device; may be repeated.",
 )
 @click.option(
     "--margin",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
     default=AUROC_MARGIN,
     show_default=True,
-    help="AUROC that a model may lose and still replace its teacher, or an int8 file its float32 one; set it before the run.",
+    help="AUROC that a model may lose and still be non-inferior; choose it before the run.",
 )
-@cost_options
+@click.option("--cost", "cost_results", type=DATA, help="results.json of `hearlite cost`, for the same report.")
+@click.option("--latency", is_flag=True, hidden=True)  # of 0.1, with the options of cost: measured in the same call
+@cost_options(hidden=True)
 @json_option
 def bench(
     data: Path | None,
@@ -68,30 +83,36 @@ def bench(
     margin: float,
     probe: str,
     protocol: str,
+    cost_results: Path | None,
+    latency: bool,
     cost: CostOptions,
     as_json: bool,
 ) -> None:
-    """Measure what MODELs keep of the teacher on DATA (probes of frozen embeddings, subjects never shared) and what they cost; writes a report.
+    """Measure how much of the teacher's quality is retained.
 
-    Without DATA and with --latency: cost alone, beside peers.
+    DATA is a folder or a manifest with labels. Classifiers are fitted to frozen embeddings of training subjects and
+    scored on test subjects, who are never shared. Writes a report.
     """
     from hearlite.benchmarks.run import bench as run_bench
     from hearlite.benchmarks.run_cost import bench_cost, gather_cost
+    from hearlite.benchmarks.schema.io import read_cost
     from hearlite.data.dataset import load_dataset
     from hearlite.embedders.open import open_teacher
 
-    cost.require_used()
-    if data is None and not cost.latency:
-        raise UsageError("DATA is missing", "name labelled recordings, or measure cost alone with --latency")
     say = partial(click.echo, err=True)
-    plan = cost.plan(models, threads=threads, seed=seed)
+    plan = cost.plan(models, threads=threads, seed=seed) if latency else None
+    if plan:
+        say("note: --latency is now a command of its own: hearlite cost")
     if data is None:
+        if plan is None:
+            raise UsageError("DATA is missing", "name labelled recordings; `hearlite cost` measures cost alone")
         return print_data(bench_cost(plan, out=out, command=command_line(), say=say), as_json=as_json)
 
     columns = tuple(dict.fromkeys((*label_columns, *subgroup_columns)))
     dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=columns)
     report_dataset(dataset)
-    gathered = gather_cost(plan, command=command_line(), say=say) if cost.latency else None
+    gathered = gather_cost(plan, command=command_line(), say=say) if plan else None
+    measured = gathered.cost if gathered else read_cost(cost_results).cost if cost_results else None
     result = run_bench(
         dataset,
         teacher=open_teacher(teacher),
@@ -106,7 +127,7 @@ def bench(
         probe=probe,
         protocol=protocol,
         command=command_line(),
-        cost=gathered.cost if gathered else None,
+        cost=measured,
     )
     print_data(result, as_json=as_json)
     if gathered:
@@ -120,7 +141,10 @@ def bench(
 @click.option("--out", type=DATA, required=True, help="The .html to write.")
 @json_option
 def report(results: Path, compare: Path | None, out: Path, as_json: bool) -> None:
-    """Make the report of a results.json again, on its own or beside another run."""
+    """Render the report of a results.json again.
+
+    On its own, or with --compare next to another run's.
+    """
     from hearlite.benchmarks.report.html import write_report
 
     write_report(results, out, compare=compare)

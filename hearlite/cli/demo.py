@@ -14,10 +14,18 @@ from hearlite.spec import DISTILL_HOP_S
 @click.argument("model", metavar="FILE", type=DATA)
 @click.option("--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0: any that is free.")
 @click.option("--hop", "hop_s", type=float, default=DISTILL_HOP_S, show_default=True, help="Seconds between windows.")
-@click.option("--litert", type=DATA, help="Folder in which npm installed @litertjs/core; default: fetched once into the user's cache.")
+@click.option(
+    "--litert",
+    type=DATA,
+    help="Folder in which npm installed @litertjs/core; default: fetched once into the user's cache.",
+)
 @click.option("--registry", help="npm registry to fetch it from; default: npm's own setting, or NPM_CONFIG_REGISTRY.")
 def demo(model: Path, port: int, hop_s: float, litert: Path | None, registry: str | None) -> None:
-    """Try an exported FILE in the browser: microphone or recordings in, spectrogram and embedding map out. Serves this machine only, until Ctrl-C."""
+    """Try an exported FILE in the browser.
+
+    Microphone or recordings in, spectrogram and embedding map out. Serves this
+    machine only, until Ctrl-C.
+    """
     from hearlite.export.demo.server import make_files, open_server
 
     def say(text: str) -> None:

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import click
 
-from hearlite.cli.options import DATA, force_option, json_option, labels_option, print_data, report_dataset, size_option, teacher_option
+from hearlite.cli.options import (
+    DATA,
+    Option,
+    allow_failed_gate_option,
+    json_option,
+    labels_option,
+    print_data,
+    report_dataset,
+    size_option,
+    teacher_option,
+)
+from hearlite.names import SIZES
 from hearlite.spec import DISTILL_HOP_S
 
 
@@ -15,19 +26,40 @@ from hearlite.spec import DISTILL_HOP_S
 @click.option("--data", type=DATA, help="Folder or manifest CSV; default: synthetic sounds.")
 @teacher_option
 @labels_option
-@click.option("--size", type=click.Choice(["tiny", "small", "base"]), default="tiny", show_default=True)
+@click.option("--size", type=click.Choice(SIZES), default="tiny", show_default=True)
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps; default: the preset's.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=DATA, default=Path("quickstart"), show_default=True, help="Folder for everything.")
-@force_option
+@allow_failed_gate_option
 @json_option
 def quickstart(
-    data: Path | None, teacher: str, label_columns: tuple[str, ...], size: str, steps: int | None, seed: int, out: Path, force: bool, as_json: bool
+    data: Path | None,
+    teacher: str,
+    label_columns: tuple[str, ...],
+    size: str,
+    steps: int | None,
+    seed: int,
+    out: Path,
+    allow_failed_gate: bool,
+    as_json: bool,
 ) -> None:
-    """The main job: recordings in, an int8 .tflite with its report out."""
+    """Do it all: recordings in, int8 .tflite and report out.
+
+    Distills, quantizes, exports and benchmarks with quick settings, each stage resumable. Without --data it uses
+    synthetic sounds, which say nothing about people.
+    """
     from hearlite.cli.quickstart import run_quickstart
 
-    result = run_quickstart(data=data, teacher=teacher, label_columns=label_columns, size=size, steps=steps, seed=seed, out=out, force=force)
+    result = run_quickstart(
+        data=data,
+        teacher=teacher,
+        label_columns=label_columns,
+        size=size,
+        steps=steps,
+        seed=seed,
+        out=out,
+        allow_failed_gate=allow_failed_gate,
+    )
     print_data(result, as_json=as_json)
 
 
@@ -39,10 +71,23 @@ def quickstart(
 @click.option("--config", type=DATA, help="TOML with training settings; default: the preset of the size.")
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps, instead of the config's.")
 @click.option("--seed", type=int, help="Seed, instead of the config's.")
-@click.option("--records", type=DATA, help="Folder of the record cache, to share it between runs; default: inside the run.")
+@click.option(
+    "--records", type=DATA, help="Folder of the record cache, to share it between runs; default: inside the run."
+)
 @click.option("--hop", "hop_s", type=float, default=DISTILL_HOP_S, show_default=True, help="Seconds between windows.")
-@click.option("--events-only", is_flag=True, help="Learn from the manifest's annotated events only, not from whole recordings.")
-@click.option("--actors", type=click.IntRange(min=0), default=0, show_default=True, help="Make the records by this many Ray actors; 0: here.")
+@click.option(
+    "--events-only", is_flag=True, help="Learn from the manifest's annotated events only, not from whole recordings."
+)
+@click.option(
+    "--ray-workers",
+    "ray_workers",
+    cls=Option,
+    former=("--actors",),
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Compute the teacher's vectors in this many Ray workers; 0: in this process.",
+)
 @json_option
 def distill(
     data: tuple[Path, ...],
@@ -55,10 +100,14 @@ def distill(
     records: Path | None,
     hop_s: float,
     events_only: bool,
-    actors: int,
+    ray_workers: int,
     as_json: bool,
 ) -> None:
-    """Train a student on the recordings of every DATA (folder or manifest CSV) to give the teacher's embeddings; no labels are used."""
+    """Train a student to reproduce the teacher's embeddings.
+
+    Every DATA is a folder of recordings or a manifest CSV. Labels are not used, and test subjects are left out. The
+    same command resumes an interrupted run.
+    """
     from hearlite import api
     from hearlite.data.dataset import combine, load_dataset
     from hearlite.data.records import read_records
@@ -67,7 +116,17 @@ def distill(
 
     dataset = combine([load_dataset(path, hop_s=hop_s, events=events_only) for path in data])
     finished = (folder / "weights.npz").is_file()
-    run = api.distill(dataset, run=folder, teacher=teacher, size=size, config=config, steps=steps, seed=seed, records=records, ray_workers=actors)
+    run = api.distill(
+        dataset,
+        run=folder,
+        teacher=teacher,
+        size=size,
+        config=config,
+        steps=steps,
+        seed=seed,
+        records=records,
+        ray_workers=ray_workers,
+    )
     if finished:
         click.echo(f"{folder} is finished already: nothing to do", err=True)
     made = read_records(run.records)

@@ -1,4 +1,5 @@
-"""`hearlite doctor`: what is installed and what that allows, with which kernels, and whether training, conversion and the runtime work here.
+"""`hearlite doctor`: what is installed and what that allows, with which kernels, and whether training, conversion and
+the runtime work here.
 
 Like a command, it may import every stage.
 """
@@ -34,8 +35,17 @@ PACKAGES = {  # package: (what it allows, how to get it)
     "tensorflow-model-optimization": ("quantization-aware training", _TRAIN_HINT),
     "ray": ("make records on several machines", 'pip install "hearlite[cluster]"'),
 }
-_ISA_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "asimddp", "asimd")  # what decides which kernels oneDNN and XNNPACK pick
-_CLOSE = 1e-4  # of the largest output: LiteRT and TensorFlow sum in different orders; 8e-7 was measured, with oneDNN and without
+_ISA_FLAGS = (
+    "amx_int8",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512f",
+    "avx2",
+    "asimddp",
+    "asimd",
+)  # what decides which kernels oneDNN and XNNPACK pick
+# of the largest output: LiteRT and TensorFlow sum in different orders; 8e-7 was measured, with oneDNN and without
+_CLOSE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -54,12 +64,27 @@ def examine() -> list[Finding]:
     here = platform.system(), platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = [
-        Finding("python", platform.python_version(), "tested" if version in TESTED_PYTHONS else f"not tested; {', '.join(TESTED_PYTHONS)} are"),
-        Finding("platform", " ".join(here), "tested" if here == TESTED_PLATFORM else "dependencies resolve for it, hearlite was not run on it"),
+        Finding(
+            "python",
+            platform.python_version(),
+            "tested" if version in TESTED_PYTHONS else f"not tested; {', '.join(TESTED_PYTHONS)} are",
+        ),
+        Finding(
+            "platform",
+            " ".join(here),
+            "tested" if here == TESTED_PLATFORM else "dependencies resolve for it, hearlite was not run on it",
+        ),
         Finding("processor", f"{cores} cores, {_instruction_sets()}", ""),
-        Finding("free disk", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB", "records of distill take up to 66 kB a clip and view"),
+        Finding(
+            "free disk",
+            f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB",
+            "records of distill take up to 66 kB a clip and view",
+        ),
     ]
-    rows += [Finding(package, _version(package) or f"not installed: {hint}", allows) for package, (allows, hint) in PACKAGES.items()]
+    rows += [
+        Finding(package, _version(package) or f"not installed: {hint}", allows)
+        for package, (allows, hint) in PACKAGES.items()
+    ]
     rows.append(_runtime())
     if all(map(_version, TRAIN)):
         rows += [_kernels(), _drill()]
@@ -93,21 +118,31 @@ def _runtime() -> Finding:
 
 
 def _kernels() -> Finding:
-    """Which kernels TensorFlow trains with. It switches oneDNN on by itself only on x86 with VNNI or AMX instructions."""
+    """Which kernels TensorFlow trains with. It switches oneDNN on by itself only on x86 with VNNI or AMX
+    instructions.
+    """
     try:
         import tensorflow as tf
 
-        port = importlib.import_module("tensorflow.python.util._pywrap_util_port")  # private, so it may be missing in another version
+        port = importlib.import_module(
+            "tensorflow.python.util._pywrap_util_port"
+        )  # private, so it may be missing in another version
         onednn = "oneDNN" if port.IsMklEnabled() else "Eigen (oneDNN is off)"
     except Exception as error:
         return Finding("TensorFlow kernels", f"unknown: {type(error).__name__}: {error}", "distill, quantize")
-    set_to = [f"{name}={os.environ[name]}" for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA") if name in os.environ]
+    set_to = [
+        f"{name}={os.environ[name]}" for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA") if name in os.environ
+    ]
     gpus = len(tf.config.list_physical_devices("GPU"))
-    return Finding("TensorFlow kernels", ", ".join([onednn, f"{gpus} GPUs" if gpus else "no GPU", *set_to]), "distill, quantize")
+    return Finding(
+        "TensorFlow kernels", ", ".join([onednn, f"{gpus} GPUs" if gpus else "no GPU", *set_to]), "distill, quantize"
+    )
 
 
 def _drill() -> Finding:
-    """One training step of the tiny student, its conversion, and a call of the file, compared with TensorFlow's own answer."""
+    """One training step of the tiny student, its conversion, and a call of the file, compared with TensorFlow's own
+    answer.
+    """
     allows, began = "distill, quantize, export", time.monotonic()
     student = STUDENTS["tiny"]
     try:
@@ -128,5 +163,8 @@ def _drill() -> Finding:
     except Exception as error:  # whatever a broken installation throws is what the user wants to read
         return Finding("drill", f"fails: {type(error).__name__}: {error}"[:500], allows, ok=False)
     off = float(np.abs(found - expected).max() / np.abs(expected).max())
-    took = f"trained a step in {trained - began:.1f} s, converted in {converted - trained:.1f} s, the file is within {off:.0e} of TensorFlow"
+    took = (
+        f"trained a step in {trained - began:.1f} s, converted in {converted - trained:.1f} s, the file is within"
+        f" {off:.0e} of TensorFlow"
+    )
     return Finding("drill", f"{'ok' if off <= _CLOSE else 'fails'}: {took}", allows, ok=off <= _CLOSE)

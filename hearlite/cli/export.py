@@ -6,47 +6,108 @@ from pathlib import Path
 
 import click
 
-from hearlite.cli.options import DATA, PLATFORMS, force_option, framing_option, json_option, labelled_dataset, print_data
+from hearlite.cli.options import (
+    ALLOW_FAILED_GATE,
+    DATA,
+    OVERWRITE,
+    Option,
+    framing_option,
+    json_option,
+    labelled_dataset,
+    print_data,
+)
 from hearlite.errors import UsageError
+from hearlite.names import PLATFORMS
 
 
 @click.command()
 @click.argument("source", metavar="RUN|FILE", type=DATA)
-@click.option("--to", type=DATA, required=True, help="Folder for the bundle.")
-@click.option("--recipe", "names", multiple=True, help="A recipe of RUN, or float32; default: float32 and the first that passed.")
-@click.option("--for", "platform", type=click.Choice(PLATFORMS), help="Also a folder for an app, with a snippet. FILE: an exported .tflite.")
-@click.option("--head", "labelled", type=DATA, help="Labelled recordings: fuse a classifier fitted to their training subjects as a second output.")
-@click.option("--label", "label_columns", multiple=True, help="Label column of --head; may be repeated.  [default: label]")
+@click.option("--out", "out", cls=Option, former=("--to",), type=DATA, required=True, help="Folder for the files.")
+@click.option(
+    "--recipe",
+    "names",
+    multiple=True,
+    help="A recipe that RUN was quantized by, or float32; default: the first that passed, and float32.",
+)
+@click.option(
+    "--platform",
+    "platform",
+    cls=Option,
+    former=("--for",),
+    type=click.Choice(PLATFORMS),
+    help="Write a folder for an app on this platform, too.",
+)
+@click.option(
+    "--classifier-data",
+    "labelled",
+    cls=Option,
+    former=("--head",),
+    type=DATA,
+    help="Labelled recordings: a classifier fitted to their training subjects becomes the second output, `scores`.",
+)
+@click.option(
+    "--label",
+    "label_columns",
+    multiple=True,
+    help="Label column of --classifier-data; may be repeated.  [default: label]",
+)
 @framing_option
-@force_option
+@click.option("--overwrite", is_flag=True, help=OVERWRITE)
+@click.option("--allow-failed-gate", is_flag=True, help=ALLOW_FAILED_GATE)
+@click.option("--force", is_flag=True, hidden=True)  # of 0.1: both
 @json_option
 def export(
     source: Path,
-    to: Path,
+    out: Path,
     names: tuple[str, ...],
     platform: str | None,
     labelled: Path | None,
     label_columns: tuple[str, ...],
     framing: str,
+    overwrite: bool,
+    allow_failed_gate: bool,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write self-contained .tflite files of a RUN: audio in, embedding out, with manifest, model card and NOTICE."""
+    """Write self-contained .tflite files.
+
+    RUN is the folder of a distilled student: its files go to --out, each with manifest, model card and NOTICE. FILE is
+    an exported .tflite, of which --platform makes a folder for an app.
+    """
+    overwrite, allow_failed_gate = overwrite or force, allow_failed_gate or force
     if labelled is None and label_columns:
-        raise UsageError(f"--label {label_columns[0]} is of no recordings", "name them with --head")
+        raise UsageError(
+            f"--label {label_columns[0]} has no effect without --classifier-data",
+            "name the labelled recordings with --classifier-data",
+        )
     if source.suffix == ".tflite":
         if platform is None or names or labelled:
-            raise UsageError(f"{source} is exported already", f"name what for: --for {PLATFORMS[0]}; recipes and heads are of a run")
+            raise UsageError(
+                f"{source} is exported already",
+                f"name a platform, such as --platform {PLATFORMS[0]}; --recipe and --classifier-data need a run",
+            )
         files = [source]
     else:
         from hearlite import api
-        from hearlite.data.dataset import DEFAULT_LABELS
+        from hearlite.data.manifest import DEFAULT_LABELS
 
         labels = label_columns or DEFAULT_LABELS
         dataset = labelled_dataset(labelled, labels=labels, framing=framing)
-        files = api.export(source, out=to, recipes=names, classifier_data=dataset, labels=labels, force=force)
+        files = api.export(
+            source,
+            out=out,
+            recipes=names,
+            classifier_data=dataset,
+            labels=labels,
+            overwrite=overwrite,
+            allow_failed_gate=allow_failed_gate,
+        )
     if platform is not None:
         from hearlite.export.package import package
 
-        files = [part for file in files for part in package(file, platform=platform, to=to / f"{file.stem}_{platform}", force=force)]
+        files = [
+            part
+            for file in files
+            for part in package(file, platform=platform, to=out / f"{file.stem}_{platform}", overwrite=overwrite)
+        ]
     print_data([{"file": str(file), "bytes": file.stat().st_size} for file in files], as_json=as_json)

@@ -1,4 +1,4 @@
-"""A look at files and at this installation: `info`, `check`, `doctor`."""
+"""A look at files and at this installation: `info`, `check`, `doctor`, `completion`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hearlite.cli.options import DATA, json_option, print_data
 @click.argument("model", type=DATA)
 @json_option
 def info(model: Path, as_json: bool) -> None:
-    """What a .tflite file is made of, and what its manifest says."""
+    """Show operators, parameters and manifest of a .tflite."""
     from hearlite.bundle import describe
 
     print_data(describe(model), as_json=as_json)
@@ -24,7 +24,11 @@ def info(model: Path, as_json: bool) -> None:
 @click.argument("model", type=DATA)
 @json_option
 def check(model: Path, as_json: bool) -> None:
-    """Self-test of an exported .tflite: hash, finite, repeatable, gain, batch, golden embedding and, of a head, scores. Exit 4 when one fails."""
+    """Run the self-test of an exported .tflite.
+
+    Hash, finite outputs, repeatability, gain, batches, the golden embedding and, with a classifier, its scores. Exit 4
+    when one fails.
+    """
     from hearlite.bundle import check_scores, open_bundle
     from hearlite.self_test import check_embedder, require
 
@@ -38,7 +42,10 @@ def check(model: Path, as_json: bool) -> None:
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """What is installed and what that allows; trains a step, converts and runs it, in seconds. Exit 4 when something that is installed fails."""
+    """Show what is installed and whether it works here.
+
+    Trains a student for one step, converts it and runs the file, in seconds. Exit 4 when something installed fails.
+    """
     from hearlite.cli.doctor import examine
     from hearlite.errors import GateError
 
@@ -47,5 +54,22 @@ def doctor(as_json: bool) -> None:
     failed = [finding.what for finding in findings if finding.ok is False]
     if failed:
         raise GateError(
-            f"{', '.join(failed)} failed on this machine", "the table says how; reinstall the package it names, or report it with the table"
+            f"{', '.join(failed)} failed on this machine",
+            "the table says how; reinstall the package it names, or report it with the table",
         )
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script for shell completion.
+
+    In bash: eval "$(hearlite completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    from hearlite.cli.main import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "hearlite", "_HEARLITE_COMPLETE").source())

@@ -1,6 +1,7 @@
 """The command line: the group of hearlite/commands, and how errors become messages and exit codes.
 
-Exit codes: 0 ok, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra. Nothing heavy is imported before a command runs.
+Exit codes: 0 ok, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra. Nothing heavy is imported
+before a command runs.
 """
 
 from __future__ import annotations
@@ -13,29 +14,44 @@ import click
 
 from hearlite import __version__
 from hearlite.cli.bench import bench, report
+from hearlite.cli.cost import cost
 from hearlite.cli.demo import demo
 from hearlite.cli.distill import distill, quickstart
 from hearlite.cli.export import export
-from hearlite.cli.inspect import check, doctor, info
+from hearlite.cli.inspect import check, completion, doctor, info
+from hearlite.cli.lazy import SectionedGroup
 from hearlite.cli.quantize import quantize
 from hearlite.cli.recordings import embed, import_
+from hearlite.cli.study import arm, study
 from hearlite.errors import HearliteError, MissingExtraError
 
 BUG_EXIT = 1
 EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "ray": "cluster"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "Make a model": (quickstart, distill, quantize, export),
+    "Use a model": (embed, demo, info, check),
+    "Measure": (bench, cost, arm, study, report),
+    "Data and installation": (import_, doctor, completion),
+}
+
+
+@click.group(
+    cls=SectionedGroup,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=(
+        "Exit codes: 0 done, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra, 130"
+        " interrupted."
+    ),
+)
 @click.version_option(__version__, prog_name="hearlite")
 def cli() -> None:
     """Make health-acoustic encoders such as Google's HeAR small enough for a phone: distill, quantize, export, measure.
 
     A research tool, never a diagnostic.
     """
-
-
-for command in (quickstart, distill, import_, quantize, export, demo, bench, report, embed, info, check, doctor):
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,13 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UnicodeEncodeError as error:
         _fail(f"a file name can't be written as UTF-8: {error.object!r}", "rename it", 3)
     except Exception as error:
-        package = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        package = (
+            (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        )
         if package in EXTRAS:
             missing = MissingExtraError("this command", package.replace("_", "-"), EXTRAS[package])
             _fail(missing.message, missing.hint, missing.exit_code)
         if os.environ.get("HEARLITE_DEBUG"):
             raise
-        _fail(f"this is a bug in hearlite: {type(error).__name__}: {error}", "set HEARLITE_DEBUG=1 for the traceback and report it", BUG_EXIT)
+        _fail(
+            f"this is a bug in hearlite: {type(error).__name__}: {error}",
+            "set HEARLITE_DEBUG=1 for the traceback and report it",
+            BUG_EXIT,
+        )
 
 
 def _fail(message: str, hint: str, code: int) -> None:

@@ -4,33 +4,76 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-PROBES = ("logistic", "svm", "forest", "boosting", "mlp")  # of benchmarks/probes/classifiers.py, which is slow to import
-PLATFORMS = ("android", "ios", "flutter", "react-native", "web", "python")  # export/package.py's, which is not imported for --help
+from hearlite.names import FRAMINGS, SIZES
+
+Result = TypeVar("Result")
 DATA = click.Path(path_type=Path)
+
+
+class Option(click.Option):
+    """A click option that still takes its `former` names, which help and messages don't show."""
+
+    def __init__(self, declarations: Sequence[str], *, former: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__([*declarations, *former], **settings)
+        self.former = frozenset(former)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return self._with_current_names(lambda: super(Option, self).get_help_record(ctx))
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        return self._with_current_names(lambda: super(Option, self).get_error_hint(ctx))
+
+    def _with_current_names(self, call: Callable[[], Result]) -> Result:
+        names = self.opts
+        self.opts = [name for name in names if name not in self.former]
+        try:
+            return call()
+        finally:
+            self.opts = names
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
 teacher_option = click.option(
-    "--teacher", default="spectral", show_default=True, help="spectral | hear:DIR | saved-model:DIR | tflite:FILE[#OUTPUT] | embeddings:FILE.parquet"
+    "--teacher",
+    default="spectral",
+    show_default=True,
+    help="spectral | hear:DIR | saved-model:DIR | tflite:FILE[#OUTPUT] | embeddings:FILE.parquet",
 )
-labels_option = click.option("--label", "label_columns", multiple=True, default=("label",), show_default=True, help="Label column; may be repeated.")
+labels_option = click.option(
+    "--label",
+    "label_columns",
+    multiple=True,
+    default=("label",),
+    show_default=True,
+    help="Label column; may be repeated.",
+)
 framing_option = click.option(
-    "--framing", type=click.Choice(["context", "zero-pad"]), default="context", show_default=True, help="What stands around a short event."
+    "--framing",
+    type=click.Choice(FRAMINGS),
+    default="context",
+    show_default=True,
+    help="Padding of events shorter than 2 s: real context from the recording, or zeros.",
 )
-hop_option = click.option("--hop", "hop_s", type=float, default=2.0, show_default=True, help="Seconds between windows of long sounds.")
-size_option = click.option("--size", type=click.Choice(["tiny", "small", "base"]), default="small", show_default=True)
-force_option = click.option("--force", is_flag=True, help="Go on past a failed gate, or replace files; marked in the output.")
-
-
-def command_line() -> str:
-    """The command as the user typed it, for results.json."""
-    import shlex
-
-    return shlex.join(["hearlite", *sys.argv[1:]])
+hop_option = click.option(
+    "--hop", "hop_s", type=float, default=2.0, show_default=True, help="Seconds between windows of long sounds."
+)
+size_option = click.option("--size", type=click.Choice(SIZES), default="small", show_default=True)
+OVERWRITE = "Replace files that exist and have different content."
+ALLOW_FAILED_GATE = (
+    "Keep a file that fails its quality gate or self-test; it is marked as failed wherever it is described."
+)
+overwrite_option = click.option(
+    "--overwrite", "overwrite", cls=Option, former=("--force",), is_flag=True, help=OVERWRITE
+)
+allow_failed_gate_option = click.option(
+    "--allow-failed-gate", "allow_failed_gate", cls=Option, former=("--force",), is_flag=True, help=ALLOW_FAILED_GATE
+)
 
 
 def print_data(data: Any, *, as_json: bool) -> None:
@@ -38,11 +81,13 @@ def print_data(data: Any, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(data, allow_nan=False))  # ASCII: a file name may hold bytes that are no UTF-8
         return
+    from rich.box import HEAVY_HEAD
     from rich.console import Console
     from rich.table import Table
 
     rows = data if isinstance(data, list) else [{"": key, "value": value} for key, value in data.items()]
-    table = Table(*(str(key) for key in rows[0])) if rows else Table()
+    plain = not sys.stdout.isatty()  # no lines are drawn into pipes and files
+    table = Table(*(str(key) for key in rows[0]) if rows else (), box=None if plain else HEAVY_HEAD, pad_edge=not plain)
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
@@ -53,7 +98,9 @@ def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
     if silent:
-        click.echo(f"warning: {silent} clips are silent; they are embedded all the same, check those recordings", err=True)
+        click.echo(
+            f"warning: {silent} clips are silent; they are embedded all the same, check those recordings", err=True
+        )
     for item in (*dataset.skipped, *skipped):
         click.echo(f"skipped: {item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}", err=True)
 

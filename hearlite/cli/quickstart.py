@@ -1,4 +1,6 @@
-"""The main job by one call: recordings in, an int8 .tflite with its report out. Like a command, it may import every stage."""
+"""The main job by one call: recordings in, an int8 .tflite with its report out. Like a command, it may import every
+stage.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +35,26 @@ SUBJECTS, RECORDINGS = 60, 12  # of the synthetic corpus: 720 recordings, 13 s t
 
 
 def run_quickstart(
-    *, data: Path | None, teacher: str, label_columns: tuple[str, ...], size: str, steps: int | None, seed: int, out: Path, force: bool
+    *,
+    data: Path | None,
+    teacher: str,
+    label_columns: tuple[str, ...],
+    size: str,
+    steps: int | None,
+    seed: int,
+    out: Path,
+    allow_failed_gate: bool,
 ) -> dict[str, Any]:
-    """All stages into `out`; each resumes what an earlier, interrupted call has finished. Returns bench's table and the paths.
+    """All stages into `out`; each resumes what an earlier, interrupted call has finished. Returns bench's table and the
+    paths.
 
     Without a column of labels that makes a task there is no report: the result says why under "report".
     """
     clock = _Clock()
     train = load_preset("quickstart", teacher=teacher, steps=steps, seed=seed)
     click.echo(
-        f"distill a {size} student from the teacher {teacher!r} in {train.steps} steps, quantize it to int8, export it, compare it with its teacher"
+        f"distill a {size} student from the teacher {teacher!r} in {train.steps} steps, quantize it to int8, export it,"
+        " compare it with its teacher"
         + ("; about 2 minutes on two cores, up to 5 on older ones" if data is None and size == "tiny" else ""),
         err=True,
     )
@@ -58,21 +70,29 @@ def run_quickstart(
     clock.lap("recordings")
     run = distill(sounds, teacher=embedder, size=size, train=train, folder=out / "run")
     checks = check_embedder(StudentEmbedder(run), precision="f32")
-    if not force:
+    if not allow_failed_gate:
         require(checks, what="the float32 student")
     for skipped in read_records(run.records).skipped:
         click.echo(f"skipped: {skipped.file}: {skipped.reason}", err=True)
     clock.lap("distill")
-    recipe = quantize_int8(run, dataset, label_columns=label_columns, force=force)
+    recipe = quantize_int8(run, dataset, label_columns=label_columns, allow_failed_gate=allow_failed_gate)
     clock.lap("quantize")
-    files = [export(run, to=out, recipe=name, force=force) for name in (recipe, "")]
+    files = [export(run, to=out, recipe=name, allow_failed_gate=allow_failed_gate) for name in (recipe, "")]
     clock.lap("export")
     if no_report:
         result: dict[str, Any] = {"report": f"none: {no_report}", "file i8": str(files[0]), "file f32": str(files[1])}
     else:
-        from hearlite.cli.options import command_line
+        from hearlite.provenance import command_line
 
-        result = bench(dataset, teacher=embedder, files=files, label_columns=label_columns, out=out, seed=seed, command=command_line())
+        result = bench(
+            dataset,
+            teacher=embedder,
+            files=files,
+            label_columns=label_columns,
+            out=out,
+            seed=seed,
+            command=command_line(),
+        )
         clock.lap("bench")
     return {**result, "seconds": clock.seconds}
 
@@ -100,15 +120,19 @@ class _Clock:
         self._last = now
 
 
-def quantize_int8(run: Run, dataset: Dataset, *, label_columns: tuple[str, ...], force: bool) -> str:
-    """The first int8 recipe of `auto` that passes its gate; with `force` the nearest to float32, whether it passes or not. Raises GateError."""
+def quantize_int8(run: Run, dataset: Dataset, *, label_columns: tuple[str, ...], allow_failed_gate: bool) -> str:
+    """The first int8 recipe of `auto` that passes its gate; with `allow_failed_gate` the nearest to float32, whether it
+    passes or not. Raises GateError.
+    """
     try:
         quality = AurocLossProbe(dataset, label_columns)
     except InputError as error:
         click.echo(f"AUROC loss is not measured: {error}", err=True)
         quality = None
     found = [recipe for recipe in map(find_recipe, AUTO) if recipe.activations == "int8"]
-    attempts = quantize_auto(run, recipes=found, force=force, training=Supply(run), quality=quality)
+    attempts = quantize_auto(
+        run, recipes=found, allow_failed_gate=allow_failed_gate, training=Supply(run), quality=quality
+    )
     for reason in filter(None, (attempt.reason for attempt in attempts)):
         click.echo(reason, err=True)
     chosen = attempts[-1].recipe

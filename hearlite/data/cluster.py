@@ -1,6 +1,7 @@
 """Records on a Ray cluster: the very `write_shard` of one machine, in actors that load the teacher once each.
 
-Recordings, records and a teacher's files are found under the same paths on all nodes, so they lie on a file system that the nodes share.
+Recordings, records and a teacher's files are found under the same paths on all nodes, so they lie on a file system that
+the nodes share.
 """
 
 from __future__ import annotations
@@ -31,15 +32,25 @@ class ShardWriter:
 
 
 def write_records_on_ray(
-    dataset: Dataset, *, teacher: str, folder: Path, views: Views = AS_RECORDED, actors: int = 1, gpus_per_actor: float = 0.0, address: str = ""
+    dataset: Dataset,
+    *,
+    teacher: str,
+    folder: Path,
+    views: Views = AS_RECORDED,
+    actors: int = 1,
+    gpus_per_actor: float = 0.0,
+    address: str = "",
 ) -> Records:
     """As `write_records`, by `actors` actors, each with one shard in flight; a shard that is there is not made again.
 
-    `teacher` is what `open_teacher` takes. `address` is that of a cluster, such as "auto"; "" starts Ray on this machine and ends it, unless it
-    runs already. Raises MissingExtraError without Ray, and what `write_records` and the teacher raise.
+    `teacher` is what `open_teacher` takes. `address` is that of a cluster, such as "auto"; "" starts Ray on this
+    machine and ends it, unless it runs already. Raises MissingExtraError without Ray, and what `write_records` and the
+    teacher raise.
     """
     if actors < 1 or gpus_per_actor < 0:
-        raise UsageError(f"{actors} actors with {gpus_per_actor} GPUs each", "use 1 actor or more, and 0 GPUs or a share of them")
+        raise UsageError(
+            f"{actors} actors with {gpus_per_actor} GPUs each", "use 1 actor or more, and 0 GPUs or a share of them"
+        )
     try:
         import ray  # type: ignore[import-not-found]
         from ray.util import ActorPool  # type: ignore[import-not-found]
@@ -49,7 +60,9 @@ def write_records_on_ray(
     if ours:
         ray.init(address=address or None, include_dashboard=False if not address else None, log_to_driver=False)
     try:
-        remote = ray.remote(num_cpus=1, num_gpus=gpus_per_actor, max_restarts=RESTARTS, max_task_retries=RESTARTS)(ShardWriter)
+        remote = ray.remote(num_cpus=1, num_gpus=gpus_per_actor, max_restarts=RESTARTS, max_task_retries=RESTARTS)(
+            ShardWriter
+        )
         writers = [remote.remote(teacher) for _ in range(actors)]
         plans = plan_shards(dataset, teacher=ray.get(writers[0].info.remote()), folder=folder.resolve(), views=views)
         shards: list[Shard] = []
@@ -62,7 +75,9 @@ def write_records_on_ray(
         cause = getattr(error, "cause", None)
         if isinstance(cause, HearliteError):
             raise cause from error
-        raise InputError(f"Ray failed: {str(error).strip().splitlines()[-1]}", f"is {teacher} there on every node?") from error
+        raise InputError(
+            f"Ray failed: {str(error).strip().splitlines()[-1]}", f"is {teacher} there on every node?"
+        ) from error
     finally:
         if ours:
             ray.shutdown()

@@ -1,41 +1,41 @@
-"""A folder, a manifest CSV or one recording -> the clips in it, split by subject; nothing is dropped without being listed.
+"""A folder, a manifest CSV or one recording -> the clips in it, split by subject; nothing is dropped without being
+listed.
 
-Manifest columns: `file` (below the manifest's folder), and optionally `start_s`/`start` and `end_s`/`end` (an annotated event, else the whole
-recording), `label`, `subject`, `split` (train, val, test) and more label columns.
+Manifest columns: `file` (below the manifest's folder), and optionally `start_s`/`start` and `end_s`/`end` (an annotated
+event, else the whole recording), `label`, `subject`, `split` (train, val, test) and more label columns.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearlite import audio
+from hearlite.data.manifest import DEFAULT_LABELS, MANIFESTS, SPLITS, Row, find_rows, time_s
 from hearlite.errors import InputError, UsageError
+from hearlite.names import FRAMINGS
 from hearlite.spec import AUDIO
 
-SPLITS = ("train", "val", "test")
 SPLIT_SHARES = (0.7, 0.1, 0.2)  # of the subjects, in the order of SPLITS; judgement
-FRAMINGS = ("context", "zero-pad")
-MANIFESTS = ("manifest.csv", "labels.csv")
-DEFAULT_LABELS = ("label",)
 
 
 @dataclass(frozen=True)
 class ClipRef:
-    """Where one clip is: 2 s of `file` from `start_s` on, or, zero-padded, the event alone. A reference, not an identity: see `clip_id`."""
+    """Where one clip is: 2 s of `file` from `start_s` on, or, zero-padded, the event alone. A reference, not an
+    identity: see `clip_id`.
+    """
 
     file: Path
     name: str  # of the recording: posix path relative to the dataset's folder
-    row: int | None  # line of the manifest, the header is line 1; None without a manifest. (name, row) is the event that clips share
+    # Line of the manifest (the header is line 1); None without a manifest. (name, row) is the event that clips share.
+    row: int | None
     start_s: float
     event_start_s: float | None  # None for a whole recording
     event_end_s: float | None
@@ -71,7 +71,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips in the manifest's order. `sha256` covers names, sizes, events, subjects and splits, but not hop and framing.
+    """Clips in the manifest's order. `sha256` covers names, sizes, events, subjects and splits, but not hop and
+    framing.
 
     Labels have a hash of their own: distillation sees none, so a run goes on whichever columns are asked for.
     """
@@ -85,20 +86,6 @@ class Dataset:
     synthetic: bool  # the manifest says so: column `synthetic`, as hearlite/audio/synth.py writes it
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One recording or event before it is cut into clips."""
-
-    row: int | None
-    name: str
-    start: str = ""
-    end: str = ""
-    subject: str = ""
-    split: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
-    synthetic: bool = False
-
-
 def load_dataset(
     path: Path,
     *,
@@ -108,20 +95,25 @@ def load_dataset(
     events: bool = True,
     seed: int = 0,
 ) -> Dataset:
-    """The clips of a folder (its manifest.csv or labels.csv, or all audio below it), of a manifest CSV, or of one recording.
+    """The clips of a folder (its manifest.csv or labels.csv, or all audio below it), of a manifest CSV, or of one
+    recording.
 
-    Only headers are read. `framing` is for annotated events: "context" cuts real sound around short ones, "zero-pad" takes the event alone (its
-    first clip), which leaks its duration. Without `events` every recording counts once and whole, as distillation wants it. `seed` matters where
-    there is no split column. Rows whose times or file can't be used are listed in `skipped`. Raises InputError for a manifest that can't be
-    trusted: a row of more or fewer cells than columns, a path that leaves its folder, an unknown split, a subject or recording on two sides of the
-    split, an unknown label column; or when no clip is left. UsageError for an unknown framing or a bad hop.
+    Only headers are read. `framing` is for annotated events: "context" cuts real sound around short ones, "zero-pad"
+    takes the event alone (its first clip), which leaks its duration. Without `events` every recording counts once and
+    whole, as distillation wants it. `seed` matters where there is no split column. Rows whose times or file can't be
+    used are listed in `skipped`. Raises InputError for a manifest that can't be trusted: a row of more or fewer cells
+    than columns, a path that leaves its folder, an unknown split, a subject or recording on two sides of the split, an
+    unknown label column; or when no clip is left. UsageError for an unknown framing or a bad hop.
     """
     if framing not in FRAMINGS:
         raise UsageError(f"framing is {framing!r}", f"use one of {', '.join(FRAMINGS)}")
-    root, rows, notes = _find_rows(path, label_columns=tuple(label_columns))
+    root, rows, notes = find_rows(path, label_columns=tuple(label_columns))
     rows, split_notes = _with_subjects_and_splits(rows, seed=seed)
     if not events:
-        rows = [dataclasses.replace(row, row=None, start="", end="", labels=()) for row in {row.name: row for row in rows}.values()]
+        rows = [
+            dataclasses.replace(row, row=None, start="", end="", labels=())
+            for row in {row.name: row for row in rows}.values()
+        ]
     clips: list[ClipRef] = []
     skipped: list[Skipped] = []
     digest, labels_digest = hashlib.sha256(), hashlib.sha256()
@@ -140,7 +132,9 @@ def load_dataset(
         digest.update(json.dumps(line, ensure_ascii=True).encode() + b"\n")
         labels_digest.update(json.dumps(row.labels, ensure_ascii=True).encode() + b"\n")
     if not clips:
-        reasons = "; ".join(f"{item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}" for item in skipped[:3])
+        reasons = "; ".join(
+            f"{item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}" for item in skipped[:3]
+        )
         raise InputError(f"{path}: no usable clip", reasons or "the manifest has no rows")
     if clamped:
         notes.append(f"{clamped} events end after their recording and were cut at its end")
@@ -156,7 +150,8 @@ def load_dataset(
 
 
 def combine(datasets: Sequence[Dataset]) -> Dataset:
-    """Several datasets as one, for distillation: clips named `dataset/recording`, subjects as they are: bench knows them again.
+    """Several datasets as one, for distillation: clips named `dataset/recording`, subjects as they are: bench knows
+    them again.
 
     Raises InputError when two have the same name, or a subject is on different sides in two of them.
     """
@@ -175,8 +170,16 @@ def combine(datasets: Sequence[Dataset]) -> Dataset:
                 )
     return Dataset(
         name="+".join(dataset.name for dataset in datasets),
-        clips=tuple(dataclasses.replace(clip, name=f"{dataset.name}/{clip.name}") for dataset in datasets for clip in dataset.clips),
-        skipped=tuple(dataclasses.replace(item, file=f"{dataset.name}/{item.file}") for dataset in datasets for item in dataset.skipped),
+        clips=tuple(
+            dataclasses.replace(clip, name=f"{dataset.name}/{clip.name}")
+            for dataset in datasets
+            for clip in dataset.clips
+        ),
+        skipped=tuple(
+            dataclasses.replace(item, file=f"{dataset.name}/{item.file}")
+            for dataset in datasets
+            for item in dataset.skipped
+        ),
         sha256=_joint_hash([(dataset.name, dataset.sha256) for dataset in datasets]),
         labels_sha256=_joint_hash([(dataset.name, dataset.labels_sha256) for dataset in datasets]),
         notes=tuple(f"{dataset.name}: {note}" for dataset in datasets for note in dataset.notes),
@@ -185,8 +188,12 @@ def combine(datasets: Sequence[Dataset]) -> Dataset:
 
 
 def split_of(subject: str, *, seed: int = 0) -> str:
-    """The split of a subject from a hash of seed and name alone: 70 % train, 10 % val, 20 % test, however the rest of the data grows."""
-    share = int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode(errors="surrogatepass")).digest()[:8], "big") / 2**64
+    """The split of a subject from a hash of seed and name alone: 70 % train, 10 % val, 20 % test, however the rest of
+    the data grows.
+    """
+    share = (
+        int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode(errors="surrogatepass")).digest()[:8], "big") / 2**64
+    )
     for split, limit in zip(SPLITS, np.cumsum(SPLIT_SHARES), strict=True):
         if share < limit:
             return split
@@ -199,14 +206,17 @@ def subject_hash(subject: str) -> str:
 
 
 def clip_id(pcm: NDArray[np.int16]) -> str:
-    """A clip's identity: 32 hex digits of the sha256 of its little-endian int16 samples. Never a file name or a position."""
+    """A clip's identity: 32 hex digits of the sha256 of its little-endian int16 samples. Never a file name or a
+    position.
+    """
     if pcm.dtype != np.int16:
         raise InputError(f"PCM has dtype {pcm.dtype}", "expected int16; use hearlite.audio.decode.to_int16")
     return hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()[:32]
 
 
 def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Clip | Skipped]:
-    """Every clip decoded, with up to `reach_s` of its recording before and after as context; the run goes on past a bad recording.
+    """Every clip decoded, with up to `reach_s` of its recording before and after as context; the run goes on past a bad
+    recording.
 
     A Skipped stands in place of each clip whose recording can't be read. Silent clips are yielded and say so.
 
@@ -236,8 +246,12 @@ def _joint_hash(parts: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(parts).encode(errors="surrogatepass")).hexdigest()
 
 
-def _context(samples: audio.Samples, ref: ClipRef, pcm: NDArray[np.int16], *, reach: int) -> tuple[NDArray[np.int16], int]:
-    """The clip with its surroundings and where it starts there; the clip alone where its recording was padded for it."""
+def _context(
+    samples: audio.Samples, ref: ClipRef, pcm: NDArray[np.int16], *, reach: int
+) -> tuple[NDArray[np.int16], int]:
+    """The clip with its surroundings and where it starts there; the clip alone where its recording was padded for
+    it.
+    """
     first = round(ref.start_s * AUDIO.sample_rate_hz)
     if not reach or ref.zero_padded or first + len(pcm) > len(samples):
         return pcm, 0
@@ -251,96 +265,18 @@ def _cut(samples: audio.Samples, ref: ClipRef) -> audio.Samples:
     return audio.cut(samples, start_s=ref.start_s)
 
 
-def _find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[_Row], list[str]]:
-    """(folder that names are relative to, rows, notes) of what the user named."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder", "name a folder of recordings, a manifest .csv or a recording")
-    if path.is_dir():
-        manifests = [path / name for name in MANIFESTS if (path / name).is_file()]
-        if len(manifests) > 1:
-            raise InputError(f"{path}: holds both {' and '.join(MANIFESTS)}", "name the one to use")
-        if manifests:
-            return _read_manifest(manifests[0], label_columns=label_columns)
-        names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.suffix.lower() in audio.SUFFIXES and file.is_file())
-        if not names:
-            raise InputError(f"{path}: no audio in it", f"expected {', '.join(MANIFESTS)} or files ending in {', '.join(audio.SUFFIXES)}")
-    elif path.suffix.lower() == ".csv":
-        return _read_manifest(path, label_columns=label_columns)
-    else:
-        audio.duration_s(path)  # says what is wrong with the one recording that was named
-        path, names = path.parent, [path.name]
-    _check_label_columns(path, wanted=label_columns, present=())
-    return path, [_Row(None, name) for name in names], ["no manifest: no labels"]
-
-
-def _read_manifest(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[_Row], list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            columns = [column.strip() for column in next(reader, ())]
-            _check_columns(path, columns, label_columns=label_columns)
-            labels = tuple(column for column in label_columns if column in columns)
-            rows = [_manifest_row(path, columns, row, number=reader.line_num, labels=labels) for row in reader if row]
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}", "name a manifest CSV, a folder or a recording") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a UTF-8 CSV: {error}", "save it as comma-separated UTF-8") from error
-    return path.parent, rows, [] if labels else ["the manifest has no label column: no labels"]
-
-
-def _check_columns(path: Path, columns: list[str], *, label_columns: tuple[str, ...]) -> None:
-    if "file" not in columns:
-        raise InputError(f"{path}: no column 'file' in its first line: {', '.join(columns) or '(empty)'}", "name the column of audio paths 'file'")
-    for column in columns:
-        if columns.count(column) > 1 or {column, f"{column}_s"} <= set(columns) & {"start", "start_s", "end", "end_s"}:
-            raise InputError(f"{path}: column {column!r} is there twice", "keep one of start and start_s, of end and end_s, and of any other name")
-    _check_label_columns(path, wanted=label_columns, present=columns)
-
-
-def _check_label_columns(path: Path, *, wanted: tuple[str, ...], present: Sequence[str]) -> None:
-    unknown = [column for column in wanted if column not in present]
-    if unknown and wanted != DEFAULT_LABELS:  # nobody asked for the default by name
-        raise InputError(f"{path}: no label column {unknown[0]!r}", f"its columns: {', '.join(present) or 'none'}")
-
-
-def _manifest_row(path: Path, columns: list[str], row: list[str], *, number: int, labels: tuple[str, ...]) -> _Row:
-    where = f"{path}, row {number}"
-    if len(row) != len(columns):
-        hint = "quote values that hold commas" if len(row) > len(columns) else "an empty cell needs its comma too"
-        raise InputError(f"{where}: {len(row)} cells, but the first line has {len(columns)} columns", hint)
-    cells = {column: value.strip() for column, value in zip(columns, row, strict=True)}
-    split = cells.get("split", "")
-    if split and split not in SPLITS:
-        raise InputError(f"{where}: split is {split!r}", f"use one of {', '.join(SPLITS)}")
-    name = _checked_name(cells["file"], root=path.parent, where=where)
-    start, end = (cells.get(f"{column}_s", cells.get(column, "")) for column in ("start", "end"))
-    synthetic = cells.get("synthetic", "").lower() in ("yes", "true", "1")
-    return _Row(number, name, start, end, cells.get("subject", ""), split, tuple((column, cells[column]) for column in labels), synthetic)
-
-
-def _checked_name(name: str, *, root: Path, where: str) -> str:
-    """A manifest's path in posix form. Raises InputError when it is empty or leaves the manifest's folder, be it by a link."""
-    posix = PurePosixPath(name.replace("\\", "/"))
-    try:
-        outside = not (root / posix).resolve().is_relative_to(root.resolve())
-        wrong = "leads out of the manifest's folder" if outside else "has '..' in it" if ".." in posix.parts else ""
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
-        wrong = "can't be followed"
-    if posix.is_absolute() or PureWindowsPath(name).drive:
-        wrong = "is an absolute path"
-    if wrong or not name:
-        hint = "use a path below the manifest's folder, without '..' or links that leave it"
-        raise InputError(f"{where}: file is {name!r}, which {wrong or 'is empty'}", hint)
-    return posix.as_posix()
-
-
-def _with_subjects_and_splits(rows: list[_Row], *, seed: int) -> tuple[list[_Row], list[str]]:
-    """Rows with subject and split filled in. Raises InputError when a column is filled in parts or something is on two sides of the split."""
+def _with_subjects_and_splits(rows: list[Row], *, seed: int) -> tuple[list[Row], list[str]]:
+    """Rows with subject and split filled in. Raises InputError when a column is filled in parts or something is on two
+    sides of the split.
+    """
     notes = []
     for column in ("subject", "split"):
         empty = [row for row in rows if not getattr(row, column)]
         if empty and len(empty) < len(rows):
-            raise InputError(f"row {empty[0].row}: no {column}, but other rows have one", f"fill in the column '{column}' or leave it out")
+            raise InputError(
+                f"row {empty[0].row}: no {column}, but other rows have one",
+                f"fill in the column '{column}' or leave it out",
+            )
     if rows and not rows[0].subject:
         notes.append("no subject column: every recording counts as its own subject")
     hashed = bool(rows) and not rows[0].split
@@ -357,7 +293,7 @@ def _with_subjects_and_splits(rows: list[_Row], *, seed: int) -> tuple[list[_Row
     return done, notes
 
 
-def _one_side(rows: list[_Row], *, what: str) -> dict[str, str]:
+def _one_side(rows: list[Row], *, what: str) -> dict[str, str]:
     sides: dict[str, str] = {}
     for row in rows:
         key = getattr(row, what)
@@ -371,8 +307,12 @@ def _one_side(rows: list[_Row], *, what: str) -> dict[str, str]:
     return sides
 
 
-def _clips_of(row: _Row, *, root: Path, hop_s: float, framing: str, durations: dict[str, float | InputError]) -> list[ClipRef]:
-    """The clips of one row. Raises InputError when its recording or its times can't be used; a recording's header is read once."""
+def _clips_of(
+    row: Row, *, root: Path, hop_s: float, framing: str, durations: dict[str, float | InputError]
+) -> list[ClipRef]:
+    """The clips of one row. Raises InputError when its recording or its times can't be used; a recording's header is
+    read once.
+    """
     file = root / row.name
     if row.name not in durations:
         try:
@@ -382,26 +322,16 @@ def _clips_of(row: _Row, *, root: Path, hop_s: float, framing: str, durations: d
     recording_s = durations[row.name]
     if isinstance(recording_s, InputError):
         raise recording_s
-    start_s, end_s = _time_s(row.start, column="start"), _time_s(row.end, column="end")
+    start_s, end_s = time_s(row.start, column="start"), time_s(row.end, column="end")
     event = start_s is not None or end_s is not None
     starts = audio.clip_starts_s(recording_s=recording_s, start_s=start_s, end_s=end_s, hop_s=hop_s)
     if not event:
-        return [ClipRef(file, row.name, row.row, at, None, None, False, row.subject, row.split, row.labels) for at in starts]
+        return [
+            ClipRef(file, row.name, row.row, at, None, None, False, row.subject, row.split, row.labels) for at in starts
+        ]
     start_s, end_s = start_s or 0.0, recording_s if end_s is None else min(end_s, recording_s)
     zero_padded = framing == "zero-pad"
     return [
         ClipRef(file, row.name, row.row, at, start_s, end_s, zero_padded, row.subject, row.split, row.labels)
         for at in ([start_s] if zero_padded else starts)
     ]
-
-
-def _time_s(text: str, *, column: str) -> float | None:
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise InputError(f"{column} is {text!r}", "expected seconds from the start of the recording, 0 or more")
-    return seconds

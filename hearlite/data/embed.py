@@ -21,11 +21,16 @@ Item = TypeVar("Item")
 
 
 def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[dict[str, Any], list[Skipped]]:
-    """Write `out` with the vector of every readable clip; clips that occur twice are embedded once. Returns counts, and what was skipped here."""
+    """Write `out` with the vector of every readable clip; clips that occur twice are embedded once. Returns counts, and
+    what was skipped here.
+    """
     seen: set[str] = set()
     skipped: list[Skipped] = []
     silent = done = 0
-    with embeddings_writer(out, info=embedder.info) as add, progress(f"embed ({embedder.info.name})", total=len(dataset.clips)) as advance:
+    with (
+        embeddings_writer(out, info=embedder.info) as add,
+        progress(f"embed ({embedder.info.name})", total=len(dataset.clips)) as advance,
+    ):
         for clips, unread in clip_batches(read_clips(dataset.clips)):
             skipped += unread
             silent += sum(clip.silent for clip in clips)
@@ -43,7 +48,9 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
         "clips": len(seen),
         "dim": embedder.info.dim,
         "silent": silent,
-        "skipped": [{"file": item.file, "row": item.row, "reason": item.reason} for item in (*dataset.skipped, *skipped)],
+        "skipped": [
+            {"file": item.file, "row": item.row, "reason": item.reason} for item in (*dataset.skipped, *skipped)
+        ],
     }
     return counts, skipped
 

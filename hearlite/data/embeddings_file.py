@@ -1,7 +1,8 @@
 """Vectors computed elsewhere, in a Parquet file: `hearlite embed` writes it, EmbeddingsTeacher looks clips up in it.
 
-Columns `clip_id` (string: the hash of the clip's int16 PCM) and `embedding` (list of float). The file's metadata, key `hearlite`, is JSON that
-says who made the vectors. So a large teacher can run once, on another machine, and the rest of hearlite never needs it.
+Columns `clip_id` (string: the hash of the clip's int16 PCM) and `embedding` (list of float). The file's metadata, key
+`hearlite`, is JSON that says who made the vectors. So a large teacher can run once, on another machine, and the rest of
+hearlite never needs it.
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ _METADATA_TEXTS = ("teacher", "kind", "licence", "notice", "standin", "fingerpri
 
 @contextmanager
 def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[Sequence[str], Embeddings], None]]:
-    """A function that adds float32 `[n, dim]` of `n` clip ids, made by the embedder `info`; memory holds ROW_GROUP of them, however many come.
+    """A function that adds float32 `[n, dim]` of `n` clip ids, made by the embedder `info`; memory holds ROW_GROUP of
+    them, however many come.
 
-    An existing file is replaced at the end, and stays as it is where anything goes wrong. The function raises InputError for vectors that are not one
-    finite row per id.
+    An existing file is replaced at the end, and stays as it is where anything goes wrong. The function raises
+    InputError for vectors that are not one finite row per id.
     """
     metadata = {"teacher" if key == "name" else key: value for key, value in dataclasses.asdict(info).items()}
-    schema = pa.schema([("clip_id", pa.string()), ("embedding", pa.list_(pa.float32(), info.dim))], {_METADATA_KEY: json.dumps(metadata)})
+    schema = pa.schema(
+        [("clip_id", pa.string()), ("embedding", pa.list_(pa.float32(), info.dim))],
+        {_METADATA_KEY: json.dumps(metadata)},
+    )
     ids: list[str] = []
     rows: list[Embeddings] = []
 
@@ -51,7 +56,10 @@ def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[S
         def add(clip_ids: Sequence[str], embeddings: Embeddings) -> None:
             expected = (len(clip_ids), info.dim)
             if embeddings.shape != expected or not np.isfinite(embeddings).all():
-                raise InputError(f"embeddings {list(embeddings.shape)} for {len(clip_ids)} clips", f"expected finite {list(expected)}")
+                raise InputError(
+                    f"embeddings {list(embeddings.shape)} for {len(clip_ids)} clips",
+                    f"expected finite {list(expected)}",
+                )
             ids.extend(clip_ids)
             rows.append(embeddings.astype(np.float32))
             if len(ids) >= ROW_GROUP:
@@ -65,9 +73,9 @@ def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[S
 class EmbeddingsTeacher:
     """An Embedder that looks vectors up by the content of a clip; it knows only the clips in its file.
 
-    Licence, notice and stand-in text are those of the teacher that made the vectors, as the file's metadata has them; without metadata the
-    licence is unknown. Raises InputError for a file with other columns, rows of unequal length, values that are not finite, or two vectors
-    for one clip.
+    Licence, notice and stand-in text are those of the teacher that made the vectors, as the file's metadata has them;
+    without metadata the licence is unknown. Raises InputError for a file with other columns, rows of unequal length,
+    values that are not finite, or two vectors for one clip.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -76,10 +84,16 @@ class EmbeddingsTeacher:
         self._row = {name: row for row, name in reversed(list(enumerate(ids)))}
         for row, name in enumerate(ids):
             if not np.array_equal(self._vectors[row], self._vectors[self._row[name]]):
-                raise InputError(f"{self.path}: clip {name} has two vectors, in rows {self._row[name]} and {row}", "write the file with one teacher")
+                raise InputError(
+                    f"{self.path}: clip {name} has two vectors, in rows {self._row[name]} and {row}",
+                    "write the file with one teacher",
+                )
         dim = self._vectors.shape[1]
         if metadata and metadata["dim"] != dim:
-            raise InputError(f"{self.path}: vectors have {dim} values, its metadata says {metadata['dim']}", "write it again with hearlite embed")
+            raise InputError(
+                f"{self.path}: vectors have {dim} values, its metadata says {metadata['dim']}",
+                "write it again with hearlite embed",
+            )
         name = f"embeddings:{path}"
         self.info = EmbedderInfo(
             name=name,
@@ -92,7 +106,9 @@ class EmbeddingsTeacher:
         )
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the file lacks any of the clips."""
+        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the file lacks any of the
+        clips.
+        """
         ids = [clip_id(to_int16(clip)) for clip in as_clips(clips)]
         missing = [name for name in ids if name not in self._row]
         if missing:
@@ -108,15 +124,26 @@ def _read(path: Path) -> tuple[list[str], Embeddings, dict[str, Any]]:
     try:
         table = pq.read_table(path, columns=["clip_id", "embedding"]) if path.is_file() else None
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not readable as Parquet with the columns clip_id and embedding: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(
+            f"{path}: not readable as Parquet with the columns clip_id and embedding:"
+            f" {' '.join(str(error).split())[:200]}"
+        ) from error
     if table is None:
         raise InputError(f"{path}: no such file", "write one with hearlite embed")
     if table.column_names != ["clip_id", "embedding"] or table.num_rows == 0:
-        raise InputError(f"{path} has {table.num_rows} rows and the columns {table.column_names}", "expected clip_id and embedding")
+        raise InputError(
+            f"{path} has {table.num_rows} rows and the columns {table.column_names}", "expected clip_id and embedding"
+        )
     ids, lists = table["clip_id"], table["embedding"]
-    nested = pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type) or pa.types.is_fixed_size_list(lists.type)
-    if not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)) or not (nested and pa.types.is_floating(lists.type.value_type)):
-        raise InputError(f"{path}: clip_id is {ids.type} and embedding {lists.type}", "expected string and list of float")
+    nested = (
+        pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type) or pa.types.is_fixed_size_list(lists.type)
+    )
+    if not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)) or not (
+        nested and pa.types.is_floating(lists.type.value_type)
+    ):
+        raise InputError(
+            f"{path}: clip_id is {ids.type} and embedding {lists.type}", "expected string and list of float"
+        )
     return ids.to_pylist(), _vectors(ids, lists, path=path), _metadata(table.schema.metadata or {}, path=path)
 
 
@@ -129,10 +156,17 @@ def _vectors(ids: Any, lists: Any, *, path: Path) -> Embeddings:
     lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
     if len(lengths) != 1 or lengths[0] == 0:
         raise InputError(f"{path}: vectors of {sorted(lengths)} values", "expected one length of at least 1")
-    vectors: Embeddings = np.concatenate([part.to_numpy(zero_copy_only=False) for part in flat]).astype(np.float32).reshape(-1, lengths[0])
+    vectors: Embeddings = (
+        np.concatenate([part.to_numpy(zero_copy_only=False) for part in flat])
+        .astype(np.float32)
+        .reshape(-1, lengths[0])
+    )
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if broken.size:
-        raise InputError(f"{path}: {broken.size} of {len(vectors)} vectors hold NaN or infinity, first in row {broken[0]}", "leave those clips out")
+        raise InputError(
+            f"{path}: {broken.size} of {len(vectors)} vectors hold NaN or infinity, first in row {broken[0]}",
+            "leave those clips out",
+        )
     return vectors
 
 
@@ -143,6 +177,12 @@ def _metadata(metadata: dict[bytes, bytes], *, path: Path) -> dict[str, Any]:
         data = json.loads(metadata[_METADATA_KEY])
     except ValueError as error:
         raise InputError(f"{path}: its metadata is not JSON: {error}", "write it again with hearlite embed") from error
-    if not isinstance(data, dict) or not all(isinstance(data.get(key), str) for key in _METADATA_TEXTS) or not isinstance(data.get("dim"), int):
-        raise InputError(f"{path}: its metadata lacks texts or numbers", f"expected {', '.join(_METADATA_TEXTS)} and dim")
+    if (
+        not isinstance(data, dict)
+        or not all(isinstance(data.get(key), str) for key in _METADATA_TEXTS)
+        or not isinstance(data.get("dim"), int)
+    ):
+        raise InputError(
+            f"{path}: its metadata lacks texts or numbers", f"expected {', '.join(_METADATA_TEXTS)} and dim"
+        )
     return data

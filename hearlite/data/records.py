@@ -1,7 +1,8 @@
 """The record cache: clips and their teacher vectors together, in Parquet shards, made once and resumed after any kill.
 
-A record is {clip_id, source, subject, split, pcm, vector}; `source` is the clip that it is a view of, or itself. Nothing is ever joined by file name
-or position: the vector was computed from this very PCM. Clips of test subjects are never written, so no training can see them.
+A record is {clip_id, source, subject, split, pcm, vector}; `source` is the clip that it is a view of, or itself.
+Nothing is ever joined by file name or position: the vector was computed from this very PCM. Clips of test subjects are
+never written, so no training can see them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from hearlite.embedders.base import Embedder, EmbedderInfo
 from hearlite.errors import InputError
 from hearlite.files import read_json, replacing, write_json
 from hearlite.progress import progress
-from hearlite.spec import AUDIO, ViewSpec, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import AUDIO, ViewSpec
 
 SCHEMA = "hearlite-records/2"
 SHARD_CLIPS = 256  # 16 MB of PCM: what a kill may lose, and what is in memory at a time
@@ -61,21 +63,35 @@ class Records:
         return sum(shard.silent for shard in self.shards)
 
     def subjects(self, split: str) -> set[str]:
-        return {subject for shard in self.shards for subject, side in zip(shard.subjects, shard.splits, strict=True) if side == split}
+        return {
+            subject
+            for shard in self.shards
+            for subject, side in zip(shard.subjects, shard.splits, strict=True)
+            if side == split
+        }
 
     def rows(self, split: str, *, clips: int = 0) -> list[NDArray[np.intp]]:
         """Row numbers of a split in each shard. A clip that occurs twice counts once: the first time.
 
-        Of more than `clips` clips (0: any number) those with the smallest ids are taken, with all their views. Ids are hashes, so that is a fair
-        draw, and a smaller one lies inside each larger one.
+        Of more than `clips` clips (0: any number) those with the smallest ids are taken, with all their views. Ids are
+        hashes, so that is a fair draw, and a smaller one lies inside each larger one.
         """
-        sources = sorted({source for shard in self.shards for source, side in zip(shard.sources, shard.splits, strict=True) if side == split})
+        sources = sorted(
+            {
+                source
+                for shard in self.shards
+                for source, side in zip(shard.sources, shard.splits, strict=True)
+                if side == split
+            }
+        )
         chosen = set(sources[: clips or None])
         seen: set[str] = set()
         kept = []
         for shard in self.shards:
             rows = []
-            for row, (identity, source, side) in enumerate(zip(shard.clip_ids, shard.sources, shard.splits, strict=True)):
+            for row, (identity, source, side) in enumerate(
+                zip(shard.clip_ids, shard.sources, shard.splits, strict=True)
+            ):
                 if identity not in seen and side == split and source in chosen:
                     rows.append(row)
                 seen.add(identity)
@@ -85,7 +101,9 @@ class Records:
 
 @dataclass(frozen=True)
 class Views:
-    """How many views of each training clip are recorded, and what they are; validation clips are recorded as they are."""
+    """How many views of each training clip are recorded, and what they are; validation clips are recorded as they
+    are.
+    """
 
     count: int = 1
     seed: int = 0
@@ -118,15 +136,23 @@ class ShardPlan:
     clips: tuple[ClipRef, ...]
 
 
-def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path, views: Views = AS_RECORDED, worker: Worker = ALONE) -> Records:
-    """The cache of all clips of training and validation subjects, written shard by shard; a shard that is there is not made again.
+def write_records(
+    dataset: Dataset, *, teacher: Embedder, folder: Path, views: Views = AS_RECORDED, worker: Worker = ALONE
+) -> Records:
+    """The cache of all clips of training and validation subjects, written shard by shard; a shard that is there is not
+    made again.
 
-    Of several workers each makes every `count`-th shard, for the teacher costs more than all else, and then whatever is still missing, from the end:
-    so none waits for another or for ever, and at most one shard a worker is made twice, with the same content.
-    Raises InputError when `folder` holds another dataset's or teacher's records, or when no training clip could be read.
+    Of several workers each makes every `count`-th shard, for the teacher costs more than all else, and then whatever is
+    still missing, from the end: so none waits for another or for ever, and at most one shard a worker is made twice,
+    with the same content.
+    Raises InputError when `folder` holds another dataset's or teacher's records, or when no training clip could be
+    read.
     """
     plans = plan_shards(dataset, teacher=teacher.info, folder=folder, views=views)
-    own, others = plans[worker.index :: worker.count], [plan for i, plan in enumerate(plans) if i % worker.count != worker.index]
+    own, others = (
+        plans[worker.index :: worker.count],
+        [plan for i, plan in enumerate(plans) if i % worker.count != worker.index],
+    )
     shards: dict[Path, Shard] = {}
     done = 0
     with progress(f"records ({teacher.info.name})", total=sum(len(plan.clips) for plan in plans)) as advance:
@@ -137,29 +163,42 @@ def write_records(dataset: Dataset, *, teacher: Embedder, folder: Path, views: V
     return complete(dataset, [shards[plan.path] for plan in plans])
 
 
-def plan_shards(dataset: Dataset, *, teacher: EmbedderInfo, folder: Path, views: Views = AS_RECORDED) -> list[ShardPlan]:
-    """What `folder` must hold when it is complete. Marks it as these records', or raises InputError when it holds others."""
+def plan_shards(
+    dataset: Dataset, *, teacher: EmbedderInfo, folder: Path, views: Views = AS_RECORDED
+) -> list[ShardPlan]:
+    """What `folder` must hold when it is complete. Marks it as these records', or raises InputError when it holds
+    others.
+    """
     clips = [clip for clip in dataset.clips if clip.split != "test"]
     size = max(1, SHARD_CLIPS // views.count)
     _claim(folder, clips, dataset=dataset, teacher=teacher, views=views)
     starts = range(0, len(clips), size)
-    return [ShardPlan(folder / f"shard-{i:05d}.parquet", tuple(clips[start : start + size])) for i, start in enumerate(starts)]
+    return [
+        ShardPlan(folder / f"shard-{i:05d}.parquet", tuple(clips[start : start + size]))
+        for i, start in enumerate(starts)
+    ]
 
 
 def complete(dataset: Dataset, shards: Sequence[Shard]) -> Records:
     """The cache that `shards` make up. Raises InputError when they hold no training clip."""
     if not any("train" in shard.splits for shard in shards):
         reasons = "; ".join(f"{item.file}: {item.reason}" for shard in shards for item in shard.skipped[:3])
-        raise InputError(f"{dataset.name}: no clip of a training subject could be read", reasons or "check the split column")
+        raise InputError(
+            f"{dataset.name}: no clip of a training subject could be read", reasons or "check the split column"
+        )
     return Records(shards[0].path.parent, tuple(shards))
 
 
 def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, views: Views = AS_RECORDED) -> Shard:
-    """One shard: decode, make views, embed, write to a temporary file, rename. A pure function of its arguments, so shards can be made anywhere."""
+    """One shard: decode, make views, embed, write to a temporary file, rename. A pure function of its arguments, so
+    shards can be made anywhere.
+    """
     if not path.is_file():
         read = list(read_clips(clips, reach_s=views.spec.shift_s if views.count > 1 else 0.0))
         good = [item for item in read if isinstance(item, Clip)]
-        skipped = [{"file": item.file, "row": item.row, "reason": item.reason} for item in read if isinstance(item, Skipped)]
+        skipped = [
+            {"file": item.file, "row": item.row, "reason": item.reason} for item in read if isinstance(item, Skipped)
+        ]
         rows = [(item, pcm) for item in good for pcm in clip_views(item, others=good, views=views)]
         pcm = np.stack([samples for _, samples in rows]) if rows else np.zeros((0, AUDIO.clip_samples), np.int16)
         table = pa.table(
@@ -168,10 +207,16 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
                 "source": pa.array([clip_id(item.pcm) for item, _ in rows], pa.string()),
                 "subject": pa.array([item.ref.subject for item, _ in rows], pa.string()),
                 "split": pa.array([item.ref.split for item, _ in rows], pa.string()),
-                "pcm": pa.array([samples.astype("<i2").tobytes() for samples in pcm], pa.binary(pcm.shape[1] * pcm.itemsize)),
+                "pcm": pa.array(
+                    [samples.astype("<i2").tobytes() for samples in pcm], pa.binary(pcm.shape[1] * pcm.itemsize)
+                ),
                 "vector": _vectors(pcm, teacher),
             },
-            metadata={"hearlite": json.dumps({"schema": SCHEMA, "skipped": skipped, "silent": sum(item.silent for item in good)})},
+            metadata={
+                "hearlite": json.dumps(
+                    {"schema": SCHEMA, "skipped": skipped, "silent": sum(item.silent for item in good)}
+                )
+            },
         )
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -190,16 +235,26 @@ def read_shard(path: Path) -> Shard:
         ids, sources, subjects, splits = (tuple(index[name]) for name in ("clip_id", "source", "subject", "split"))
         return Shard(path, ids, sources, subjects, splits, skipped, int(notes["silent"]))
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{path}: not a readable record shard: {error}", "remove it and run the command again") from error
+        raise InputError(
+            f"{path}: not a readable record shard: {error}", "remove it and run the command again"
+        ) from error
 
 
 def read_examples(shard: Shard, rows: NDArray[np.intp]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Some rows of a shard: PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`. Raises InputError when they are damaged."""
+    """Some rows of a shard: PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`. Raises InputError
+    when they are damaged.
+    """
     try:
         table = pq.read_table(shard.path, columns=["pcm", "vector"], page_checksum_verification=True).take(rows)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{shard.path}: its records are damaged: {error}", "remove it and run 'hearlite distill' again") from error
-    pcm = np.frombuffer(b"".join(table["pcm"].to_pylist()), dtype="<i2").reshape(len(rows), AUDIO.clip_samples).astype(np.int16, copy=False)
+        raise InputError(
+            f"{shard.path}: its records are damaged: {error}", "remove it and run 'hearlite distill' again"
+        ) from error
+    pcm = (
+        np.frombuffer(b"".join(table["pcm"].to_pylist()), dtype="<i2")
+        .reshape(len(rows), AUDIO.clip_samples)
+        .astype(np.int16, copy=False)
+    )
     vectors = table["vector"].combine_chunks()
     values = np.asarray(vectors.flatten().to_numpy(), dtype=np.float32)
     return pcm, values.reshape(len(rows), -1) if len(rows) else np.zeros((0, vectors.type.list_size), np.float32)
@@ -209,45 +264,76 @@ def read_records(folder: Path) -> Records:
     """A cache that is there already. Raises InputError when there is none or a shard is damaged."""
     shards = sorted(folder.glob("shard-*.parquet"))
     if not shards:
-        raise InputError(f"{folder}: no record shards in it", "a run needs its records folder; run the same 'hearlite distill' again to make it")
+        raise InputError(
+            f"{folder}: no record shards in it",
+            "a run needs its records folder; run the same 'hearlite distill' again to make it",
+        )
     return Records(folder, tuple(read_shard(path) for path in shards))
 
 
-def sample_examples(records: Records, split: str, *, clips: int, seed: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """At most `clips` records of a split, chosen by the seed: PCM and teacher vectors. Raises InputError when the split is empty."""
+def sample_examples(
+    records: Records, split: str, *, clips: int, seed: int
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """At most `clips` records of a split, chosen by the seed: PCM and teacher vectors. Raises InputError when the split
+    is empty.
+    """
     places = [(shard, row) for shard, rows in enumerate(records.rows(split)) for row in rows]
     if not places:
-        raise InputError(f"{records.folder}: no clip of a subject in split {split!r}", "put some subjects there, or leave the split column out")
+        raise InputError(
+            f"{records.folder}: no clip of a subject in split {split!r}",
+            "put some subjects there, or leave the split column out",
+        )
     chosen = sorted(places[i] for i in np.random.default_rng(seed).permutation(len(places))[:clips])
     return gather_examples(records, chosen)
 
 
-def gather_examples(records: Records, places: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+def gather_examples(
+    records: Records, places: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """PCM and teacher vectors of sorted (shard, row) places."""
     parts = []
     for shard in sorted({shard for shard, _ in places}):
-        parts.append(read_examples(records.shards[shard], np.asarray([row for place, row in places if place == shard], dtype=np.intp)))
+        parts.append(
+            read_examples(
+                records.shards[shard], np.asarray([row for place, row in places if place == shard], dtype=np.intp)
+            )
+        )
     return np.concatenate([pcm for pcm, _ in parts]), np.concatenate([vectors for _, vectors in parts])
 
 
 def clip_views(clip: Clip, *, others: Sequence[Clip], views: Views) -> list[NDArray[np.int16]]:
-    """The clip, and for training its further views; a mixture's partner is a clip of the same split in the same shard."""
+    """The clip, and for training its further views; a mixture's partner is a clip of the same split in the same
+    shard.
+    """
     identity = clip_id(clip.pcm)
     found = [clip.pcm]
     for view in range(1, views.count if clip.ref.split == "train" else 1):
         partners = [other for other in others if other.ref.split == "train" and other is not clip]
         partner = partners[int(identity[:8], 16) * view % len(partners)].pcm if partners else None
-        found.append(shared_view(clip.context, clip_id=identity, view=view, seed=views.seed, start=clip.start, partner=partner, spec=views.spec))
+        found.append(
+            shared_view(
+                clip.context,
+                clip_id=identity,
+                view=view,
+                seed=views.seed,
+                start=clip.start,
+                partner=partner,
+                spec=views.spec,
+            )
+        )
     return found
 
 
 def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
     dim = teacher.info.dim
-    parts = [teacher.embed(from_int16(pcm[start : start + TEACHER_BATCH])) for start in range(0, len(pcm), TEACHER_BATCH)]
+    parts = [
+        teacher.embed(from_int16(pcm[start : start + TEACHER_BATCH])) for start in range(0, len(pcm), TEACHER_BATCH)
+    ]
     vectors = np.concatenate(parts) if parts else np.zeros((0, dim), np.float32)
     if vectors.shape != (len(pcm), dim) or not np.isfinite(vectors).all():
         raise InputError(
-            f"teacher {teacher.info.name} gave shape {list(vectors.shape)} or values that are not finite for {len(pcm)} clips",
+            f"teacher {teacher.info.name} gave shape {list(vectors.shape)} or values that are not finite for {len(pcm)}"
+            " clips",
             f"expected {dim} numbers each",
         )
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), dim)
@@ -255,7 +341,9 @@ def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
 
 def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: EmbedderInfo, views: Views) -> None:
     """Mark the folder with what its shards are made of, or refuse one that is marked otherwise."""
-    places = hashlib.sha256(json.dumps([[clip.name, clip.row, clip.start_s, clip.zero_padded] for clip in clips]).encode()).hexdigest()
+    places = hashlib.sha256(
+        json.dumps([[clip.name, clip.row, clip.start_s, clip.zero_padded] for clip in clips]).encode()
+    ).hexdigest()
     wanted = {
         "schema": SCHEMA,
         "dataset": dataset.sha256,
@@ -270,6 +358,8 @@ def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher:
         found = read_json(path)
         odd = [key for key, value in wanted.items() if not isinstance(found, dict) or found.get(key) != value]
         if odd:
-            raise InputError(f"{folder} holds records of another {odd[0]}", "choose another --records folder, or remove this one")
+            raise InputError(
+                f"{folder} holds records of another {odd[0]}", "choose another --records folder, or remove this one"
+            )
     else:
         write_json(path, wanted)

@@ -1,6 +1,8 @@
-"""What teacher and student both hear: seeded views of a clip, made with the records so that each has its own teacher vector.
+"""What teacher and student both hear: seeded views of a clip, made with the records so that each has its own teacher
+vector.
 
-Nothing here needs to keep a label, so a view may change anything (function matching, Beyer et al. 2022, arXiv:2106.05237).
+Nothing here needs to keep a label, so a view may change anything (function matching, Beyer et al. 2022,
+arXiv:2106.05237).
 """
 
 from __future__ import annotations
@@ -21,23 +23,33 @@ Pcm = NDArray[np.int16]
 VIEWS = ViewSpec()
 
 
-def shared_view(pcm: Pcm, *, clip_id: str, view: int, seed: int, start: int = 0, partner: Pcm | None = None, spec: ViewSpec = VIEWS) -> Pcm:
-    """View `view` of the clip `pcm[start : start + clip_samples]`, int16 `[clip_samples]`; a function of the arguments alone.
+def shared_view(
+    pcm: Pcm, *, clip_id: str, view: int, seed: int, start: int = 0, partner: Pcm | None = None, spec: ViewSpec = VIEWS
+) -> Pcm:
+    """View `view` of the clip `pcm[start : start + clip_samples]`, int16 `[clip_samples]`; a function of the arguments
+    alone.
 
-    View 0 is the clip as it is. Each other one is of one kind, in turn: shifted (where `pcm` is longer than the clip and so has real context),
-    mixed with `partner` (int16 `[clip_samples]`, where there is one), or noisy. A share of them, all where no kind is possible, is then cut and
-    zero-padded at the end, as short recordings are.
+    View 0 is the clip as it is. Each other one is of one kind, in turn: shifted (where `pcm` is longer than the clip
+    and so has real context), mixed with `partner` (int16 `[clip_samples]`, where there is one), or noisy. A share of
+    them, all where no kind is possible, is then cut and zero-padded at the end, as short recordings are.
     Raises InputError for another dtype or shape, or a clip outside `pcm`.
     """
     samples, rate_hz = AUDIO.clip_samples, AUDIO.sample_rate_hz
     if pcm.dtype != np.int16 or pcm.ndim != 1 or not 0 <= start <= len(pcm) - samples:
-        raise InputError(f"pcm is {pcm.dtype} {list(pcm.shape)}, the clip starts at {start}", f"expected int16 with {samples} samples from there")
+        raise InputError(
+            f"pcm is {pcm.dtype} {list(pcm.shape)}, the clip starts at {start}",
+            f"expected int16 with {samples} samples from there",
+        )
     if partner is not None and (partner.dtype != np.int16 or partner.shape != (samples,)):
         raise InputError(f"the partner is {partner.dtype} {list(partner.shape)}", f"expected int16 [{samples}]")
     clip = pcm[start : start + samples]
     reach = round(spec.shift_s * rate_hz)
     back, forth = min(reach, start), min(reach, len(pcm) - samples - start)
-    ready = {"shift": back + forth > 0, "mixup": partner is not None and any(spec.mixup_db), "noise": any(spec.noise_snr_db)}
+    ready = {
+        "shift": back + forth > 0,
+        "mixup": partner is not None and any(spec.mixup_db),
+        "noise": any(spec.noise_snr_db),
+    }
     kinds = [kind for kind, possible in ready.items() if possible]
     if view == 0:
         return clip.copy()
@@ -50,7 +62,9 @@ def shared_view(pcm: Pcm, *, clip_id: str, view: int, seed: int, start: int = 0,
     elif kind == "mixup" and partner is not None:
         clip = _mix(clip, partner, ratio_db=rng.uniform(*spec.mixup_db))
     elif kind == "noise":
-        clip = _mix(clip, coloured_noise(rng, samples, slope=rng.uniform(0.0, 2.0)), ratio_db=rng.uniform(*spec.noise_snr_db))
+        clip = _mix(
+            clip, coloured_noise(rng, samples, slope=rng.uniform(0.0, 2.0)), ratio_db=rng.uniform(*spec.noise_snr_db)
+        )
     if not cut:
         return clip.copy()
     kept = round(rng.uniform(*spec.crop_s) * rate_hz)
@@ -59,7 +73,9 @@ def shared_view(pcm: Pcm, *, clip_id: str, view: int, seed: int, start: int = 0,
 
 
 def _mix(clip: Pcm, other: NDArray[Any], *, ratio_db: float) -> Pcm:
-    """`clip` with `other` that many dB below it (rms, without means); turned down rather than clipped. Silence stays silence."""
+    """`clip` with `other` that many dB below it (rms, without means); turned down rather than clipped. Silence stays
+    silence.
+    """
     loud, quiet = clip - clip.mean(), other - other.mean()
     scale = loud.std() / max(quiet.std(), 1e-9) * 10.0 ** (-ratio_db / 20.0)
     mixed = clip + scale * quiet

@@ -37,21 +37,28 @@ class Embedder(Protocol):
     def info(self) -> EmbedderInfo: ...
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. A clip's vector never depends on its neighbours in the batch."""
+        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. A clip's vector never depends on its neighbours
+        in the batch.
+        """
         ...
 
 
 def as_clips(clips: NDArray[np.generic]) -> Clips:
-    """`clips` as a checked float32 `[n, clip_samples]`. Raises InputError for another shape, dtype or non-finite samples.
+    """`clips` as a checked float32 `[n, clip_samples]`. Raises InputError for another shape, dtype or non-finite
+    samples.
 
     HeAR silently accepts other lengths and returns a plausible vector, so lengths are checked here.
     """
     if clips.ndim != 2 or clips.shape[1] != AUDIO.clip_samples:
         raise InputError(
-            f"clips have shape {list(clips.shape)}", f"expected [n, {AUDIO.clip_samples}] ({AUDIO.clip_s:g} s at {AUDIO.sample_rate_hz} Hz)"
+            f"clips have shape {list(clips.shape)}",
+            f"expected [n, {AUDIO.clip_samples}] ({AUDIO.clip_s:g} s at {AUDIO.sample_rate_hz} Hz)",
         )
     if clips.dtype != np.float32:
-        raise InputError(f"clips have dtype {clips.dtype}", "expected float32 in [-1, 1); use hearlite.audio.decode.from_int16 for PCM")
+        raise InputError(
+            f"clips have dtype {clips.dtype}",
+            "expected float32 in [-1, 1); use hearlite.audio.decode.from_int16 for PCM",
+        )
     if not np.isfinite(clips).all():
         raise InputError("clips hold NaN or infinite samples", "remove them before embedding")
     return np.asarray(clips, dtype=np.float32)

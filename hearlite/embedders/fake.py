@@ -10,15 +10,23 @@ from hearlite.errors import UsageError
 from hearlite.spec import HEAR_EMBEDDING_DIM
 
 _MAX_FAKE_DIM = 8192
-_FAKE_SEGMENTS, _FAKE_BANDS, _FAKE_HIDDEN = 20, 24, 64  # 100 ms each; equally wide; enough for a non-linear but learnable map
+_FAKE_SEGMENTS, _FAKE_BANDS, _FAKE_HIDDEN = (
+    20,
+    24,
+    64,
+)  # 100 ms each; equally wide; enough for a non-linear but learnable map
 
 
 class FakeTeacher:
-    """A teacher that costs nothing, for tests: log levels over time and frequency through a seeded random layer, tanh and another."""
+    """A teacher that costs nothing, for tests: log levels over time and frequency through a seeded random layer, tanh
+    and another.
+    """
 
     def __init__(self, dim: int = HEAR_EMBEDDING_DIM, *, seed: int = 0) -> None:
         if not 1 <= dim <= _MAX_FAKE_DIM or seed < 0:
-            raise UsageError(f"fake teacher with dim {dim} and seed {seed}", f"use 1 <= dim <= {_MAX_FAKE_DIM} and seed >= 0")
+            raise UsageError(
+                f"fake teacher with dim {dim} and seed {seed}", f"use 1 <= dim <= {_MAX_FAKE_DIM} and seed >= 0"
+            )
         features = _FAKE_SEGMENTS + _FAKE_BANDS
         rng = np.random.default_rng(seed)
         self._first = rng.standard_normal((features, _FAKE_HIDDEN)) / np.sqrt(features)
@@ -45,5 +53,7 @@ def _levels(clip: NDArray[np.float32]) -> NDArray[np.float64]:
     centred = clip.astype(np.float64) - clip.mean(dtype=np.float64)
     levelled = centred / (np.sqrt(np.mean(centred**2)) + 1e-8)
     power = np.abs(np.fft.rfft(levelled)[1:]) ** 2 / clip.size
-    levels = [np.mean(part) for part in (*np.array_split(levelled**2, _FAKE_SEGMENTS), *np.array_split(power, _FAKE_BANDS))]
+    levels = [
+        np.mean(part) for part in (*np.array_split(levelled**2, _FAKE_SEGMENTS), *np.array_split(power, _FAKE_BANDS))
+    ]
     return np.asarray(np.log(np.asarray(levels) + 1e-3))

@@ -1,6 +1,8 @@
-"""What a student learns from: HeAR itself, a peer network, vectors computed elsewhere, or a stand-in. All are Embedders.
+"""What a student learns from: HeAR itself, a peer network, vectors computed elsewhere, or a stand-in. All are
+Embedders.
 
-`open_teacher` is the only way in for commands; distillation and benchmarks see the interface in embedder.py and can't tell teachers apart.
+`open_teacher` is the only way in for commands; distillation and benchmarks see the interface in embedder.py and can't
+tell teachers apart.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ KINDS = {
 
 
 def open_teacher(text: str, *, threads: int | None = None) -> Embedder:
-    """The teacher that `text` names, one of KINDS. `threads` is for the networks; None leaves TensorFlow's choice, and 1 for a .tflite.
+    """The teacher that `text` names, one of KINDS. `threads` is for the networks; None leaves TensorFlow's choice, and
+    1 for a .tflite.
 
     Raises UsageError for an unknown kind or a malformed one, and what the teachers raise.
     """
@@ -56,4 +59,6 @@ def _fake(parameters: str, *, text: str) -> FakeTeacher:
 
 
 def _malformed(text: str) -> UsageError:
-    return UsageError(f"teacher is {text!r}", "use one of " + ", ".join(f"{kind} ({what})" for kind, what in KINDS.items()))
+    return UsageError(
+        f"teacher is {text!r}", "use one of " + ", ".join(f"{kind} ({what})" for kind, what in KINDS.items())
+    )

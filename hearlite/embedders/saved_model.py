@@ -1,7 +1,8 @@
 """Teachers that are TensorFlow SavedModels: the gated HeAR itself, and any other that turns 2 s waveforms into vectors.
 
-A SavedModel is a program. Before TensorFlow sees one, its graph is searched for ops that touch files, the network or Python, and refused if
-it holds any. That stops the known tricks, but it is no sandbox: load models only from people you trust.
+A SavedModel is a program. Before TensorFlow sees one, its graph is searched for ops that touch files, the network or
+Python, and refused if it holds any. That stops the known tricks, but it is no sandbox: load models only from people you
+trust.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from hearlite.errors import InputError, MissingExtraError, UsageError
 from hearlite.files import sha256_of
 from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM
 
-BATCH_CLIPS = 8  # every call has this many: one trace, one XLA compilation; a ViT-L then needs no more memory than to load (3.4 GB, measured)
+# every call has this many: one trace, one XLA compilation; a ViT-L then needs no more memory than to load (3.4 GB,
+# measured)
+BATCH_CLIPS = 8
 SIGNATURE = "serving_default"
 HEAR_INPUT, HEAR_OUTPUT = "x", "output_0"  # of the SavedModel google/hear
 HEAR_LICENCE = "HAI-DEF terms"
@@ -29,17 +32,21 @@ HEAR_NOTICE = (
     "found at https://developers.google.com/health-ai-developer-foundations/terms"
 )
 _HOW_TO_GET_HEAR = (
-    "hearlite never downloads HeAR: accept the terms of google/hear on the model hub, download the TensorFlow SavedModel "
-    "(saved_model.pb and variables/), and pass its folder as hear:DIR"
+    "hearlite never downloads HeAR: accept the terms of google/hear on the model hub, download the TensorFlow"
+    " SavedModel (saved_model.pb and variables/), and pass its folder as hear:DIR"
 )
-# Ops that read or write files, talk to the network or call Python. PrintV2 and DebugIdentity write to a file:// URL of the graph's choice.
+# Ops that read or write files, talk to the network or call Python. PrintV2 and DebugIdentity write to a file:// URL of
+# the graph's choice.
 _FORBIDDEN_OP = re.compile(
     r"File|PyFunc|Reader|Dataset|Iterator|Rpc|Summary|ImportEvent|^Debug|^Print|LoadAndRemap|Lmdb|BigQuery|^_?(Host)?(Send|Recv)|^Restore|^Save|Checkpoint"
 )
-# Every SavedModel has these, in the two functions that restore it while loading and save it, and may have them nowhere else.
+# Every SavedModel has these, in the two functions that restore it while loading and save it, and may have them nowhere
+# else.
 _SAVER_OPS = frozenset({"RestoreV2", "SaveV2", "ShardedFilename", "MergeV2Checkpoints"})
 _SAVER_FUNCTION = re.compile(r"__inference__traced_(save|restore)_\d+")
-_INDEPENDENCE_TOLERANCE = 1e-3  # of the largest coordinate; batch shapes alone change 1e-6 (measured on ViTs), a coupled batch far more
+_INDEPENDENCE_TOLERANCE = (
+    1e-3  # of the largest coordinate; batch shapes alone change 1e-6 (measured on ViTs), a coupled batch far more
+)
 
 
 class _BatchTooLargeError(InputError):
@@ -47,11 +54,13 @@ class _BatchTooLargeError(InputError):
 
 
 class SavedModelTeacher:
-    """An Embedder from a SavedModel whose serving_default takes float32 waveforms `[n, clip_samples]` and returns float32 `[n, dim]`.
+    """An Embedder from a SavedModel whose serving_default takes float32 waveforms `[n, clip_samples]` and returns
+    float32 `[n, dim]`.
 
-    `n` may be free or fixed, and so may the number of samples. Of several outputs, the one called output_0 or embedding counts. Loading runs
-    the model on seeded noise; where a clip's vector depends on its neighbours (Google's PyTorch frontend for HeAR has that bug), clips are fed
-    one by one, with a warning. Raises InputError for a folder, graph or signature that is none of this, MissingExtraError without TensorFlow.
+    `n` may be free or fixed, and so may the number of samples. Of several outputs, the one called output_0 or embedding
+    counts. Loading runs the model on seeded noise; where a clip's vector depends on its neighbours (Google's PyTorch
+    frontend for HeAR has that bug), clips are fed one by one, with a warning. Raises InputError for a folder, graph or
+    signature that is none of this, MissingExtraError without TensorFlow.
     """
 
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
@@ -62,7 +71,10 @@ class SavedModelTeacher:
         try:
             self._loaded = tf.saved_model.load(str(self.folder))  # keeps the variables alive
         except Exception as error:  # a broken folder raises whatever it likes
-            raise InputError(f"{self.folder}: TensorFlow can't load the SavedModel: {_one_line(error)}", "download or export it again") from error
+            raise InputError(
+                f"{self.folder}: TensorFlow can't load the SavedModel: {_one_line(error)}",
+                "download or export it again",
+            ) from error
         self._function = self._signature()
         self.input_name, rows = self._waveform_input()
         self.output_name, dim = self._vector_output()
@@ -79,20 +91,30 @@ class SavedModelTeacher:
         self._probe()
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the model returns NaN or infinity."""
+        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the model returns NaN or
+        infinity.
+        """
         clips = as_clips(clips)
         step = 1 if self._one_by_one else self.fixed_rows or self._batch_clips
         rows = self.fixed_rows or step
         try:
-            parts = [self._call(_padded(clips[i : i + step], rows=rows))[: len(clips[i : i + step])] for i in range(0, len(clips), step)]
+            parts = [
+                self._call(_padded(clips[i : i + step], rows=rows))[: len(clips[i : i + step])]
+                for i in range(0, len(clips), step)
+            ]
         except _BatchTooLargeError:
             self._batch_clips = step // 2
-            warnings.warn(f"{self.folder}: no memory for {step} clips at once; going on with {self._batch_clips}", stacklevel=2)
+            warnings.warn(
+                f"{self.folder}: no memory for {step} clips at once; going on with {self._batch_clips}", stacklevel=2
+            )
             return self.embed(clips)
         embeddings = np.concatenate(parts) if parts else np.empty((0, self.info.dim), dtype=np.float32)
         broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
         if broken.size:
-            raise InputError(f"{self.folder} returns NaN or infinity for {broken.size} of {len(clips)} clips, first for clip {broken[0]}")
+            raise InputError(
+                f"{self.folder} returns NaN or infinity for {broken.size} of {len(clips)} clips, first for clip"
+                f" {broken[0]}"
+            )
         return embeddings
 
     def _call(self, clips: Clips) -> Embeddings:
@@ -105,7 +127,10 @@ class SavedModelTeacher:
             kind = _BatchTooLargeError if too_large else InputError
             raise kind(f"{self.folder}: the model fails on {len(clips)} clips: {_one_line(error)}") from error
         if embeddings.shape != (len(clips), self.info.dim):
-            raise InputError(f"{self.folder} returns {list(embeddings.shape)} for {len(clips)} clips", f"expected [{len(clips)}, {self.info.dim}]")
+            raise InputError(
+                f"{self.folder} returns {list(embeddings.shape)} for {len(clips)} clips",
+                f"expected [{len(clips)}, {self.info.dim}]",
+            )
         return np.asarray(embeddings, dtype=np.float32)
 
     def _signature(self) -> Any:
@@ -121,18 +146,24 @@ class SavedModelTeacher:
         spec = next(iter(inputs.values())) if len(inputs) == 1 else None
         dims = _dims(spec.shape) if spec is not None and spec.dtype.name == "float32" else []
         if len(dims) != 2 or dims[1] not in (None, AUDIO.clip_samples) or dims[0] == 0:
-            raise InputError(f"{self.folder}: {SIGNATURE} takes {listed or 'nothing'}", f"expected one float32 input [n, {AUDIO.clip_samples}]")
+            raise InputError(
+                f"{self.folder}: {SIGNATURE} takes {listed or 'nothing'}",
+                f"expected one float32 input [n, {AUDIO.clip_samples}]",
+            )
         return next(iter(inputs)), dims[0]
 
     def _vector_output(self) -> tuple[str, int]:
         """Name and dimension of the embedding."""
         outputs = self._function.structured_outputs
-        names = list(outputs) if len(outputs) == 1 else [name for name in (HEAR_OUTPUT, "embedding") if name in outputs][:1]
+        names = (
+            list(outputs) if len(outputs) == 1 else [name for name in (HEAR_OUTPUT, "embedding") if name in outputs][:1]
+        )
         dims = _dims(outputs[names[0]].shape) if names and outputs[names[0]].dtype.name == "float32" else []
         if len(dims) != 2 or not dims[1]:
             listed = ", ".join(f"{name} {spec.dtype.name} {_dims(spec.shape)}" for name, spec in outputs.items())
             raise InputError(
-                f"{self.folder}: {SIGNATURE} returns {listed or 'nothing'}", f"expected float32 [n, dim]; of several, {HEAR_OUTPUT} or embedding"
+                f"{self.folder}: {SIGNATURE} returns {listed or 'nothing'}",
+                f"expected float32 [n, dim]; of several, {HEAR_OUTPUT} or embedding",
             )
         return names[0], dims[1]
 
@@ -143,7 +174,10 @@ class SavedModelTeacher:
         if not np.isfinite(alone).all():
             raise InputError(f"{self.folder} returns NaN or infinity for noise", "use a working model")
         if _difference(again, alone) > _INDEPENDENCE_TOLERANCE:
-            raise InputError(f"{self.folder} returns other vectors for the same clip", "export it for inference: no dropout, no state")
+            raise InputError(
+                f"{self.folder} returns other vectors for the same clip",
+                "export it for inference: no dropout, no state",
+            )
         if self.fixed_rows == 1:
             return
         beside = self._call(_padded(np.stack([noise[0], 20 * noise[1]]), rows=self.fixed_rows or BATCH_CLIPS))[0]
@@ -155,7 +189,8 @@ class SavedModelTeacher:
 
 
 class HearTeacher:
-    """Google's HeAR: the gated SavedModel google/hear, `x` float32 `[n, clip_samples]` -> `output_0` float32 `[n, dim]`, with exactly these names.
+    """Google's HeAR: the gated SavedModel google/hear, `x` float32 `[n, clip_samples]` -> `output_0` float32 `[n,
+    dim]`, with exactly these names.
 
     Raises InputError, saying how to get the model, for a folder that is anything else.
     """
@@ -168,8 +203,13 @@ class HearTeacher:
         info, names = self._model.info, (self._model.input_name, self._model.output_name)
         if (*names, info.dim, self._model.fixed_rows) != (HEAR_INPUT, HEAR_OUTPUT, HEAR_EMBEDDING_DIM, None):
             found = f"{names[0]} -> {names[1]} [{self._model.fixed_rows or 'n'}, {info.dim}]"
-            raise InputError(f"{folder} is not HeAR: {found}, expected {HEAR_INPUT} -> {HEAR_OUTPUT} [n, {HEAR_EMBEDDING_DIM}]", _HOW_TO_GET_HEAR)
-        self.info = dataclasses.replace(info, name=f"hear:{folder}", kind="hear", licence=HEAR_LICENCE, standin="", notice=HEAR_NOTICE)
+            raise InputError(
+                f"{folder} is not HeAR: {found}, expected {HEAR_INPUT} -> {HEAR_OUTPUT} [n, {HEAR_EMBEDDING_DIM}]",
+                _HOW_TO_GET_HEAR,
+            )
+        self.info = dataclasses.replace(
+            info, name=f"hear:{folder}", kind="hear", licence=HEAR_LICENCE, standin="", notice=HEAR_NOTICE
+        )
 
     def embed(self, clips: Clips) -> Embeddings:
         """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`."""
@@ -192,7 +232,8 @@ def _read_graph(folder: Path) -> bytes:
         return (folder / "saved_model.pb").read_bytes()
     except OSError as error:
         raise InputError(
-            f"{folder} is not a SavedModel: saved_model.pb: {error.strerror or error}", "pass the folder that holds saved_model.pb"
+            f"{folder} is not a SavedModel: saved_model.pb: {error.strerror or error}",
+            "pass the folder that holds saved_model.pb",
         ) from error
 
 
@@ -206,13 +247,16 @@ def _tensorflow(what: str, *, threads: int | None) -> Any:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
         except RuntimeError as error:
             raise UsageError(
-                f"threads is {threads}, but TensorFlow already runs with another number", "open the teacher before TensorFlow runs"
+                f"threads is {threads}, but TensorFlow already runs with another number",
+                "open the teacher before TensorFlow runs",
             ) from error
     return tf
 
 
 def _refuse_forbidden_ops(content: bytes, *, folder: Path) -> None:
-    """Raises InputError if the graph of a saved_model.pb, or a function in it, holds an op that reaches outside the model."""
+    """Raises InputError if the graph of a saved_model.pb, or a function in it, holds an op that reaches outside the
+    model.
+    """
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -220,9 +264,15 @@ def _refuse_forbidden_ops(content: bytes, *, folder: Path) -> None:
     try:
         saved_model.ParseFromString(content)
     except DecodeError as error:
-        raise InputError(f"{folder}: saved_model.pb is not a SavedModel: {_one_line(error)}", "download or export it again") from error
+        raise InputError(
+            f"{folder}: saved_model.pb is not a SavedModel: {_one_line(error)}", "download or export it again"
+        ) from error
     bodies = [("", graph.graph_def.node) for graph in saved_model.meta_graphs]
-    bodies += [(function.signature.name, function.node_def) for graph in saved_model.meta_graphs for function in graph.graph_def.library.function]
+    bodies += [
+        (function.signature.name, function.node_def)
+        for graph in saved_model.meta_graphs
+        for function in graph.graph_def.library.function
+    ]
     found = {
         node.op
         for name, nodes in bodies
@@ -231,14 +281,17 @@ def _refuse_forbidden_ops(content: bytes, *, folder: Path) -> None:
     }
     if found:
         raise InputError(
-            f"{folder} holds ops that reach outside the model: {', '.join(sorted(found))}", "export the network alone, with TensorFlow 2"
+            f"{folder} holds ops that reach outside the model: {', '.join(sorted(found))}",
+            "export the network alone, with TensorFlow 2",
         )
 
 
 def _fingerprint(folder: Path) -> str:
     """sha256 over names and contents of saved_model.pb and variables/*."""
     digest = hashlib.sha256()
-    for path in sorted([folder / "saved_model.pb", *(path for path in (folder / "variables").rglob("*") if path.is_file())]):
+    for path in sorted(
+        [folder / "saved_model.pb", *(path for path in (folder / "variables").rglob("*") if path.is_file())]
+    ):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
     return digest.hexdigest()
 

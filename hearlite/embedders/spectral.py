@@ -6,14 +6,16 @@ import numpy as np
 
 from hearlite.audio.frontend import frontend_numpy
 from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings, as_clips, digest
-from hearlite.spec import HEAR_FRONTEND, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import HEAR_FRONTEND
 
 _SPECTRAL_CHUNK = 8  # clips: 200 frames x 201 bins x 8 in float64 stay in the cache
 
 
 class SpectralTeacher:
-    """A stand-in that anyone may use: per mel band the mean, standard deviation, maximum and mean absolute frame-to-frame difference of
-    log1p of HeAR's mel-PCEN image. It hears gain no more than HeAR does; nothing is trained.
+    """A stand-in that anyone may use: per mel band the mean, standard deviation, maximum and mean absolute
+    frame-to-frame difference of log1p of HeAR's mel-PCEN image. It hears gain no more than HeAR does; nothing is
+    trained.
     """
 
     def __init__(self) -> None:
@@ -22,7 +24,13 @@ class SpectralTeacher:
             kind="spectral",
             dim=4 * HEAR_FRONTEND.mels,
             licence="Apache-2.0",
-            fingerprint=digest({"spectral": 1, "statistics": ["mean", "std", "max", "mean_abs_diff"], "frontend": to_dict(HEAR_FRONTEND)}),
+            fingerprint=digest(
+                {
+                    "spectral": 1,
+                    "statistics": ["mean", "std", "max", "mean_abs_diff"],
+                    "frontend": to_dict(HEAR_FRONTEND),
+                }
+            ),
             standin="spectral is a stand-in for HeAR: fixed statistics of its spectrogram, not a neural network",
         )
 
@@ -32,6 +40,11 @@ class SpectralTeacher:
         embeddings = np.empty((len(clips), self.info.dim), dtype=np.float32)
         for i in range(0, len(clips), _SPECTRAL_CHUNK):
             image = np.log1p(frontend_numpy(clips[i : i + _SPECTRAL_CHUNK], spec=HEAR_FRONTEND))  # [n, frames, mels]
-            statistics = (image.mean(axis=1), image.std(axis=1), image.max(axis=1), np.abs(np.diff(image, axis=1)).mean(axis=1))
+            statistics = (
+                image.mean(axis=1),
+                image.std(axis=1),
+                image.max(axis=1),
+                np.abs(np.diff(image, axis=1)).mean(axis=1),
+            )
             embeddings[i : i + _SPECTRAL_CHUNK] = np.concatenate(statistics, axis=1)
         return embeddings

@@ -16,18 +16,21 @@ from hearlite.tflite.interpreter import Tensor, TfliteModel, listed
 
 
 class TfliteEmbedder:
-    """An Embedder from any .tflite file that takes a float32 waveform, `[samples]` or `[1, samples]` at 16 kHz, and has a vector as output.
+    """An Embedder from any .tflite file that takes a float32 waveform, `[samples]` or `[1, samples]` at 16 kHz, and has
+    a vector as output.
 
-    A model with a shorter input than a clip sees windows that are spread evenly, the last one ending with the clip, and their vectors are
-    averaged. A free length becomes that of a clip. One clip at a time. Raises InputError for a model that is none of this.
+    A model with a shorter input than a clip sees windows that are spread evenly, the last one ending with the clip, and
+    their vectors are averaged. A free length becomes that of a clip. One clip at a time. Raises InputError for a model
+    that is none of this.
 
     Parameters
-    ----------
-    output : name of the output; by default the only one, else the one called "embedding".
-    name : what reports call it; by default `tflite:PATH`, with `#OUTPUT` if one was asked for.
+    ---------- output : name of the output; by default the only one, else the one called "embedding". name : what
+    reports call it; by default `tflite:PATH`, with `#OUTPUT` if one was asked for.
     """
 
-    def __init__(self, model: str | Path | bytes, *, output: str | None = None, threads: int = 1, name: str | None = None) -> None:
+    def __init__(
+        self, model: str | Path | bytes, *, output: str | None = None, threads: int = 1, name: str | None = None
+    ) -> None:
         self._model = TfliteModel(model, threads=threads)
         self._shape = self._waveform_shape()
         self._output = self._find_output(output)
@@ -44,14 +47,19 @@ class TfliteEmbedder:
         )
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the model returns NaN or infinity."""
+        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the model returns NaN or
+        infinity.
+        """
         clips = as_clips(clips)
         embeddings = np.empty((len(clips), self.info.dim), dtype=np.float32)
         for row, clip in zip(embeddings, clips, strict=True):
             row[:] = np.mean([self._window(clip[start : start + self._shape[-1]]) for start in self._starts], axis=0)
         broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
         if broken.size:
-            raise InputError(f"{self._model.label} returns NaN or infinity for {broken.size} of {len(clips)} clips, first for clip {broken[0]}")
+            raise InputError(
+                f"{self._model.label} returns NaN or infinity for {broken.size} of {len(clips)} clips, first for clip"
+                f" {broken[0]}"
+            )
         return embeddings
 
     def _window(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -59,17 +67,27 @@ class TfliteEmbedder:
         return self._output.dequantize(values).reshape(-1)
 
     def _waveform_shape(self) -> tuple[int, ...]:
-        """Shape to feed: `[samples]` or `[1, samples]`, no longer than a clip; free dimensions are fixed in the interpreter."""
+        """Shape to feed: `[samples]` or `[1, samples]`, no longer than a clip; free dimensions are fixed in the
+        interpreter.
+        """
         model = self._model
         shapes = [tensor.shape for tensor in model.inputs]
         if len(shapes) != 1 or len(shapes[0]) not in (1, 2) or any(size not in (1, -1) for size in shapes[0][:-1]):
-            raise InputError(f"{model.label} takes {listed(model.inputs)}", "expected one waveform: float32 [samples] or [1, samples]")
+            raise InputError(
+                f"{model.label} takes {listed(model.inputs)}",
+                "expected one waveform: float32 [samples] or [1, samples]",
+            )
         waveform = model.inputs[0]
         if waveform.dtype != np.float32:
-            raise InputError(f"{model.label} takes {waveform}", "export it with a float32 input: hearlite never quantizes raw audio")
+            raise InputError(
+                f"{model.label} takes {waveform}", "export it with a float32 input: hearlite never quantizes raw audio"
+            )
         samples = AUDIO.clip_samples if waveform.shape[-1] == -1 else waveform.shape[-1]
         if not 0 < samples <= AUDIO.clip_samples:
-            raise InputError(f"{model.label} takes {samples} samples", f"use a model for at most {AUDIO.clip_samples} ({AUDIO.clip_s:g} s)")
+            raise InputError(
+                f"{model.label} takes {samples} samples",
+                f"use a model for at most {AUDIO.clip_samples} ({AUDIO.clip_s:g} s)",
+            )
         shape = (*(1 for _ in waveform.shape[:-1]), samples)
         if shape != waveform.shape:
             model.resize(shape)
@@ -85,19 +103,28 @@ class TfliteEmbedder:
         return found[0]
 
     def _probe(self) -> int:
-        """Dimension of the output, from three runs on seeded noise: A, B, A. The last must repeat the first, or a clip's vector would depend
-        on the clips before it."""
+        """Dimension of the output, from three runs on seeded noise: A, B, A. The last must repeat the first, or a
+        clip's vector would depend on the clips before it.
+        """
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, size=(2, self._shape[-1])).astype(np.float32)
         first, _, again = (self._window(noise[i]) for i in (0, 1, 0))
         shape = self._model.run(noise[0].reshape(self._shape))[self._output.name].shape
         if not shape or math.prod(shape) != shape[-1] or shape[-1] == 0:
-            raise InputError(f"{self._model.label}: output {self._output.name!r} is {list(shape)}", "expected one vector, [dim] or [1, dim]")
+            raise InputError(
+                f"{self._model.label}: output {self._output.name!r} is {list(shape)}",
+                "expected one vector, [dim] or [1, dim]",
+            )
         if not np.array_equal(first, again, equal_nan=True):
-            raise InputError(f"{self._model.label} keeps state from call to call", "use a model whose output depends on its input alone")
+            raise InputError(
+                f"{self._model.label} keeps state from call to call",
+                "use a model whose output depends on its input alone",
+            )
         return int(shape[-1])
 
 
 def window_starts(samples: int) -> list[int]:
-    """First samples of the fewest windows of `samples` that cover a clip, spread evenly, the last one ending with the clip."""
+    """First samples of the fewest windows of `samples` that cover a clip, spread evenly, the last one ending with the
+    clip.
+    """
     count = math.ceil(AUDIO.clip_samples / samples)
     return [round(start) for start in np.linspace(0, AUDIO.clip_samples - samples, count)]

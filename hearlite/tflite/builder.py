@@ -1,4 +1,6 @@
-"""New tensors, operators and signatures in a .tflite, and whole graphs built by hand: no converter, so no TensorFlow."""
+"""New tensors, operators and signatures in a .tflite, and whole graphs built by hand: no converter, so no
+TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ def add_tensor(model: Any, name: str, shape: list[int], values: NDArray[np.float
     tensor, buffer, graph = schema.TensorT(), schema.BufferT(), model.subgraphs[0]
     if values is not None:
         buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
-    tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), shape, schema.TensorType.FLOAT32, len(model.buffers)
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = (
+        name.encode(),
+        shape,
+        schema.TensorType.FLOAT32,
+        len(model.buffers),
+    )
     model.buffers.append(buffer)
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
@@ -44,7 +51,16 @@ class GraphBuilder:
         self.model.version, self.model.operatorCodes, self.model.buffers = 3, [], [schema.BufferT()]
         self.graph.tensors, self.graph.operators = [], []
 
-    def tensor(self, name: str, shape: list[int], kind: int, data: Any = None, *, scales: list[float] | None = None, axis: int = 0) -> int:
+    def tensor(
+        self,
+        name: str,
+        shape: list[int],
+        kind: int,
+        data: Any = None,
+        *,
+        scales: list[float] | None = None,
+        axis: int = 0,
+    ) -> int:
         tensor = self.schema.TensorT()
         tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), np.asarray(shape, np.int32), kind, 0
         if data is not None:
@@ -54,14 +70,21 @@ class GraphBuilder:
             self.model.buffers.append(buffer)
         if scales:
             tensor.quantization = self.schema.QuantizationParametersT()
-            tensor.quantization.scale, tensor.quantization.zeroPoint = np.asarray(scales, np.float32), np.zeros(len(scales), np.int64)
+            tensor.quantization.scale, tensor.quantization.zeroPoint = (
+                np.asarray(scales, np.float32),
+                np.zeros(len(scales), np.int64),
+            )
             tensor.quantization.quantizedDimension = axis
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
     def operator(self, code: int, inputs: list[int], output: int) -> None:
         entry, operator = self.schema.OperatorCodeT(), self.schema.OperatorT()
-        entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, code, 3 if code == self.schema.BuiltinOperator.CONV_2D else 1
+        entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = (
+            code,
+            code,
+            3 if code == self.schema.BuiltinOperator.CONV_2D else 1,
+        )
         operator.opcodeIndex, operator.inputs, operator.outputs = len(self.model.operatorCodes), inputs, [output]
         if code == self.schema.BuiltinOperator.CONV_2D:
             operator.builtinOptionsType = self.schema.BuiltinOptions.Conv2DOptions

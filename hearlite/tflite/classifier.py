@@ -1,9 +1,16 @@
-"""A classifier behind the embedding, fused into a .tflite as its second output."""
+"""A classifier behind the embedding: what a manifest says of one, and how it is fused into a .tflite as the second
+output.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
 from hearlite.errors import InputError
-from hearlite.head import OUTPUT, FittedHead, Head
 from hearlite.tflite.builder import add_operator, add_tensor
 from hearlite.tflite.model_file import load, save
 
@@ -19,17 +26,23 @@ def fuse(content: bytes, fitted: FittedHead) -> bytes:
     graph, (labels, dim) = model.subgraphs[0], fitted.weights.shape
     embedding = graph.tensors[graph.outputs[0]]
     if len(graph.outputs) != 1 or list(embedding.shape) != [1, dim] or embedding.type != schema.TensorType.FLOAT32:
-        raise InputError(f"a head of {dim} dimensions doesn't fit outputs {[list(graph.tensors[i].shape) for i in graph.outputs]}")
+        raise InputError(
+            f"a head of {dim} dimensions doesn't fit outputs {[list(graph.tensors[i].shape) for i in graph.outputs]}"
+        )
     weights = add_tensor(model, "head/weights", [labels, dim], fitted.weights)
     bias = add_tensor(model, "head/bias", [labels], fitted.bias)
     logits = add_tensor(model, "head/logits", [1, labels])
     scores = add_tensor(model, OUTPUT, [1, labels])
     linear, linear_kind = schema.FullyConnectedOptionsT(), schema.BuiltinOptions.FullyConnectedOptions
-    add_operator(model, schema.BuiltinOperator.FULLY_CONNECTED, [graph.outputs[0], weights, bias], logits, linear, linear_kind)
+    add_operator(
+        model, schema.BuiltinOperator.FULLY_CONNECTED, [graph.outputs[0], weights, bias], logits, linear, linear_kind
+    )
     if fitted.head.kind == "softmax":
         options = schema.SoftmaxOptionsT()
         options.beta = 1.0
-        add_operator(model, schema.BuiltinOperator.SOFTMAX, [logits], scores, options, schema.BuiltinOptions.SoftmaxOptions)
+        add_operator(
+            model, schema.BuiltinOperator.SOFTMAX, [logits], scores, options, schema.BuiltinOptions.SoftmaxOptions
+        )
     else:
         add_operator(model, schema.BuiltinOperator.LOGISTIC, [logits], scores, None, schema.BuiltinOptions.NONE)
     graph.outputs = [int(graph.outputs[0]), scores]
@@ -50,4 +63,84 @@ def require_fused(content: bytes, head: Head, *, where: str) -> None:
         if entry.name == head.output.encode() and 0 <= entry.tensorIndex < len(tensors)
     ]
     if found != [[1, len(head.labels)]]:
-        raise InputError(f"{where}: outputs called {head.output!r} are {found}", f"its manifest says one of [1, {len(head.labels)}]")
+        raise InputError(
+            f"{where}: outputs called {head.output!r} are {found}", f"its manifest says one of [1, {len(head.labels)}]"
+        )
+
+
+OUTPUT = "scores"  # float32 [1, labels]
+KINDS = ("sigmoid", "softmax")  # sigmoid: a score for each binary label; softmax: one label of several, scores sum to 1
+_MAX_NAME = 100  # characters; a label is a word, and lands in file listings and on screens
+
+
+@dataclass(frozen=True)
+class HeadLabel:
+    """One score. Clips that score `threshold` or above are called positive."""
+
+    name: str
+    positive_subjects: int  # that the head was fitted to
+    negative_subjects: int
+    auroc: float  # out of fold: each clip scored by a probe that was fitted to other subjects
+    low: float | None  # 95 % interval over subjects; null where too few replicates have both classes
+    high: float | None
+    threshold: float  # in [0, 1], chosen on those out-of-fold scores
+
+
+@dataclass(frozen=True)
+class Head:
+    """What an app or a reader must know of the scores. Test subjects of the dataset were left alone."""
+
+    kind: str  # one of KINDS
+    output: str
+    labels: tuple[HeadLabel, ...]  # in the order of the scores
+    dataset: str
+    dataset_sha256: str  # of recordings, subjects, splits and labels
+    synthetic: bool
+    clips: int
+    subjects: int
+    already_heard: int  # of the subjects: by the student, unlabelled, which flatters the AUROC
+    heard: tuple[str, ...]  # hashes of the subjects, who can be no test subjects of this file
+    threshold_rule: str
+    golden_scores: tuple[float, ...] = ()  # of the golden signal
+
+    def require_valid(self, *, where: str) -> None:
+        """Raise InputError for what types alone don't say."""
+        names = [label.name for label in self.labels]
+        if self.kind not in KINDS:
+            raise InputError(f"{where}: head kind is {self.kind!r}", f"this version knows {', '.join(KINDS)}")
+        if not names or len(set(names)) != len(names) or (self.kind == "softmax" and len(names) < 2):
+            raise InputError(
+                f"{where}: the head's labels are {names}", "expected different ones, of a softmax at least two"
+            )
+        for name in names:
+            if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+                raise InputError(
+                    f"{where}: a label is {name!r:.200}", f"expected 1 to {_MAX_NAME} printable characters"
+                )
+        rates = [
+            rate
+            for label in self.labels
+            for rate in (label.auroc, label.low, label.high, label.threshold)
+            if rate is not None
+        ]
+        if not all(0 <= rate <= 1 for rate in (*rates, *self.golden_scores)):
+            raise InputError(f"{where}: the head has an AUROC, threshold or score outside 0 to 1")
+        if len(self.golden_scores) not in (0, len(names)):
+            raise InputError(
+                f"{where}: the head has {len(self.golden_scores)} golden scores",
+                f"expected {len(names)}, one for each label",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHead:
+    """A head and its numbers: scores are sigmoid or softmax of `weights` [labels, dim] @ embedding + `bias`
+    [labels].
+    """
+
+    head: Head
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+
+FitHead = Callable[[bytes], FittedHead]  # of the file that it will be fused into

@@ -1,4 +1,6 @@
-"""Keras to TFLite: the frontend and the network each by itself, then one joined graph. Builtin ops only, fixed shape [1, clip_samples]."""
+"""Keras to TFLite: the frontend and the network each by itself, then one joined graph. Builtin ops only, fixed shape
+[1, clip_samples].
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ def convert_layer(layer: Any, shape: list[int], *, float16: bool = False) -> byt
 def convert_network(network: Any, *, calibration: Iterable[NDArray[np.float32]] | None = None) -> bytes:
     """image `[1, frames, mels, 1]` -> embedding `[1, dim]`, float32 at both ends.
 
-    With `calibration` images (float32 `[frames, mels, 1]` each) the network between them is int8 x int8, weights per channel.
+    With `calibration` images (float32 `[frames, mels, 1]` each) the network between them is int8 x int8, weights per
+    channel.
     """
 
     def calibrate(converter: Any) -> None:
@@ -54,9 +57,11 @@ def convert_network_float16(network: Any) -> bytes:
 
 
 def convert_network_dynamic(network: Any) -> bytes:
-    """As convert_network, weights int8, activations quantized by each call inside every convolution and linear layer, float32 between them.
+    """As convert_network, weights int8, activations quantized by each call inside every convolution and linear layer,
+    float32 between them.
 
-    Linear layers get one scale per tensor: per channel they become FULLY_CONNECTED version 12, which tflite-runtime 2.14 does not load.
+    Linear layers get one scale per tensor: per channel they become FULLY_CONNECTED version 12, which tflite-runtime
+    2.14 does not load.
     """
 
     def shrink(converter: Any) -> None:
@@ -67,21 +72,27 @@ def convert_network_dynamic(network: Any) -> bytes:
 
 
 def convert_network_int16(network: Any, images: Sequence[NDArray[np.float32]]) -> bytes:
-    """int16 activations x int8 weights, the converter's own min-max ranges over `images`. No recipe; its cost: experiments/ptq_ladder.py."""
+    """int16 activations x int8 weights, the converter's own min-max ranges over `images`. No recipe; its cost:
+    experiments/ptq_ladder.py.
+    """
 
     def widen(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[None]] for image in images)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
 
     return _convert_network(network, setup=widen)
 
 
 def quantize_calibrated(network: bytes, ranges: Mapping[int, tuple[float, float]]) -> bytes:
-    """A float32 network as int8 x int8, weights per channel, float32 at both ends; `ranges` of every activation by tensor index.
+    """A float32 network as int8 x int8, weights per channel, float32 at both ends; `ranges` of every activation by
+    tensor index.
 
-    TensorFlow's own quantizer, fed with our ranges instead of its calibrator's: that one gives a project convolution and the residual sum behind it
-    one range, and knows only min-max. The function is private, so it is used here alone; its arguments are the same in TensorFlow 2.18 - 2.20.
+    TensorFlow's own quantizer, fed with our ranges instead of its calibrator's: that one gives a project convolution
+    and the residual sum behind it one range, and knows only min-max. The function is private, so it is used here alone;
+    its arguments are the same in TensorFlow 2.18 - 2.20.
     """
     from ai_edge_litert import schema_py_generated as schema
     from tensorflow.lite.python.convert import mlir_quantize
@@ -96,11 +107,16 @@ def quantize_calibrated(network: bytes, ranges: Mapping[int, tuple[float, float]
 
 
 def join_frontend(frontend: bytes, network: bytes) -> bytes:
-    """The whole model as one file with the signature embed(audio) -> embedding. Raises GateError when an op is not builtin."""
+    """The whole model as one file with the signature embed(audio) -> embedding. Raises GateError when an op is not
+    builtin.
+    """
     model = join(frontend, network, signature=SIGNATURE, input_name=INPUT, output_name=OUTPUT)
     foreign = summarize(model).not_builtin()
     if foreign:
-        raise GateError(f"the model needs ops that plain TFLite does not have: {', '.join(foreign)}", "use layers that convert to builtin ops")
+        raise GateError(
+            f"the model needs ops that plain TFLite does not have: {', '.join(foreign)}",
+            "use layers that convert to builtin ops",
+        )
     return model
 
 
@@ -135,14 +151,18 @@ def _convert(call: Any, shape: list[int], *, setup: Callable[[Any], None] | None
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back the converter's C++ chatter on stderr, which no log level stops; it is shown when the conversion fails."""
+    """Hold back the converter's C++ chatter on stderr, which no log level stops; it is shown when the conversion
+    fails.
+    """
     with tempfile.TemporaryFile() as held:
         sys.stderr.flush()
         saved = os.dup(2)
         try:
             os.dup2(held.fileno(), 2)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # "Statistics for quantized inputs were expected": the input stays float on purpose
+                warnings.simplefilter(
+                    "ignore", UserWarning
+                )  # "Statistics for quantized inputs were expected": the input stays float on purpose
                 yield
         except BaseException:
             held.seek(0)

@@ -1,4 +1,6 @@
-"""A float network's flatbuffer, opened for edits of its weights, and its tensors, read while it runs. No Keras: what is edited is what ships."""
+"""A float network's flatbuffer, opened for edits of its weights, and its tensors, read while it runs. No Keras: what is
+edited is what ships.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,11 @@ from hearlite.errors import InputError
 from hearlite.tflite.model_file import is_constant, load, operator_name, save, tensor_name
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # [out, h, w, in], [1, h, w, out], [out, in]
+_OUTPUT_AXIS = {
+    "CONV_2D": 0,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 0,
+}  # [out, h, w, in], [1, h, w, out], [out, in]
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,11 @@ class Graph:
         data = self.model.buffers[tensor.buffer].data
         if data is None or tensor.quantization is None or tensor.quantization.scale is None:
             return None
-        values = np.frombuffer(bytes(bytearray(data)), dtype=np.int8).reshape([int(n) for n in tensor.shape]).astype(np.float64)
+        values = (
+            np.frombuffer(bytes(bytearray(data)), dtype=np.int8)
+            .reshape([int(n) for n in tensor.shape])
+            .astype(np.float64)
+        )
         shape = [1] * values.ndim
         shape[tensor.quantization.quantizedDimension] = -1
         return values * np.asarray(tensor.quantization.scale, dtype=np.float64).reshape(shape)
@@ -75,7 +85,9 @@ class Graph:
 
         tensor = self.graph.tensors[index]
         if list(values.shape) != [int(n) for n in tensor.shape]:
-            raise InputError(f"constant {self.tensor_name(index)} is {np.asarray(tensor.shape).tolist()}, not {list(values.shape)}")
+            raise InputError(
+                f"constant {self.tensor_name(index)} is {np.asarray(tensor.shape).tolist()}, not {list(values.shape)}"
+            )
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values, dtype=np.float32).tobytes(), np.uint8)
         if sum(other.buffer == tensor.buffer for other in self.graph.tensors) > 1:
@@ -93,7 +105,9 @@ class Graph:
 
     def drop_unused_buffers(self) -> None:
         """Empty the buffers that no tensor and no metadata holds any more, so that they take no room in the file."""
-        used = {int(tensor.buffer) for tensor in self.graph.tensors} | {int(entry.buffer) for entry in self.model.metadata or []}
+        used = {int(tensor.buffer) for tensor in self.graph.tensors} | {
+            int(entry.buffer) for entry in self.model.metadata or []
+        }
         for index, buffer in enumerate(self.model.buffers):
             if index not in used:
                 buffer.data = None

@@ -1,4 +1,6 @@
-"""Run .tflite files: the only module that imports an interpreter, LiteRT's or tf.lite's. Older phones' runtime: benchmarks/cost/legacy_runtime.py."""
+"""Run .tflite files: the only module that imports an interpreter, LiteRT's or tf.lite's. Older phones' runtime:
+benchmarks/cost/legacy_runtime.py.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _SMALLEST_FLATBUFFER = 16  # bytes: root offset, identifier, and a table with it
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of a model: name, shape (-1 where the length is free), dtype, and scale and zero point if it is quantized."""
+    """An input or output of a model: name, shape (-1 where the length is free), dtype, and scale and zero point if it
+    is quantized.
+    """
 
     name: str
     index: int
@@ -44,8 +48,9 @@ class Tensor:
 class TfliteModel:
     """A .tflite file, or its bytes, opened in one of the RUNTIMES.
 
-    Inputs and outputs go by the names of the file's signature, or by tensor names where it has none. Raises InputError, naming the file, for
-    whatever can't be read or run, UsageError for an unknown runtime and MissingExtraError for one that is not installed.
+    Inputs and outputs go by the names of the file's signature, or by tensor names where it has none. Raises InputError,
+    naming the file, for whatever can't be read or run, UsageError for an unknown runtime and MissingExtraError for one
+    that is not installed.
     """
 
     def __init__(self, model: str | Path | bytes, *, threads: int = 1, runtime: Runtime = "litert") -> None:
@@ -62,7 +67,8 @@ class TfliteModel:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(
-                f"{self.label}: {runtime} can't open the model: {_one_line(error)}", "export it with builtin ops for this runtime"
+                f"{self.label}: {runtime} can't open the model: {_one_line(error)}",
+                "export it with builtin ops for this runtime",
             ) from error
         self.inputs, self.outputs = _named_tensors(self._interpreter)
 
@@ -72,11 +78,15 @@ class TfliteModel:
             self._interpreter.resize_tensor_input(self._input().index, shape, strict=True)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"{self.label}: input {self._input()} can't become {list(shape)}: {_one_line(error)}") from error
+            raise InputError(
+                f"{self.label}: input {self._input()} can't become {list(shape)}: {_one_line(error)}"
+            ) from error
         self.inputs, self.outputs = _named_tensors(self._interpreter)
 
     def run(self, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """One call of a model with one input: the input's array -> every output by name, as the file stores it (not dequantized)."""
+        """One call of a model with one input: the input's array -> every output by name, as the file stores it (not
+        dequantized).
+        """
         expected = self._input()
         if array.dtype != expected.dtype or not _fits(array.shape, expected.shape):
             raise InputError(f"{self.label}: got {array.dtype} {list(array.shape)} for input {expected}")
@@ -94,11 +104,16 @@ class TfliteModel:
 
 
 def interpreter_with_tensors(model: bytes) -> Any:
-    """A LiteRT interpreter in which every tensor can be read after a call. No delegates: they hide what lies between the operators that they fuse."""
+    """A LiteRT interpreter in which every tensor can be read after a call. No delegates: they hide what lies between
+    the operators that they fuse.
+    """
     module = importlib.import_module("ai_edge_litert.interpreter")
     resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = module.Interpreter(
-        model_content=model, num_threads=1, experimental_preserve_all_tensors=True, experimental_op_resolver_type=resolver
+        model_content=model,
+        num_threads=1,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=resolver,
     )
     interpreter.allocate_tensors()
     return interpreter
@@ -116,7 +131,9 @@ def _check_flatbuffer(content: bytes, *, label: str) -> None:
     if len(content) < _SMALLEST_FLATBUFFER or content[4:8] != _IDENTIFIER:
         raise InputError(f"{label} is not a TFLite model: bytes 4 to 8 are {content[4:8]!r}, expected {_IDENTIFIER!r}")
     if root > len(content) - 4:
-        raise InputError(f"{label} is truncated: its root lies at byte {root} of {len(content)}", "copy or export it again")
+        raise InputError(
+            f"{label} is truncated: its root lies at byte {root} of {len(content)}", "copy or export it again"
+        )
 
 
 def _interpreter_class(runtime: Runtime) -> Any:
@@ -151,7 +168,9 @@ def _key(detail: dict[str, Any]) -> tuple[int, str]:
 
 def _tensor(name: str, detail: dict[str, Any]) -> Tensor:
     scale, zero_point = detail["quantization"]
-    shape = tuple(int(size) for size in (detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]))
+    shape = tuple(
+        int(size) for size in (detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"])
+    )
     return Tensor(name, int(detail["index"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))
 
 

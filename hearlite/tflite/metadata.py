@@ -1,7 +1,8 @@
-"""TFLite Metadata: what tools such as MediaPipe ask of a file before they feed it audio. hearlite's own manifest says more, but only to hearlite.
+"""TFLite Metadata: what tools such as MediaPipe ask of a file before they feed it audio. hearlite's own manifest says
+more, but only to hearlite.
 
-The tables are written slot by slot, after `metadata_schema.fbs` of tflite-support and MediaPipe (Apache-2.0); their generated module for it is
-120 KB and comes with neither LiteRT nor TensorFlow.
+The tables are written slot by slot, after `metadata_schema.fbs` of tflite-support and MediaPipe (Apache-2.0); their
+generated module for it is 120 KB and comes with neither LiteRT nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hearlite.bundle import Manifest
-from hearlite.head import Head
+from hearlite.tflite.classifier import Head
 from hearlite.tflite.model_file import add_metadata
 
 NAME = "TFLITE_METADATA"  # of the entry in the model; tools look for it
@@ -39,7 +40,8 @@ def with_tflite_metadata(content: bytes, manifest: Manifest) -> bytes:
 
 
 def with_label_file(content: bytes, manifest: Manifest) -> bytes:
-    """The same .tflite with its head's labels.txt as a zip behind it, where TFLite's tools look for associated files; nothing without a head.
+    """The same .tflite with its head's labels.txt as a zip behind it, where TFLite's tools look for associated files;
+    nothing without a head.
 
     Last of all steps: whoever saves the flatbuffer again drops what lies behind it.
     """
@@ -52,23 +54,32 @@ def with_label_file(content: bytes, manifest: Manifest) -> bytes:
 
 
 def tflite_metadata(manifest: Manifest) -> bytes:
-    """The metadata flatbuffer: name, description, author, licence, and of input and output the name, meaning and, for audio, rate and channels."""
+    """The metadata flatbuffer: name, description, author, licence, and of input and output the name, meaning and, for
+    audio, rate and channels.
+    """
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)
     audio = manifest.audio
-    audio_properties = _table(builder, _AUDIO_SLOTS, numbers={_AUDIO_SAMPLE_RATE: audio.sample_rate_hz, _AUDIO_CHANNELS: _CHANNELS})
+    audio_properties = _table(
+        builder, _AUDIO_SLOTS, numbers={_AUDIO_SAMPLE_RATE: audio.sample_rate_hz, _AUDIO_CHANNELS: _CHANNELS}
+    )
     heard = _tensor(
         builder,
         manifest.input,
-        f"{audio.clip_s:g} s of mono audio, {audio.clip_samples} float32 samples in [-1, 1): int16 / {audio.pcm_full_scale}",
+        f"{audio.clip_s:g} s of mono audio, {audio.clip_samples} float32 samples in [-1, 1): int16 /"
+        f" {audio.pcm_full_scale}",
         kind=_AUDIO_PROPERTIES,
         properties=audio_properties,
     )
     meaning = f"embedding of {manifest.dim} dimensions, centred: compare by cosine"
     given = _tensor(builder, manifest.output, meaning, kind=_FEATURE_PROPERTIES, properties=_table(builder, 0))
     outputs = [given] if manifest.head is None else [given, _scores(builder, manifest.head)]
-    graph = _table(builder, _GRAPH_SLOTS, offsets={_GRAPH_INPUTS: _vector(builder, [heard]), _GRAPH_OUTPUTS: _vector(builder, outputs)})
+    graph = _table(
+        builder,
+        _GRAPH_SLOTS,
+        offsets={_GRAPH_INPUTS: _vector(builder, [heard]), _GRAPH_OUTPUTS: _vector(builder, outputs)},
+    )
     texts = {
         _MODEL_NAME: manifest.name,
         _MODEL_DESCRIPTION: _description(manifest),
@@ -86,15 +97,25 @@ def tflite_metadata(manifest: Manifest) -> bytes:
 def _description(manifest: Manifest) -> str:
     scores = f" and {len(manifest.head.labels)} scores" if manifest.head else ""
     parts = [
-        f"Turns {manifest.audio.clip_s:g} s of audio into an embedding of {manifest.dim} dimensions{scores}. A research tool, never a diagnostic.",
+        (
+            f"Turns {manifest.audio.clip_s:g} s of audio into an embedding of {manifest.dim} dimensions{scores}. A"
+            " research tool, never a diagnostic."
+        ),
         f"{manifest.teacher.standin}." if manifest.teacher.standin else "",
-        "" if manifest.gate_passed else "It failed its quality gate and was written by force.",
+        (
+            ""
+            if manifest.gate_passed
+            else "It failed its quality gate and was written all the same (--allow-failed-gate)."
+        ),
     ]
     return " ".join(filter(None, parts))
 
 
 def _scores(builder: Any, head: Head) -> int:
-    texts = {_FILE_NAME: builder.CreateString(LABELS), _FILE_DESCRIPTION: builder.CreateString("labels of the scores, a line each")}
+    texts = {
+        _FILE_NAME: builder.CreateString(LABELS),
+        _FILE_DESCRIPTION: builder.CreateString("labels of the scores, a line each"),
+    }
     builder.StartObject(_FILE_SLOTS)
     builder.PrependUint8Slot(_FILE_TYPE, _TENSOR_AXIS_LABELS, 0)
     for slot, offset in texts.items():
@@ -113,7 +134,9 @@ def _tensor(builder: Any, name: str, description: str, *, kind: int, properties:
     return _table(builder, _TENSOR_SLOTS, offsets={**texts, _TENSOR_CONTENT: content, _TENSOR_FILES: files})
 
 
-def _table(builder: Any, slots: int, *, offsets: dict[int, int] | None = None, numbers: dict[int, int] | None = None) -> int:
+def _table(
+    builder: Any, slots: int, *, offsets: dict[int, int] | None = None, numbers: dict[int, int] | None = None
+) -> int:
     """A table of offsets to what was built before, and uint32 numbers, by slot; returns its own offset."""
     builder.StartObject(slots)
     for slot, offset in (offsets or {}).items():

@@ -1,4 +1,5 @@
-"""Reading and writing .tflite flatbuffers: a file as objects that can be edited, what it is made of, and its metadata entries.
+"""Reading and writing .tflite flatbuffers: a file as objects that can be edited, what it is made of, and its metadata
+entries.
 
 The schema comes with ai-edge-litert (schema_py_generated), so no TensorFlow is needed.
 """
@@ -23,7 +24,9 @@ _DAMAGED = ("the .tflite file is cut or damaged", "copy it again, or export it a
 
 @dataclass(frozen=True)
 class Op:
-    """One operator: its builtin name (or the custom op's), tensor types and shapes of input 0, weights (if any) and output 0."""
+    """One operator: its builtin name (or the custom op's), tensor types and shapes of input 0, weights (if any) and
+    output 0.
+    """
 
     name: str
     custom: bool
@@ -40,7 +43,8 @@ class Summary:
     """What a .tflite file holds, read from its flatbuffer."""
 
     ops: tuple[Op, ...]
-    parameters: int  # elements of constant float, float16 and int8 tensors with more than one dimension, frontend tables included
+    # elements of constant float, float16 and int8 tensors with more than one dimension, frontend tables included
+    parameters: int
     network_parameters: int  # those of convolutions and linear layers behind the frontend, biases not counted
     macs: int
     network_macs: int  # behind the frontend
@@ -57,7 +61,10 @@ def load(data: bytes) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
-        raise InputError("not a .tflite file: its bytes 4 to 8 are not 'TFL3'", "pass a file that 'hearlite export' or a TFLite converter wrote")
+        raise InputError(
+            "not a .tflite file: its bytes 4 to 8 are not 'TFL3'",
+            "pass a file that 'hearlite export' or a TFLite converter wrote",
+        )
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
         for buffer in model.buffers:
@@ -69,12 +76,16 @@ def load(data: bytes) -> Any:
     except Exception as error:  # a cut or hostile flatbuffer fails in struct, numpy or by recursion, with many types
         raise InputError(*_DAMAGED) from error
     if not model.subgraphs or len(model.subgraphs) != 1:
-        raise InputError(f"the .tflite file has {len(model.subgraphs or [])} subgraphs", "hearlite handles files with one")
+        raise InputError(
+            f"the .tflite file has {len(model.subgraphs or [])} subgraphs", "hearlite handles files with one"
+        )
     return model
 
 
 def save(model: Any) -> bytes:
-    """The file. Equal vectors are stored once: int8 models repeat a zero of 8 bytes for every channel of every weight and bias, 8 % of their size."""
+    """The file. Equal vectors are stored once: int8 models repeat a zero of 8 bytes for every channel of every weight
+    and bias, 8 % of their size.
+    """
     import flatbuffers
 
     class Builder(flatbuffers.Builder):  # type: ignore[misc]
@@ -121,9 +132,15 @@ def summarize(data: bytes) -> Summary:
     try:
         ops = tuple(_op(model, graph, operator) for operator in graph.operators)
         behind = [behind_frontend(graph, operator) for operator in graph.operators]
-        sizes = {int(t.buffer): math.prod(int(n) for n in t.shape) for t in graph.tensors if is_constant(model, t) and len(t.shape) > 1}
+        sizes = {
+            int(t.buffer): math.prod(int(n) for n in t.shape)
+            for t in graph.tensors
+            if is_constant(model, t) and len(t.shape) > 1
+        }
         network = {
-            int(graph.tensors[o.inputs[1]].buffer) for o, op, tail in zip(graph.operators, ops, behind, strict=True) if tail and op.weight_type
+            int(graph.tensors[o.inputs[1]].buffer)
+            for o, op, tail in zip(graph.operators, ops, behind, strict=True)
+            if tail and op.weight_type
         }
     except (IndexError, TypeError, KeyError, AttributeError) as error:
         raise InputError(*_DAMAGED) from error
@@ -148,7 +165,9 @@ def tensor_type(tensor: Any) -> str:
 def operator_name(model: Any, operator: Any) -> str:
     """The builtin's name, such as CONV_2D; CUSTOM for one that is no builtin."""
     code = model.operatorCodes[operator.opcodeIndex]
-    return _enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]  # codes above 127 are in the newer field only
+    return _enumeration("BuiltinOperator")[
+        max(code.builtinCode, code.deprecatedBuiltinCode)
+    ]  # codes above 127 are in the newer field only
 
 
 def is_constant(model: Any, tensor: Any) -> bool:

@@ -1,4 +1,6 @@
-"""Parts of a .tflite as files of their own: its frontend, its network, a range of operators, or all that leads to one tensor."""
+"""Parts of a .tflite as files of their own: its frontend, its network, a range of operators, or all that leads to one
+tensor.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from hearlite.tflite.model_file import behind_frontend, is_constant, load, save
 
 
 def slice_operators(data: bytes, *, first: int = 0, last: int | None = None) -> bytes:
-    """Operators `first` to `last` (exclusive; None: to the end). Inputs are what they read, outputs what later operators or the file's user reads.
+    """Operators `first` to `last` (exclusive; None: to the end). Inputs are what they read, outputs what later
+    operators or the file's user reads.
 
     Raises InputError for a range that holds no operator.
     """
@@ -35,26 +38,36 @@ def network_part(data: bytes) -> bytes:
     graph = load(data).subgraphs[0]
     first = [i for i, operator in enumerate(graph.operators) if behind_frontend(graph, operator)]
     if not first:
-        raise InputError("the file has no network behind a frontend", "name a file that 'hearlite export' or 'hearlite quantize' wrote")
+        raise InputError(
+            "the file has no network behind a frontend",
+            "name a file that 'hearlite export' or 'hearlite quantize' wrote",
+        )
     return slice_operators(data, first=first[0])
 
 
 def frontend_part(data: bytes, *, input_name: str, output_name: str) -> bytes:
-    """The frontend alone of a model that `join` made: audio -> image, by the very operators and constants of that file. Raises InputError."""
+    """The frontend alone of a model that `join` made: audio -> image, by the very operators and constants of that file.
+    Raises InputError.
+    """
     model = load(data)
     graph = model.subgraphs[0]
     count = next((index for index, operator in enumerate(graph.operators) if behind_frontend(graph, operator)), 0)
     given = {int(i) for operator in graph.operators[:count] for i in operator.outputs}
     border = sorted(given & {int(i) for operator in graph.operators[count:] for i in operator.inputs})
     if len(border) != 1:
-        raise InputError(f"{len(border)} tensors go from the frontend to the network", "expected one; pass a file that 'hearlite export' wrote")
+        raise InputError(
+            f"{len(border)} tensors go from the frontend to the network",
+            "expected one; pass a file that 'hearlite export' wrote",
+        )
     graph.operators, graph.outputs = graph.operators[:count], border
     kept = sorted(given | {int(i) for operator in graph.operators for i in operator.inputs if i >= 0})
     remap = {-1: -1} | {old: new for new, old in enumerate(kept)}
     graph.tensors = [graph.tensors[index] for index in kept]
     graph.inputs, graph.outputs = ([remap[int(i)] for i in side] for side in (graph.inputs, graph.outputs))
     for operator in graph.operators:
-        operator.inputs, operator.outputs = ([remap[int(i)] for i in side] for side in (operator.inputs, operator.outputs))
+        operator.inputs, operator.outputs = (
+            [remap[int(i)] for i in side] for side in (operator.inputs, operator.outputs)
+        )
     read = {int(tensor.buffer) for tensor in graph.tensors}
     for index, buffer in enumerate(model.buffers):
         if index not in read:

@@ -90,7 +90,9 @@ def test_96_khz_24_bit_stereo_is_averaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("suffix", "subtype"), [(".ogg", "VORBIS"), (".opus", "OPUS"), (".mp3", "MPEG_LAYER_III")])
 def test_compressed_formats_are_read(tmp_path: Path, suffix: str, subtype: str) -> None:
     path = tmp_path / f"tone{suffix}"
-    sf.write(path, sine(rate_hz=48_000, seconds=2), 48_000, format="MP3" if suffix == ".mp3" else "OGG", subtype=subtype)
+    sf.write(
+        path, sine(rate_hz=48_000, seconds=2), 48_000, format="MP3" if suffix == ".mp3" else "OGG", subtype=subtype
+    )
     samples = audio.read_recording(path)
     assert len(samples) == pytest.approx(2 * RATE, abs=1_200)
     assert np.abs(samples[8_000:24_000]).max() == pytest.approx(0.5, abs=0.05)
@@ -102,7 +104,15 @@ def data_size_at(path: Path) -> int:
 
 @pytest.mark.parametrize(
     ("riff_size", "data_size"),
-    [(2**32 - 1, 2**32 - 1), (2**32 - 1, 0), (0, 0), (36, 0), (8, 0), (0x7FFFF024, 0x7FFFF000), (0x7FFFFF24, 0x7FFFFF00)],
+    [
+        (2**32 - 1, 2**32 - 1),
+        (2**32 - 1, 0),
+        (0, 0),
+        (36, 0),
+        (8, 0),
+        (0x7FFFF024, 0x7FFFF000),
+        (0x7FFFFF24, 0x7FFFFF00),
+    ],
 )
 def test_wav_from_a_pipe_is_read_to_its_end(tmp_path: Path, riff_size: int, data_size: int) -> None:
     path = write(tmp_path / "pipe.wav", sine(rate_hz=RATE))
@@ -252,7 +262,10 @@ def test_windows_of_an_event_hold_it_and_real_context(recording_s: float, hop_s:
     recording = round(recording_s * RATE)
     first = data.draw(st.integers(0, recording - 1))
     end = data.draw(st.integers(first + 1, recording + RATE))  # annotations may run past the end
-    starts = [round(start * RATE) for start in audio.clip_starts_s(recording_s=recording_s, start_s=first / RATE, end_s=end / RATE, hop_s=hop_s)]
+    starts = [
+        round(start * RATE)
+        for start in audio.clip_starts_s(recording_s=recording_s, start_s=first / RATE, end_s=end / RATE, hop_s=hop_s)
+    ]
     end = min(end, recording)
     covered = np.zeros(recording + CLIP, bool)
     for start in starts:

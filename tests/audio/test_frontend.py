@@ -1,4 +1,6 @@
-"""mel-PCEN against librosa and tf.signal, the layer against numpy, in Keras and as a converted file; what must not change an image."""
+"""mel-PCEN against librosa and tf.signal, the layer against numpy, in Keras and as a converted file; what must not
+change an image.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hearlite.audio.clips import from_int16
-from hearlite.audio.frontend import frontend_numpy, hann, mel_matrix, normalise, pcen, power_spectrum, resize_matrix, smoother_matrix
+from hearlite.audio.frontend import (
+    frontend_numpy,
+    hann,
+    mel_matrix,
+    normalise,
+    pcen,
+    power_spectrum,
+    resize_matrix,
+    smoother_matrix,
+)
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import AUDIO, HEAR_FRONTEND, STUDENT_FRONTEND, STUDENTS, FrontendSpec
 from hearlite.tflite.interpreter import TfliteModel
@@ -26,7 +37,9 @@ each_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 
 @pytest.fixture(scope="module")
 def audio(clips: NDArray[np.int16]) -> NDArray[np.float32]:
-    """float32 `[n, clip_samples]`: synthetic respiratory sounds, then noise, quiet noise, a click, silence, and noise on a DC offset."""
+    """float32 `[n, clip_samples]`: synthetic respiratory sounds, then noise, quiet noise, a click, silence, and noise
+    on a DC offset.
+    """
     rng = np.random.default_rng(0)
     noise = rng.uniform(-1.0, 1.0, AUDIO.clip_samples)
     click = np.zeros(AUDIO.clip_samples)
@@ -73,14 +86,23 @@ def test_power_spectrum_is_that_of_librosa(spec: FrontendSpec, audio: NDArray[np
     ours = power_spectrum(clips, spec=spec)
     tail = (spec.stft_frames(AUDIO.clip_samples) - 1) * spec.hop_samples + spec.window_samples - AUDIO.clip_samples
     padded = np.pad(clips, ((0, 0), (0, tail)))
-    theirs = np.abs(librosa.stft(padded, n_fft=spec.fft_length, hop_length=spec.hop_samples, win_length=spec.window_samples, center=False)) ** 2
+    theirs = (
+        np.abs(
+            librosa.stft(
+                padded, n_fft=spec.fft_length, hop_length=spec.hop_samples, win_length=spec.window_samples, center=False
+            )
+        )
+        ** 2
+    )
     np.testing.assert_allclose(ours, theirs.transpose(0, 2, 1), rtol=1e-9, atol=1e-9)
 
 
 def test_hann_is_periodic() -> None:
     from scipy.signal import get_window
 
-    np.testing.assert_allclose(hann(HEAR_FRONTEND), get_window("hann", HEAR_FRONTEND.window_samples, fftbins=True), atol=1e-15)
+    np.testing.assert_allclose(
+        hann(HEAR_FRONTEND), get_window("hann", HEAR_FRONTEND.window_samples, fftbins=True), atol=1e-15
+    )
 
 
 def test_pcen_is_that_of_librosa() -> None:
@@ -118,7 +140,9 @@ def test_resize_is_that_of_tensorflow(frames: int, resized: int) -> None:
     tf = pytest.importorskip("tensorflow")
     image = np.random.default_rng(0).standard_normal((1, frames, 8, 1)).astype(np.float32)
     theirs = tf.image.resize(image, (resized, 8), method="bilinear", antialias=False).numpy()[0, :, :, 0]
-    np.testing.assert_allclose(resize_matrix(frames, resized) @ image[0, :, :, 0], theirs, atol=1e-4)  # they find positions in float32
+    np.testing.assert_allclose(
+        resize_matrix(frames, resized) @ image[0, :, :, 0], theirs, atol=1e-4
+    )  # they find positions in float32
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -128,8 +152,12 @@ def test_layer_equals_numpy(name: str, audio: NDArray[np.float32], layers: dict[
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_layer_equals_numpy_on_pure_tones_within_their_rounding(name: str, tones: NDArray[np.float32], layers: dict[str, Any]) -> None:
-    """All bands of a full-scale tone but its own hold nothing except float32 rounding, 140 dB down, and PCEN amplifies that most: hence 1e-3."""
+def test_layer_equals_numpy_on_pure_tones_within_their_rounding(
+    name: str, tones: NDArray[np.float32], layers: dict[str, Any]
+) -> None:
+    """All bands of a full-scale tone but its own hold nothing except float32 rounding, 140 dB down, and PCEN amplifies
+    that most: hence 1e-3.
+    """
     image = layers[name](tones).numpy()[..., 0]
     np.testing.assert_allclose(image, frontend_numpy(tones, spec=SPECS[name]), rtol=0, atol=1e-3)
 
@@ -148,15 +176,23 @@ def test_converted_file_equals_numpy(name: str, audio: NDArray[np.float32], tone
 @pytest.mark.parametrize("name", SPECS)
 def test_an_image_does_not_depend_on_its_batch(name: str, audio: NDArray[np.float32], layers: dict[str, Any]) -> None:
     """A quiet clip beside a loud one: HeAR's published code normalises over the batch and would squash it."""
-    together, alone = frontend_numpy(audio, spec=SPECS[name]), [frontend_numpy(clip[None], spec=SPECS[name])[0] for clip in audio]
+    together, alone = (
+        frontend_numpy(audio, spec=SPECS[name]),
+        [frontend_numpy(clip[None], spec=SPECS[name])[0] for clip in audio],
+    )
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-9)
     layer = layers[name]
-    np.testing.assert_allclose(layer(audio).numpy(), np.concatenate([layer(clip[None]).numpy() for clip in audio]), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        layer(audio).numpy(), np.concatenate([layer(clip[None]).numpy() for clip in audio]), rtol=0, atol=1e-5
+    )
 
 
 def test_images_are_those_of_last_time(clips: NDArray[np.int16], golden: Callable[..., None]) -> None:
     """Every fourth frame and band of two clips, from numpy; the layer is compared with numpy above."""
-    images = {name: frontend_numpy(from_int16(clips[:2]), spec=spec)[:, ::4, ::4].astype(np.float32) for name, spec in SPECS.items()}
+    images = {
+        name: frontend_numpy(from_int16(clips[:2]), spec=spec)[:, ::4, ::4].astype(np.float32)
+        for name, spec in SPECS.items()
+    }
     golden("frontend", images, atol=1e-5)
 
 
@@ -173,7 +209,9 @@ def test_silence_is_zero_and_everything_is_finite(spec: FrontendSpec, audio: NDA
     silent = np.zeros((1, AUDIO.clip_samples), np.float32)
     image = frontend_numpy(silent, spec=spec)
     assert np.isfinite(image).all()
-    np.testing.assert_array_equal(image, frontend_numpy(silent + np.float32(0.25), spec=spec))  # a constant is silence too
+    np.testing.assert_array_equal(
+        image, frontend_numpy(silent + np.float32(0.25), spec=spec)
+    )  # a constant is silence too
     assert np.isfinite(frontend_numpy(audio, spec=spec)).all()
 
 
@@ -191,13 +229,19 @@ def test_the_callers_array_is_not_modified(audio: NDArray[np.float32]) -> None:
     offset=st.sampled_from([0.0, 0.25, -0.5, 0.125]),
     name=st.sampled_from(["hear", "student"]),
 )
-def test_gain_and_offset_change_nothing(seed: int, exponent: int, offset: float, name: str, layers: dict[str, Any]) -> None:
-    """Gains by powers of two keep every bit of a float; offsets round away what their exponent has no room for, so samples have 12 bits here."""
+def test_gain_and_offset_change_nothing(
+    seed: int, exponent: int, offset: float, name: str, layers: dict[str, Any]
+) -> None:
+    """Gains by powers of two keep every bit of a float; offsets round away what their exponent has no room for, so
+    samples have 12 bits here.
+    """
     rng = np.random.default_rng(seed)
     clip = (np.round(rng.uniform(-0.5, 0.5, (1, AUDIO.clip_samples)) * 4096) / 4096).astype(np.float32)
     changed = clip * np.float32(2.0**exponent) + np.float32(offset)
     spec = SPECS[name]
-    np.testing.assert_allclose(frontend_numpy(changed, spec=spec), frontend_numpy(clip, spec=spec), rtol=0, atol=1e-5)  # range_floor's doing
+    np.testing.assert_allclose(
+        frontend_numpy(changed, spec=spec), frontend_numpy(clip, spec=spec), rtol=0, atol=1e-5
+    )  # range_floor's doing
     np.testing.assert_allclose(layers[name](changed).numpy(), layers[name](clip).numpy(), rtol=0, atol=1e-4)
 
 
@@ -241,4 +285,6 @@ def test_other_frontends_equal_numpy(change: dict[str, Any], audio: NDArray[np.f
     from hearlite.audio.frontend_tf import Frontend
 
     spec = dataclasses.replace(STUDENT_FRONTEND, **change)
-    np.testing.assert_allclose(Frontend(spec)(audio).numpy()[..., 0], frontend_numpy(audio, spec=spec), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        Frontend(spec)(audio).numpy()[..., 0], frontend_numpy(audio, spec=spec), rtol=0, atol=1e-4
+    )

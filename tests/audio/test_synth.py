@@ -1,4 +1,6 @@
-"""The synthetic corpus: reproducible, consistent, all or nothing, and each class sounds as the literature says it does."""
+"""The synthetic corpus: reproducible, consistent, all or nothing, and each class sounds as the literature says it
+does.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ STUDIO = synth.Device("studio", RATE_HZ, 1.0, 1e6, -90.0)  # hears everything, a
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synth.write_corpus(tmp_path_factory.mktemp("synth") / "corpus", subjects=6, recordings_per_subject=9, seed=3).parent
+    return synth.write_corpus(
+        tmp_path_factory.mktemp("synth") / "corpus", subjects=6, recordings_per_subject=9, seed=3
+    ).parent
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -73,7 +77,10 @@ def tonality(label: str) -> float:
     for event in events(label):
         frames = np.lib.stride_tricks.sliding_window_view(event, RATE_HZ * 64 // 1000)[:: RATE_HZ // 50]
         spectra = np.abs(np.fft.rfft(frames * np.hanning(frames.shape[1]), axis=1)) ** 2
-        near = [frame[max(0, peak - 2) : peak + 3].sum() / frame.sum() for frame, peak in zip(spectra, spectra.argmax(axis=1), strict=True)]
+        near = [
+            frame[max(0, peak - 2) : peak + 3].sum() / frame.sum()
+            for frame, peak in zip(spectra, spectra.argmax(axis=1), strict=True)
+        ]
         shares.append(np.median(near))
     return float(np.median(shares))
 
@@ -121,7 +128,14 @@ def test_every_subject_makes_every_sound_and_stays_on_one_side(corpus: Path) -> 
         splits[row["subject"]].add(row["split"])
         assert Path(row["file"]).name.startswith(row["subject"] + "_")
     assert all(sorted(made) == sorted(synth.CLASSES) for made in labels.values())
-    assert sorted(side for sides in splits.values() for side in sides) == ["test", "test", "train", "train", "train", "val"]
+    assert sorted(side for sides in splits.values() for side in sides) == [
+        "test",
+        "test",
+        "train",
+        "train",
+        "train",
+        "val",
+    ]
 
 
 def test_split_shares_of_sixty_subjects() -> None:
@@ -135,7 +149,12 @@ def test_recordings_are_sound(corpus: Path) -> None:
     peaks = []
     for row in rows(corpus):
         info = soundfile.info(corpus / row["file"])
-        assert (info.format, info.subtype, info.channels, info.samplerate) == ("FLAC", "PCM_16", 1, rate_of[row["device"]])
+        assert (info.format, info.subtype, info.channels, info.samplerate) == (
+            "FLAC",
+            "PCM_16",
+            1,
+            rate_of[row["device"]],
+        )
         assert 2.5 <= info.duration <= 6.0
         assert 0.0 <= float(row["start_s"]) < float(row["end_s"]) <= info.duration
         pcm = np.abs(soundfile.read(corpus / row["file"], dtype="int16")[0].astype(np.int32))
@@ -174,7 +193,12 @@ def test_a_corpus_of_other_parameters_is_an_error(corpus: Path, changed: dict[st
     wanted = {"subjects": 6, "recordings_per_subject": 9, "seed": 3} | changed
     before = contents(corpus)
     with pytest.raises(InputError, match="other parameters") as raised:
-        synth.write_corpus(corpus, subjects=wanted["subjects"], recordings_per_subject=wanted["recordings_per_subject"], seed=wanted["seed"])
+        synth.write_corpus(
+            corpus,
+            subjects=wanted["subjects"],
+            recordings_per_subject=wanted["recordings_per_subject"],
+            seed=wanted["seed"],
+        )
     assert "another folder" in raised.value.hint
     assert contents(corpus) == before
 
@@ -198,7 +222,9 @@ def test_a_corpus_that_lost_a_recording_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
+def test_an_interrupted_write_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
     write, written = soundfile.write, []
 
     def fails_at_the_third(path: Path, *args: object, **kwargs: object) -> None:
@@ -228,7 +254,9 @@ def test_impossible_numbers_are_refused(tmp_path: Path, subjects: int, recording
 @pytest.mark.parametrize("device", synth.DEVICES, ids=lambda device: device.name)
 def test_a_recording_is_finite_and_in_range(label: str, device: synth.Device) -> None:
     rng = np.random.default_rng(1)
-    samples, start_s, end_s = synth.recording(label, rng=rng, subject=synth.draw_subject(rng), device=device, duration_s=2.5)
+    samples, start_s, end_s = synth.recording(
+        label, rng=rng, subject=synth.draw_subject(rng), device=device, duration_s=2.5
+    )
     assert samples.dtype == np.float64
     assert samples.shape == (round(2.5 * device.sample_rate_hz),)
     assert np.isfinite(samples).all()
@@ -272,7 +300,10 @@ def test_crackles_are_impulses_and_fine_ones_are_higher() -> None:
 def test_a_cough_starts_with_a_burst() -> None:
     early = [np.argmax(envelope(event, block_s=0.01)[:25]) for event in events("cough")]
     assert np.median(early) <= 4  # the loudest 10 ms of the first cough are in its first 50 ms
-    ratio = [envelope(event, block_s=0.01)[:5].mean() / envelope(event, block_s=0.01)[12:18].mean() for event in events("cough")]
+    ratio = [
+        envelope(event, block_s=0.01)[:5].mean() / envelope(event, block_s=0.01)[12:18].mean()
+        for event in events("cough")
+    ]
     assert np.median(ratio) > 2.0
 
 
@@ -302,7 +333,9 @@ def test_speech_is_modulated_by_syllables() -> None:
 def test_a_subjects_vocal_tract_and_chest_are_heard() -> None:
     def breath(chest_hz: float) -> float:
         subject = dataclasses.replace(synth.draw_subject(np.random.default_rng(0)), chest_hz=chest_hz, breath_db=-40.0)
-        samples, start_s, end_s = synth.recording("breath", rng=np.random.default_rng(5), subject=subject, device=STUDIO, duration_s=4.0)
+        samples, start_s, end_s = synth.recording(
+            "breath", rng=np.random.default_rng(5), subject=subject, device=STUDIO, duration_s=4.0
+        )
         return median_hz(samples[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)])
 
     assert breath(900.0) > 1.5 * breath(300.0)

@@ -33,8 +33,13 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_importing_loads_nothing_and_every_public_name_is_there() -> None:
-    code = "import sys, hearlite; print([name for name in ('numpy', 'click', 'tensorflow', 'sklearn', 'hearlite.api') if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, hearlite; print([name for name in ('numpy', 'click', 'tensorflow', 'sklearn', 'hearlite.api') if"
+        " name in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
     assert set(hearlite.__all__) <= set(dir(hearlite))
     with pytest.raises(AttributeError, match="no attribute 'transform'"):
         hearlite.transform  # noqa: B018
@@ -61,7 +66,11 @@ def test_a_stage_is_a_package_and_a_function(name: str, monkeypatch: pytest.Monk
 
 def test_a_file_and_its_samples_have_the_same_embedding(bundle: Bundles, recording: Path) -> None:
     model = hearlite.load(bundle.i8)
-    assert (model.dim, model.sample_rate_hz, model.clip_s) == (32, AUDIO.sample_rate_hz, 2.0) and bundle.i8.name in repr(model)
+    assert (model.dim, model.sample_rate_hz, model.clip_s) == (
+        32,
+        AUDIO.sample_rate_hz,
+        2.0,
+    ) and bundle.i8.name in repr(model)
     vectors = model.embed(recording)
     assert vectors.shape == (3, 32) and vectors.dtype == np.float32  # 0 - 2 s, 2 - 4 s, 3 - 5 s
     samples, rate = sf.read(recording, dtype="float32")
@@ -98,7 +107,9 @@ def test_what_load_takes(bundle: Bundles, tiny_run: hearlite.Run, tmp_path: Path
         (np.zeros(100), None, UsageError, "no sampling rate"),
     ],
 )
-def test_samples_that_are_no_sound(samples: NDArray[np.generic], rate: int | None, error: type[Exception], says: str) -> None:
+def test_samples_that_are_no_sound(
+    samples: NDArray[np.generic], rate: int | None, error: type[Exception], says: str
+) -> None:
     with pytest.raises(error, match=says):
         hearlite.load("spectral").embed(samples, rate)
 
@@ -135,16 +146,21 @@ def test_what_cannot_be_read_is_left_out_with_a_warning(tmp_path: Path) -> None:
 def test_the_four_stages_in_five_lines(labelled: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     run = hearlite.distill(labelled, run=tmp_path / "run", teacher="fake:16", size="tiny", steps=2, seed=1)
-    hearlite.quantize(run, recipe="static_wi8_ai8", data=labelled, labels=["narrow"], force=True)
-    files = hearlite.export(run, out=tmp_path / "out", force=True)
+    hearlite.quantize(run, recipe="static_wi8_ai8", data=labelled, labels=["narrow"], allow_failed_gate=True)
+    files = hearlite.export(run, out=tmp_path / "out", overwrite=True, allow_failed_gate=True)
     results = hearlite.benchmark(labelled, models=files, teacher="fake:16", out=tmp_path / "out", labels=["narrow"])
     assert [file.name for file in files] == ["hearlite_tiny_2s_i8.tflite", "hearlite_tiny_2s_f32.tflite"]
     assert [task.name for task in results.tasks] == ["narrow=yes"] and (tmp_path / "out" / "report.html").is_file()
     assert results.command.startswith("hearlite bench ") and "--label narrow" in results.command
-    assert run.spec.train.seed == 1 and hearlite.distill(labelled, run=run.folder, teacher="fake:16", size="tiny", steps=2, seed=1) == run
+    assert (
+        run.spec.train.seed == 1
+        and hearlite.distill(labelled, run=run.folder, teacher="fake:16", size="tiny", steps=2, seed=1) == run
+    )
 
 
-def test_the_command_line_gives_the_same_vectors(corpus: Path, tmp_path: Path, bundle: Bundles, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_gives_the_same_vectors(
+    corpus: Path, tmp_path: Path, bundle: Bundles, capsys: pytest.CaptureFixture[str]
+) -> None:
     import pyarrow.parquet as pq
 
     main(["embed", str(corpus), "--model", f"tflite:{bundle.i8}", "--out", str(tmp_path / "v.parquet"), "--json"])

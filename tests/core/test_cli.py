@@ -16,11 +16,22 @@ import pytest
 from conftest import Bundles
 
 from hearlite import __version__
+from hearlite.benchmarks.studies import STUDIES
 from hearlite.cli.main import cli, main
 from hearlite.run import Run
 from hearlite.spec import QuantSpec
 
-HEAVY = ("tensorflow", "tf_keras", "librosa", "sklearn", "matplotlib", "pyarrow", "scipy", "ai_edge_litert", "soundfile")
+HEAVY = (
+    "tensorflow",
+    "tf_keras",
+    "librosa",
+    "sklearn",
+    "matplotlib",
+    "pyarrow",
+    "scipy",
+    "ai_edge_litert",
+    "soundfile",
+)
 
 
 def run(*arguments: object) -> int:
@@ -49,15 +60,58 @@ print(loaded, file=sys.stderr)
     done = python(code)
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == "[]"
-    for command in ("quickstart", "distill", "quantize", "export", "bench", "report", "embed", "info", "check", "doctor"):
+    for command in (
+        "quickstart",
+        "distill",
+        "quantize",
+        "export",
+        "bench",
+        "report",
+        "embed",
+        "info",
+        "check",
+        "doctor",
+    ):
         assert command in done.stdout
 
 
-def test_probes_of_the_command_line_are_those_that_there_are() -> None:
-    from hearlite.benchmarks.schema.results import CLASSIFIERS
-    from hearlite.cli.options import PROBES
+def test_former_names_of_options_are_understood_and_not_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    former = {
+        "export": ["--to", "--for", "--head", "--force"],
+        "distill": ["--actors"],
+        "quantize": ["--force"],
+        "bench": ["--latency", "--shape"],
+    }
+    for command, names in former.items():
+        assert run(command, "--help") == 0
+        shown = capsys.readouterr().out.split()
+        assert not set(names) & set(shown)
+        with click.Context(cli, resilient_parsing=True) as context:
+            known = {name for item in cli.get_command(context, command).params for name in item.opts}  # type: ignore[union-attr]
+        assert set(names) <= known
+    assert run("export", tmp_path, "--to", tmp_path, "--for", "windows") == 2
+    assert "'--platform'" in capsys.readouterr().err
 
-    assert tuple(CLASSIFIERS) == PROBES
+
+def test_help_lists_every_command_under_a_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert all(heading in text for heading in ("Make a model:", "Use a model:", "Measure:", "Exit codes: 0 done"))
+    assert run("study", "--help") == 0
+    assert "label-efficiency" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [*STUDIES, "arm"])
+def test_every_study_has_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*(["arm"] if name == "arm" else ["study", name]), "--help") == 0
+    assert "Usage: hearlite" in capsys.readouterr().out
+
+
+def test_completion_prints_a_script(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("completion", "bash") == 0
+    assert "_HEARLITE_COMPLETE=bash_complete" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +126,9 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert all(
         option.help
         for option in cli.commands[name].params
-        if isinstance(option, click.Option) and option.name not in ("size", "seed", "precision", "recipe")
+        if isinstance(option, click.Option)
+        and not option.hidden
+        and option.name not in ("size", "seed", "precision", "recipe")
     )
 
 
@@ -85,7 +141,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["quantize", "RUN", "--label", "sick"], 2, "--data"),
         (["quantize", "RUN", "--data", "DATA", "--label", "device"], 3, "no task in the label columns device"),
         (["embed", "DATA", "--model", "unheard-of", "--out", "TMP/out.parquet"], 2, "teacher is 'unheard-of'"),
-        (["export", "TMP", "--to", "TMP/out"], 3, "is not a run folder"),
+        (["export", "TMP", "--out", "TMP/out"], 3, "is not a run folder"),
         (["report", "TMP/results.json", "--out", "TMP/report.html"], 3, "No such file"),
         (["info", "TMP/missing.tflite"], 3, "No such file"),
         (["check", "TMP/missing.tflite"], 3, "missing.tflite: No such file"),
@@ -99,7 +155,13 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None,
 )
 def test_exit_codes(
-    arguments: list[str], code: int, says: str, tmp_path: Path, corpus: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    code: int,
+    says: str,
+    tmp_path: Path,
+    corpus: Path,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     if arguments[0] in ("distill", "export", "quantize"):
         pytest.importorskip("tensorflow")
@@ -120,10 +182,15 @@ def test_a_cut_file_is_called_so_in_one_sentence(tmp_path: Path, capsys: pytest.
     cut = tmp_path / "cut.tflite"
     cut.write_bytes((1 << 20).to_bytes(4, "little") + b"TFL3" + bytes(64))  # its root would lie a megabyte further on
     assert run("info", cut) == 3
-    assert capsys.readouterr().err == f"error: {cut}: the .tflite file is cut or damaged\n  copy it again, or export it again\n"
+    assert (
+        capsys.readouterr().err
+        == f"error: {cut}: the .tflite file is cut or damaged\n  copy it again, or export it again\n"
+    )
 
 
-def test_a_failed_self_test_exits_with_4_after_its_table(bundle: Bundles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_self_test_exits_with_4_after_its_table(
+    bundle: Bundles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = shutil.copy(bundle.i8, tmp_path)
     manifest = json.loads(bundle.i8.with_suffix(".json").read_text())
     manifest["golden_embedding"] = [-value for value in manifest["golden_embedding"]]
@@ -140,7 +207,11 @@ def test_a_failed_self_test_exits_with_4_after_its_table(bundle: Bundles, tmp_pa
 def test_commands_that_train_name_the_missing_extra(blocked: str, corpus: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     code = f"import sys; sys.modules[{blocked!r}] = None; from hearlite.cli.main import main; main(sys.argv[1:])"
-    done = python(code, "distill", corpus, "--run", tmp_path / "run") if blocked == "tensorflow" else python(code, "quantize", tmp_path)
+    done = (
+        python(code, "distill", corpus, "--run", tmp_path / "run")
+        if blocked == "tensorflow"
+        else python(code, "quantize", tmp_path)
+    )
     assert done.returncode == 5, done.stderr
     assert 'pip install "hearlite[train]"' in done.stderr
     assert blocked.replace("_", "-") in done.stderr
@@ -175,8 +246,8 @@ def test_json_is_all_there_is_on_stdout(tiny_run: Run, tmp_path: Path) -> None:
 import sys
 from hearlite.cli.main import main
 run, to = sys.argv[1:]
-main(["quantize", run, "--force", "--json"])
-main(["export", run, "--to", to, "--force", "--json"])
+main(["quantize", run, "--allow-failed-gate", "--json"])
+main(["export", run, "--out", to, "--allow-failed-gate", "--json"])
 """
     done = python(code, folder, tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -203,15 +274,29 @@ def test_a_file_that_loses_auroc_is_not_written(
     monkeypatch.setattr(ptq, "build", lambda *_, **__: Quantized(damaged.save(), plain))
     folder = Path(shutil.copytree(tiny_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns(QuantSpec.recipe)))
     (tmp_path / "mine.json").write_text(json.dumps({"recipe": "mine", "min_centred_cosine": -1.0}))
-    command = ["quantize", folder, "--recipe", tmp_path / "mine.json", "--data", labelled, "--label", "narrow", "--json"]
+    command = [
+        "quantize",
+        folder,
+        "--recipe",
+        tmp_path / "mine.json",
+        "--data",
+        labelled,
+        "--label",
+        "narrow",
+        "--json",
+    ]
     capsys.readouterr()
     assert run(*command) == 4
     output = capsys.readouterr()
     assert output.out == ""
-    assert re.search(r"the mean AUROC loss is 0\.[2-5]\d+ \[.*above the gate of 0\.003; the worst layer is (tap\d_sum|tap\d|embedding) ", output.err)
+    assert re.search(
+        r"the mean AUROC loss is 0\.[2-5]\d+ \[.*above the gate of 0\.003; the worst layer is"
+        r" (tap\d_sum|tap\d|embedding) ",
+        output.err,
+    )
     assert not (folder / "mine" / "model.tflite").exists()
 
-    assert run(*command, "--force") == 0
+    assert run(*command, "--allow-failed-gate") == 0
     printed = json.loads(capsys.readouterr().out)
     assert (printed["recipe"], printed["passed"], printed["max_mean_auroc_loss"]) == ("mine", False, 0.003)
     assert printed["mean_auroc_loss_low"] > 0.1
@@ -224,10 +309,26 @@ def test_distill_resumes_and_prints_its_metrics(
 ) -> None:
     """The whole command, short; then again, when there is nothing to do."""
     pytest.importorskip("tensorflow")
-    monkeypatch.setattr("hearlite.self_test.require", lambda *_, **__: None)  # whether a student of one step tells signals apart is chance
+    monkeypatch.setattr(
+        "hearlite.self_test.require", lambda *_, **__: None
+    )  # whether a student of one step tells signals apart is chance
     config = tmp_path / "train.toml"
     config.write_text("batch_size = 8\nviews = 1\n[augment]\nnoise_p = 0.0\n")
-    command = ["distill", corpus, "--run", tmp_path / "run", "--teacher", "fake:8", "--size", "tiny", "--config", config, "--steps", 1, "--json"]
+    command = [
+        "distill",
+        corpus,
+        "--run",
+        tmp_path / "run",
+        "--teacher",
+        "fake:8",
+        "--size",
+        "tiny",
+        "--config",
+        config,
+        "--steps",
+        1,
+        "--json",
+    ]
     capsys.readouterr()
     assert run(*command) == 0
     first = json.loads(capsys.readouterr().out)
@@ -255,14 +356,18 @@ def test_doctor_trains_converts_and_runs(capsys: pytest.CaptureFixture[str]) -> 
     assert "oneDNN" in found["TensorFlow kernels"]["found"]
 
 
-def test_doctor_says_what_is_missing_and_what_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_says_what_is_missing_and_what_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hearlite.cli import doctor
 
     monkeypatch.setattr(doctor, "_version", lambda package: "" if package == "tensorflow" else "1.0")
     main(["doctor", "--json"])
     found = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert 'pip install "hearlite[train]"' in found["tensorflow"]["found"] and "drill" not in found
-    monkeypatch.setattr(doctor, "_runtime", lambda: doctor.Finding("LiteRT", "fails: ImportError: no such symbol", "", ok=False))
+    monkeypatch.setattr(
+        doctor, "_runtime", lambda: doctor.Finding("LiteRT", "fails: ImportError: no such symbol", "", ok=False)
+    )
     assert run("doctor") == 4
     assert "LiteRT failed on this machine" in capsys.readouterr().err
 
@@ -306,7 +411,9 @@ def test_names_that_are_no_text_can_be_printed(capsys: pytest.CaptureFixture[str
         print_data(odd, as_json=True)  # NaN is no JSON: whoever made it must say null
 
 
-def test_a_path_that_cannot_be_written_is_bad_input(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_cannot_be_written_is_bad_input(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("in the way")
     assert run("embed", corpus, "--out", tmp_path / "file" / "x.parquet") == 3
     assert "bug" not in capsys.readouterr().err
@@ -316,5 +423,16 @@ def test_a_teacher_can_run_elsewhere(corpus: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     vectors = tmp_path / "vectors.parquet"
     assert run("embed", corpus, "--model", "fake:16", "--for-distill", "--out", vectors) == 0
-    assert run("distill", corpus, "--teacher", f"embeddings:{vectors}", "--size", "tiny", "--steps", 2, "--run", tmp_path / "run") in (0, 4)
+    assert run(
+        "distill",
+        corpus,
+        "--teacher",
+        f"embeddings:{vectors}",
+        "--size",
+        "tiny",
+        "--steps",
+        2,
+        "--run",
+        tmp_path / "run",
+    ) in (0, 4)
     assert (tmp_path / "run" / "weights.npz").is_file()  # 4: two steps make no student that tells signals apart

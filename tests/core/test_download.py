@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hearlite.download import cache_folder, download
 from hearlite.errors import InputError
+from hearlite.files import cache_folder, download
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])

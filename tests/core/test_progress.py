@@ -8,7 +8,9 @@ from hearlite import progress as module
 from hearlite.progress import progress
 
 
-def test_the_time_left_does_not_count_setting_up(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_time_left_does_not_count_setting_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The first of 1000 steps takes 90 s, for a graph is traced and kernels are chosen; the others take 1 s each."""
     now = 0.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
@@ -23,7 +25,9 @@ def test_the_time_left_does_not_count_setting_up(monkeypatch: pytest.MonkeyPatch
     assert lines[-1] == "train: 1000/1000, 1089 s loss 0.5"
 
 
-def test_a_resumed_run_counts_its_own_steps_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_run_counts_its_own_steps_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     now = 0.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     with progress("train", total=1000, start=900) as advance:

@@ -18,7 +18,15 @@ from hearlite.errors import InputError, UsageError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.run import Run
 from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM, STUDENTS, student_spec
-from hearlite.student import StudentEmbedder, UnequalStrideDepthwiseConv2D, build_network, count_macs, load_network, weights_of, with_frontend
+from hearlite.student import (
+    StudentEmbedder,
+    UnequalStrideDepthwiseConv2D,
+    build_network,
+    count_macs,
+    load_network,
+    weights_of,
+    with_frontend,
+)
 from hearlite.tflite.convert import convert_network
 from hearlite.tflite.graph import Graph
 
@@ -38,7 +46,9 @@ def network() -> Any:
     [("tiny", 413_120, 12_263_296), ("small", 1_244_096, 41_614_400), ("base", 1_814_576, 107_341_056)],
 )
 def test_parameters_and_macs(size: str, parameters: int, macs: int) -> None:
-    """A snapshot: whoever changes an architecture changes these, and says so. Parameters as trained, batch norms and their statistics included."""
+    """A snapshot: whoever changes an architecture changes these, and says so. Parameters as trained, batch norms and
+    their statistics included.
+    """
     network = build_network(STUDENTS[size])
     assert (network.count_params(), count_macs(network)) == (parameters, macs)
     assert network.output_shape == (None, HEAR_EMBEDDING_DIM)
@@ -59,12 +69,17 @@ def test_unknown_size() -> None:
 def test_only_layers_that_quantize(network: Any) -> None:
     kinds = {type(layer).__name__ for layer in network.layers}
     depthwise = {"DepthwiseConv2D", "UnequalStrideDepthwiseConv2D"}
-    assert kinds == {"InputLayer", "Conv2D", "BatchNormalization", "ReLU", "Add", "GlobalAveragePooling2D", "Dense"} | depthwise
+    assert (
+        kinds
+        == {"InputLayer", "Conv2D", "BatchNormalization", "ReLU", "Add", "GlobalAveragePooling2D", "Dense"} | depthwise
+    )
 
 
 @pytest.mark.parametrize("size", STUDENTS)
 def test_training_strides_alike_in_both_directions(size: str) -> None:
-    """TensorFlow's own depthwise kernels, forward and backward, refuse unequal strides: x86 without oneDNN, ARM, macOS and GPUs have no others."""
+    """TensorFlow's own depthwise kernels, forward and backward, refuse unequal strides: x86 without oneDNN, ARM, macOS
+    and GPUs have no others.
+    """
     network = build_network(STUDENTS[size])
 
     @tf.function
@@ -82,7 +97,9 @@ def test_training_strides_alike_in_both_directions(size: str) -> None:
 @pytest.mark.parametrize("shape", [(8, 16), (9, 7)])
 @pytest.mark.parametrize("kernel", [(3, 3), (3, 5), (5, 2)])
 @pytest.mark.parametrize("stride", [(1, 2), (2, 1), (2, 3)])
-def test_unequal_strides_are_what_the_file_computes(shape: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> None:
+def test_unequal_strides_are_what_the_file_computes(
+    shape: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]
+) -> None:
     image = tf_keras.layers.Input((*shape, 4))
     layer = UnequalStrideDepthwiseConv2D(kernel, stride, "same", bias_initializer="normal", name="depthwise")
     network = tf_keras.Model(image, layer(image))

@@ -1,4 +1,6 @@
-"""The main job as a user runs it: recordings and labels in, a checked int8 .tflite, results.json and report.html out."""
+"""The main job as a user runs it: recordings and labels in, a checked int8 .tflite, results.json and report.html
+out.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from hearlite.self_test import check_embedder
 pytestmark = pytest.mark.kernels
 
 
-def test_what_a_student_has_heard_is_told_by_subjects_not_by_name(bundle: Bundles, labelled: Path, unheard: Path) -> None:
+def test_what_a_student_has_heard_is_told_by_subjects_not_by_name(
+    bundle: Bundles, labelled: Path, unheard: Path
+) -> None:
     _, manifest = open_bundle(bundle.f32)
 
     def told(dataset: Dataset) -> bool:
@@ -39,7 +43,19 @@ def test_what_a_student_has_heard_is_told_by_subjects_not_by_name(bundle: Bundle
 def test_unlabelled_recordings_make_a_file_and_the_reason_for_no_report_comes_first(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["quickstart", "--data", str(labelled), "--teacher", "fake:16", "--steps", "2", "--out", str(tmp_path / "out"), "--force", "--json"]
+    arguments = [
+        "quickstart",
+        "--data",
+        str(labelled),
+        "--teacher",
+        "fake:16",
+        "--steps",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+        "--allow-failed-gate",
+        "--json",
+    ]
     main(arguments)
     shown = capsys.readouterr()
     printed = json.loads(shown.out)
@@ -49,7 +65,9 @@ def test_unlabelled_recordings_make_a_file_and_the_reason_for_no_report_comes_fi
     assert not (tmp_path / "out" / "results.json").exists()
 
 
-def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_main_job(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     arguments = [
         "quickstart",
@@ -63,7 +81,7 @@ def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         "40",
         "--out",
         str(out),
-        "--force",
+        "--allow-failed-gate",
         "--json",
     ]
     monkeypatch.setattr("sys.argv", ["hearlite", *arguments])
@@ -90,16 +108,31 @@ def test_the_main_job(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
     model = next(out.glob("*_i8.tflite"))
     embedder, manifest = open_bundle(model)
-    failed = [result for result in check_embedder(embedder, precision="i8", golden=manifest.golden_embedding) if not result.passed]
+    failed = [
+        result
+        for result in check_embedder(embedder, precision="i8", golden=manifest.golden_embedding)
+        if not result.passed
+    ]
     assert [result.name for result in failed] in ([], ["signals differ"])  # 40 steps may not tell all signals apart
 
 
-def test_nobody_is_tested_on_who_was_distilled_on(bundle: object, dataset: Dataset, tmp_path: Path, corpus: Path) -> None:
+def test_nobody_is_tested_on_who_was_distilled_on(
+    bundle: object, dataset: Dataset, tmp_path: Path, corpus: Path
+) -> None:
     import dataclasses
 
-    leaking = dataclasses.replace(dataset, clips=tuple(dataclasses.replace(clip, split="test") for clip in dataset.clips))
+    leaking = dataclasses.replace(
+        dataset, clips=tuple(dataclasses.replace(clip, split="test") for clip in dataset.clips)
+    )
     model: Path = bundle.i8  # type: ignore[attr-defined]
     with pytest.raises(InputError, match="was distilled on"):
         bench(leaking, teacher=FakeTeacher(32), files=[model], label_columns=("label",), out=tmp_path, command="")
     with pytest.raises(UsageError, match="same name"):
-        bench(load_dataset(corpus), teacher=FakeTeacher(32), files=[model, model], label_columns=("label",), out=tmp_path, command="")
+        bench(
+            load_dataset(corpus),
+            teacher=FakeTeacher(32),
+            files=[model, model],
+            label_columns=("label",),
+            out=tmp_path,
+            command="",
+        )

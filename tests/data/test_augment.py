@@ -1,4 +1,6 @@
-"""The student's private views do what they say, repeat exactly, and leave alone what is off; shared views are what a teacher can be asked about."""
+"""The student's private views do what they say, repeat exactly, and leave alone what is off; shared views are what a
+teacher can be asked about.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,15 @@ Array = NDArray[Any]
 
 CLIP, RATE_HZ, FULL_SCALE = AUDIO.clip_samples, AUDIO.sample_rate_hz, AUDIO.pcm_full_scale
 OFF = AugmentSpec(
-    gain_db=0.0, dc_offset=0.0, tilt_db_per_octave=0.0, low_pass_p=0.0, high_pass_p=0.0, device_p=0.0, noise_p=0.0, mixstyle_p=0.0, mask_share=0.0
+    gain_db=0.0,
+    dc_offset=0.0,
+    tilt_db_per_octave=0.0,
+    low_pass_p=0.0,
+    high_pass_p=0.0,
+    device_p=0.0,
+    noise_p=0.0,
+    mixstyle_p=0.0,
+    mask_share=0.0,
 )
 NO_VIEWS = ViewSpec(shift_s=0.0, mixup_db=(0.0, 0.0), noise_snr_db=(0.0, 0.0), crop_s=(0.0, 0.0))
 
@@ -67,7 +77,10 @@ def level(clips: Array, low_hz: float, high_hz: float) -> Array:
 def images() -> Array:
     """`[6, 40, 20, 1]`, every clip and band with statistics of its own."""
     rng = np.random.default_rng(1)
-    return (rng.uniform(0.1, 1.0, (6, 1, 20, 1)) + rng.uniform(0.05, 0.5, (6, 1, 20, 1)) * rng.standard_normal((6, 40, 20, 1))).astype(np.float32)
+    return (
+        rng.uniform(0.1, 1.0, (6, 1, 20, 1))
+        + rng.uniform(0.05, 0.5, (6, 1, 20, 1)) * rng.standard_normal((6, 40, 20, 1))
+    ).astype(np.float32)
 
 
 @pytest.fixture
@@ -108,7 +121,9 @@ def test_same_seed_and_step_give_the_same_views_and_others_give_others(images: A
 
     def both(*, seed: int, step: int) -> tuple[Array, Array]:
         augment = Augment(dataclasses.replace(AugmentSpec(), mixstyle_p=1.0, noise_p=1.0), seed=seed)
-        return np.asarray(augment.waveform(tf.constant(clips), step=step)), np.asarray(augment.image(tf.constant(images), step=step))
+        return np.asarray(augment.waveform(tf.constant(clips), step=step)), np.asarray(
+            augment.image(tf.constant(images), step=step)
+        )
 
     first, again = both(seed=3, step=7), both(seed=3, step=7)
     np.testing.assert_array_equal(first[0], again[0])
@@ -126,7 +141,9 @@ def test_graph_mode_with_deterministic_kernels_gives_what_eager_mode_gives(image
     for step in (0, 1, 2**40):
         index = tf.constant(step, tf.int64)
         # Constant folding may round once differently, and then a sample lands on the next int16 step.
-        np.testing.assert_allclose(waveform(clips, index), augment.waveform(clips, step=step), rtol=0, atol=1.001 / FULL_SCALE)
+        np.testing.assert_allclose(
+            waveform(clips, index), augment.waveform(clips, step=step), rtol=0, atol=1.001 / FULL_SCALE
+        )
         np.testing.assert_allclose(image(images, index), augment.image(images, step=step), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(waveform(clips, index), waveform(clips, index))
     assert waveform.experimental_get_tracing_count() == 1
@@ -141,7 +158,9 @@ def test_a_row_depends_on_no_other_row(images: Array) -> None:
         mixed = strangers.copy()
         mixed[i] = clips[i]
         np.testing.assert_array_equal(np.asarray(augment.waveform(tf.constant(mixed), step=5))[i], alone[i])
-    np.testing.assert_array_equal(np.asarray(augment.waveform(tf.constant(clips[:2]), step=5)), alone[:2])  # nor on how many there are
+    np.testing.assert_array_equal(
+        np.asarray(augment.waveform(tf.constant(clips[:2]), step=5)), alone[:2]
+    )  # nor on how many there are
     np.testing.assert_array_equal(seen(images, mask_share=0.5)[:2], seen(images[:2], mask_share=0.5))
 
 
@@ -163,14 +182,19 @@ def test_silence_stays_finite(images: Array) -> None:
 
 @pytest.mark.parametrize("loudness", [0.001, 0.05, 1.0])
 def test_every_view_could_be_an_int16_recording(loudness: float) -> None:
-    views = np.asarray(Augment(AugmentSpec(), seed=0).waveform(tf.constant(noise(8, 4_000, rms=loudness)), step=0)) * FULL_SCALE
+    views = (
+        np.asarray(Augment(AugmentSpec(), seed=0).waveform(tf.constant(noise(8, 4_000, rms=loudness)), step=0))
+        * FULL_SCALE
+    )
     np.testing.assert_array_equal(views, np.round(views))
     assert views.min() >= -FULL_SCALE
     assert views.max() <= FULL_SCALE - 1
 
 
 def test_gain_is_uniform_in_its_range_and_stops_at_the_peak_limits() -> None:
-    clips = on_grid(np.clip(noise(200, 400, rms=0.02), -0.06, 0.06))  # peak at -24 dB: 20 dB up and down are within the limits
+    clips = on_grid(
+        np.clip(noise(200, 400, rms=0.02), -0.06, 0.06)
+    )  # peak at -24 dB: 20 dB up and down are within the limits
     gains = db(rms(heard(clips, gain_db=20.0)) / rms(clips))
     assert -20.1 < gains.min() < -18.0
     assert 18.0 < gains.max() < 20.1
@@ -235,7 +259,9 @@ def test_a_device_rings_after_the_sound_and_colours_it_differently_each_time() -
     assert (out[:, 1_001:1_256].sum(axis=1) > 0.01 * out[:, 1_000]).all()
     clips = noise(12, CLIP, rms=0.02)
     coloured = heard(clips, device_p=1.0)
-    bands = np.stack([db(level(coloured, hz, hz + 100) / level(clips, hz, hz + 100)) for hz in range(200, 7_800, 100)], axis=1)
+    bands = np.stack(
+        [db(level(coloured, hz, hz + 100) / level(clips, hz, hz + 100)) for hz in range(200, 7_800, 100)], axis=1
+    )
     assert (bands.std(axis=1) > 0.5).all()
     assert bands.std(axis=1).max() > 2.0
     assert np.abs(np.corrcoef(bands)[np.triu_indices(12, 1)]).max() < 0.7
@@ -244,7 +270,12 @@ def test_a_device_rings_after_the_sound_and_colours_it_differently_each_time() -
 def test_parts_are_as_frequent_as_their_probability() -> None:
     clips = on_grid(noise(500, 256))
     clips -= clips.mean(axis=1, keepdims=True)
-    for out in (heard(clips, low_pass_p=0.3), heard(clips, high_pass_p=0.3), heard(clips, device_p=0.3), heard(clips, noise_p=0.3)):
+    for out in (
+        heard(clips, low_pass_p=0.3),
+        heard(clips, high_pass_p=0.3),
+        heard(clips, device_p=0.3),
+        heard(clips, noise_p=0.3),
+    ):
         changed = np.abs(out - clips).max(axis=1) > 1.001 / FULL_SCALE
         assert 0.2 < changed.mean() < 0.4
 
@@ -283,7 +314,9 @@ def test_freq_mixstyle_takes_over_the_partners_statistics(images: Array) -> None
     assert swapped.shape == images.shape
     np.testing.assert_allclose(swapped.mean(axis=1), images[partner].mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(swapped.std(axis=1), images[partner].std(axis=1), rtol=1e-2)
-    np.testing.assert_allclose(np.corrcoef(swapped[0, :, 3, 0], images[0, :, 3, 0])[0, 1], 1.0, atol=1e-4)  # the events stay
+    np.testing.assert_allclose(
+        np.corrcoef(swapped[0, :, 3, 0], images[0, :, 3, 0])[0, 1], 1.0, atol=1e-4
+    )  # the events stay
 
     np.testing.assert_allclose(freq_mixstyle(tf.constant(images), partner=partner, own=tf.ones(6)), images, atol=1e-6)
     half = np.asarray(freq_mixstyle(tf.constant(images), partner=partner, own=tf.fill([6], 0.5)))
@@ -304,7 +337,9 @@ def test_mixstyle_changes_its_share_of_a_batch_and_leaves_the_rest_alone(images:
 
 
 def test_mask_bands_zeroes_exactly_those_bands(images: Array) -> None:
-    out = np.asarray(mask_bands(tf.constant(images), first=tf.range(6.0), width=tf.constant([0.0, 1.0, 2.0, 3.0, 4.0, 20.0])))
+    out = np.asarray(
+        mask_bands(tf.constant(images), first=tf.range(6.0), width=tf.constant([0.0, 1.0, 2.0, 3.0, 4.0, 20.0]))
+    )
     for row, width in enumerate([0, 1, 2, 3, 4, 20]):
         expected = images[row].copy()
         expected[:, row : row + width] = 0.0
@@ -341,7 +376,10 @@ def test_view_0_is_the_clip_and_a_view_is_a_function_of_its_arguments(recording:
     clip = recording[START : START + CLIP]
 
     def views(*, clip_id: str = "a", seed: int = 0) -> list[Array]:
-        return [shared_view(recording, clip_id=clip_id, view=view, seed=seed, start=START, partner=partner_of(recording)) for view in range(9)]
+        return [
+            shared_view(recording, clip_id=clip_id, view=view, seed=seed, start=START, partner=partner_of(recording))
+            for view in range(9)
+        ]
 
     first = views()
     np.testing.assert_array_equal(first[0], clip)
@@ -356,7 +394,10 @@ def test_three_views_of_a_clip_are_of_three_kinds(recording: NDArray[np.int16]) 
     clip, spec = recording[START : START + CLIP], ViewSpec(crop_p=0.0)
     for clip_id in "abc":
         views = [
-            shared_view(recording, clip_id=clip_id, view=view, seed=0, start=START, partner=partner_of(recording), spec=spec) for view in (1, 2, 3)
+            shared_view(
+                recording, clip_id=clip_id, view=view, seed=0, start=START, partner=partner_of(recording), spec=spec
+            )
+            for view in (1, 2, 3)
         ]
         shifted = [view for view in views if view.tobytes() in recording.tobytes()]
         changed = [np.corrcoef(view, clip)[0, 1] for view in views if view.tobytes() not in recording.tobytes()]
@@ -367,7 +408,12 @@ def test_three_views_of_a_clip_are_of_three_kinds(recording: NDArray[np.int16]) 
 def test_a_share_of_the_views_is_cut_besides(recording: NDArray[np.int16]) -> None:
     def cut(crop_p: float) -> list[bool]:
         spec = ViewSpec(crop_p=crop_p)
-        views = [shared_view(recording, clip_id="a", view=view, seed=0, start=START, partner=partner_of(recording), spec=spec) for view in range(200)]
+        views = [
+            shared_view(
+                recording, clip_id="a", view=view, seed=0, start=START, partner=partner_of(recording), spec=spec
+            )
+            for view in range(200)
+        ]
         return [not view[-CLIP // 10 :].any() for view in views]
 
     assert not any(cut(0.0))
@@ -378,16 +424,26 @@ def test_a_share_of_the_views_is_cut_besides(recording: NDArray[np.int16]) -> No
 def test_a_shift_brings_in_real_context_and_never_zeros(recording: NDArray[np.int16]) -> None:
     spec = dataclasses.replace(NO_VIEWS, shift_s=0.2)
     windows = np.lib.stride_tricks.sliding_window_view(recording, CLIP)
-    for start, lowest, highest in ((START, START - 3_200, START + 3_200), (0, 0, 3_200), (CLIP // 2, CLIP // 2 - 3_200, CLIP // 2)):
+    for start, lowest, highest in (
+        (START, START - 3_200, START + 3_200),
+        (0, 0, 3_200),
+        (CLIP // 2, CLIP // 2 - 3_200, CLIP // 2),
+    ):
         moves = set()
         for view in range(1, 30):
             out = shared_view(recording, clip_id="a", view=view, seed=0, start=start, spec=spec)
-            places = [place for place in range(lowest, highest + 1) if windows[place, 0] == out[0] and np.array_equal(windows[place], out)]
+            places = [
+                place
+                for place in range(lowest, highest + 1)
+                if windows[place, 0] == out[0] and np.array_equal(windows[place], out)
+            ]
             assert len(places) == 1
             moves |= set(places)
         assert len(moves) > 20
     clip = recording[:CLIP]
-    np.testing.assert_array_equal(shared_view(clip, clip_id="a", view=1, seed=0, spec=spec), clip)  # no context, no shift
+    np.testing.assert_array_equal(
+        shared_view(clip, clip_id="a", view=1, seed=0, spec=spec), clip
+    )  # no context, no shift
 
 
 def test_mixup_puts_the_partner_that_far_below_and_never_clips(recording: NDArray[np.int16]) -> None:
@@ -400,16 +456,22 @@ def test_mixup_puts_the_partner_that_far_below_and_never_clips(recording: NDArra
     extreme = np.where(np.arange(CLIP) % 64 < 32, np.int16(-FULL_SCALE), np.int16(FULL_SCALE - 1))
     mixed = shared_view(extreme, clip_id="a", view=1, seed=0, partner=np.roll(extreme, 16), spec=spec)
     expected = extreme + np.roll(extreme, 16) * 10.0**-0.5
-    np.testing.assert_allclose(mixed, expected * (FULL_SCALE / np.abs(expected).max()), atol=5.0)  # turned down; neither clipped nor wrapped
+    np.testing.assert_allclose(
+        mixed, expected * (FULL_SCALE / np.abs(expected).max()), atol=5.0
+    )  # turned down; neither clipped nor wrapped
     silence = np.zeros(CLIP, np.int16)
-    np.testing.assert_array_equal(shared_view(silence, clip_id="a", view=1, seed=0, partner=partner, spec=spec), silence)
+    np.testing.assert_array_equal(
+        shared_view(silence, clip_id="a", view=1, seed=0, partner=partner, spec=spec), silence
+    )
     np.testing.assert_array_equal(shared_view(clip, clip_id="a", view=1, seed=0, partner=silence, spec=spec), clip)
 
 
 def test_shared_noise_has_the_ratio_asked_for(recording: NDArray[np.int16]) -> None:
     clip = recording[:CLIP]
     for view in range(1, 6):
-        out = shared_view(clip, clip_id="a", view=view, seed=0, spec=dataclasses.replace(NO_VIEWS, noise_snr_db=(15.0, 15.0)))
+        out = shared_view(
+            clip, clip_id="a", view=view, seed=0, spec=dataclasses.replace(NO_VIEWS, noise_snr_db=(15.0, 15.0))
+        )
         np.testing.assert_allclose(db(rms(clip) / rms(out - clip.astype(float))), 15.0, atol=0.1)
 
 
@@ -426,7 +488,13 @@ def test_a_crop_keeps_a_piece_and_pads_its_end(recording: NDArray[np.int16]) -> 
 
 
 def test_unusable_audio_is_refused(recording: NDArray[np.int16]) -> None:
-    unusable: list[tuple[Any, int]] = [(recording[: CLIP - 1], 0), (recording, CLIP), (recording, -1), (recording / 1.0, 0), (recording[None], 0)]
+    unusable: list[tuple[Any, int]] = [
+        (recording[: CLIP - 1], 0),
+        (recording, CLIP),
+        (recording, -1),
+        (recording / 1.0, 0),
+        (recording[None], 0),
+    ]
     for pcm, start in unusable:
         with pytest.raises(InputError, match="pcm is"):
             shared_view(pcm, clip_id="a", view=1, seed=0, start=start)

@@ -20,7 +20,9 @@ VIEWS = Views(70)  # 3 clips a shard, so that there are several of them without 
 
 
 def vectors(records: Records) -> list[tuple[tuple[str, ...], list[list[float]]]]:
-    return [(shard.clip_ids, read_examples(shard, np.arange(len(shard.clip_ids)))[1].tolist()) for shard in records.shards]
+    return [
+        (shard.clip_ids, read_examples(shard, np.arange(len(shard.clip_ids)))[1].tolist()) for shard in records.shards
+    ]
 
 
 @pytest.mark.skipif(not HAS_RAY, reason="ray, the extra 'cluster', is not installed")
@@ -43,7 +45,9 @@ def running_ray() -> Iterator[None]:
 def test_two_actors_make_what_one_process_makes(running_ray: None, dataset: Dataset, tmp_path: Path) -> None:
     found = write_records_on_ray(dataset, teacher="fake:8", folder=tmp_path / "ray", views=VIEWS, actors=2)
     assert len(found.shards) == 9
-    assert vectors(found) == vectors(write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path / "one", views=VIEWS))
+    assert vectors(found) == vectors(
+        write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path / "one", views=VIEWS)
+    )
     found.shards[1].path.unlink()
     before = {shard.path: shard.path.stat().st_mtime_ns for shard in found.shards if shard.path.exists()}
     again = write_records_on_ray(dataset, teacher="fake:8", folder=tmp_path / "ray", views=VIEWS, actors=2)

@@ -52,8 +52,13 @@ def test_folder_without_manifest_takes_every_recording_as_its_own_subject(folder
     (folder / "notes.txt").write_text("not audio")
     (folder / "broken.wav").write_text("not audio")
     dataset = load_dataset(folder)
-    assert [(clip.name, clip.start_s) for clip in dataset.clips] == [(n, s) for n in ("a.wav", "b.wav", "sub/c.wav") for s in (0.0, 1.0)]
-    assert all(clip.subject == clip.name and clip.split == split_of(clip.name) and clip.label("label") == "" for clip in dataset.clips)
+    assert [(clip.name, clip.start_s) for clip in dataset.clips] == [
+        (n, s) for n in ("a.wav", "b.wav", "sub/c.wav") for s in (0.0, 1.0)
+    ]
+    assert all(
+        clip.subject == clip.name and clip.split == split_of(clip.name) and clip.label("label") == ""
+        for clip in dataset.clips
+    )
     assert [(item.file, item.row) for item in dataset.skipped] == [("broken.wav", None)]
     assert any("own subject" in note for note in dataset.notes)
     assert dataset.name == "coughs"
@@ -65,12 +70,17 @@ def test_one_recording_is_a_dataset(folder: Path) -> None:
 
 
 def test_manifest_with_events_labels_and_a_byte_order_mark(folder: Path) -> None:
-    text = 'file,start_s,end_s,label,subject,split,site\na.wav,1.0,1.5,"wet, deep",p1,train,x\nsub/c.wav,,,dry,p2,test,y\n'
+    text = (
+        'file,start_s,end_s,label,subject,split,site\na.wav,1.0,1.5,"wet, deep",p1,train,x\nsub/c.wav,,,dry,p2,test,y\n'
+    )
     manifest(folder, text, encoding="utf-8-sig")
     event, *whole = load_dataset(folder, label_columns=("label", "site")).clips
     assert (event.row, event.start_s, event.event_start_s, event.event_end_s) == (2, 0.25, 1.0, 1.5)
     assert (event.subject, event.split, event.label("label"), event.label("site")) == ("p1", "train", "wet, deep", "x")
-    assert [(clip.row, clip.start_s, clip.event_start_s, clip.split) for clip in whole] == [(3, 0.0, None, "test"), (3, 1.0, None, "test")]
+    assert [(clip.row, clip.start_s, clip.event_start_s, clip.split) for clip in whole] == [
+        (3, 0.0, None, "test"),
+        (3, 1.0, None, "test"),
+    ]
     assert len({event, *whole}) == 3  # hashable
 
 
@@ -84,7 +94,9 @@ def test_start_and_end_are_accepted_without_unit(folder: Path) -> None:
 def test_zero_pad_framing_takes_the_event_alone_and_whole_recordings_as_ever(folder: Path) -> None:
     rows = "file,start,end\na.wav,1.0,1.5\nb.wav,,\n"
     dataset = load(folder, rows, framing="zero-pad")
-    padded, context = (next(read_clips(load(folder, rows, framing=framing).clips)) for framing in ("zero-pad", "context"))
+    padded, context = (
+        next(read_clips(load(folder, rows, framing=framing).clips)) for framing in ("zero-pad", "context")
+    )
     assert isinstance(padded, Clip) and isinstance(context, Clip)
     assert [clip.start_s for clip in dataset.clips] == [1.0, 0.0, 1.0]
     assert padded.pcm[: RATE // 2].any() and not padded.pcm[RATE // 2 :].any()
@@ -123,11 +135,18 @@ def test_events_past_the_end_are_cut_there_and_noted(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        *((name, "leads out of") for name in ("../secret.wav", "sub/../../secret.wav", "..\\secret.wav", "link.wav", "linked/secret.wav")),
+        *(
+            (name, "leads out of")
+            for name in ("../secret.wav", "sub/../../secret.wav", "..\\secret.wav", "link.wav", "linked/secret.wav")
+        ),
         ("sub/../a.wav", r"has '\.\.' in it"),
         ("{outside}", "is an absolute path"),
         ("C:\\secret.wav", "is an absolute path"),
-        pytest.param("a.wav\0", "can't be followed", marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="csv of 3.10 refuses a NUL itself")),
+        pytest.param(
+            "a.wav\0",
+            "can't be followed",
+            marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="csv of 3.10 refuses a NUL itself"),
+        ),
         ("", "is empty"),
     ],
 )
@@ -135,13 +154,18 @@ def test_paths_that_leave_the_manifests_folder_are_refused(folder: Path, name: s
     secret = record(folder.parent / "secret.wav")
     (folder / "link.wav").symlink_to(secret)
     (folder / "linked").symlink_to(folder.parent)
-    with pytest.raises(InputError, match=rf"row 3: file is '.*', which {wrong}.*; use a path below the manifest's folder"):
+    with pytest.raises(
+        InputError, match=rf"row 3: file is '.*', which {wrong}.*; use a path below the manifest's folder"
+    ):
         load(folder, f"file,label\na.wav,x\n{name.format(outside=secret)},x\n")
 
 
 def test_links_below_the_folder_and_windows_separators_are_fine(folder: Path) -> None:
     (folder / "alias.wav").symlink_to(folder / "a.wav")
-    assert [clip.name for clip in load(folder, "file\nalias.wav\nsub\\c.wav\n").clips[::2]] == ["alias.wav", "sub/c.wav"]
+    assert [clip.name for clip in load(folder, "file\nalias.wav\nsub\\c.wav\n").clips[::2]] == [
+        "alias.wav",
+        "sub/c.wav",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -152,10 +176,16 @@ def test_links_below_the_folder_and_windows_separators_are_fine(folder: Path) ->
         ("file,split\na.wav,train\nb.wav,valid\n", "row 3: split is 'valid'; use one of train, val, test"),
         ("file,split\na.wav,train\nb.wav,\n", "row 3: no split, but other rows have one"),
         ("file,subject\na.wav,p1\nb.wav,\n", "row 3: no subject, but other rows have one"),
-        ("file,subject,split\na.wav,p1,train\nb.wav,p2,val\nsub/c.wav,p1,test\n", "subject 'p1' is in train and, in row 4, in test"),
+        (
+            "file,subject,split\na.wav,p1,train\nb.wav,p2,val\nsub/c.wav,p1,test\n",
+            "subject 'p1' is in train and, in row 4, in test",
+        ),
         ("file,subject,split\na.wav,p1,train\na.wav,p2,test\n", "recording 'a.wav' is in train and, in row 3, in test"),
         ("file,label\na.wav,x,y\n", "row 2: 3 cells, but the first line has 2 columns; quote values"),
-        ("file,start,end,label,subject\n\na.wav,0,1\n", "row 3: 3 cells, but the first line has 5 columns; an empty cell needs its comma"),
+        (
+            "file,start,end,label,subject\n\na.wav,0,1\n",
+            "row 3: 3 cells, but the first line has 5 columns; an empty cell needs its comma",
+        ),
         ("file,file\na.wav,b.wav\n", "'file' is there twice"),
         ('file,label\na.wav,"x\n', "not a UTF-8 CSV"),
         ("file,label\n", "no usable clip; the manifest has no rows"),
@@ -245,7 +275,9 @@ def test_clip_id_is_the_content() -> None:
 GOLDEN_ID = "8058376c661ad57fee1962ff039c44c6"
 
 
-def test_reading_decodes_each_recording_once_and_goes_on_after_a_bad_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_decodes_each_recording_once_and_goes_on_after_a_bad_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = load(folder, "file,start,end\na.wav,0,1\nb.wav,0,1\na.wav,1,3\nsub/c.wav,,\n")
     damaged = bytearray((folder / "b.wav").read_bytes())
     damaged[24:28] = struct.pack("<I", 1)  # its rate, after the header was checked
@@ -278,10 +310,14 @@ def test_sprsound_loads_whole() -> None:
 
 
 def test_several_datasets_as_one(tmp_path: Path) -> None:
-    first, second = (load_dataset(record(tmp_path / name / "a.wav", seed=seed).parent) for seed, name in enumerate(["one", "two"]))
+    first, second = (
+        load_dataset(record(tmp_path / name / "a.wav", seed=seed).parent) for seed, name in enumerate(["one", "two"])
+    )
     both = combine([first, second])
     assert [clip.name for clip in both.clips] == ["one/a.wav"] * len(first.clips) + ["two/a.wav"] * len(second.clips)
-    assert {clip.subject for clip in both.clips} == {clip.subject for clip in first.clips}  # by which bench knows them again
+    assert {clip.subject for clip in both.clips} == {
+        clip.subject for clip in first.clips
+    }  # by which bench knows them again
     assert both.name == "one+two"
     assert both.sha256 not in (first.sha256, second.sha256, combine([second, first]).sha256)
     assert combine([first]) is first

@@ -1,4 +1,6 @@
-"""The record cache: made once, resumed after a kill, refused when it is another's, and never with a test subject in it."""
+"""The record cache: made once, resumed after a kill, refused when it is another's, and never with a test subject in
+it.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> int:
 def contents(records: Records) -> list[Any]:
     """(clip ids, splits, vectors) of each shard, comparable."""
     rows = [read_examples(shard, np.arange(len(shard.clip_ids))) for shard in records.shards]
-    return [(shard.clip_ids, shard.splits, vectors.tolist()) for shard, (_, vectors) in zip(records.shards, rows, strict=True)]
+    return [
+        (shard.clip_ids, shard.splits, vectors.tolist())
+        for shard, (_, vectors) in zip(records.shards, rows, strict=True)
+    ]
 
 
 def test_records_hold_the_clip_and_its_own_vector(dataset: Dataset, tmp_path: Path, small_shards: int) -> None:
@@ -148,7 +153,11 @@ def test_another_teachers_folder_is_refused(dataset: Dataset, tmp_path: Path, te
 def test_another_datasets_folder_is_refused(corpus: Path, dataset: Dataset, tmp_path: Path) -> None:
     write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path)
     with pytest.raises(InputError, match="another"):
-        write_records(dataclasses.replace(dataset, clips=dataset.clips[:-6], sha256="0" * 64), teacher=FakeTeacher(8), folder=tmp_path)
+        write_records(
+            dataclasses.replace(dataset, clips=dataset.clips[:-6], sha256="0" * 64),
+            teacher=FakeTeacher(8),
+            folder=tmp_path,
+        )
     with pytest.raises(InputError, match="another clips"):
         write_records(load_dataset(corpus, framing="zero-pad"), teacher=FakeTeacher(8), folder=tmp_path)
 
@@ -180,7 +189,9 @@ def test_unreadable_recordings_are_listed_not_dropped(corpus: Path, tmp_path: Pa
     victim.file.write_bytes(content[:200] + bytes(len(content) - 200))  # the header is whole, the sound is gone
     records = write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path / "records")
     assert {item.file for item in records.skipped} == {victim.name}
-    assert sum(len(shard.clip_ids) for shard in records.shards) == sum(clip.split != "test" and clip.name != victim.name for clip in dataset.clips)
+    assert sum(len(shard.clip_ids) for shard in records.shards) == sum(
+        clip.split != "test" and clip.name != victim.name for clip in dataset.clips
+    )
 
 
 def test_a_teacher_that_returns_nan_is_refused(dataset: Dataset, tmp_path: Path) -> None:
@@ -209,7 +220,9 @@ def test_read_records(dataset: Dataset, tmp_path: Path, small_shards: int) -> No
 def test_samples_are_seeded_and_of_their_split(dataset: Dataset, tmp_path: Path, small_shards: int) -> None:
     records = write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path)
     ids = {
-        split: {shard.clip_ids[row] for shard, rows in zip(records.shards, records.rows(split), strict=True) for row in rows}
+        split: {
+            shard.clip_ids[row] for shard, rows in zip(records.shards, records.rows(split), strict=True) for row in rows
+        }
         for split in ("train", "val")
     }
     pcm, vectors = sample_examples(records, "val", clips=5, seed=1)
@@ -225,7 +238,11 @@ def test_gathered_vectors_belong_to_their_audio(dataset: Dataset, tmp_path: Path
     teacher = FakeTeacher(8)
     records = write_records(dataset, teacher=teacher, folder=tmp_path)
     pcm, vectors = gather_examples(records, [(0, 1), (0, 7), (2, 0)])
-    assert [clip_id(row) for row in pcm] == [records.shards[0].clip_ids[1], records.shards[0].clip_ids[7], records.shards[2].clip_ids[0]]
+    assert [clip_id(row) for row in pcm] == [
+        records.shards[0].clip_ids[1],
+        records.shards[0].clip_ids[7],
+        records.shards[2].clip_ids[0],
+    ]
     np.testing.assert_array_equal(vectors, teacher.embed(from_int16(pcm)))
 
 
@@ -233,7 +250,9 @@ def test_workers_share_the_shards(dataset: Dataset, tmp_path: Path, small_shards
     """Each makes its own first, the last one finds all there; the content is that of one worker."""
     whole = write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path / "whole")
     assert len(whole.shards) == 4
-    dying = CountingTeacher(fails_at=sum(len(whole.shards[index].clip_ids) for index in (1, 3)) + 1)  # in the first shard that isn't its own
+    dying = CountingTeacher(
+        fails_at=sum(len(whole.shards[index].clip_ids) for index in (1, 3)) + 1
+    )  # in the first shard that isn't its own
     with pytest.raises(KeyboardInterrupt):
         write_records(dataset, teacher=dying, folder=tmp_path / "shared", worker=Worker(1, 2))
     names = sorted(path.name for path in (tmp_path / "shared").glob("*.parquet"))
@@ -244,7 +263,9 @@ def test_workers_share_the_shards(dataset: Dataset, tmp_path: Path, small_shards
     assert survivor.seen == sum(len(whole.shards[index].clip_ids) for index in (0, 2))
 
 
-def test_a_number_of_clips_is_a_fair_and_nested_draw_with_all_views(dataset: Dataset, tmp_path: Path, small_shards: int) -> None:
+def test_a_number_of_clips_is_a_fair_and_nested_draw_with_all_views(
+    dataset: Dataset, tmp_path: Path, small_shards: int
+) -> None:
     records = write_records(dataset, teacher=FakeTeacher(8), folder=tmp_path, views=Views(3))
 
     def drawn(clips: int) -> dict[str, int]:

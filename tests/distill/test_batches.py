@@ -36,7 +36,9 @@ def pool_shards(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 def ids(records: Records, split: str) -> set[str]:
-    return {shard.clip_ids[row] for shard, rows in zip(records.shards, records.rows(split), strict=True) for row in rows}
+    return {
+        shard.clip_ids[row] for shard, rows in zip(records.shards, records.rows(split), strict=True) for row in rows
+    }
 
 
 def make(records: Records, targets: Targets, *, batch_size: int = 4, seed: int = 0) -> Batches:
@@ -60,7 +62,9 @@ def test_a_batch_is_a_function_of_seed_and_step(records: Records, targets: Targe
     assert any(not np.array_equal(other.at(step)[0], first[step][0]) for step in steps)
 
 
-def test_an_epoch_repeats_no_clip_and_drops_less_than_a_batch_a_pool(records: Records, targets: Targets, pool_shards: int) -> None:
+def test_an_epoch_repeats_no_clip_and_drops_less_than_a_batch_a_pool(
+    records: Records, targets: Targets, pool_shards: int
+) -> None:
     batches = make(records, targets)
     pools = -(-len(batches.shards) // pool_shards)
     for number in range(3):

@@ -31,9 +31,26 @@ ALONE_CONFIG: dict[str, str] = {}
 CURVE = 0.01  # how far apart the curves may be, relative; measured 0.0007, for they round differently
 GRADIENTS = 0.2  # and the same of their norms; measured 0.07, and a wrong division is a factor of 2
 SILENT = AugmentSpec(
-    gain_db=0.0, dc_offset=0.0, tilt_db_per_octave=0.0, low_pass_p=0.0, high_pass_p=0.0, device_p=0.0, noise_p=0.0, mixstyle_p=0.0, mask_share=0.0
+    gain_db=0.0,
+    dc_offset=0.0,
+    tilt_db_per_octave=0.0,
+    low_pass_p=0.0,
+    high_pass_p=0.0,
+    device_p=0.0,
+    noise_p=0.0,
+    mixstyle_p=0.0,
+    mask_share=0.0,
 )
-TRAIN = TrainSpec(steps=30, batch_size=16, checkpoint_every=10, peak_lr=1e-3, batchnorm_momentum=0.5, ridge=0.1, augment=SILENT, views=1)
+TRAIN = TrainSpec(
+    steps=30,
+    batch_size=16,
+    checkpoint_every=10,
+    peak_lr=1e-3,
+    batchnorm_momentum=0.5,
+    ridge=0.1,
+    augment=SILENT,
+    views=1,
+)
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -57,10 +74,27 @@ distill_student(load_dataset(Path(sys.argv[2])), teacher=FakeTeacher(16), studen
 """
 
 
-def start(corpus: Path, folder: Path, *, cpus: int = 1, tf_config: dict[str, str] = ALONE_CONFIG, train: TrainSpec = TRAIN) -> subprocess.Popen[str]:
-    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""} | tf_config
-    arguments = [sys.executable, "-c", SCRIPT, str(cpus), str(corpus), json.dumps(dataclasses.asdict(train)), str(folder)]
-    return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+def start(
+    corpus: Path, folder: Path, *, cpus: int = 1, tf_config: dict[str, str] = ALONE_CONFIG, train: TrainSpec = TRAIN
+) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "",
+    } | tf_config
+    arguments = [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        str(cpus),
+        str(corpus),
+        json.dumps(dataclasses.asdict(train)),
+        str(folder),
+    ]
+    return subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
 
 
 def finish(*processes: subprocess.Popen[str]) -> list[str]:
@@ -83,7 +117,11 @@ def curve(folder: Path, column: str) -> NDArray[np.float64]:
 
 
 def cluster(index: int, ports: list[int]) -> dict[str, str]:
-    return {"TF_CONFIG": json.dumps({"cluster": {"worker": [f"localhost:{port}" for port in ports]}, "task": {"type": "worker", "index": index}})}
+    return {
+        "TF_CONFIG": json.dumps(
+            {"cluster": {"worker": [f"localhost:{port}" for port in ports]}, "task": {"type": "worker", "index": index}}
+        )
+    }
 
 
 def free_ports(count: int) -> list[int]:
@@ -132,8 +170,14 @@ def test_two_processes(corpus: Path, one_process: Path, tmp_path: Path) -> None:
         ("", ALONE),
         (cluster(0, [1])["TF_CONFIG"], ALONE),
         (cluster(1, [1, 2, 3])["TF_CONFIG"], Worker(1, 3)),
-        ('{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "chief", "index": 0}}', Worker(0, 3)),
-        ('{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 1}}', Worker(2, 3)),
+        (
+            '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "chief", "index": 0}}',
+            Worker(0, 3),
+        ),
+        (
+            '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 1}}',
+            Worker(2, 3),
+        ),
     ],
     ids=["unset", "one", "second of three", "chief", "beside a chief"],
 )
@@ -143,7 +187,9 @@ def test_workers_are_numbered_as_replicas_are(text: str, found: Worker, monkeypa
     assert worker().is_chief == (found.index == 0)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", cluster(2, [1, 2])["TF_CONFIG"]], ids=["json", "list", "empty", "index"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", cluster(2, [1, 2])["TF_CONFIG"]], ids=["json", "list", "empty", "index"]
+)
 def test_a_wrong_tf_config_is_named(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UsageError, match="TF_CONFIG"):

@@ -71,11 +71,15 @@ def test_whitened(pair: tuple[Float32, Float32], targets: Targets) -> None:
 def test_predicting_the_mean_costs_1_whitened(targets: Targets) -> None:
     rng = np.random.default_rng(5)
     target = targets.forward((rng.standard_normal((20_000, DIM)) * [5, 3, 1, 0.5, 0.1, 0.02]).astype(np.float32))
-    assert float(DistillationLoss(only("whitened"), targets)(np.zeros_like(target), target)) == pytest.approx(1.0, rel=0.1)
+    assert float(DistillationLoss(only("whitened"), targets)(np.zeros_like(target), target)) == pytest.approx(
+        1.0, rel=0.1
+    )
 
 
 def test_whitened_weighs_small_directions_more(targets: Targets) -> None:
-    """The same error along the last PCA axis costs more than along the first, but not by the whole ratio of their variances."""
+    """The same error along the last PCA axis costs more than along the first, but not by the whole ratio of their
+    variances.
+    """
     loss, target = DistillationLoss(only("whitened"), targets), np.zeros((1, DIM), np.float32)
     large, small = (float(loss(targets.rotation[axis : axis + 1], target)) for axis in (0, DIM - 1))
     assert 1 < small / large < targets.eigenvalues[0] / targets.eigenvalues[-1]
@@ -89,7 +93,9 @@ def test_zero_at_equality_and_positive_elsewhere(name: str, pair: tuple[Float32,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gradient_is_finite_at_zero_vectors_and_at_equality(name: str, pair: tuple[Float32, Float32], targets: Targets) -> None:
+def test_gradient_is_finite_at_zero_vectors_and_at_equality(
+    name: str, pair: tuple[Float32, Float32], targets: Targets
+) -> None:
     loss = DistillationLoss(only(name), targets)
     zeros = np.zeros_like(pair[1])
     for prediction, target in ((zeros, pair[1]), (pair[1], zeros), (zeros, zeros), (pair[1], pair[1])):
@@ -106,6 +112,8 @@ def test_total_is_the_weighted_sum(pair: tuple[Float32, Float32], targets: Targe
     assert float(DistillationLoss(spec, targets)(*pair)) == pytest.approx(parts, rel=1e-5)
 
 
-def test_whitened_function_is_the_plain_error_with_unit_weights(pair: tuple[Float32, Float32], targets: Targets) -> None:
+def test_whitened_function_is_the_plain_error_with_unit_weights(
+    pair: tuple[Float32, Float32], targets: Targets
+) -> None:
     value = whitened(*pair, rotation=tf.constant(targets.rotation), weights=tf.ones(DIM))
     assert float(value) == pytest.approx(np.mean((pair[0] - pair[1]) ** 2), rel=1e-4)

@@ -50,12 +50,20 @@ def test_an_empty_side_is_named_before_the_teacher_hears_anything(
 
     monkeypatch.setattr(FakeTeacher, "embed", embed)
     with pytest.raises(InputError, match=f"no clip of a subject in split '{split}'") as caught:
-        distill(without(dataset, split), teacher=FakeTeacher(16), size="tiny", train=TrainSpec(steps=1), folder=tmp_path / "run")
+        distill(
+            without(dataset, split),
+            teacher=FakeTeacher(16),
+            size="tiny",
+            train=TrainSpec(steps=1),
+            folder=tmp_path / "run",
+        )
     assert "'split' column" in caught.value.hint
     assert list(tmp_path.iterdir()) == []  # so the mended dataset may use the same folder
 
 
-def test_a_full_disk_is_found_first(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: FakeTeacher) -> None:
+def test_a_full_disk_is_found_first(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: FakeTeacher
+) -> None:
     folder = tmp_path / "records"
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
     with pytest.raises(InputError, match=r"records need up to 0\.\d GB, and 0\.0 GB are free") as caught:
@@ -80,7 +88,9 @@ def test_available_memory_is_below_what_the_machine_has() -> None:
     assert available is None or 0 < available < 1 << 50
 
 
-@pytest.mark.parametrize("error", [tf.errors.UnimplementedError(None, None, "no kernel for this\nmore"), MemoryError("too big")])
+@pytest.mark.parametrize(
+    "error", [tf.errors.UnimplementedError(None, None, "no kernel for this\nmore"), MemoryError("too big")]
+)
 def test_a_step_that_this_machine_cannot_take(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*_: Any, **__: Any) -> None:
         raise error

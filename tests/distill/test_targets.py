@@ -112,15 +112,21 @@ def test_a_teacher_of_one_dimension() -> None:
 @pytest.mark.parametrize("normalisation", ["phi-s", "standardised", "centred"])
 def test_every_normalisation_goes_back_and_says_where_its_axes_are(normalisation: str) -> None:
     rng = np.random.default_rng(0)
-    vectors = (3.0 + rng.standard_normal((500, 12)) @ rng.standard_normal((12, 12)) * np.arange(1, 13)).astype(np.float32)
+    vectors = (3.0 + rng.standard_normal((500, 12)) @ rng.standard_normal((12, 12)) * np.arange(1, 13)).astype(
+        np.float32
+    )
     targets = fit_targets(vectors, normalisation=normalisation)
     values = targets.forward(vectors)
     np.testing.assert_allclose(targets.backward(values), vectors, atol=1e-3)
-    np.testing.assert_allclose(np.cov(values @ targets.rotation.T, rowvar=False), np.diag(targets.eigenvalues), atol=1e-3)
+    np.testing.assert_allclose(
+        np.cov(values @ targets.rotation.T, rowvar=False), np.diag(targets.eigenvalues), atol=1e-3
+    )
     assert targets.eigenvalues.mean() == pytest.approx(1.0, abs=1e-5)
     deviations = values.std(axis=0, ddof=1)
     if normalisation == "centred":
-        np.testing.assert_allclose(deviations / vectors.std(axis=0, ddof=1), deviations[0] / vectors[:, 0].std(ddof=1), rtol=1e-3)
+        np.testing.assert_allclose(
+            deviations / vectors.std(axis=0, ddof=1), deviations[0] / vectors[:, 0].std(ddof=1), rtol=1e-3
+        )
     else:
         np.testing.assert_allclose(deviations, 1.0, atol=1e-3)
 

@@ -1,4 +1,6 @@
-"""Training ends with the same weights however often it was killed, does nothing when it is done, and refuses another run's folder."""
+"""Training ends with the same weights however often it was killed, does nothing when it is done, and refuses another
+run's folder.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,11 @@ def history(run: Run) -> list[dict[str, float]]:
 
 
 def toml(spec: TrainSpec) -> str:
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in dataclasses.asdict(spec).items() if not isinstance(value, dict))
+    return "".join(
+        f"{name} = {json.dumps(value)}\n"
+        for name, value in dataclasses.asdict(spec).items()
+        if not isinstance(value, dict)
+    )
 
 
 def prepared(tiny_run: Run, folder: Path) -> Path:
@@ -79,7 +85,8 @@ class Killed(BaseException):
 def test_killed_for_real_and_run_again(
     tiny_run: Run, corpus: Path, dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path: Path
 ) -> None:
-    """SIGKILL after the first checkpoint; the same call again, stopped between the last checkpoint and the end; and again.
+    """SIGKILL after the first checkpoint; the same call again, stopped between the last checkpoint and the end; and
+    again.
 
     Byte for byte the weights of the run that nobody disturbed.
     """
@@ -88,7 +95,10 @@ def test_killed_for_real_and_run_again(
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", IN_A_PROCESS, str(corpus), str(tmp_path / "train.toml"), str(folder)], env=environment, stdout=log, stderr=log
+            [sys.executable, "-c", IN_A_PROCESS, str(corpus), str(tmp_path / "train.toml"), str(folder)],
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
         try:
             deadline = time.monotonic() + 120.0
@@ -119,10 +129,14 @@ def test_killed_for_real_and_run_again(
     assert json.loads(run.metrics.read_text()) == json.loads(tiny_run.metrics.read_text())
 
 
-def test_another_seed_gives_other_weights(tiny_run: Run, dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path: Path) -> None:
+def test_another_seed_gives_other_weights(
+    tiny_run: Run, dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path: Path
+) -> None:
     """And a record cache that two runs share is not copied."""
     spec = dataclasses.replace(tiny_train, seed=1)
-    other = distill(dataset, teacher=teacher, size="tiny", train=spec, folder=tmp_path / "run", records_folder=tiny_run.records)
+    other = distill(
+        dataset, teacher=teacher, size="tiny", train=spec, folder=tmp_path / "run", records_folder=tiny_run.records
+    )
     assert not (tmp_path / "run" / "records").exists()
     assert other.records == tiny_run.records.resolve()
     ours, theirs = (read_arrays(run.weights)["stem/kernel:0"] for run in (other, tiny_run))
@@ -152,7 +166,13 @@ def test_other_settings_in_the_same_folder_are_refused(
     tiny_run: Run, dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, change: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(InputError, match=says) as caught:
-        distill(dataset, teacher=teacher, size="tiny", train=dataclasses.replace(tiny_train, **change), folder=tiny_run.folder)
+        distill(
+            dataset,
+            teacher=teacher,
+            size="tiny",
+            train=dataclasses.replace(tiny_train, **change),
+            folder=tiny_run.folder,
+        )
     assert "--run" in caught.value.hint
 
 
@@ -168,7 +188,9 @@ def test_another_size_teacher_or_dataset_in_the_same_folder_is_refused(
             distill(data, teacher=other, size=size, train=tiny_train, folder=tiny_run.folder)
 
 
-def test_a_foreign_checkpoint_is_refused(tiny_run: Run, dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path: Path) -> None:
+def test_a_foreign_checkpoint_is_refused(
+    tiny_run: Run, dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path: Path
+) -> None:
     folder = prepared(tiny_run, tmp_path / "run")
     np.savez(folder / "state.npz", step=np.int64(4), history=np.zeros((1, 5)))
     with pytest.raises(InputError, match="does not fit this student"):
@@ -191,7 +213,9 @@ def test_tensorboard_has_each_step_once_after_a_kill(tiny_run: Run, tmp_path: Pa
     assert [step for step, _ in scalars(tmp_path, "loss")] == [4]
     resumed.write(rows[:2])
     resumed.close(rows[:2])
-    assert scalars(tmp_path, "val_probe_correlation") == [(row[0], pytest.approx(row[HISTORY.index("val_probe_correlation")])) for row in rows[:2]]
+    assert scalars(tmp_path, "val_probe_correlation") == [
+        (row[0], pytest.approx(row[HISTORY.index("val_probe_correlation")])) for row in rows[:2]
+    ]
     assert history(run) == history(tiny_run)[:2]
 
 
@@ -218,8 +242,12 @@ def test_history_and_metrics(tiny_run: Run, tiny_train: TrainSpec) -> None:
     assert metrics["val_clips"] == 7
     for name in ("val_probe_correlation", "val_centred_cosine"):
         assert metrics[name] in (metrics[f"{name}_before_refit"], metrics[f"{name}_after_refit"])
-    assert metrics["val_probe_correlation"] == max(metrics["val_probe_correlation_before_refit"], metrics["val_probe_correlation_after_refit"])
-    assert metrics["val_probe_correlation_before_refit"] == pytest.approx(max(row["val_probe_correlation"] for row in rows), abs=1e-6)
+    assert metrics["val_probe_correlation"] == max(
+        metrics["val_probe_correlation_before_refit"], metrics["val_probe_correlation_after_refit"]
+    )
+    assert metrics["val_probe_correlation_before_refit"] == pytest.approx(
+        max(row["val_probe_correlation"] for row in rows), abs=1e-6
+    )
 
 
 def test_the_figure_in_metrics_is_that_of_the_weights(tiny_run: Run) -> None:
@@ -242,7 +270,9 @@ def test_an_unfinished_run_is_not_opened(tiny_run: Run, tmp_path: Path) -> None:
 
 def test_training_that_explodes_says_so() -> None:
     with pytest.raises(InputError, match="loss became nan near step 4") as caught:
-        Trainer._checkpoint(Trainer.__new__(Trainer), 4, math.nan, 1.0)  # before it touches anything: the last checkpoint is kept
+        Trainer._checkpoint(
+            Trainer.__new__(Trainer), 4, math.nan, 1.0
+        )  # before it touches anything: the last checkpoint is kept
     assert "peak_lr" in caught.value.hint
 
 
@@ -272,7 +302,9 @@ def pooled(network: Any, batches: Batches, frontend: Frontend) -> tuple[NDArray[
     trunk = tf_keras.Model(network.input, [layer.input for layer in dense])
     features, targets = [], []
     for pcm, target in batches.examples():
-        features.append(np.concatenate([part.numpy() for part in trunk(frontend(from_int16(pcm)), training=False)], axis=1))
+        features.append(
+            np.concatenate([part.numpy() for part in trunk(frontend(from_int16(pcm)), training=False)], axis=1)
+        )
         targets.append(target)
     return np.concatenate(features).astype(np.float64), np.concatenate(targets).astype(np.float64)
 
@@ -288,7 +320,8 @@ def test_refit_is_ridge_regression(tiny_run: Run) -> None:
     reference = Ridge(alpha=ridge * features.var(axis=0).mean() * len(features), solver="svd").fit(features, wanted)
     dense = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Dense)]
     found = np.concatenate([layer.get_weights()[0] for layer in dense])
-    # float32 features of a graph and of eager layers differ by 1e-7, which weights of 80 for features with a spread of 0.004 amplify
+    # float32 features of a graph and of eager layers differ by 1e-7, which weights of 80 for features with a spread of
+    # 0.004 amplify
     assert np.linalg.norm(found - reference.coef_.T) < 1e-3 * np.linalg.norm(reference.coef_)
     np.testing.assert_allclose(features @ found + dense[-1].get_weights()[1], reference.predict(features), atol=1e-3)
 
@@ -323,7 +356,9 @@ def test_unknown_presets_and_keys_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"steps": 0}, {"batch_size": 0}, {"checkpoint_every": 0}, {"peak_lr": math.nan}, {"ema_decay": 1.0}, {"seed": -1}], ids=str
+    "change",
+    [{"steps": 0}, {"batch_size": 0}, {"checkpoint_every": 0}, {"peak_lr": math.nan}, {"ema_decay": 1.0}, {"seed": -1}],
+    ids=str,
 )
 def test_impossible_settings_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(change))):

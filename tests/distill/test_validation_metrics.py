@@ -1,4 +1,6 @@
-"""The figure that training stops by: blind to what a linear probe is blind to, and not to what the cosine is blind to."""
+"""The figure that training stops by: blind to what a linear probe is blind to, and not to what the cosine is blind
+to.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SCALES = np.arange(1, DIM + 1) ** -0.75  # variances fall as k^-1.5
 def vectors(clips: int, *, seed: int = 0) -> NDArray[np.float32]:
     """A teacher's, with a falling spectrum, a mean, and axes that are not its coordinates."""
     turn = np.linalg.qr(np.random.default_rng(99).standard_normal((DIM, DIM)))[0]
-    return np.asarray(5.0 + 3.0 * (np.random.default_rng(seed).standard_normal((clips, DIM)) * SCALES) @ turn, dtype=np.float32)
+    return np.asarray(
+        5.0 + 3.0 * (np.random.default_rng(seed).standard_normal((clips, DIM)) * SCALES) @ turn, dtype=np.float32
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,10 @@ def test_the_figure_does_not_depend_on_the_normalisation(targets: Targets, norma
     other = fit_targets(vectors(2000), normalisation=normalisation)
     truth = vectors(300, seed=1)
     student = truth + np.random.default_rng(3).standard_normal(truth.shape).astype(np.float32)
-    found = [probe_correlation(t.forward(student), t.forward(truth), directions=probe_directions(t)) for t in (targets, other)]
+    found = [
+        probe_correlation(t.forward(student), t.forward(truth), directions=probe_directions(t))
+        for t in (targets, other)
+    ]
     assert found[0] == pytest.approx(found[1], abs=0.02)  # other axes' signs, so other random probes of the same kind
     assert 0.3 < found[0] < 0.95
 

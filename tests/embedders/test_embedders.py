@@ -35,7 +35,9 @@ TINY = VitSize(width=32, depth=2, heads=4, mlp=64)
 
 @pytest.fixture(scope="module")
 def clips() -> Clips:
-    """Ten clips, more than a batch: noises of several levels, tones, a burst, silence. On the int16 grid, as records are."""
+    """Ten clips, more than a batch: noises of several levels, tones, a burst, silence. On the int16 grid, as records
+    are.
+    """
     rng = np.random.default_rng(0)
     t = np.arange(CLIP) / AUDIO.sample_rate_hz
     noises = [level * rng.uniform(-1, 1, CLIP) for level in (0.9, 0.3, 0.03, 0.003)]
@@ -59,7 +61,11 @@ def save(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     tf = pytest.importorskip("tensorflow")
 
     def saved(
-        function: Callable[[Any], Any], shape: tuple[int | None, ...] = (None, CLIP), *, dtype: Any = None, signature: str = "serving_default"
+        function: Callable[[Any], Any],
+        shape: tuple[int | None, ...] = (None, CLIP),
+        *,
+        dtype: Any = None,
+        signature: str = "serving_default",
     ) -> Path:
         module = tf.Module()
         module.serve = tf.function(function, input_signature=[tf.TensorSpec(shape, dtype or tf.float32, name="audio")])
@@ -113,7 +119,9 @@ def test_a_teacher_embeds_deterministically_and_clip_by_clip(teacher: Embedder, 
     assert len(np.unique(embeddings.round(5), axis=0)) == len(clips)  # it tells clips apart
 
 
-@pytest.mark.parametrize("bad", [np.zeros((2, CLIP - 1), np.float32), np.zeros((2, CLIP)), np.full((1, CLIP), np.nan, np.float32)])
+@pytest.mark.parametrize(
+    "bad", [np.zeros((2, CLIP - 1), np.float32), np.zeros((2, CLIP)), np.full((1, CLIP), np.nan, np.float32)]
+)
 def test_a_teacher_refuses_clips_of_another_shape_type_or_value(teacher: Embedder, bad: Any) -> None:
     with pytest.raises(InputError):
         teacher.embed(bad)
@@ -124,7 +132,12 @@ def test_a_teacher_says_what_it_is(teacher: Embedder) -> None:
     assert info.name.split(":")[0] == info.kind
     assert len(info.fingerprint) == 64 and info.licence
     if info.kind == "hear":
-        assert (info.standin, info.notice, info.licence, info.dim) == ("", HEAR_NOTICE, "HAI-DEF terms", HEAR_EMBEDDING_DIM)
+        assert (info.standin, info.notice, info.licence, info.dim) == (
+            "",
+            HEAR_NOTICE,
+            "HAI-DEF terms",
+            HEAR_EMBEDDING_DIM,
+        )
     else:
         assert "HeAR" in info.standin and info.notice == ""
 
@@ -186,9 +199,12 @@ def test_yamnet_is_a_teacher(clips: Clips) -> None:
 
 @pytest.mark.parametrize("gain", [0.1, 0.25, 0.5, 0.99])
 def test_spectral_hears_no_gain(clips: Clips, gain: float) -> None:
-    difference = np.abs(SpectralTeacher().embed((clips * np.float32(gain)).astype(np.float32)) - SpectralTeacher().embed(clips)).max(axis=1)
+    difference = np.abs(
+        SpectralTeacher().embed((clips * np.float32(gain)).astype(np.float32)) - SpectralTeacher().embed(clips)
+    ).max(axis=1)
     assert difference[[0, 1, 8]].max() < 1e-4
-    # HeAR adds 1e-8 to a clip's range: at low gain that shifts its mean, which leaks into a lowest band that a pure tone leaves empty.
+    # HeAR adds 1e-8 to a clip's range: at low gain that shifts its mean, which leaks into a lowest band that a pure
+    # tone leaves empty.
     assert difference[4:8].max() < 1e-3
 
 
@@ -211,7 +227,11 @@ def test_hear_has_the_size_that_was_published() -> None:
 def test_the_count_of_parameters_is_that_of_the_saved_variables(hear_folder: Path) -> None:
     import tensorflow as tf
 
-    saved = [shape for name, shape in tf.train.list_variables(str(hear_folder / "variables" / "variables")) if name.startswith("weights")]
+    saved = [
+        shape
+        for name, shape in tf.train.list_variables(str(hear_folder / "variables" / "variables"))
+        if name.startswith("weights")
+    ]
     assert sum(int(np.prod(shape)) for shape in saved) == parameter_count(TINY)
 
 
@@ -254,7 +274,9 @@ def test_a_model_that_couples_the_batch_is_fed_clip_by_clip(save: Callable[..., 
     np.testing.assert_allclose(teacher.embed(clips[:9]), _starts_numpy(expected), atol=1e-6)
 
 
-def test_a_batch_that_memory_has_no_room_for_is_halved(save: Callable[..., Path], clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_memory_has_no_room_for_is_halved(
+    save: Callable[..., Path], clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tensorflow as tf
 
     teacher = SavedModelTeacher(save(_starts))
@@ -278,7 +300,9 @@ def test_a_batch_that_memory_has_no_room_for_is_halved(save: Callable[..., Path]
 
 
 @pytest.mark.parametrize("shape", [(1, CLIP), (3, CLIP), (None, None)])
-def test_fixed_batches_and_free_lengths_work(save: Callable[..., Path], clips: Clips, shape: tuple[int | None, ...]) -> None:
+def test_fixed_batches_and_free_lengths_work(
+    save: Callable[..., Path], clips: Clips, shape: tuple[int | None, ...]
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         teacher = SavedModelTeacher(save(_starts, shape))
@@ -308,7 +332,9 @@ def _random(audio: Any) -> Any:
         (_random, (None, CLIP), "other vectors for the same clip"),
     ],
 )
-def test_a_saved_model_that_is_no_embedder_is_refused(save: Callable[..., Path], function: Any, shape: Any, message: str) -> None:
+def test_a_saved_model_that_is_no_embedder_is_refused(
+    save: Callable[..., Path], function: Any, shape: Any, message: str
+) -> None:
     folder = save(function, shape)
     with pytest.raises(InputError) as error:
         SavedModelTeacher(folder)
@@ -336,15 +362,21 @@ def _attacks() -> dict[str, Callable[[Any], Any]]:
         "MatchingFiles": after(lambda: tf.io.matching_files("/etc/*")),
         "PrintV2": after(lambda: tf.print("x", output_stream="file://written-by-a-model")),
         "SaveV2": after(
-            lambda: tf.raw_ops.SaveV2(prefix="written-by-a-model", tensor_names=["a"], shape_and_slices=[""], tensors=[tf.constant(1.0)])
+            lambda: tf.raw_ops.SaveV2(
+                prefix="written-by-a-model", tensor_names=["a"], shape_and_slices=[""], tensors=[tf.constant(1.0)]
+            )
         ),
         "EagerPyFunc": lambda audio: tf.ensure_shape(tf.py_function(_starts, [audio], tf.float32), [None, 40]),
-        "PyFunc": lambda audio: tf.ensure_shape(tf.numpy_function(lambda x: x[:, :40], [audio], tf.float32), [None, 40]),
+        "PyFunc": lambda audio: tf.ensure_shape(
+            tf.numpy_function(lambda x: x[:, :40], [audio], tf.float32), [None, 40]
+        ),
     }
 
 
 @pytest.mark.parametrize("op", ["ReadFile", "WriteFile", "MatchingFiles", "PrintV2", "SaveV2", "EagerPyFunc", "PyFunc"])
-def test_a_saved_model_that_reaches_outside_is_refused_before_it_loads(save: Callable[..., Path], tmp_path: Path, monkeypatch: Any, op: str) -> None:
+def test_a_saved_model_that_reaches_outside_is_refused_before_it_loads(
+    save: Callable[..., Path], tmp_path: Path, monkeypatch: Any, op: str
+) -> None:
     import tensorflow as tf
 
     monkeypatch.chdir(tmp_path)
@@ -387,7 +419,10 @@ def test_threads_that_come_too_late_are_refused(hear_folder: Path) -> None:
 
 def test_importing_teachers_loads_no_framework() -> None:
     heavy = "{'tensorflow', 'tf_keras', 'pyarrow', 'ai_edge_litert'}"
-    code = f"import sys, hearlite.embedders.open, hearlite.benchmarks.cost.vit; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
+    code = (
+        f"import sys, hearlite.embedders.open, hearlite.benchmarks.cost.vit; sys.exit(' '.join({heavy} &"
+        " set(sys.modules)) or 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -414,7 +449,9 @@ def test_the_notice_of_hear_travels_with_its_vectors(tmp_path: Path, hear_folder
 
 def test_missing_vectors_are_counted(tmp_path: Path, clips: Clips) -> None:
     teacher = EmbeddingsTeacher(_vectors_file(tmp_path, clips[:7]))
-    with pytest.raises(InputError, match=rf"lacks the vectors of 3 of 10 clips, first {clip_id(to_int16(clips[7]))}.*hearlite embed"):
+    with pytest.raises(
+        InputError, match=rf"lacks the vectors of 3 of 10 clips, first {clip_id(to_int16(clips[7]))}.*hearlite embed"
+    ):
         teacher.embed(clips)
 
 
@@ -422,9 +459,15 @@ def test_missing_vectors_are_counted(tmp_path: Path, clips: Clips) -> None:
 def test_other_list_types_and_no_metadata_are_read(tmp_path: Path, clips: Clips, kind: str) -> None:
     import pyarrow as pa
 
-    types = {"list<float>": pa.list_(pa.float32()), "large_list<double>": pa.large_list(pa.float64()), "list<halffloat>": pa.list_(pa.float16())}
+    types = {
+        "list<float>": pa.list_(pa.float32()),
+        "large_list<double>": pa.large_list(pa.float64()),
+        "list<halffloat>": pa.list_(pa.float16()),
+    }
     rows = [list(row) for row in np.eye(10, dtype=np.float16)]
-    teacher = EmbeddingsTeacher(_parquet(tmp_path, [clip_id(pcm) for pcm in to_int16(clips)], pa.array(rows, types[kind])))
+    teacher = EmbeddingsTeacher(
+        _parquet(tmp_path, [clip_id(pcm) for pcm in to_int16(clips)], pa.array(rows, types[kind]))
+    )
     np.testing.assert_array_equal(teacher.embed(clips), np.eye(10, dtype=np.float32))
     assert teacher.info.licence == "unknown" and "HeAR" in teacher.info.standin
 
@@ -434,7 +477,10 @@ def _parquet(folder: Path, ids: Any, vectors: Any, *, metadata: bytes | None = N
     import pyarrow.parquet as pq
 
     table = pa.table({"clip_id": ids, "embedding": vectors})
-    pq.write_table(table.replace_schema_metadata({b"hearlite": metadata}) if metadata is not None else table, folder / "odd.parquet")
+    pq.write_table(
+        table.replace_schema_metadata({b"hearlite": metadata}) if metadata is not None else table,
+        folder / "odd.parquet",
+    )
     return folder / "odd.parquet"
 
 
@@ -462,7 +508,12 @@ _GOOD = {"teacher": "t", "kind": "fake", "licence": "MIT", "notice": "", "standi
     ],
 )
 def test_odd_vector_files_are_refused(tmp_path: Path, ids: Any, vectors: Any, metadata: Any, message: str) -> None:
-    path = _parquet(tmp_path, ids, vectors, metadata=metadata if metadata is None or isinstance(metadata, bytes) else json.dumps(metadata).encode())
+    path = _parquet(
+        tmp_path,
+        ids,
+        vectors,
+        metadata=metadata if metadata is None or isinstance(metadata, bytes) else json.dumps(metadata).encode(),
+    )
     with pytest.raises(InputError, match=message) as error:
         EmbeddingsTeacher(path)
     assert "odd.parquet" in str(error.value)
@@ -487,7 +538,10 @@ def test_vectors_that_fit_no_ids_are_not_written(tmp_path: Path) -> None:
     info = FakeTeacher(2).info
     (tmp_path / "v.parquet").write_bytes(b"an earlier file")
     for vectors in (np.zeros((1, 2), np.float32), np.zeros((2, 3), np.float32), np.full((2, 2), np.inf, np.float32)):
-        with pytest.raises(InputError, match="expected finite"), embeddings_writer(tmp_path / "v.parquet", info=info) as add:
+        with (
+            pytest.raises(InputError, match="expected finite"),
+            embeddings_writer(tmp_path / "v.parquet", info=info) as add,
+        ):
             add(["a", "b"], vectors)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"an earlier file"]
 

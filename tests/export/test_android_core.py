@@ -1,4 +1,6 @@
-"""The Kotlin core on the JVM: it must make of a sound what Python makes of it, by real inference, and hold no constant of its own."""
+"""The Kotlin core on the JVM: it must make of a sound what Python makes of it, by real inference, and hold no constant
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def test_kotlin_gives_what_python_gives(vectors: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "at", "test"), [("long.hearlite_tiny_2s_i8.f32", 0, "embeddings and pools"), ("stereo.windows.f32", -1, "windows are Python's")]
+    ("name", "at", "test"),
+    [("long.hearlite_tiny_2s_i8.f32", 0, "embeddings and pools"), ("stereo.windows.f32", -1, "windows are Python's")],
 )
 def test_one_wrong_bit_fails(vectors: Path, tmp_path: Path, name: str, at: int, test: str) -> None:
     for path in vectors.iterdir():
@@ -92,7 +95,11 @@ def test_kotlin_reads_this_schema() -> None:
 def test_files_are_short_and_core_knows_no_android() -> None:
     assert len(CORE) > 10
     assert [path.name for path in KOTLIN if len(path.read_text().splitlines()) > 200] == []
-    assert [path.name for path in CORE if re.search(r"^import (android|androidx|com\.google)", path.read_text(), re.MULTILINE)] == []
+    assert [
+        path.name
+        for path in CORE
+        if re.search(r"^import (android|androidx|com\.google)", path.read_text(), re.MULTILINE)
+    ] == []
 
 
 def test_the_ci_example_names_what_is_there() -> None:
@@ -100,7 +107,11 @@ def test_the_ci_example_names_what_is_there() -> None:
     named = set(re.findall(r"(?<![\w/.])((?:android_harness|tests|benchmarks)/[\w/.-]+\w)", text))
     made = {"android_harness/build/vectors"}  # or kept by a build
     assert len(named) >= 5
-    assert [path for path in named - made if not path.startswith("android_harness/app/build/") and not (HARNESS.parent / path).exists()] == []
+    assert [
+        path
+        for path in named - made
+        if not path.startswith("android_harness/app/build/") and not (HARNESS.parent / path).exists()
+    ] == []
     lines = [line.split() for line in re.findall(r"bin/hearlite (.*)", text)]
     assert {words[0] for words in lines} == {"quickstart", "export"}
     for words in lines:
@@ -110,7 +121,10 @@ def test_the_ci_example_names_what_is_there() -> None:
 
 def test_what_google_play_and_litert_ask_of_an_apk() -> None:
     """16 KB pages, models that can be mapped where they lie, versions in one place, and no network."""
-    gradle, catalog = (HARNESS / "app/build.gradle.kts").read_text(), (HARNESS / "gradle/libs.versions.toml").read_text()
+    gradle, catalog = (
+        (HARNESS / "app/build.gradle.kts").read_text(),
+        (HARNESS / "gradle/libs.versions.toml").read_text(),
+    )
     agp = re.search(r'^agp = "(\d+)\.(\d+)', catalog, re.MULTILINE)
     assert agp is not None and (int(agp[1]), int(agp[2])) >= (8, 6)  # 8.5.1 is the first that aligns libraries to 16 KB
     assert "useLegacyPackaging = false" in gradle and 'noCompress += "tflite"' in gradle

@@ -1,4 +1,6 @@
-"""A head: it scores as its probe does, changes nothing of the embedding, is fitted to training subjects alone, and its manifest is distrusted."""
+"""A head: it scores as its probe does, changes nothing of the embedding, is fitted to training subjects alone, and its
+manifest is distrusted.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,10 @@ from hearlite.errors import InputError, UsageError
 from hearlite.export.package import package
 from hearlite.export.tflite import export
 from hearlite.files import sha256_of
-from hearlite.head import FittedHead, Head, HeadLabel
 from hearlite.run import Run
-from hearlite.spec import QuantSpec, to_dict
-from hearlite.tflite.classifier import fuse
+from hearlite.serialization import to_dict
+from hearlite.spec import QuantSpec
+from hearlite.tflite.classifier import FittedHead, Head, HeadLabel, fuse
 from hearlite.tflite.interpreter import RUNTIMES, TfliteModel
 from hearlite.tflite.metadata import LABELS
 from hearlite.tflite.model_file import add_metadata, summarize
@@ -48,7 +50,15 @@ def three(manifest: Path) -> Path:
     rows = [line.rsplit(",", 1) for line in lines[1:]]
     values = ["narrow" if narrow == "yes" else ("a", "b")[index % 2] for index, (_, narrow) in enumerate(rows)]
     path = manifest.parent / "three.csv"
-    path.write_text("\n".join([lines[0] + ",kind", *(f"{row},{narrow},{value}" for (row, narrow), value in zip(rows, values, strict=True))]) + "\n")
+    path.write_text(
+        "\n".join(
+            [
+                lines[0] + ",kind",
+                *(f"{row},{narrow},{value}" for (row, narrow), value in zip(rows, values, strict=True)),
+            ]
+        )
+        + "\n"
+    )
     return path
 
 
@@ -63,7 +73,9 @@ def kinds(labelled: Path) -> Dataset:
 
 @pytest.fixture(scope="session")
 def softmaxed(quantized_run: Run, kinds: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export(quantized_run, to=tmp_path_factory.mktemp("softmaxed"), recipe=QuantSpec.recipe, fit_head=probe(kinds, "kind"))
+    return export(
+        quantized_run, to=tmp_path_factory.mktemp("softmaxed"), recipe=QuantSpec.recipe, fit_head=probe(kinds, "kind")
+    )
 
 
 def run_clips(model: Path, clips: NDArray[np.int16], output: str) -> NDArray[np.float32]:
@@ -71,7 +83,9 @@ def run_clips(model: Path, clips: NDArray[np.int16], output: str) -> NDArray[np.
     return np.concatenate([opened.run(clip[None])[output] for clip in from_int16(clips)])
 
 
-def training(model: Path, dataset: Dataset, column: str) -> tuple[NDArray[np.float64], NDArray[np.str_], NDArray[np.str_]]:
+def training(
+    model: Path, dataset: Dataset, column: str
+) -> tuple[NDArray[np.float64], NDArray[np.str_], NDArray[np.str_]]:
     """Embeddings, labels and subjects of what a head may learn from, put together without the code under test."""
     embedder, _ = open_bundle(model)
     inside = dataclasses.replace(dataset, clips=tuple(clip for clip in dataset.clips if clip.split != "test"))
@@ -89,12 +103,18 @@ def test_scores_are_predict_proba(
 ) -> None:
     model: Path = request.getfixturevalue(fixture)
     scores, embeddings = run_clips(model, clips, "scores"), run_clips(model, clips, "embedding")
-    nearest, next_nearest = distances_to_probes(scores, embeddings, model=model, dataset=kinds if column == "kind" else narrow, column=column)
+    nearest, next_nearest = distances_to_probes(
+        scores, embeddings, model=model, dataset=kinds if column == "kind" else narrow, column=column
+    )
     assert nearest <= 1e-6 < next_nearest
 
 
-def distances_to_probes(scores: NDArray[Any], embeddings: NDArray[Any], *, model: Path, dataset: Dataset, column: str) -> list[float]:
-    """How far scores are from the two nearest of the plain probes on these embeddings: which C was chosen is not these tests' business."""
+def distances_to_probes(
+    scores: NDArray[Any], embeddings: NDArray[Any], *, model: Path, dataset: Dataset, column: str
+) -> list[float]:
+    """How far scores are from the two nearest of the plain probes on these embeddings: which C was chosen is not these
+    tests' business.
+    """
     vectors, labels, _ = training(model, dataset, column)
     differences = []
     for c in C_GRID:
@@ -105,7 +125,9 @@ def distances_to_probes(scores: NDArray[Any], embeddings: NDArray[Any], *, model
 
 
 @pytest.mark.parametrize("fixture", ["headed", "softmaxed"])
-def test_embeddings_are_those_without_a_head(fixture: str, request: pytest.FixtureRequest, bundle: Bundles, clips: NDArray[np.int16]) -> None:
+def test_embeddings_are_those_without_a_head(
+    fixture: str, request: pytest.FixtureRequest, bundle: Bundles, clips: NDArray[np.int16]
+) -> None:
     model: Path = request.getfixturevalue(fixture)
     np.testing.assert_array_equal(run_clips(model, clips, "embedding"), run_clips(bundle.i8, clips, "embedding"))
     assert read_manifest(model).golden_embedding == bundle.manifest("i8").golden_embedding
@@ -143,8 +165,16 @@ def test_the_threshold_is_of_training_scores(headed: Path, narrow: Dataset) -> N
 def test_card_and_notice_say_what_it_is(headed: Path, softmaxed: Path) -> None:
     for model, name in ((headed, "narrow=yes"), (softmaxed, "| a |")):
         card = model.with_suffix(".md").read_text()
-        assert "A research tool, not a diagnostic" in card and name in card and "synthetic and say nothing about people" in card
-        assert "training and validation subjects of `narrow" in card or "subjects of `three" in card or "subjects of `corpus" in card
+        assert (
+            "A research tool, not a diagnostic" in card
+            and name in card
+            and "synthetic and say nothing about people" in card
+        )
+        assert (
+            "training and validation subjects of `narrow" in card
+            or "subjects of `three" in card
+            or "subjects of `corpus" in card
+        )
 
 
 def test_labels_travel_as_an_associated_file(headed: Path, softmaxed: Path) -> None:
@@ -162,9 +192,15 @@ def test_every_runtime_gives_the_same_scores(softmaxed: Path, clips: NDArray[np.
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_the_runtime_of_older_phones_scores_its_own_embedding(softmaxed: Path, kinds: Dataset, clips: NDArray[np.int16], legacy_python: Path) -> None:
-    """Its int8 kernels round otherwise, and a head may magnify a step of the embedding: so the head alone is compared."""
-    scores, embeddings = sorted(run_legacy(legacy_python, softmaxed.read_bytes(), from_int16(clips)), key=lambda output: output.shape[1])
+def test_the_runtime_of_older_phones_scores_its_own_embedding(
+    softmaxed: Path, kinds: Dataset, clips: NDArray[np.int16], legacy_python: Path
+) -> None:
+    """Its int8 kernels round otherwise, and a head may magnify a step of the embedding: so the head alone is
+    compared.
+    """
+    scores, embeddings = sorted(
+        run_legacy(legacy_python, softmaxed.read_bytes(), from_int16(clips)), key=lambda output: output.shape[1]
+    )
     nearest, next_nearest = distances_to_probes(scores, embeddings, model=softmaxed, dataset=kinds, column="kind")
     assert nearest <= 1e-6 < next_nearest
 
@@ -174,7 +210,9 @@ def test_the_self_test_looks_at_the_scores(headed: Path, bundle: Bundles) -> Non
     assert manifest.head is not None
     (result,) = check_scores(headed, manifest)
     assert result.passed and result.name == "golden scores"
-    other = dataclasses.replace(manifest, head=dataclasses.replace(manifest.head, golden_scores=((manifest.head.golden_scores[0] + 0.5) % 1,)))
+    other = dataclasses.replace(
+        manifest, head=dataclasses.replace(manifest.head, golden_scores=((manifest.head.golden_scores[0] + 0.5) % 1,))
+    )
     assert not check_scores(headed, other)[0].passed
     assert check_scores(bundle.i8, bundle.manifest("i8")) == ()
 
@@ -190,16 +228,27 @@ def test_test_subjects_are_refused(narrow: Dataset, headed: Path, bundle: Bundle
     trained = next(clip.subject for clip in narrow.clips if clip.split == "train")
     with pytest.raises(InputError, match="distilled on 1 of the test subjects"):
         probe(narrow, "narrow", heard=(subject_hash(tested),))
-    swapped = dataclasses.replace(narrow, clips=tuple(dataclasses.replace(clip, split="test") for clip in narrow.clips if clip.subject == trained))
-    manifest = dataclasses.replace(read_manifest(headed), dataset=dataclasses.replace(read_manifest(headed).dataset, heard=()))
+    swapped = dataclasses.replace(
+        narrow, clips=tuple(dataclasses.replace(clip, split="test") for clip in narrow.clips if clip.subject == trained)
+    )
+    manifest = dataclasses.replace(
+        read_manifest(headed), dataset=dataclasses.replace(read_manifest(headed).dataset, heard=())
+    )
     with pytest.raises(InputError, match="given a head by 1 of the test subjects"):
         require_unheard(manifest, swapped)
     require_unheard(manifest, narrow)
 
 
 def test_test_recordings_are_never_read(quantized_run: Run, narrow: Dataset, headed: Path, tmp_path: Path) -> None:
-    gone = tuple(dataclasses.replace(clip, file=tmp_path / "gone.wav") if clip.split == "test" else clip for clip in narrow.clips)
-    model = export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe, fit_head=probe(dataclasses.replace(narrow, clips=gone), "narrow"))
+    gone = tuple(
+        dataclasses.replace(clip, file=tmp_path / "gone.wav") if clip.split == "test" else clip for clip in narrow.clips
+    )
+    model = export(
+        quantized_run,
+        to=tmp_path,
+        recipe=QuantSpec.recipe,
+        fit_head=probe(dataclasses.replace(narrow, clips=gone), "narrow"),
+    )
     assert model.read_bytes() == headed.read_bytes()
 
 
@@ -208,7 +257,9 @@ def test_columns_that_make_no_head(kinds: Dataset) -> None:
         probe(kinds, "kind", "narrow")
     odd = next(clip for clip in kinds.clips if clip.split == "train")
     labels = [(clip, "c" if clip is odd else clip.label("kind")) for clip in kinds.clips]
-    rare = dataclasses.replace(kinds, clips=tuple(dataclasses.replace(clip, labels=(("kind", value),)) for clip, value in labels))
+    rare = dataclasses.replace(
+        kinds, clips=tuple(dataclasses.replace(clip, labels=(("kind", value),)) for clip, value in labels)
+    )
     with pytest.raises(InputError, match="label 'c' of column 'kind' has too few training subjects"):
         probe(rare, "kind")
 
@@ -229,7 +280,10 @@ def a_head(**changes: Any) -> Head:
         (lambda head: head["labels"][0].update(threshold=1.5), "outside 0 to 1"),
         (lambda head: head["labels"].append(dict(head["labels"][0])), "expected different ones"),
         (lambda head: head["labels"].append({**head["labels"][0], "name": "y"}), "golden scores"),
-        (lambda head: head.update(golden_scores=[]) or head["labels"].append({**head["labels"][0], "name": "y"}), r"says one of \[1, 2\]"),
+        (
+            lambda head: head.update(golden_scores=[]) or head["labels"].append({**head["labels"][0], "name": "y"}),
+            r"says one of \[1, 2\]",
+        ),
         (lambda head: head.update(output="embedding"), r"says one of \[1, 1\]"),
         (lambda head: head.update(rights="all"), "unknown key 'rights'"),
     ],
@@ -257,17 +311,38 @@ def test_a_head_of_other_dimensions_is_refused(bundle: Bundles, headed: Path) ->
 def test_the_command(quantized_run: Run, labelled: Path, unheard: Path, tmp_path: Path) -> None:
     run, out = str(quantized_run.folder), str(tmp_path)
     for arguments, kind, says in (
-        ([run, "--to", out, "--label", "narrow"], UsageError, "--label narrow is of no recordings; name them with --head"),
-        ([run, "--to", out, "--head", str(unheard)], InputError, "label"),
-        ([run, "--to", out, "--head", str(labelled), "--label", "narrow"], InputError, "the student was distilled on"),
+        (
+            [run, "--out", out, "--label", "narrow"],
+            UsageError,
+            "--label narrow has no effect without --classifier-data",
+        ),
+        ([run, "--out", out, "--classifier-data", str(unheard)], InputError, "label"),
+        (
+            [run, "--out", out, "--classifier-data", str(labelled), "--label", "narrow"],
+            InputError,
+            "the student was distilled on",
+        ),
     ):
         with pytest.raises(kind) as caught:
             cli.main(["export", *arguments], standalone_mode=False)
         assert says in str(caught.value) and not list(tmp_path.iterdir())
-    arguments = [run, "--to", out, "--recipe", QuantSpec.recipe, "--head", str(unheard), "--label", "narrow"]
+    arguments = [
+        run,
+        "--out",
+        out,
+        "--recipe",
+        QuantSpec.recipe,
+        "--classifier-data",
+        str(unheard),
+        "--label",
+        "narrow",
+    ]
     cli.main(["export", *arguments], standalone_mode=False)
     (model,) = tmp_path.glob("*.tflite")
     manifest = read_manifest(model)
     assert manifest.head is not None and manifest.head.already_heard == 0
     with pytest.raises(UsageError, match="exported already"):
-        cli.main(["export", str(model), "--to", out, "--for", "python", "--head", str(unheard)], standalone_mode=False)
+        cli.main(
+            ["export", str(model), "--out", out, "--platform", "python", "--classifier-data", str(unheard)],
+            standalone_mode=False,
+        )

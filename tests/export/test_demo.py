@@ -1,4 +1,6 @@
-"""The demo's server answers for its own files only, its runtime is fetched whole or not at all, and its landmarks are what they say."""
+"""The demo's server answers for its own files only, its runtime is fetched whole or not at all, and its landmarks are
+what they say.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def server() -> Iterator[DemoServer]:
         running.shutdown()
 
 
-def ask(server: DemoServer, path: str, *, method: str = "GET", host: str | None = None) -> tuple[int, dict[str, str], bytes]:
+def ask(
+    server: DemoServer, path: str, *, method: str = "GET", host: str | None = None
+) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
     connection.putrequest(method, path, skip_host=True)
     connection.putheader("Host", host if host is not None else f"localhost:{server.server_address[1]}")
@@ -64,7 +68,11 @@ def ask(server: DemoServer, path: str, *, method: str = "GET", host: str | None 
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/", "text/html; charset=utf-8"), ("/main.js", "text/javascript; charset=utf-8"), ("/model.tflite", "application/octet-stream")],
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/main.js", "text/javascript; charset=utf-8"),
+        ("/model.tflite", "application/octet-stream"),
+    ],
 )
 def test_a_listed_file_is_served(server: DemoServer, path: str, kind: str) -> None:
     status, headers, content = ask(server, path)
@@ -73,7 +81,10 @@ def test_a_listed_file_is_served(server: DemoServer, path: str, kind: str) -> No
     assert (status, headers["content-length"], content) == (200, str(len(server.files[path])), b"")
 
 
-@pytest.mark.parametrize("path", ["/index.html", "/../server.py", "/..%2fserver.py", "//etc/passwd", "/main.js/", "/main.js?x", "/%6dain.js", "*"])
+@pytest.mark.parametrize(
+    "path",
+    ["/index.html", "/../server.py", "/..%2fserver.py", "//etc/passwd", "/main.js/", "/main.js?x", "/%6dain.js", "*"],
+)
 def test_nothing_else_is(server: DemoServer, path: str) -> None:
     assert ask(server, path)[0] == 404
 
@@ -85,7 +96,15 @@ def test_it_takes_nothing(server: DemoServer, method: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("localhost", 200), ("127.0.0.1:1", 200), ("LOCALHOST:80", 200), ("rebound.example", 403), ("localhost.example:80", 403), ("", 403), ("[", 403)],
+    [
+        ("localhost", 200),
+        ("127.0.0.1:1", 200),
+        ("LOCALHOST:80", 200),
+        ("rebound.example", 403),
+        ("localhost.example:80", 403),
+        ("", 403),
+        ("[", 403),
+    ],
 )
 def test_only_localhost_is_answered(server: DemoServer, host: str, status: int) -> None:
     """A site whose name leads to 127.0.0.1 would otherwise read the model, and use the microphone's permission."""
@@ -99,7 +118,10 @@ def test_headers_shut_the_page_in(server: DemoServer, path: str) -> None:
     digest = base64.b64encode(hashlib.sha256(b'{"imports": {}}').digest()).decode()
     assert policy.startswith(f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'sha256-{digest}'; ")
     assert "http" not in policy and "unsafe-inline" not in policy and "*" not in policy
-    assert headers["cross-origin-opener-policy"] == "same-origin" and headers["cross-origin-embedder-policy"] == "require-corp"
+    assert (
+        headers["cross-origin-opener-policy"] == "same-origin"
+        and headers["cross-origin-embedder-policy"] == "require-corp"
+    )
     assert headers["cross-origin-resource-policy"] == "same-origin" and headers["x-content-type-options"] == "nosniff"
     assert "Python" not in headers["server"]
 
@@ -154,13 +176,17 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "registry"
 
 
-def test_the_runtime_is_fetched_once_and_checked_always(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runtime_is_fetched_once_and_checked_always(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     assert read_litertjs(None, registry=registry.as_uri(), say=said.append) == {"core/dist/index.js": b"code"}
     (cached,) = (tmp_path / "cache/hearlite/litertjs").iterdir()
     whole = cached.read_bytes()
     assert len(said) == 1
-    assert read_litertjs(None, registry="file:///nowhere", say=said.append) == {"core/dist/index.js": b"code"}  # asks nobody
+    assert read_litertjs(None, registry="file:///nowhere", say=said.append) == {
+        "core/dist/index.js": b"code"
+    }  # asks nobody
     assert len(said) == 1
     cached.write_bytes(whole[:-1])
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{registry.as_uri()}/")
@@ -243,7 +269,13 @@ def test_the_frontend_alone_is_the_files_own(bundle: Bundles, clips: NDArray[np.
 def test_what_is_served_of_a_file(bundle: Bundles, registry: Path) -> None:
     files = make_files(bundle.i8, hop_s=0.5, litert=None, registry=registry.as_uri(), say=lambda text: None)
     assert files["/model.tflite"] == bundle.i8.read_bytes()
-    assert {"/", "/main.js", "/litert/core/dist/index.js", "/golden.wav", *(f"/sounds/{label}.wav" for label in CLASSES)} <= set(files)
+    assert {
+        "/",
+        "/main.js",
+        "/litert/core/dist/index.js",
+        "/golden.wav",
+        *(f"/sounds/{label}.wav" for label in CLASSES),
+    } <= set(files)
     facts, manifest = json.loads(files["/demo.json"]), bundle.manifest("i8")
     assert facts["hop_samples"] == AUDIO.clip_samples / 4 and facts["clip_samples"] == AUDIO.clip_samples
     assert facts["standin"] == manifest.teacher.standin and facts["golden_embedding"] == list(manifest.golden_embedding)

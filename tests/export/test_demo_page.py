@@ -1,4 +1,6 @@
-"""The demo's page in headless Chromium: the same windows and embeddings as Python's, no other address, no error on the console."""
+"""The demo's page in headless Chromium: the same windows and embeddings as Python's, no other address, no error on the
+console.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +32,19 @@ from hearlite.spec import AUDIO
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.slicing import frontend_part, network_part
 
-LITERTJS = os.environ.get("HEARLITE_LITERTJS")  # a folder whose node_modules have @litertjs/core; else what `hearlite demo` has fetched
+LITERTJS = os.environ.get(
+    "HEARLITE_LITERTJS"
+)  # a folder whose node_modules have @litertjs/core; else what `hearlite demo` has fetched
 HOP_S = 0.75
-# WebAssembly's float kernels add in another order than x86's: 4e-7 of the image's values, 3e-5 of a float32 embedding's length were seen. An int8
-# network takes that over a rounding edge in one window of fifty, and is then a few steps off; from the same image it gives the same bits.
+# WebAssembly's float kernels add in another order than x86's: 4e-7 of the image's values, 3e-5 of a float32 embedding's
+# length were seen. An int8 network takes that over a rounding edge in one window of fifty, and is then a few steps off;
+# from the same image it gives the same bits.
 IMAGE_TOLERANCE, FLOAT_TOLERANCE = 2e-6, 1e-4
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
     pytest.mark.skipif(
-        LITERTJS is None and not LITERTJS_CACHED, reason="HEARLITE_LITERTJS names no folder with @litertjs/core, and the cache has none"
+        LITERTJS is None and not LITERTJS_CACHED,
+        reason="HEARLITE_LITERTJS names no folder with @litertjs/core, and the cache has none",
     ),
 ]
 
@@ -55,7 +61,9 @@ class Demo:
             self.page.requests.clear()
             self.page.open(self.addresses[precision])
         self.page.wait("document.body.dataset.state !== 'loading'", timeout_s=120)
-        assert self.page.evaluate("document.body.dataset.state") != "failed", self.page.evaluate("document.getElementById('status').textContent")
+        assert self.page.evaluate("document.body.dataset.state") != "failed", self.page.evaluate(
+            "document.getElementById('status').textContent"
+        )
         return self.page
 
 
@@ -64,7 +72,11 @@ def demo(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("chromium")
     heard = np.tile(sound("cough", 0)[0], 3)
     sf.write(folder / "microphone.wav", heard, AUDIO.sample_rate_hz)
-    fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={folder / 'microphone.wav'}")
+    fake = (
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={folder / 'microphone.wav'}",
+    )
     with ExitStack() as stack:
         addresses = {}
         for precision, file in (("i8", bundle.i8), ("f32", bundle.f32), ("head", headed)):
@@ -80,7 +92,10 @@ def demo(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory
 def feed(page: Page, path: Path) -> list[dict[str, Any]]:
     """Choose a file as a user does; what the page made of each of its windows."""
     page.choose_file("#picker", path)
-    page.wait(f"document.body.dataset.state === 'done' && document.getElementById('status').textContent.startsWith({json.dumps(path.name)})")
+    page.wait(
+        "document.body.dataset.state === 'done' &&"
+        f" document.getElementById('status').textContent.startsWith({json.dumps(path.name)})"
+    )
     return windows(page)
 
 
@@ -94,7 +109,9 @@ def python_windows(path: Path) -> tuple[list[int], NDArray[np.float32]]:
     """First samples and clips of a recording, as every command of hearlite takes them."""
     samples = read_recording(path)
     starts_s = clip_starts_s(recording_s=len(samples) / AUDIO.sample_rate_hz, hop_s=HOP_S)
-    return [round(start_s * AUDIO.sample_rate_hz) for start_s in starts_s], np.stack([cut(samples, start_s=start_s) for start_s in starts_s])
+    return [round(start_s * AUDIO.sample_rate_hz) for start_s in starts_s], np.stack(
+        [cut(samples, start_s=start_s) for start_s in starts_s]
+    )
 
 
 def record(folder: Path, name: str, pcm: NDArray[np.int16], rate_hz: int = AUDIO.sample_rate_hz) -> Path:
@@ -121,7 +138,10 @@ def recordings(tmp_path: Path) -> list[Path]:
 def test_embeddings_are_pythons(demo: Demo, bundle: Bundles, recordings: list[Path], precision: str) -> None:
     content = getattr(bundle, precision).read_bytes()
     embedder, _ = open_bundle(getattr(bundle, precision))
-    frontend, network = TfliteModel(frontend_part(content, input_name="audio", output_name="image")), TfliteModel(network_part(content))
+    frontend, network = (
+        TfliteModel(frontend_part(content, input_name="audio", output_name="image")),
+        TfliteModel(network_part(content)),
+    )
     page = demo.open(precision)
     assert "golden sound's embedding is Python's" in page.evaluate("document.getElementById('facts').textContent")
     for path in recordings:
@@ -185,7 +205,9 @@ def test_what_is_drawn_is_what_python_computes(demo: Demo, bundle: Bundles, reco
     cosines = (directions @ known.directions.T).reshape(len(clips), len(CLASSES), -1).max(axis=2)
     np.testing.assert_allclose([window["point"] for window in found], directions @ known.axes.T, atol=1e-5)
     for window, row in zip(found, cosines, strict=True):
-        assert {near["label"]: near["cosine"] for near in window["nearest"]} == pytest.approx(dict(zip(CLASSES, row, strict=True)), abs=1e-5)
+        assert {near["label"]: near["cosine"] for near in window["nearest"]} == pytest.approx(
+            dict(zip(CLASSES, row, strict=True)), abs=1e-5
+        )
         assert window["nearest"][0]["cosine"] == pytest.approx(row.max(), abs=1e-5)
     assert page.evaluate("document.querySelectorAll('#nearest li').length") == len(CLASSES)
     assert page.evaluate("document.querySelector('#facts').textContent").count("ms a window") == 1
@@ -194,10 +216,18 @@ def test_what_is_drawn_is_what_python_computes(demo: Demo, bundle: Bundles, reco
 def test_windows_start_where_pythons_do(demo: Demo) -> None:
     page = demo.open("i8")
     rng = np.random.default_rng(0)
-    lengths = [2, AUDIO.clip_samples - 1, AUDIO.clip_samples, AUDIO.clip_samples + 1, *(int(n) for n in rng.integers(2, 20 * AUDIO.clip_samples, 40))]
+    lengths = [
+        2,
+        AUDIO.clip_samples - 1,
+        AUDIO.clip_samples,
+        AUDIO.clip_samples + 1,
+        *(int(n) for n in rng.integers(2, 20 * AUDIO.clip_samples, 40)),
+    ]
     for hop_s in (2.0, 1.0, 0.37):
         spec = json.dumps({"clip_samples": AUDIO.clip_samples, "hop_samples": round(hop_s * AUDIO.sample_rate_hz)})
-        found = page.evaluate(f"import('/sound.js').then((m) => {lengths}.map((length) => m.clipStarts(length, {spec})))")
+        found = page.evaluate(
+            f"import('/sound.js').then((m) => {lengths}.map((length) => m.clipStarts(length, {spec})))"
+        )
         for length, starts in zip(lengths, found, strict=True):
             expected = clip_starts_s(recording_s=length / AUDIO.sample_rate_hz, hop_s=hop_s)
             assert starts == [round(start_s * AUDIO.sample_rate_hz) for start_s in expected], (length, hop_s)
@@ -226,7 +256,11 @@ def test_other_formats_are_near_pythons(demo: Demo, tmp_path: Path) -> None:
 
 def test_what_is_no_sound_is_said(demo: Demo, tmp_path: Path, recordings: list[Path]) -> None:
     page = demo.open("i8")
-    for name, content in (("broken.wav", b"RIFF\x10\0\0\0WAVEfmt \xff\xff\xff\xff"), ("notes.txt", b"no sound"), ("empty.wav", b"")):
+    for name, content in (
+        ("broken.wav", b"RIFF\x10\0\0\0WAVEfmt \xff\xff\xff\xff"),
+        ("notes.txt", b"no sound"),
+        ("empty.wav", b""),
+    ):
         (tmp_path / name).write_bytes(content)
         page.choose_file("#picker", tmp_path / name)
         page.wait(f"document.getElementById('status').textContent.startsWith({json.dumps(name + ' can')})")
@@ -241,7 +275,10 @@ def test_a_dropped_file_is_heard(demo: Demo) -> None:
         dataTransfer.items.add(new File([bytes], 'dropped.wav'));
         document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
     })""")
-    page.wait("document.body.dataset.state === 'done' && document.getElementById('status').textContent.startsWith('dropped.wav: 4.00 s')")
+    page.wait(
+        "document.body.dataset.state === 'done' &&"
+        " document.getElementById('status').textContent.startsWith('dropped.wav: 4.00 s')"
+    )
     assert page.complaints == []
 
 
@@ -263,7 +300,9 @@ def test_the_microphone(demo: Demo) -> None:
 
 def test_the_page_can_reach_nobody_else(demo: Demo) -> None:
     page = demo.open("i8")
-    assert page.evaluate(f"fetch({json.dumps(demo.addresses['f32'])}).then(() => 'reached', () => 'refused')") == "refused"
+    assert (
+        page.evaluate(f"fetch({json.dumps(demo.addresses['f32'])}).then(() => 'reached', () => 'refused')") == "refused"
+    )
     assert any("Content Security Policy" in complaint for complaint in page.complaints)
     assert page.evaluate("crossOriginIsolated") is True
 

@@ -25,7 +25,8 @@ from hearlite.files import sha256_of
 from hearlite.gate import AurocLoss, TaskLoss, read_verdict
 from hearlite.run import Run
 from hearlite.self_test import check_embedder, require
-from hearlite.spec import AUDIO, QuantSpec, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import AUDIO, QuantSpec
 from hearlite.tflite.model_file import add_metadata, read_metadata, summarize
 
 pytestmark = pytest.mark.kernels
@@ -43,7 +44,7 @@ def edit(model: Path, **changes: Any) -> None:
 
 
 def marked_as_failed(run: Run, folder: Path) -> Run:
-    """A copy of the run whose quantization was forced past its gate."""
+    """A copy of the run whose quantization is kept although it failed its gate."""
     shutil.copytree(run.folder, folder)
     path = folder / QuantSpec.recipe / "compare.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "passed": False}))
@@ -132,10 +133,10 @@ def test_another_file_is_not_overwritten(quantized_run: Run, bundle: Bundles, tm
     path.write_bytes(b"someone's work")
     with pytest.raises(InputError, match="is there already and differs") as caught:
         export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe)
-    assert "--force" in caught.value.hint
+    assert "--overwrite" in caught.value.hint
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == b"someone's work"
-    export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe, force=True)
+    export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe, overwrite=True)
     read_manifest(path)
 
 
@@ -191,7 +192,7 @@ def test_a_failed_gate_is_not_exported(quantized_run: Run, tmp_path: Path) -> No
     with pytest.raises(GateError, match="failed its gate"):
         export(run, to=tmp_path / "out", recipe=QuantSpec.recipe)
     assert not (tmp_path / "out").exists()
-    model = export(run, to=tmp_path / "out", recipe=QuantSpec.recipe, force=True)
+    model = export(run, to=tmp_path / "out", recipe=QuantSpec.recipe, allow_failed_gate=True)
     inside = read_metadata(model.read_bytes(), METADATA_NAME)
     assert read_manifest(model).gate_passed is False
     assert inside is not None
@@ -199,14 +200,16 @@ def test_a_failed_gate_is_not_exported(quantized_run: Run, tmp_path: Path) -> No
     assert "failed its quality gate" in model.with_suffix(".md").read_text()
 
 
-def test_a_file_that_fails_its_self_test_is_not_exported(quantized_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_fails_its_self_test_is_not_exported(
+    quantized_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import hearlite.self_test
 
     monkeypatch.setitem(hearlite.self_test.TOLERANCE, "i8", -1.0)  # nothing can pass
     with pytest.raises(GateError, match="checks"):
         export(quantized_run, to=tmp_path / "out", recipe=QuantSpec.recipe)
     assert not (tmp_path / "out").exists()
-    model = export(quantized_run, to=tmp_path / "out", recipe=QuantSpec.recipe, force=True)
+    model = export(quantized_run, to=tmp_path / "out", recipe=QuantSpec.recipe, allow_failed_gate=True)
     inside = read_metadata(model.read_bytes(), METADATA_NAME)
     assert read_manifest(model).gate_passed is False
     assert inside is not None
@@ -234,7 +237,7 @@ def test_what_quantization_cost_travels_with_the_file(bundle: Bundles, quantized
     run = dataclasses.replace(quantized_run, folder=folder)
     with pytest.raises(GateError, match="failed its gate"):
         export(run, to=tmp_path / "out", recipe=QuantSpec.recipe)
-    model = export(run, to=tmp_path / "out", recipe=QuantSpec.recipe, force=True)
+    model = export(run, to=tmp_path / "out", recipe=QuantSpec.recipe, allow_failed_gate=True)
     manifest = read_manifest(model)
     assert manifest.quantization is not None and manifest.quantization.auroc == loss
     assert not manifest.gate_passed
@@ -247,7 +250,10 @@ def test_a_manifest_from_before_a_field_was_added(bundle: Bundles, tmp_path: Pat
     """It vouches for its file as before."""
     data = json.loads(manifest_path(bundle.f32).read_text())
     del data["quantization"]
-    inside = json.dumps({key: value for key, value in data.items() if key not in ("tflite_sha256", "golden_embedding")}, ensure_ascii=False)
+    inside = json.dumps(
+        {key: value for key, value in data.items() if key not in ("tflite_sha256", "golden_embedding")},
+        ensure_ascii=False,
+    )
     model = tmp_path / bundle.f32.name
     model.write_bytes(add_metadata(bundle.f32.read_bytes(), METADATA_NAME, inside.encode()))
     manifest_path(model).write_text(json.dumps({**data, "tflite_sha256": sha256_of(model)}))
@@ -258,7 +264,10 @@ def test_a_manifest_from_before_a_field_was_added(bundle: Bundles, tmp_path: Pat
 
 
 def test_card_and_notice_name_teacher_data_and_limits(bundle: Bundles, quantized_run: Run) -> None:
-    card, notice = bundle.i8.with_suffix(".md").read_text(), bundle.i8.with_name(f"{bundle.i8.stem}.NOTICE.txt").read_text()
+    card, notice = (
+        bundle.i8.with_suffix(".md").read_text(),
+        bundle.i8.with_name(f"{bundle.i8.stem}.NOTICE.txt").read_text(),
+    )
     assert "not a diagnostic" in card
     assert "Research tool, not a diagnostic." in notice
     assert "Trained on synthetic sound" in card

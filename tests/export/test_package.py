@@ -1,4 +1,6 @@
-"""Ready folders for apps: what is in them, that nothing is overwritten, and that the snippets give the golden embedding where they can be run."""
+"""Ready folders for apps: what is in them, that nothing is overwritten, and that the snippets give the golden embedding
+where they can be run.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,6 @@ from hearlite.audio.clips import from_int16
 from hearlite.audio.decode import read_recording
 from hearlite.bundle import read_manifest
 from hearlite.cli.main import main
-from hearlite.cli.options import PLATFORMS as IN_HELP
 from hearlite.errors import InputError, UsageError
 from hearlite.export.package import GOLDEN, PLATFORMS, package
 from hearlite.run import Run
@@ -58,7 +59,7 @@ def test_nothing_that_differs_is_overwritten(bundle: Bundles, tmp_path: Path) ->
     with pytest.raises(InputError, match="is there already and differs"):
         package(bundle.i8, platform="web", to=tmp_path)
     assert (tmp_path / "hearlite.mjs").read_text() == "mine"
-    package(bundle.i8, platform="web", to=tmp_path, force=True)
+    package(bundle.i8, platform="web", to=tmp_path, overwrite=True)
     assert (tmp_path / "hearlite.mjs").read_text() != "mine"
 
 
@@ -73,22 +74,35 @@ def test_what_cannot_be_packaged(bundle: Bundles, tmp_path: Path) -> None:
 
 
 def test_command(bundle: Bundles, quantized_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tuple(PLATFORMS) == IN_HELP
-    main(["export", str(bundle.i8), "--for", "python", "--to", str(tmp_path), "--json"])
+    main(["export", str(bundle.i8), "--platform", "python", "--out", str(tmp_path), "--json"])
     written = [Path(row["file"]) for row in json.loads(capsys.readouterr().out)]
     assert {path.parent for path in written} == {tmp_path / f"{bundle.i8.stem}_python"}
-    main(["export", str(quantized_run.folder), "--recipe", "float32", "--for", "ios", "--to", str(tmp_path), "--json"])
+    main(
+        [
+            "export",
+            str(quantized_run.folder),
+            "--recipe",
+            "float32",
+            "--platform",
+            "ios",
+            "--out",
+            str(tmp_path),
+            "--json",
+        ]
+    )
     assert (tmp_path / f"{bundle.f32.stem}_ios" / "HearliteEmbedder.swift").is_file()
     assert (tmp_path / bundle.f32.name).is_file()
-    for arguments in ([], ["--for", "ios", "--recipe", "float32"]):
+    for arguments in ([], ["--platform", "ios", "--recipe", "float32"]):
         with pytest.raises(SystemExit) as ended:
-            main(["export", str(bundle.i8), "--to", str(tmp_path), *arguments])
+            main(["export", str(bundle.i8), "--out", str(tmp_path), *arguments])
         assert ended.value.code == UsageError.exit_code
 
 
 def test_the_python_snippet(bundle: Bundles, tmp_path: Path) -> None:
     package(bundle.i8, platform="python", to=tmp_path)
-    done = subprocess.run([sys.executable, "embed.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "embed.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(np.asarray(json.loads(done.stdout), np.float32), golden(bundle))
 
@@ -130,14 +144,19 @@ process.exit(0);
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None or LITERTJS is None, reason="no node, or HEARLITE_LITERTJS names no folder with @litertjs/core")
+@pytest.mark.skipif(
+    shutil.which("node") is None or LITERTJS is None,
+    reason="no node, or HEARLITE_LITERTJS names no folder with @litertjs/core",
+)
 def test_the_web_snippet(bundle: Bundles, tmp_path: Path) -> None:
     package(bundle.i8, platform="web", to=tmp_path)
     assert LITERTJS is not None
     (tmp_path / "node_modules").symlink_to(Path(LITERTJS).resolve() / "node_modules")
     (tmp_path / "main.mjs").write_text(NODE_MAIN)
     (tmp_path / "clip.f32").write_bytes(read_recording(tmp_path / GOLDEN).astype("<f4").tobytes())
-    done = subprocess.run(["node", "main.mjs", bundle.i8.name], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        ["node", "main.mjs", bundle.i8.name], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr[-3_000:]
     first, second = np.asarray(json.loads((tmp_path / "embedding.json").read_text()), np.float32).reshape(2, -1)
     np.testing.assert_array_equal(first, golden(bundle))
@@ -148,5 +167,7 @@ def test_snippets_are_short() -> None:
     spec = importlib.util.find_spec("hearlite.export")
     assert spec is not None and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0]) / "snippets"
-    assert {path.name for path in folder.glob("*.j2")} == {f"{platform.snippet}.j2" for platform in PLATFORMS.values()} | {"README.md.j2"}
+    assert {path.name for path in folder.glob("*.j2")} == {
+        f"{platform.snippet}.j2" for platform in PLATFORMS.values()
+    } | {"README.md.j2"}
     assert max(len(path.read_text().splitlines()) for path in folder.glob("*.j2") if path.name != "README.md.j2") <= 25

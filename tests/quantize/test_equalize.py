@@ -20,7 +20,9 @@ pytestmark = pytest.mark.kernels
 
 @pytest.fixture(scope="module")
 def uneven() -> bytes:
-    """A network in which two channels of a bottleneck are 20 times as loud as they were, and read as much more quietly."""
+    """A network in which two channels of a bottleneck are 20 times as loud as they were, and read as much more
+    quietly.
+    """
     from hearlite.tflite.convert import convert_network
 
     network: Any = small_network()
@@ -35,8 +37,13 @@ def uneven() -> bytes:
 
 def test_only_linear_tensors_take_part(uneven: bytes) -> None:
     graph = Graph(uneven)
-    streams = {frozenset(short_name(graph.tensor_name(index)) for index in stream.tensors) for stream in linear_streams(graph)}
-    assert streams == {frozenset({"block1_project", "block2_project", "block2_residual", "tap2_pool"}), frozenset({"block3_project"})}
+    streams = {
+        frozenset(short_name(graph.tensor_name(index)) for index in stream.tensors) for stream in linear_streams(graph)
+    }
+    assert streams == {
+        frozenset({"block1_project", "block2_project", "block2_residual", "tap2_pool"}),
+        frozenset({"block3_project"}),
+    }
 
 
 def test_the_function_stays(uneven: bytes) -> None:

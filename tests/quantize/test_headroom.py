@@ -22,7 +22,9 @@ IMAGES = list(small_images(6, seed=1))
 
 @pytest.fixture(scope="module")
 def quiet() -> bytes:
-    """A network in which half the channels of an expansion are at a twentieth of their level, and read twenty times as loud."""
+    """A network in which half the channels of an expansion are at a twentieth of their level, and read twenty times as
+    loud.
+    """
     from hearlite.tflite.convert import convert_network
 
     network: Any = small_network()

@@ -36,7 +36,9 @@ pytestmark = pytest.mark.kernels
 
 
 def balanced(records: Records, ids: tuple[str, ...]) -> Counter[str]:
-    owner = {clip: subject for shard in records.shards for clip, subject in zip(shard.clip_ids, shard.subjects, strict=True)}
+    owner = {
+        clip: subject for shard in records.shards for clip, subject in zip(shard.clip_ids, shard.subjects, strict=True)
+    }
     return Counter(owner[clip] for clip in ids)
 
 
@@ -73,7 +75,12 @@ def test_calibration_takes_all_there_is(records: Records) -> None:
 def test_calibration_takes_clips_as_recorded(dataset: Dataset, tmp_path: Path) -> None:
     found = write_records(dataset, teacher=FakeTeacher(4), folder=tmp_path, views=Views(3))
     ids = set(choose_calibration(found, clips=10_000, seed=0).clip_ids)
-    assert ids == {source for shard in found.shards for source, split in zip(shard.sources, shard.splits, strict=True) if split == "train"}
+    assert ids == {
+        source
+        for shard in found.shards
+        for source, split in zip(shard.sources, shard.splits, strict=True)
+        if split == "train"
+    }
     assert len(ids) < sum(len(rows) for rows in found.rows("train"))
 
 
@@ -94,7 +101,12 @@ def test_no_training_clip_to_calibrate_with(records: Records) -> None:
 
 def test_what_a_quantization_leaves(quantized_run: Run, lenient_recipe: QuantSpec) -> None:
     folder = quantized_run.quantized(lenient_recipe.recipe)
-    assert {path.name for path in folder.iterdir()} >= {"calibration.json", "compare.json", "model.tflite", "recipe.json"}
+    assert {path.name for path in folder.iterdir()} >= {
+        "calibration.json",
+        "compare.json",
+        "model.tflite",
+        "recipe.json",
+    }
     assert json.loads((folder / "recipe.json").read_text()) == dataclasses.asdict(lenient_recipe)
     calibration = json.loads((folder / "calibration.json").read_text())
     records = read_records(quantized_run.records)
@@ -134,20 +146,30 @@ def test_a_failed_gate_leaves_no_model_unless_forced(copied: Run, lenient_recipe
     with pytest.raises(GateError, match=r"cosine.*below the gate of 1\.01") as caught:
         quantize(run, recipe=strict)
     assert caught.value.exit_code == 4
-    assert "--force" in caught.value.hint
+    assert "--allow-failed-gate" in caught.value.hint
     assert not model.exists()
     assert json.loads((model.parent / "compare.json").read_text())["passed"] is False
 
-    assert quantize(run, recipe=strict, force=True) == model.parent
+    assert quantize(run, recipe=strict, allow_failed_gate=True) == model.parent
     assert model.is_file()
     assert json.loads((model.parent / "compare.json").read_text())["passed"] is False
-    with pytest.raises(GateError):  # without --force, a file that is there is no success
+    with pytest.raises(GateError):  # without --allow-failed-gate, a file that is there is no success
         quantize(run, recipe=strict)
 
 
 def lost(mean: float, *, data: str = "a", low: float | None = None) -> AurocLoss:
     low = mean - 0.0005 if low is None else low
-    return AurocLoss(data, "lungs", 70, 14, 2000, mean, low, mean + 0.001, (TaskLoss("label=cough", 70, 9, 11, 0.9, 0.9 - mean, mean, low, None),))
+    return AurocLoss(
+        data,
+        "lungs",
+        70,
+        14,
+        2000,
+        mean,
+        low,
+        mean + 0.001,
+        (TaskLoss("label=cough", 70, 9, 11, 0.9, 0.9 - mean, mean, low, None),),
+    )
 
 
 class Measured:
@@ -181,8 +203,16 @@ def test_both_terms_of_the_gate_must_pass() -> None:
     own = limits_of(QuantSpec(min_centred_cosine=0.5, max_mean_auroc_loss=0.02), STUDENTS["small"])
     assert (own.min_centred_cosine, own.max_mean_auroc_loss) == (0.5, 0.02)
     layer = LayerLoss("block3_project", 11.0, 0.4, "range too wide: outliers reach 40 deviations of the median channel")
-    for cosine, mean, passed in ((0.995, 0.001, True), (0.995, 0.004, False), (0.98, 0.001, False), (0.995, None, True), (0.98, None, False)):
-        verdict = judge(Comparison(40, cosine, cosine, 20.0), None if mean is None else lost(mean), limits=limits, layers=(layer,))
+    for cosine, mean, passed in (
+        (0.995, 0.001, True),
+        (0.995, 0.004, False),
+        (0.98, 0.001, False),
+        (0.995, None, True),
+        (0.98, None, False),
+    ):
+        verdict = judge(
+            Comparison(40, cosine, cosine, 20.0), None if mean is None else lost(mean), limits=limits, layers=(layer,)
+        )
         assert verdict.passed is passed
         assert verdict.cosine_passed is (cosine > 0.99)
         assert verdict.auroc_passed is (None if mean is None else mean <= 0.003)
@@ -192,7 +222,7 @@ def test_both_terms_of_the_gate_must_pass() -> None:
             assert "block3_project (11 dB: range too wide" in error.message
             assert f"{cosine:.4f} on 40 validation clips" in error.message
             assert ("was not measured" if mean is None else f"{mean:.4f} [") in error.message
-            assert "--force" in error.hint
+            assert "--allow-failed-gate" in error.hint
         assert ("not measured" in str(summary(verdict)["auroc loss"])) is (mean is None)
 
 
@@ -232,14 +262,16 @@ def test_auroc_loss_is_measured_where_it_was_not_or_by_other_data(copied: Run, l
 
 def test_a_file_that_loses_auroc_is_refused_unless_forced(copied: Run, lenient_recipe: QuantSpec) -> None:
     folder = copied.quantized(lenient_recipe.recipe)
-    with pytest.raises(GateError, match=r"mean AUROC loss is 0\.0080 \[.*above the gate of 0\.003; the worst layer is") as caught:
+    with pytest.raises(
+        GateError, match=r"mean AUROC loss is 0\.0080 \[.*above the gate of 0\.003; the worst layer is"
+    ) as caught:
         quantize(copied, recipe=lenient_recipe, quality=Measured(0.008))
     assert caught.value.exit_code == 4
     assert not (folder / "model.tflite").exists()
     written = json.loads((folder / "compare.json").read_text())
     assert (written["cosine_passed"], written["auroc_passed"], written["passed"]) == (True, False, False)
     assert (written["limits"]["max_mean_auroc_loss"], written["auroc"]["tasks"][0]["name"]) == (0.003, "label=cough")
-    assert quantize(copied, recipe=lenient_recipe, quality=Measured(0.008), force=True) == folder
+    assert quantize(copied, recipe=lenient_recipe, quality=Measured(0.008), allow_failed_gate=True) == folder
     assert (folder / "model.tflite").is_file()
     assert read_verdict(folder / "compare.json").passed is False
     with pytest.raises(GateError, match="AUROC loss"):  # leaving the labels out makes it no better
@@ -260,13 +292,15 @@ def test_auto_keeps_the_nearest_when_it_must(copied: Run, built: Quantized, monk
     """No recipe can reach 1.01; the file that is the float32 network itself comes nearest."""
     run = copied
     network = ptq.convert_network(ptq.load_network(run.spec.student, run.weights))
-    monkeypatch.setattr(ptq, "build", lambda run, recipe, **_: Quantized(network, network) if recipe.recipe == "near" else built)
+    monkeypatch.setattr(
+        ptq, "build", lambda run, recipe, **_: Quantized(network, network) if recipe.recipe == "near" else built
+    )
     recipes = [QuantSpec(recipe=name, min_centred_cosine=1.01) for name in ("rough", "near", "rough2")]
     with pytest.raises(GateError, match="no recipe passes its gate") as caught:
         quantize_auto(run, recipes=recipes)
     assert all(f"{recipe.recipe}: the mean centred cosine" in caught.value.message for recipe in recipes)
     assert {path.parent.name for path in run.folder.glob("*/model.tflite")} == {QuantSpec.recipe}
-    *refused, kept = quantize_auto(run, recipes=recipes, force=True)
+    *refused, kept = quantize_auto(run, recipes=recipes, allow_failed_gate=True)
     assert [attempt.folder for attempt in refused] == [None] * 3
     assert kept.recipe == "near"
     assert {path.parent.name for path in run.folder.glob("*/model.tflite")} == {"near", QuantSpec.recipe}

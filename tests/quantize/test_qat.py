@@ -1,4 +1,6 @@
-"""Quantization-aware distillation: the simulation is what the file does, a kill changes nothing, an unknown layer is named."""
+"""Quantization-aware distillation: the simulation is what the file does, a kill changes nothing, an unknown layer is
+named.
+"""
 
 from __future__ import annotations
 
@@ -77,18 +79,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def test_the_file_does_what_the_simulation_did(trained: Trained) -> None:
-    """Layer by layer, each fed with what the file has at its input: 99 of 100 values within a step, for a value on the edge between two may fall to
-    either side. From end to end such steps add up to as much as the rounding itself, so there the whole network only has to be near."""
+    """Layer by layer, each fed with what the file has at its input: 99 of 100 values within a step, for a value on the
+    edge between two may fall to either side. From end to end such steps add up to as much as the rounding itself, so
+    there the whole network only has to be near.
+    """
     images = small_images(8, seed=5)
     network = convert_network(trained.network)
     plain = Graph(network)
-    quantized = quantize_calibrated(network, {index: RANGES[layer_of(plain, index, output="embedding_sum")] for index in plain.activations})
+    quantized = quantize_calibrated(
+        network, {index: RANGES[layer_of(plain, index, output="embedding_sum")] for index in plain.activations}
+    )
     graph, stored = Graph(quantized), tensors_by_name(quantized)
     by_index = {tensor.index: tensor for tensor in stored.values()}
     wrapped = {layer.layer.name: layer for layer in trained.simulated.layers if hasattr(layer, "layer")}
     probe = Probe(quantized, by_index)
     seen = [probe(image[None]) for image in images]
-    values = {index: dequantize(np.concatenate([item[index] for item in seen]), tensor) for index, tensor in by_index.items()}
+    values = {
+        index: dequantize(np.concatenate([item[index] for item in seen]), tensor) for index, tensor in by_index.items()
+    }
     checked = 0
     for node in graph.nodes:
         name = short_name(graph.tensor_name(node.output))
@@ -111,13 +119,17 @@ def test_every_layer_learned(trained: Trained) -> None:
     assert not [layer for layer in before.layers if isinstance(layer, tf_keras.layers.BatchNormalization)]
     for layer in before.layers:
         if layer.get_weights():
-            assert not np.array_equal(layer.get_weights()[0], trained.network.get_layer(layer.name).get_weights()[0]), layer.name
+            assert not np.array_equal(layer.get_weights()[0], trained.network.get_layer(layer.name).get_weights()[0]), (
+                layer.name
+            )
 
 
 def test_folding_changes_nothing_but_channels_scales() -> None:
     """Headroom cuts what no calibration image reached, so on those images the function is the same."""
     images = small_images(16, seed=3)
-    np.testing.assert_allclose(folded_network()(images).numpy(), small_network()(images, training=False).numpy(), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        folded_network()(images).numpy(), small_network()(images, training=False).numpy(), rtol=0, atol=1e-4
+    )
     with pytest.raises(InputError, match="has no layer block3_expand"):
         fold(small_network(), _without(convert_network(small_network()), "block3_expand"))
 
@@ -136,7 +148,9 @@ def test_a_batch_norm_has_no_rule() -> None:
 
 
 def test_ranges_are_those_that_were_chosen(trained: Trained) -> None:
-    """tfmot's observers start at +-6 and would move; a network between two of its wrappers is rounded to what it was given."""
+    """tfmot's observers start at +-6 and would move; a network between two of its wrappers is rounded to what it was
+    given.
+    """
     set_ranges(trained.simulated, {name: (low, high + 1.0) for name, (low, high) in RANGES.items()})
     wide = trained.simulated(small_images(4, seed=1), training=False).numpy()
     set_ranges(trained.simulated, RANGES)
@@ -169,7 +183,9 @@ def test_a_checkpoint_that_is_damaged_or_of_another_training(trained: Trained, t
     np.savez(tmp_path / "state.npz", step=arrays["step"], made_by=arrays["made_by"])
     with pytest.raises(InputError, match="does not fit"):
         train(tmp_path)
-    np.savez(tmp_path / "state.npz", **{**arrays, "made_by": np.asarray("another"), "weight0001": arrays["weight0001"] + 1.0})
+    np.savez(
+        tmp_path / "state.npz", **{**arrays, "made_by": np.asarray("another"), "weight0001": arrays["weight0001"] + 1.0}
+    )
     for a, b in zip(train(tmp_path).network.get_weights(), trained.network.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
@@ -188,6 +204,8 @@ def test_a_run_trains_on_with_its_own_batches_and_loss(tiny_run: Run, tmp_path: 
     run = dataclasses.replace(tiny_run, folder=tmp_path / "run")
     shutil.copytree(tiny_run.folder, run.folder)
     recipe = recipes()["qat_wi8_ai8"]
-    recipe = dataclasses.replace(recipe, calibration_clips=16, min_centred_cosine=0.5, qat=dataclasses.replace(recipe.qat, fraction=0.5))
+    recipe = dataclasses.replace(
+        recipe, calibration_clips=16, min_centred_cosine=0.5, qat=dataclasses.replace(recipe.qat, fraction=0.5)
+    )
     folder = quantize(run, recipe=recipe, training=Supply(run))
     assert (folder / "model.tflite").is_file()

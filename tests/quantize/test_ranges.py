@@ -39,12 +39,17 @@ def test_minmax_is_what_was_seen(long_tailed: np.ndarray) -> None:
 def test_percentile_leaves_the_rest_outside(long_tailed: np.ndarray, percentile: float) -> None:
     low, high = choose_range(activation(long_tailed), method="percentile", percentile=percentile)
     tail = (100.0 - percentile) / 2.0
-    np.testing.assert_allclose([low, high], np.percentile(long_tailed, [tail, 100.0 - tail]), atol=0.5 if percentile > 99.9 else 0.05)
+    np.testing.assert_allclose(
+        [low, high], np.percentile(long_tailed, [tail, 100.0 - tail]), atol=0.5 if percentile > 99.9 else 0.05
+    )
     assert -10.0 < low < 0.0 < high < 12.0
 
 
 def test_least_error_has_less_error_than_the_others(long_tailed: np.ndarray) -> None:
-    error = {method: rounding_error(long_tailed, *choose_range(activation(long_tailed), method=method, percentile=99.0)) for method in METHODS}
+    error = {
+        method: rounding_error(long_tailed, *choose_range(activation(long_tailed), method=method, percentile=99.0))
+        for method in METHODS
+    }
     assert error["mse"] < 0.8 * error["minmax"]
     assert error["mse"] < error["percentile"]
 
@@ -59,7 +64,9 @@ def test_least_error_keeps_an_even_distribution_whole() -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shift", [5.0, -5.0])
 def test_zero_is_always_inside(method: str, shift: float) -> None:
-    low, high = choose_range(activation(np.random.default_rng(0).uniform(-1.0, 1.0, 1_000) + shift), method=method, percentile=99.0)
+    low, high = choose_range(
+        activation(np.random.default_rng(0).uniform(-1.0, 1.0, 1_000) + shift), method=method, percentile=99.0
+    )
     assert low <= 0.0 <= high
 
 
@@ -74,7 +81,9 @@ def test_measured_on_a_network() -> None:
     import tf_keras
 
     project = tf_keras.Model(network.input, network.get_layer("block2_project_bn").output)(images).numpy()
-    np.testing.assert_allclose([seen["block2_project"].low, seen["block2_project"].high], [project.min(), project.max()], rtol=1e-4)
+    np.testing.assert_allclose(
+        [seen["block2_project"].low, seen["block2_project"].high], [project.min(), project.max()], rtol=1e-4
+    )
     np.testing.assert_allclose(seen["block2_project"].channel_peak, np.abs(project).max(axis=(0, 1, 2)), rtol=1e-4)
     assert seen["block2_project"].counts.sum() == project.size
     for name in ("stem", "block0_depthwise", "block1_expand", "head"):
@@ -84,7 +93,9 @@ def test_measured_on_a_network() -> None:
 
 
 def test_one_loud_clip_does_not_set_the_range() -> None:
-    """Fifteen images and one at 400 times their level, which by plain squares is all that counts: its steps would be longer than they are."""
+    """Fifteen images and one at 400 times their level, which by plain squares is all that counts: its steps would be
+    longer than they are.
+    """
     from small import small_images, small_network
 
     from hearlite.tflite.convert import convert_network

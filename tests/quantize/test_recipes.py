@@ -26,7 +26,13 @@ from hearlite.quantize.weight_only import quantize_weights, weight_only
 from hearlite.run import Run
 from hearlite.spec import STUDENT_FRONTEND, STUDENTS, QuantSpec
 from hearlite.student import build_network, load_network
-from hearlite.tflite.convert import convert_frontend, convert_network, convert_network_dynamic, convert_network_float16, join_frontend
+from hearlite.tflite.convert import (
+    convert_frontend,
+    convert_network,
+    convert_network_dynamic,
+    convert_network_float16,
+    join_frontend,
+)
 from hearlite.tflite.interpreter import RUNTIMES, TfliteModel
 from hearlite.tflite.model_file import summarize
 
@@ -85,7 +91,10 @@ def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
     assert read_recipe(path).percentile == 99.9
     path.write_text(json.dumps({"recipe": "mine", "min_centred_cosine": 1, "max_mean_auroc_loss": None}))
     assert (find_recipe(str(path)).min_centred_cosine, find_recipe(str(path)).max_mean_auroc_loss) == (1.0, None)
-    for broken, says in (({"range": "minmax"}, "unknown key 'range'"), ({"max_mean_auroc_loss": "little"}, "max_mean_auroc_loss is 'little'")):
+    for broken, says in (
+        ({"range": "minmax"}, "unknown key 'range'"),
+        ({"max_mean_auroc_loss": "little"}, "max_mean_auroc_loss is 'little'"),
+    ):
         path.write_text(json.dumps({"recipe": "mine", **broken}))
         with pytest.raises(InputError, match=says):
             read_recipe(path)
@@ -105,7 +114,8 @@ def test_a_recipe_by_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("float16", 0.9999), ("weight_only_wi8_afp32", 0.99), ("dynamic_wi8_afp32", 0.98), ("static_wi8_ai8", 0.95)]
+    ("name", "least"),
+    [("float16", 0.9999), ("weight_only_wi8_afp32", 0.99), ("dynamic_wi8_afp32", 0.98), ("static_wi8_ai8", 0.95)],
 )
 def test_every_file_follows_the_float_one(built: dict[str, bytes], name: str, least: float) -> None:
     images = small_images(32, seed=4)
@@ -116,7 +126,9 @@ def test_every_file_follows_the_float_one(built: dict[str, bytes], name: str, le
 
 @pytest.mark.parametrize("runtime", [*RUNTIMES, "tflite-runtime"])
 @pytest.mark.parametrize("name", ["float16", "weight_only_wi8_afp32", "dynamic_wi8_afp32", "static_wi8_ai8"])
-def test_every_file_loads_everywhere(built: dict[str, bytes], name: str, runtime: str, request: pytest.FixtureRequest) -> None:
+def test_every_file_loads_everywhere(
+    built: dict[str, bytes], name: str, runtime: str, request: pytest.FixtureRequest
+) -> None:
     images = small_images(8, seed=4)
     if runtime == "tflite-runtime":
         (found,) = run_legacy(request.getfixturevalue("legacy_python"), built[name], images)
@@ -129,7 +141,9 @@ def test_every_file_loads_everywhere(built: dict[str, bytes], name: str, runtime
 
 @pytest.fixture(scope="module")
 def tiny() -> dict[str, bytes]:
-    """The tiny student: the converter leaves weights of less than 1024 values as they are, which the small network has only of."""
+    """The tiny student: the converter leaves weights of less than 1024 values as they are, which the small network has
+    only of.
+    """
     network = build_network(dataclasses.replace(STUDENTS["tiny"], embedding_dim=32))
     plain = convert_network(network)
     return {
@@ -161,7 +175,9 @@ def test_weights_and_activations_are_what_the_name_says(tiny: dict[str, bytes]) 
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_weights_are_rounded_per_channel(axis: int) -> None:
-    weights = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32) * np.float32(10.0) ** np.arange(6, dtype=np.float32)
+    weights = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32) * np.float32(10.0) ** np.arange(
+        6, dtype=np.float32
+    )
     weights[:, 3] = 0.0
     values, scales = quantize_weights(weights, axis=axis)
     assert len(scales) == weights.shape[axis]
@@ -183,7 +199,9 @@ def layers_of(network: bytes, recipe: QuantSpec, clips: NDArray[np.int16]) -> tu
     images = list(Frontend(STUDENT_FRONTEND)(from_int16(clips)).numpy())
     static = quantize_static(network, images, recipe=recipe)
     frontend = convert_frontend(STUDENT_FRONTEND)
-    return compare_layers(join_frontend(frontend, static.rounded_from), join_frontend(frontend, static.network), pcm=clips)
+    return compare_layers(
+        join_frontend(frontend, static.rounded_from), join_frontend(frontend, static.network), pcm=clips
+    )
 
 
 def test_an_outlier_channel_is_found_and_named(clips: NDArray[np.int16]) -> None:
@@ -201,18 +219,27 @@ def test_an_outlier_channel_is_found_and_named(clips: NDArray[np.int16]) -> None
 
 
 def test_auto_gets_past_the_layers_that_fail_a_plain_recipe(tiny_run: Run, hard_run: Run, tmp_path: Path) -> None:
-    """A student's own float32 function, which ranges from extremes alone wreck: compare.json names the layers that were made hard, and no others."""
+    """A student's own float32 function, which ranges from extremes alone wreck: compare.json names the layers that were
+    made hard, and no others.
+    """
     images = small_images(2)
     ours, theirs = (load_network(run.spec.student, run.weights)(images).numpy() for run in (hard_run, tiny_run))
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * np.abs(theirs).max())
 
-    run, tried = (dataclasses.replace(hard_run, folder=Path(shutil.copytree(hard_run.folder, tmp_path / name))) for name in ("run", "tried"))
+    run, tried = (
+        dataclasses.replace(hard_run, folder=Path(shutil.copytree(hard_run.folder, tmp_path / name)))
+        for name in ("run", "tried")
+    )
     path = tmp_path / "plain.json"
     wrecking = {"recipe": "plain", "ranges": "minmax", "equalize": False, "refit_ridge": 0.0}
     path.write_text(json.dumps({**wrecking, "min_centred_cosine": 0.0}))
     free = (find_recipe(str(path)), dataclasses.replace(find_recipe("static_wi8_ai8"), min_centred_cosine=0.0))
-    low, high = (read_verdict(quantize(tried, recipe=recipe) / "compare.json").comparison.centred_cosine for recipe in free)
-    assert low + 0.02 < high  # how good a student of a dozen steps gets in int8 varies; that equalisation helps it doesn't
+    low, high = (
+        read_verdict(quantize(tried, recipe=recipe) / "compare.json").comparison.centred_cosine for recipe in free
+    )
+    assert (
+        low + 0.02 < high
+    )  # how good a student of a dozen steps gets in int8 varies; that equalisation helps it doesn't
     gate = (low + high) / 2
     path.write_text(json.dumps({**wrecking, "min_centred_cosine": gate}))
     static = dataclasses.replace(find_recipe("static_wi8_ai8"), min_centred_cosine=gate)
@@ -220,7 +247,9 @@ def test_auto_gets_past_the_layers_that_fail_a_plain_recipe(tiny_run: Run, hard_
     verdict = read_verdict(run.quantized("plain") / "compare.json")
     assert not verdict.passed
     assert {layer.layer for layer in verdict.worst(3)} == set(OUTLIERS)
-    causes = [layer.cause for layer in verdict.worst(3)]  # a clip may be louder than any of the few that calibrated: then an outlier is clipped
+    causes = [
+        layer.cause for layer in verdict.worst(3)
+    ]  # a clip may be louder than any of the few that calibrated: then an outlier is clipped
     assert all(cause.startswith(("range too wide", "range clipped")) for cause in causes), causes
     assert any(cause.startswith("range too wide") for cause in causes), causes
     assert plain.folder is None
@@ -229,14 +258,18 @@ def test_auto_gets_past_the_layers_that_fail_a_plain_recipe(tiny_run: Run, hard_
 
     assert passed.folder == run.quantized("static_wi8_ai8")
     assert (passed.folder / "model.tflite").is_file()
-    assert not {layer.layer for layer in read_verdict(passed.folder / "compare.json").layers if layer.lost > 0.05} & set(OUTLIERS)
+    assert not {
+        layer.layer for layer in read_verdict(passed.folder / "compare.json").layers if layer.lost > 0.05
+    } & set(OUTLIERS)
 
 
 def test_a_clipped_range_is_called_that(clips: NDArray[np.int16]) -> None:
     recipe = dataclasses.replace(QuantSpec(), ranges="percentile", percentile=80.0, equalize=False, refit_ridge=0.0)
     layers = layers_of(convert_network(small_network()), recipe, clips)
     worst = sorted(layers, key=lambda layer: layer.lost)[-3:]
-    assert any(layer.cause.startswith("range clipped") and layer.outside > 0.05 for layer in worst), [layer.cause for layer in worst]
+    assert any(layer.cause.startswith("range clipped") and layer.outside > 0.05 for layer in worst), [
+        layer.cause for layer in worst
+    ]
     assert all(layer.lost >= 0.0 and layer.cosine <= 1.0 + 1e-9 for layer in layers)
 
 

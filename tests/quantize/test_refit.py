@@ -1,4 +1,6 @@
-"""The head's refit to an int8 trunk: closer to the float embedding, on clips that it has not seen, and never by another trunk."""
+"""The head's refit to an int8 trunk: closer to the float embedding, on clips that it has not seen, and never by another
+trunk.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +32,23 @@ def network() -> bytes:
 @pytest.fixture(scope="module")
 def ranges(network: bytes) -> dict[int, tuple[float, float]]:
     """Too narrow by a third everywhere but at the output: the trunk's means are far off."""
-    chosen = {item.index: choose_range(item, method="minmax", percentile=0.0) for item in measure(network, list(small_images(16)))}
+    chosen = {
+        item.index: choose_range(item, method="minmax", percentile=0.0)
+        for item in measure(network, list(small_images(16)))
+    }
     outputs = find_head(Graph(network)).outputs
-    return {index: (low, high) if index in outputs else (0.67 * low, 0.67 * high) for index, (low, high) in chosen.items()}
+    return {
+        index: (low, high) if index in outputs else (0.67 * low, 0.67 * high) for index, (low, high) in chosen.items()
+    }
 
 
 def test_the_head_is_the_linear_layers_that_sum_up(network: bytes) -> None:
     graph = Graph(network)
     head = find_head(graph)
-    assert sorted(short_name(graph.tensor_name(node.inputs[0])) for node in head.layers) == ["embedding_pool", "tap2_pool"]
+    assert sorted(short_name(graph.tensor_name(node.inputs[0])) for node in head.layers) == [
+        "embedding_pool",
+        "tap2_pool",
+    ]
 
 
 def test_it_comes_closer_on_unseen_images(network: bytes) -> None:
@@ -47,13 +57,18 @@ def test_it_comes_closer_on_unseen_images(network: bytes) -> None:
     wanted = run_file(network, unseen)
     error = {}
     for ridge in (0.0, 0.01):
-        found = run_file(quantize_static(network, images, recipe=dataclasses.replace(narrow, refit_ridge=ridge)).network, unseen)
+        found = run_file(
+            quantize_static(network, images, recipe=dataclasses.replace(narrow, refit_ridge=ridge)).network, unseen
+        )
         error[ridge] = float(((found - wanted) ** 2).mean())
     assert error[0.01] < 0.9 * error[0.0]
 
 
 def test_only_the_head_changes(network: bytes, ranges: dict[int, tuple[float, float]]) -> None:
-    before, after = Graph(network), Graph(refit(network, quantize_calibrated(network, ranges), list(small_images(8)), ridge=0.1))
+    before, after = (
+        Graph(network),
+        Graph(refit(network, quantize_calibrated(network, ranges), list(small_images(8)), ridge=0.1)),
+    )
     head = {node.weights for node in find_head(before).layers}
     for node in before.layers:
         same = np.array_equal(before.constant(node.weights), after.constant(node.weights))

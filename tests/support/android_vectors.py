@@ -1,6 +1,8 @@
-"""What Python makes of synthetic sounds, for the Kotlin tests to compare with: WAVs, their windows, and the embeddings of exported files.
+"""What Python makes of synthetic sounds, for the Kotlin tests to compare with: WAVs, their windows, and the embeddings
+of exported files.
 
-Nothing of it is committed. `python tests/support/android_vectors.py MODEL.tflite ... --to android_harness/build/vectors` writes it for Gradle.
+Nothing of it is committed. `python tests/support/android_vectors.py MODEL.tflite ... --to
+android_harness/build/vectors` writes it for Gradle.
 """
 
 from __future__ import annotations
@@ -29,21 +31,27 @@ MICROPHONES_HZ = (44_100, 48_000)
 
 
 def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
-    """Copies of `models` with their manifests, `<name>.wav`, and as raw little-endian float32 `<name>.windows.f32` [n, clip_samples],
-    `<name>.<file>.f32` [n, dim], `<name>.<file>.<mean|max>.f32` [dim] and, of a model with a head, `<name>.<file>.scores.f32`
-    [n, labels]; `vectors.json` lists them."""
+    """Copies of `models` with their manifests, `<name>.wav`, and as raw little-endian float32 `<name>.windows.f32` [n,
+    clip_samples], `<name>.<file>.f32` [n, dim], `<name>.<file>.<mean|max>.f32` [dim] and, of a model with a head,
+    `<name>.<file>.scores.f32` [n, labels]; `vectors.json` lists them.
+    """
     sounds = {
         "long": _sound("cough", duration_s=7.3),
         "short": _sound("wheeze", duration_s=3.0)[: round(0.9 * AUDIO.sample_rate_hz)],
         "stereo": np.stack([_sound("snore", duration_s=4.6), _sound("breath", duration_s=4.6)], axis=1),
         "golden": check_signals()[GOLDEN_SIGNAL],
     }
-    resampled = {f"microphone_{rate}": (_sound("speech_babble", duration_s=5.0, rate_hz=rate), rate) for rate in MICROPHONES_HZ}
+    resampled = {
+        f"microphone_{rate}": (_sound("speech_babble", duration_s=5.0, rate_hz=rate), rate) for rate in MICROPHONES_HZ
+    }
     folder.mkdir(parents=True, exist_ok=True)
     for model in models:
         shutil.copy(model, folder)
         shutil.copy(manifest_path(model), folder)
-    for name, (pcm, rate) in {**{name: (pcm, AUDIO.sample_rate_hz) for name, pcm in sounds.items()}, **resampled}.items():
+    for name, (pcm, rate) in {
+        **{name: (pcm, AUDIO.sample_rate_hz) for name, pcm in sounds.items()},
+        **resampled,
+    }.items():
         sf.write(folder / f"{name}.wav", pcm, rate, subtype="PCM_16")
         windows = _windows(read_recording(folder / f"{name}.wav"))
         _write(folder / f"{name}.windows.f32", windows)
@@ -54,10 +62,18 @@ def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
             _write(folder / f"{name}.{model.stem}.mean.f32", embeddings.mean(axis=0, dtype=np.float64))
             _write(folder / f"{name}.{model.stem}.max.f32", embeddings.max(axis=0))
             if manifest.head is not None:
-                _write(folder / f"{name}.{model.stem}.scores.f32", TfliteEmbedder(model, output=manifest.head.output).embed(windows))
+                _write(
+                    folder / f"{name}.{model.stem}.scores.f32",
+                    TfliteEmbedder(model, output=manifest.head.output).embed(windows),
+                )
     write_json(
         folder / "vectors.json",
-        {"hop_s": HOP_S, "models": [model.name for model in models], "sounds": list(sounds), "resampled": list(resampled)},
+        {
+            "hop_s": HOP_S,
+            "models": [model.name for model in models],
+            "sounds": list(sounds),
+            "resampled": list(resampled),
+        },
     )
 
 

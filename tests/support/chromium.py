@@ -1,4 +1,6 @@
-"""Headless Chromium for tests of pages, driven by its DevTools protocol over a pipe: no WebDriver, no package, no port."""
+"""Headless Chromium for tests of pages, driven by its DevTools protocol over a pipe: no WebDriver, no package, no
+port.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from hearlite.download import cache_folder
 from hearlite.export.demo.litertjs import PACKAGES, VERSION
+from hearlite.files import cache_folder
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Whether `hearlite demo` has fetched LiteRT.js before: tests fetch nothing.
@@ -28,13 +30,17 @@ _FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),
 ]
 # Chromium reads commands from file descriptor 3 and answers to 4.
-_PIPES = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
+_PIPES = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
+)
 _TIMEOUT_S = 60.0  # of one answer; a wait for a page has its own
 _QUIET_S = 0.1
 
 
 class Page:
-    """One tab. `requests` are the URLs that it asked for, `complaints` what it wrote to the console as an error, and every uncaught exception."""
+    """One tab. `requests` are the URLs that it asked for, `complaints` what it wrote to the console as an error, and
+    every uncaught exception.
+    """
 
     def __init__(self, commands: int, answers: int, *, width: int, height: int) -> None:
         self._commands, self._answers, self._buffer, self._last = commands, answers, b"", 0
@@ -50,7 +56,9 @@ class Page:
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """A command and its result. Fails the test when Chromium refuses it or doesn't answer."""
         self._last += 1
-        message = {"id": self._last, "method": method, "params": parameters} | ({"sessionId": self._session} if self._session else {})
+        message = {"id": self._last, "method": method, "params": parameters} | (
+            {"sessionId": self._session} if self._session else {}
+        )
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         until = time.monotonic() + _TIMEOUT_S
         while time.monotonic() < until:
@@ -63,9 +71,18 @@ class Page:
 
     def resize(self, width: int, height: int, *, phone: bool = False, dark: bool = False) -> None:
         """Window in CSS pixels; a phone has two device pixels in each and fingers."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
+        )
         self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
 
     def open(self, url: str) -> None:
         self.call("Page.navigate", url=url)
@@ -78,7 +95,9 @@ class Page:
         return done["result"].get("value")
 
     def wait(self, condition: str, *, timeout_s: float = 60.0) -> None:
-        """Until a JavaScript expression is true; fails the test, with what the page complained of, when it isn't in time."""
+        """Until a JavaScript expression is true; fails the test, with what the page complained of, when it isn't in
+        time.
+        """
         until = time.monotonic() + timeout_s
         while not self.evaluate(f"Boolean({condition})"):
             assert time.monotonic() < until, f"not in {timeout_s:g} s: {condition}; {self.complaints}"
@@ -96,11 +115,16 @@ class Page:
         clip = {}
         if whole:
             size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-            clip = {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}, "captureBeyondViewport": True}
+            clip = {
+                "clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1},
+                "captureBeyondViewport": True,
+            }
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", **clip)["data"]))
 
     def _read(self, timeout_s: float) -> list[dict[str, Any]]:
-        """What has come from Chromium, at least one message unless it takes longer than `timeout_s`; events are noted."""
+        """What has come from Chromium, at least one message unless it takes longer than `timeout_s`; events are
+        noted.
+        """
         while b"\0" not in self._buffer and select.select([self._answers], [], [], max(0.0, timeout_s))[0]:
             chunk = os.read(self._answers, 1 << 20)
             assert chunk, "Chromium has ended"
@@ -115,7 +139,9 @@ class Page:
         if event == "Network.requestWillBeSent":
             self.requests.append(what["request"]["url"])
         elif event == "Runtime.exceptionThrown":
-            self.complaints.append(str(what["exceptionDetails"].get("exception", {}).get("description", what["exceptionDetails"]["text"])))
+            self.complaints.append(
+                str(what["exceptionDetails"].get("exception", {}).get("description", what["exceptionDetails"]["text"]))
+            )
         elif event == "Log.entryAdded" and what["entry"]["level"] == "error":
             self.complaints.append(f"{what['entry']['text']} {what['entry'].get('url', '')}")
         elif event == "Runtime.consoleAPICalled" and what["type"] in ("error", "assert"):
@@ -124,7 +150,9 @@ class Page:
 
 @contextmanager
 def chromium(profile: Path, *flags: str, width: int = 1280, height: int = 800) -> Iterator[Page]:
-    """A tab of a Chromium of its own, with its profile in the new folder `profile`. Skips the test where there is no Chromium."""
+    """A tab of a Chromium of its own, with its profile in the new folder `profile`. Skips the test where there is no
+    Chromium.
+    """
     if CHROMIUM is None:
         pytest.skip("no chromium on the PATH")
     sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # its sandbox refuses root

@@ -1,7 +1,9 @@
-"""A device for adb that needs no phone: Debian's adbd on this machine, in a network namespace of its own, with QEMU for arm64 programs.
+"""A device for adb that needs no phone: Debian's adbd on this machine, in a network namespace of its own, with QEMU for
+arm64 programs.
 
-adbd listens on all interfaces and asks nobody who they are, so it must never run outside such a namespace. It needs no root. Of a phone it lacks
-Android: its shell and kernel are this machine's, and no time that is measured there is one of a device.
+adbd listens on all interfaces and asks nobody who they are, so it must never run outside such a namespace. It needs no
+root. Of a phone it lacks Android: its shell and kernel are this machine's, and no time that is measured there is one of
+a device.
 """
 
 from __future__ import annotations
@@ -45,12 +47,21 @@ class EmulatedPhone:
 
     def plug(self) -> None:
         """Start adbd and connect. Raises InputError when nothing answers."""
-        self.daemon = subprocess.Popen([*self.inside, *self.adbd], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.daemon = subprocess.Popen(
+            [*self.inside, *self.adbd], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         until, said = time.monotonic() + _WAIT_S, ""
         while time.monotonic() < until:
             subprocess.run([self.program, "disconnect", self.serial], capture_output=True, check=False)
-            said = subprocess.run([self.program, "connect", self.serial], capture_output=True, text=True, check=False).stdout
-            if subprocess.run([self.program, "-s", self.serial, "shell", "true"], capture_output=True, check=False).returncode == 0:
+            said = subprocess.run(
+                [self.program, "connect", self.serial], capture_output=True, text=True, check=False
+            ).stdout
+            if (
+                subprocess.run(
+                    [self.program, "-s", self.serial, "shell", "true"], capture_output=True, check=False
+                ).returncode
+                == 0
+            ):
                 return
             time.sleep(0.2)
         raise InputError(f"adbd doesn't answer: {said.strip()}", "is another adbd in the way?")
@@ -63,13 +74,18 @@ class EmulatedPhone:
 
 
 def missing_tools(root: Path) -> str:
-    """What isn't there for an EmulatedPhone, and how to get it; "" when all is. `root` is / or where Debian's packages were unpacked."""
+    """What isn't there for an EmulatedPhone, and how to get it; "" when all is. `root` is / or where Debian's packages
+    were unpacked.
+    """
     for tool in ("unshare", "nsenter", "ip"):
         if shutil.which(tool) is None:
             return f"no {tool}: install util-linux and iproute2"
     for tool in ("adb", "adbd"):
         if not (root / _TOOLS / tool).is_file():
-            return f"no {root / _TOOLS / tool}: install Debian's adb and adbd (bookworm-backports or later), or unpack them and what they need there"
+            return (
+                f"no {root / _TOOLS / tool}: install Debian's adb and adbd (bookworm-backports or later), or unpack"
+                " them and what they need there"
+            )
     done = subprocess.run(["unshare", "-Urnm", "true"], capture_output=True, text=True, check=False)
     return f"no namespaces here: {done.stderr.strip()}" if done.returncode else ""
 
@@ -87,7 +103,8 @@ def emulated_phone(root: Path, box: Box, *, core: Core = CORE) -> Iterator[Emula
         qemu = host_command(box.folder / "x86_64", "usr/bin/qemu-aarch64")
         small = f"mount -t tmpfs -o size={_SMALL_MB}m tmpfs {shlex.quote(str(home / 'small'))}"
         holder = subprocess.Popen(
-            ["unshare", "-Urnm", "sh", "-c", f"ip link set lo up && {small} && echo ready && exec sleep infinity"], stdout=subprocess.PIPE
+            ["unshare", "-Urnm", "sh", "-c", f"ip link set lo up && {small} && echo ready && exec sleep infinity"],
+            stdout=subprocess.PIPE,
         )
         phone = None
         try:

@@ -18,4 +18,11 @@ def run_script(*arguments: object, **environment: str) -> Done:
     spec = importlib.util.find_spec("ai_edge_litert")
     assert spec is not None and spec.submodule_search_locations
     variables = {"HEARLITE_LITERT": spec.submodule_search_locations[0], **os.environ, **environment}
-    return subprocess.run([str(SCRIPT), *map(str, arguments)], env=variables, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return subprocess.run(
+        [str(SCRIPT), *map(str, arguments)],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )

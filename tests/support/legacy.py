@@ -1,4 +1,6 @@
-"""Files in tflite-runtime 2.14, the runtime of older phones, which runs in a Python of its own (benchmarks/cost/legacy_runtime.py)."""
+"""Files in tflite-runtime 2.14, the runtime of older phones, which runs in a Python of its own
+(benchmarks/cost/legacy_runtime.py).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def run_legacy(python: Path, model: bytes, rows: NDArray[np.float32]) -> list[ND
         file, given, found = (Path(place) / name for name in ("model.tflite", "given.npy", "found.npz"))
         file.write_bytes(model)
         np.save(given, rows, allow_pickle=False)
-        done = subprocess.run([python, "-c", _SCRIPT, file, given, found], capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            [python, "-c", _SCRIPT, file, given, found], capture_output=True, text=True, timeout=300, check=False
+        )
         assert done.returncode == 0, done.stderr
         with np.load(found, allow_pickle=False) as arrays:
             return [arrays[name] for name in arrays.files]

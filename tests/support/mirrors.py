@@ -21,11 +21,17 @@ def make_deb(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
     parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", "data.tar.xz": lzma.compress(raw.getvalue())}
     out = b"!<arch>\n"
     for name, content in parts.items():
-        out += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode() + content + b"\n" * (len(content) % 2)
+        out += (
+            f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode()
+            + content
+            + b"\n" * (len(content) % 2)
+        )
     return out
 
 
-def member(path: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644) -> tuple[tarfile.TarInfo, bytes]:
+def member(
+    path: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644
+) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(path)
     info.size, info.type, info.linkname, info.mode = len(content), kind, link, mode
     return info, content
@@ -33,16 +39,29 @@ def member(path: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, li
 
 def stanza(name: str, deb: bytes, **changed: str) -> str:
     """An entry of a Packages index."""
-    fields = {"Package": name, "Version": "1:2.0-3", "Filename": f"pool/{name}.deb", "Size": str(len(deb)), "SHA256": hashlib.sha256(deb).hexdigest()}
+    fields = {
+        "Package": name,
+        "Version": "1:2.0-3",
+        "Filename": f"pool/{name}.deb",
+        "Size": str(len(deb)),
+        "SHA256": hashlib.sha256(deb).hexdigest(),
+    }
     fields |= changed
-    return "".join(f"{key}: {value}\n" for key, value in fields.items()) + "Description: a package\n of a test: with colons\n"
+    return (
+        "".join(f"{key}: {value}\n" for key, value in fields.items())
+        + "Description: a package\n of a test: with colons\n"
+    )
 
 
 def make_mirror(folder: Path, packages: Mapping[str, Mapping[str, bytes]]) -> str:
     """Write a mirror with these .debs by architecture and name; returns its file:// address."""
     listed = []
     for architecture, debs in packages.items():
-        index = lzma.compress("\n".join(stanza(name, deb, Filename=f"pool/{architecture}/{name}.deb") for name, deb in debs.items()).encode())
+        index = lzma.compress(
+            "\n".join(
+                stanza(name, deb, Filename=f"pool/{architecture}/{name}.deb") for name, deb in debs.items()
+            ).encode()
+        )
         path = f"main/binary-{architecture}/Packages.xz"
         _write(folder / "dists" / SUITE / path, index)
         listed.append(f" {hashlib.sha256(index).hexdigest()} {len(index):>8} {path}")

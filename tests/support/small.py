@@ -13,7 +13,12 @@ SMALL = StudentSpec(
     size="tiny",
     frontend=STUDENT_FRONTEND,
     stem_channels=4,
-    blocks=(Block(0, 8, stride=(2, 2)), Block(16, 8, stride=(2, 2)), Block(16, 8, tap=True), Block(16, 12, stride=(2, 2))),
+    blocks=(
+        Block(0, 8, stride=(2, 2)),
+        Block(16, 8, stride=(2, 2)),
+        Block(16, 8, tap=True),
+        Block(16, 12, stride=(2, 2)),
+    ),
     head_channels=16,
     embedding_dim=16,
 )
@@ -25,9 +30,9 @@ def small_images(count: int, *, seed: int = 0) -> NDArray[np.float32]:
 
     rng = np.random.default_rng(seed)
     frames, mels = STUDENT_FRONTEND.frames(AUDIO.clip_samples), STUDENT_FRONTEND.mels
-    envelope = rng.uniform(0.0, 1.0, (count, 1, mels // 8, 1)).repeat(8, axis=2) * rng.uniform(0.0, 1.0, (count, frames // 16, 1, 1)).repeat(
-        16, axis=1
-    )
+    envelope = rng.uniform(0.0, 1.0, (count, 1, mels // 8, 1)).repeat(8, axis=2) * rng.uniform(
+        0.0, 1.0, (count, frames // 16, 1, 1)
+    ).repeat(16, axis=1)
     return (envelope * rng.uniform(0.0, 2.0, (count, frames, mels, 1))).astype(np.float32)
 
 

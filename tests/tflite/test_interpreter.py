@@ -30,11 +30,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def write(name, function, shape, *, dtype=tf.float32, int8_output=False):
         module = tf.Module()
-        concrete = tf.function(function, input_signature=[tf.TensorSpec(shape, dtype, name="waveform")]).get_concrete_function()
+        concrete = tf.function(
+            function, input_signature=[tf.TensorSpec(shape, dtype, name="waveform")]
+        ).get_concrete_function()
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
         if int8_output:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ([np.linspace(-1, 1, CLIP, dtype=np.float32)[None] * gain] for gain in (0.1, 1))
+            converter.representative_dataset = lambda: (
+                [np.linspace(-1, 1, CLIP, dtype=np.float32)[None] * gain] for gain in (0.1, 1)
+            )
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_output_type = tf.int8
         (folder / f"{name}.tflite").write_bytes(converter.convert())
@@ -51,9 +55,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write("int8_output", lambda x: tf.reshape(x, [1, 2, -1])[:, :, :4] @ tf.ones([4, 1]) * 0.25, [1, CLIP])
     write("int8_vector", lambda x: x[:, :: CLIP // 8] @ tf.eye(8), [1, CLIP], int8_output=True)
     total = tf.Variable(tf.zeros([1, 2]))
-    _write_signed(tf, folder / "signed.tflite", lambda audio: {"embedding": statistics(audio), "scores": -statistics(audio)})
-    _write_signed(tf, folder / "ambiguous.tflite", lambda audio: {"left": statistics(audio), "right": -statistics(audio)})
-    _write_signed(tf, folder / "stateful.tflite", lambda audio: {"embedding": total.assign_add(statistics(audio))}, total)
+    _write_signed(
+        tf, folder / "signed.tflite", lambda audio: {"embedding": statistics(audio), "scores": -statistics(audio)}
+    )
+    _write_signed(
+        tf, folder / "ambiguous.tflite", lambda audio: {"left": statistics(audio), "right": -statistics(audio)}
+    )
+    _write_signed(
+        tf, folder / "stateful.tflite", lambda audio: {"embedding": total.assign_add(statistics(audio))}, total
+    )
     return folder
 
 
@@ -62,7 +72,9 @@ def _write_signed(tf, path: Path, function, *variables) -> None:
     module.kept = variables
     module.serve = tf.function(function, input_signature=[tf.TensorSpec([1, CLIP], tf.float32, name="audio")])
     tf.saved_model.save(module, str(path.with_suffix("")), signatures={"embed": module.serve})
-    path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(path.with_suffix("")), signature_keys=["embed"]).convert())
+    path.write_bytes(
+        tf.lite.TFLiteConverter.from_saved_model(str(path.with_suffix("")), signature_keys=["embed"]).convert()
+    )
 
 
 @pytest.fixture
@@ -115,7 +127,9 @@ def test_outputs_go_by_their_signature_names(models: Path, clips: Clips) -> None
     outputs = model.run(clips[:1])
     np.testing.assert_allclose(outputs["embedding"], -outputs["scores"])
     np.testing.assert_array_equal(TfliteEmbedder(models / "signed.tflite").embed(clips[:1]), outputs["embedding"])
-    np.testing.assert_array_equal(TfliteEmbedder(models / "signed.tflite", output="scores").embed(clips[:1]), outputs["scores"])
+    np.testing.assert_array_equal(
+        TfliteEmbedder(models / "signed.tflite", output="scores").embed(clips[:1]), outputs["scores"]
+    )
 
 
 def test_the_output_is_part_of_name_and_fingerprint(models: Path) -> None:
@@ -198,7 +212,9 @@ def test_cut_files_are_refused(models: Path, tmp_path: Path, keep: float) -> Non
         TfliteModel(path)
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04" + bytes(200), b"\xff\xff\xff\xffTFL3" + bytes(200), b"\x10\0\0\0TFL3" + b"\xff" * 200])
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04" + bytes(200), b"\xff\xff\xff\xffTFL3" + bytes(200), b"\x10\0\0\0TFL3" + b"\xff" * 200]
+)
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.tflite"
     path.write_bytes(content)

@@ -1,4 +1,6 @@
-"""TFLite Metadata in exported files: read by its schema, loaded by who demands it, and of no effect on what the file computes."""
+"""TFLite Metadata in exported files: read by its schema, loaded by who demands it, and of no effect on what the file
+computes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from hearlite.tflite.interpreter import RUNTIMES, Runtime, TfliteModel
 from hearlite.tflite.metadata import NAME, tflite_metadata, with_tflite_metadata
 from hearlite.tflite.model_file import load, read_metadata, save
 
-MEDIAPIPE = os.environ.get("HEARLITE_MEDIAPIPE")  # a Python that has mediapipe 0.10.21, numpy < 2 and protobuf < 5: an environment of its own
+MEDIAPIPE = os.environ.get(
+    "HEARLITE_MEDIAPIPE"
+)  # a Python that has mediapipe 0.10.21, numpy < 2 and protobuf < 5: an environment of its own
 
 
 class Table:
@@ -73,7 +77,10 @@ def test_every_field_by_its_slot(bundle: Bundles, precision: str) -> None:
     audio, embedding = model.only(3).only(2), model.only(3).only(3)
     assert (audio.text(0), embedding.text(0)) == (manifest.input, manifest.output)
     assert str(AUDIO.clip_samples) in audio.text(1) and str(manifest.dim) in embedding.text(1)
-    assert (audio.table(3).uint(0, size=1), embedding.table(3).uint(0, size=1)) == (4, 1)  # AudioProperties, FeatureProperties
+    assert (audio.table(3).uint(0, size=1), embedding.table(3).uint(0, size=1)) == (
+        4,
+        1,
+    )  # AudioProperties, FeatureProperties
     properties = audio.table(3).table(1)
     assert (properties.uint(0), properties.uint(1)) == (AUDIO.sample_rate_hz, 1)
 
@@ -97,7 +104,9 @@ def test_both_manifests_stay_and_writing_again_changes_nothing(bundle: Bundles) 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("precision", ["i8", "f32"])
-def test_outputs_are_the_same_without(bundle: Bundles, clips: NDArray[np.int16], precision: str, runtime: Runtime) -> None:
+def test_outputs_are_the_same_without(
+    bundle: Bundles, clips: NDArray[np.int16], precision: str, runtime: Runtime
+) -> None:
     content = getattr(bundle, precision).read_bytes()
     bare = load(content)
     bare.metadata = None
@@ -108,11 +117,15 @@ def test_outputs_are_the_same_without(bundle: Bundles, clips: NDArray[np.int16],
 
 
 @pytest.mark.parametrize("precision", ["i8", "f32"])
-def test_outputs_are_the_same_without_on_older_phones(bundle: Bundles, clips: NDArray[np.int16], precision: str, legacy_python: Path) -> None:
+def test_outputs_are_the_same_without_on_older_phones(
+    bundle: Bundles, clips: NDArray[np.int16], precision: str, legacy_python: Path
+) -> None:
     content = getattr(bundle, precision).read_bytes()
     bare = load(content)
     bare.metadata = None
-    for found, expected in zip(*(run_legacy(legacy_python, data, from_int16(clips)) for data in (content, save(bare))), strict=True):
+    for found, expected in zip(
+        *(run_legacy(legacy_python, data, from_int16(clips)) for data in (content, save(bare))), strict=True
+    ):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -131,7 +144,10 @@ with audio_embedder.AudioEmbedder.create_from_options(options) as embedder:
 """
 
 
-@pytest.mark.skipif(MEDIAPIPE is None, reason="HEARLITE_MEDIAPIPE names no Python with mediapipe 0.10.21, the last that embeds with files")
+@pytest.mark.skipif(
+    MEDIAPIPE is None,
+    reason="HEARLITE_MEDIAPIPE names no Python with mediapipe 0.10.21, the last that embeds with files",
+)
 @pytest.mark.parametrize("precision", ["i8", "f32"])
 def test_mediapipes_audio_embedder(bundle: Bundles, clips: NDArray[np.int16], precision: str, tmp_path: Path) -> None:
     model, clip, out = getattr(bundle, precision), from_int16(clips[:1]), tmp_path / "embedding.npy"
@@ -145,7 +161,9 @@ def test_mediapipes_audio_embedder(bundle: Bundles, clips: NDArray[np.int16], pr
     done = embed(model)
     assert done.returncode == 0, done.stderr[-3_000:]
     (expected,) = TfliteModel(model).run(clip).values()
-    np.testing.assert_allclose(np.load(out), expected[0], rtol=0, atol=0 if precision == "i8" else 1e-4)  # its float kernels are older
+    np.testing.assert_allclose(
+        np.load(out), expected[0], rtol=0, atol=0 if precision == "i8" else 1e-4
+    )  # its float kernels are older
     bare = load(model.read_bytes())
     bare.metadata = None
     (tmp_path / "bare.tflite").write_bytes(save(bare))

@@ -111,7 +111,9 @@ def test_metadata_round_trip(bundle: Bundles) -> None:
     assert read_metadata(twice, METADATA_NAME) == read_metadata(content, METADATA_NAME)
     assert len(load(twice).metadata) == len(load(content).metadata) + 1
     clip = np.random.default_rng(0).uniform(-1, 1, (1, 32_000)).astype(np.float32)
-    np.testing.assert_array_equal(TfliteModel(content).run(clip)["embedding"], TfliteModel(twice).run(clip)["embedding"])
+    np.testing.assert_array_equal(
+        TfliteModel(content).run(clip)["embedding"], TfliteModel(twice).run(clip)["embedding"]
+    )
 
 
 def test_save_and_load_keep_the_model(bundle: Bundles) -> None:
@@ -125,7 +127,9 @@ def test_parts_that_do_not_fit_are_not_joined(bundle: Bundles) -> None:
         join(content, content, signature="embed", input_name="audio", output_name="embedding")
 
 
-@pytest.mark.parametrize("data", [b"", b"TFL3", b"\0\0\0\0TFL3", b"RIFF....WAVE", bytes(100), b"\xff" * 4 + b"TFL3" + b"\xff" * 64], ids=repr)
+@pytest.mark.parametrize(
+    "data", [b"", b"TFL3", b"\0\0\0\0TFL3", b"RIFF....WAVE", bytes(100), b"\xff" * 4 + b"TFL3" + b"\xff" * 64], ids=repr
+)
 def test_what_is_no_model_is_refused(data: bytes) -> None:
     for function in (load, summarize):
         with pytest.raises(InputError, match=r"\.tflite"):
@@ -155,7 +159,9 @@ def test_cut_files_are_refused(share: float, bundle: Bundles) -> None:
 )
 def test_flipped_bits_never_crash(places: list[tuple[float, int]], where: str, structure: bytes) -> None:
     data = bytearray(structure)
-    first, length = {"all": (0, len(data)), "head": (0, 64), "tail": (len(data) // 2, len(data) - len(data) // 2)}[where]
+    first, length = {"all": (0, len(data)), "head": (0, 64), "tail": (len(data) // 2, len(data) - len(data) // 2)}[
+        where
+    ]
     for share, bit in places:
         data[first + int(share * length)] ^= 1 << bit
     read_everything(bytes(data))

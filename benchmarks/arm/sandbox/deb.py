@@ -1,4 +1,6 @@
-"""Debian's package index and .deb files, read with the standard library alone, as hostile input even when their hashes match."""
+"""Debian's package index and .deb files, read with the standard library alone, as hostile input even when their hashes
+match.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Package:
 
 
 def read_index(content: bytes, *, names: Collection[str]) -> dict[str, Package]:
-    """The packages `names` of a Packages.xz. Raises InputError for a damaged index, a missing package, or a field that can't be right."""
+    """The packages `names` of a Packages.xz. Raises InputError for a damaged index, a missing package, or a field that
+    can't be right.
+    """
     with tempfile.TemporaryFile() as raw:
         _unxz(content, raw, limit=MAX_INDEX_BYTES, what="Packages.xz")
         text = raw.read().decode("utf-8", errors="replace")
@@ -48,17 +52,22 @@ def read_index(content: bytes, *, names: Collection[str]) -> dict[str, Package]:
         found[fields["Package"]] = _package(fields)
     missing = sorted(set(names) - set(found))
     if missing:
-        raise InputError(f"the mirror's index has no package {', '.join(missing)}", "use a mirror of Debian's main archive with --mirror")
+        raise InputError(
+            f"the mirror's index has no package {', '.join(missing)}",
+            "use a mirror of Debian's main archive with --mirror",
+        )
     return found
 
 
 def unpack(deb: bytes, folder: Path, *, keep: Collection[str] = (), drop: Collection[str] = ()) -> list[str]:
-    """Unpack a .deb's files below `folder` and return their paths; with `keep`, only paths that are one of these or lie below one.
+    """Unpack a .deb's files below `folder` and return their paths; with `keep`, only paths that are one of these or lie
+    below one.
 
     `drop` are names of files and folders that are left out wherever they are.
 
-    What bookworm moved below usr/ lands there. Links stay inside `folder`: absolute targets are taken as meant from its root. Raises
-    InputError for a damaged archive, for a path or link that leaves `folder`, for devices, and for more than the limits above allow.
+    What bookworm moved below usr/ lands there. Links stay inside `folder`: absolute targets are taken as meant from its
+    root. Raises InputError for a damaged archive, for a path or link that leaves `folder`, for devices, and for more
+    than the limits above allow.
     """
     with tempfile.TemporaryFile() as raw:
         _unxz(_data_tar(deb), raw, limit=MAX_UNPACKED_BYTES, what="data.tar.xz")
@@ -105,19 +114,26 @@ def _unxz(content: bytes, raw: IO[bytes], *, limit: int, what: str) -> None:
             while chunk := unpacked.read(_CHUNK_BYTES):
                 raw.write(chunk)
                 if raw.tell() > limit:
-                    raise InputError(f"{what} unpacks to more than {limit} bytes", "it is not what a Debian mirror offers")
+                    raise InputError(
+                        f"{what} unpacks to more than {limit} bytes", "it is not what a Debian mirror offers"
+                    )
     except (lzma.LZMAError, EOFError) as error:
         raise InputError(f"{what} is damaged: {error}", "run the set-up again") from error
     raw.seek(0)
 
 
-def _unpack_members(archive: tarfile.TarFile, folder: Path, *, keep: Collection[str], drop: Collection[str]) -> Iterator[str]:
+def _unpack_members(
+    archive: tarfile.TarFile, folder: Path, *, keep: Collection[str], drop: Collection[str]
+) -> Iterator[str]:
     for count, member in enumerate(archive):
         path = _merged(_inside(member.name))
         if count >= MAX_MEMBERS:
             raise InputError(f"the package has more than {MAX_MEMBERS} files", "it is not what a Debian mirror offers")
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
-            raise InputError(f"the package holds {member.name!r}, neither file nor folder nor link", "it is not what a Debian mirror offers")
+            raise InputError(
+                f"the package holds {member.name!r}, neither file nor folder nor link",
+                "it is not what a Debian mirror offers",
+            )
         if member.isdir() or (keep and not any(path == wanted or path.startswith(f"{wanted}/") for wanted in keep)):
             continue
         if not set(drop).isdisjoint(path.split("/")):
@@ -133,7 +149,9 @@ def _unpack_members(archive: tarfile.TarFile, folder: Path, *, keep: Collection[
         # A hard link is copied: extractfile follows it inside the archive, never on disk.
         source = archive.extractfile(member)
         if source is None:
-            raise InputError(f"the package links {member.name!r} to {member.linkname!r}, which is no file", "run the set-up again")
+            raise InputError(
+                f"the package links {member.name!r} to {member.linkname!r}, which is no file", "run the set-up again"
+            )
         with target.open("xb") as out:
             shutil.copyfileobj(source, out)
         target.chmod(0o755 if member.mode & 0o100 else 0o644)
@@ -163,4 +181,6 @@ def _require_real_folders(target: Path, folder: Path) -> None:
     """Refuse to write through a link that an earlier member made."""
     for parent in target.relative_to(folder).parents:
         if (folder / parent).is_symlink():
-            raise InputError(f"the package writes through its own link {parent}", "it is not what a Debian mirror offers")
+            raise InputError(
+                f"the package writes through its own link {parent}", "it is not what a Debian mirror offers"
+            )

@@ -1,4 +1,5 @@
-"""A Debian mirror: found in this machine's own apt configuration, its release file checked, its files fetched with their hashes.
+"""A Debian mirror: found in this machine's own apt configuration, its release file checked, its files fetched with
+their hashes.
 
 No address of a mirror stands in this package: a host without apt sources of Debian names one itself.
 """
@@ -15,14 +16,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearlite.download import TIMEOUT_S, download
 from hearlite.errors import InputError, UsageError
-from hearlite.files import sha256_of
+from hearlite.files import TIMEOUT_S, download, sha256_of
 
-SUITE = "bookworm"  # its qemu-user 7.2 is linked dynamically and so has plugins; later suites link it statically, without
+SUITE = (
+    "bookworm"  # its qemu-user 7.2 is linked dynamically and so has plugins; later suites link it statically, without
+)
 APT_FOLDER = Path("/etc/apt")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # package debian-archive-keyring
-_DEBIAN_SUITES = (SUITE, "bullseye", "trixie", "forky", "sid", "stable", "oldstable", "oldoldstable", "testing", "unstable")
+_DEBIAN_SUITES = (
+    SUITE,
+    "bullseye",
+    "trixie",
+    "forky",
+    "sid",
+    "stable",
+    "oldstable",
+    "oldoldstable",
+    "testing",
+    "unstable",
+)
 _MAX_RELEASE_BYTES = 1 << 22  # bookworm's InRelease has 151 kB
 _HINT = "name a mirror of Debian's main archive: --mirror URL, the folder that holds dists/ and pool/"
 
@@ -36,7 +49,9 @@ class Mirror:
     signature: str  # "good", or why it was not checked
 
     def fetch(self, path: str, target: Path, *, sha256: str, size: int) -> None:
-        """Make `target` the mirror's file `path`; one that is there already and right is kept. Raises InputError, and then leaves nothing."""
+        """Make `target` the mirror's file `path`; one that is there already and right is kept. Raises InputError, and
+        then leaves nothing.
+        """
         if not (target.is_file() and target.stat().st_size == size and sha256_of(target) == sha256):
             download(f"{self.address}/{path}", target, digest=sha256, size=size)
 
@@ -51,7 +66,9 @@ class Mirror:
 
 
 def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: Path = KEYRING) -> Mirror:
-    """`address`, or the first mirror of Debian that apt's sources name. Raises UsageError when there is none, InputError when it can't be used."""
+    """`address`, or the first mirror of Debian that apt's sources name. Raises UsageError when there is none,
+    InputError when it can't be used.
+    """
     addresses = [address] if address else list(dict.fromkeys(apt_sources(apt)))
     if not addresses:
         raise UsageError(f"{apt} names no mirror of Debian", _HINT)
@@ -68,7 +85,9 @@ def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: 
 
 
 def apt_sources(folder: Path) -> Iterator[str]:
-    """Addresses of Debian's main archive in apt's sources, those of SUITE first. Other vendors' repositories are never asked."""
+    """Addresses of Debian's main archive in apt's sources, those of SUITE first. Other vendors' repositories are never
+    asked.
+    """
     paths = [folder / "sources.list", *sorted(folder.glob("sources.list.d/*"))]
     entries = [entry for path in paths if path.is_file() for entry in _entries(path)]
     for own in (True, False):
@@ -76,16 +95,26 @@ def apt_sources(folder: Path) -> Iterator[str]:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
-    """(address, suite) of every binary source with the component main, from either of apt's two formats (man 5 sources.list)."""
+    """(address, suite) of every binary source with the component main, from either of apt's two formats (man 5
+    sources.list).
+    """
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix == ".sources":
         for stanza in re.split(r"\n\s*\n", text):
-            lines = re.sub(r"\n[ \t]+", " ", "\n".join(line for line in stanza.splitlines() if not line.startswith("#"))).splitlines()
+            lines = re.sub(
+                r"\n[ \t]+", " ", "\n".join(line for line in stanza.splitlines() if not line.startswith("#"))
+            ).splitlines()
             fields = {key.strip().lower(): value.split() for key, _, value in (line.partition(":") for line in lines)}
-            if "deb" in fields.get("types", ()) and "main" in fields.get("components", ()) and fields.get("enabled", ["yes"]) != ["no"]:
+            if (
+                "deb" in fields.get("types", ())
+                and "main" in fields.get("components", ())
+                and fields.get("enabled", ["yes"]) != ["no"]
+            ):
                 yield from ((uri, suite) for uri in fields.get("uris", ()) for suite in fields.get("suites", ()))
     elif path.suffix == ".list":
-        for match in re.finditer(r"^[ \t]*deb[ \t]+(?:\[[^\]\n]*\][ \t]*)?(\S+)[ \t]+(\S+)[ \t]+([^#\n]*)", text, flags=re.MULTILINE):
+        for match in re.finditer(
+            r"^[ \t]*deb[ \t]+(?:\[[^\]\n]*\][ \t]*)?(\S+)[ \t]+(\S+)[ \t]+([^#\n]*)", text, flags=re.MULTILINE
+        ):
             if "main" in match[3].split():
                 yield match[1], match[2]
 
@@ -105,11 +134,17 @@ def _signed_text(release: bytes, keyring: Path) -> tuple[str, str]:
     """What Debian's keys signed of an InRelease, and "good"; all of it, and why not, where this machine can't check."""
     gpgv = shutil.which("gpgv")
     if gpgv is None or not keyring.is_file():
-        return release.decode("utf-8", errors="replace"), f"not checked: no {'gpgv' if gpgv is None else keyring.name} here"
+        return release.decode(
+            "utf-8", errors="replace"
+        ), f"not checked: no {'gpgv' if gpgv is None else keyring.name} here"
     with tempfile.TemporaryDirectory() as folder:
         signed, plain = Path(folder) / "InRelease", Path(folder) / "Release"
         signed.write_bytes(release)
-        done = subprocess.run([gpgv, "--quiet", "--keyring", keyring, "--output", plain, signed], capture_output=True, check=False)
+        done = subprocess.run(
+            [gpgv, "--quiet", "--keyring", keyring, "--output", plain, signed], capture_output=True, check=False
+        )
         if done.returncode or not plain.is_file():
-            raise InputError(f"the release's signature is bad: {done.stderr.decode(errors='replace').strip()[-300:]}", _HINT)
+            raise InputError(
+                f"the release's signature is bad: {done.stderr.decode(errors='replace').strip()[-300:]}", _HINT
+            )
         return plain.read_text(encoding="utf-8", errors="replace"), "good"

@@ -1,4 +1,6 @@
-"""What the box is made of: Debian's packages, what is kept of each, and the files whose hashes vouch for the figures."""
+"""What the box is made of: Debian's packages, what is kept of each, and the files whose hashes vouch for the
+figures.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,16 @@ _MODULES = (
 )
 # fmt: on
 _FOLDERS = ("collections", "ctypes", "encodings", "importlib", "json", "re", "urllib")
-_NUMPY_MODULES = ("__config__", "__init__", "_distributor_init", "_globals", "_pytesttester", "_version", "ctypeslib", "version")
+_NUMPY_MODULES = (
+    "__config__",
+    "__init__",
+    "_distributor_init",
+    "_globals",
+    "_pytesttester",
+    "_version",
+    "ctypeslib",
+    "version",
+)
 _NUMPY_FOLDERS = ("compat", "core", "fft", "lib", "linalg", "ma", "matrixlib", "polynomial", "random")
 _LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib64")
 PYTHON = "usr/bin/python3.11"
@@ -68,7 +79,9 @@ _C_LIBRARIES = ("libc6", "libgcc-s1", "libstdc++6")
 
 
 def _python_files(triplet: str) -> tuple[str, ...]:
-    extensions = (f"lib-dynload/_{name}.cpython-311-{triplet}.so" for name in ("contextvars", "ctypes", "json", "typing"))
+    extensions = (
+        f"lib-dynload/_{name}.cpython-311-{triplet}.so" for name in ("contextvars", "ctypes", "json", "typing")
+    )
     standard = (*(f"{name}.py" for name in _MODULES), *_FOLDERS, *extensions)
     numpy = (*(f"{name}.py" for name in _NUMPY_MODULES), *_NUMPY_FOLDERS)
     modules = (*(f"usr/lib/python3.11/{name}" for name in standard), *(f"{PACKAGES}/numpy/{name}" for name in numpy))
@@ -92,7 +105,12 @@ PARTS = (
         name="x86_64",
         architecture="amd64",
         packages=("qemu-user", "llvm-19", *_C_LIBRARIES, *_QEMU_NEEDS, *_LLVM_NEEDS),
-        keep=(*(f"usr/bin/qemu-{name}" for name in ("aarch64", "arm", "x86_64")), f"{LLVM}/bin/llvm-mc", f"{LLVM}/bin/llvm-mca", *_LIBRARIES),
+        keep=(
+            *(f"usr/bin/qemu-{name}" for name in ("aarch64", "arm", "x86_64")),
+            f"{LLVM}/bin/llvm-mc",
+            f"{LLVM}/bin/llvm-mca",
+            *_LIBRARIES,
+        ),
     ),
     Part(name="aarch64", architecture="arm64", packages=_C_LIBRARIES, keep=("usr/lib",)),
     Part(
@@ -113,10 +131,23 @@ PARTS = (
         name="compiler",
         architecture="amd64",
         packages=("clang-19", "libclang-cpp19", "libclang-common-19-dev", "lld-19", "libc6-dev"),
-        keep=("usr/include", f"{LLVM}/bin/clang", f"{LLVM}/bin/lld", f"{LLVM}/lib/clang/19/include", "usr/lib/clang/19/include", *_LIBRARIES),
+        keep=(
+            "usr/include",
+            f"{LLVM}/bin/clang",
+            f"{LLVM}/bin/lld",
+            f"{LLVM}/lib/clang/19/include",
+            "usr/lib/clang/19/include",
+            *_LIBRARIES,
+        ),
         temporary=True,
     ),
-    Part(name="headers", architecture="arm64", packages=("libc6-dev",), keep=("usr/include", "usr/lib/aarch64-linux-gnu"), temporary=True),
+    Part(
+        name="headers",
+        architecture="arm64",
+        packages=("libc6-dev",),
+        keep=("usr/include", "usr/lib/aarch64-linux-gnu"),
+        temporary=True,
+    ),
 )
 _WRAPPER = f"{PACKAGES}/tflite_runtime/_pywrap_tensorflow_interpreter_wrapper.so"
 VOUCHED = (  # what decides the figures; box.json holds their hashes

@@ -1,7 +1,8 @@
-"""The box: emulator, ARM system libraries, runtimes and LLVM tools in one folder, set up without root and without touching the system.
+"""The box: emulator, ARM system libraries, runtimes and LLVM tools in one folder, set up without root and without
+touching the system.
 
-A part is unpacked beside its place and renamed when it is whole; box.json comes last and vouches for all of it. So a set-up that was killed leaves
-whole parts and whole downloads, and the next one goes on from there.
+A part is unpacked beside its place and renamed when it is whole; box.json comes last and vouches for all of it. So a
+set-up that was killed leaves whole parts and whole downloads, and the next one goes on from there.
 """
 
 from __future__ import annotations
@@ -41,12 +42,14 @@ class Box:
 
 
 def open_box(folder: Path) -> Box:
-    """A finished box, its files checked. Raises InputError when it isn't there, is unfinished, of another version of hearlite, or damaged."""
+    """A finished box, its files checked. Raises InputError when it isn't there, is unfinished, of another version of
+    hearlite, or damaged.
+    """
     if not (folder / "box.json").is_file():
-        raise InputError(f"{folder} holds no finished box", "set it up: python -m hearlite.benchmarks.arm")
+        raise InputError(f"{folder} holds no finished box", "set it up: hearlite arm")
     facts = read_json(folder / "box.json")
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or facts.get("key") != _key():
-        raise InputError(f"{folder} was set up by another version of hearlite", "set it up again: python -m hearlite.benchmarks.arm")
+        raise InputError(f"{folder} was set up by another version of hearlite", "set it up again: hearlite arm")
     for path, sha256 in facts["files"].items():
         if not (folder / path).is_file() or sha256_of(folder / path) != sha256:
             raise InputError(f"{folder / path} is missing or damaged", f"delete {folder} and run the command again")
@@ -54,7 +57,9 @@ def open_box(folder: Path) -> Box:
 
 
 def set_up(folder: Path, *, mirror: str | None = None, say: Callable[[str], None]) -> Box:
-    """The box in `folder`, set up as far as it isn't yet; a finished one costs no download. Raises UsageError on another host, InputError."""
+    """The box in `folder`, set up as far as it isn't yet; a finished one costs no download. Raises UsageError on
+    another host, InputError.
+    """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise UsageError(f"this is {platform.system()} on {platform.machine()}", "the box runs on Linux x86-64")
     with _locked(folder):
@@ -90,7 +95,9 @@ def _fetch(source: Mirror, downloads: Path, *, say: Callable[[str], None]) -> di
     size = sum(package.size for _, package in every) / 1e6
     say(f"fetching {len(every)} packages, {size:.0f} MB, LiteRT {LITERT_VERSION} and tflite-runtime {TFLITE_VERSION}")
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-        jobs: list[Future[Any]] = [pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for _, p in every]
+        jobs: list[Future[Any]] = [
+            pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for _, p in every
+        ]
         jobs += [pool.submit(fetch_wheel, wheel, downloads) for wheel in WHEELS.values()]
         try:
             for job in jobs:
@@ -133,16 +140,25 @@ def _make(target: Path, *, key: str, fill: Callable[[Path], None], say: Callable
 def _finish(folder: Path, packages: Mapping[str, Mapping[str, Package]], signature: str) -> None:
     host = packages["amd64"]
     versions = {"litert": LITERT_VERSION, "tflite_runtime": TFLITE_VERSION}
-    versions |= {name: host[package].version for name, package in (("qemu", "qemu-user"), ("llvm", "llvm-19"), ("glibc", "libc6"))}
+    versions |= {
+        name: host[package].version
+        for name, package in (("qemu", "qemu-user"), ("llvm", "llvm-19"), ("glibc", "libc6"))
+    }
     facts: dict[str, Any] = {"schema": SCHEMA, "key": _key(), "versions": versions, "signature": signature}
-    facts["packages"] = {architecture: {name: vars(package) for name, package in of.items()} for architecture, of in packages.items()}
+    facts["packages"] = {
+        architecture: {name: vars(package) for name, package in of.items()} for architecture, of in packages.items()
+    }
     facts["files"] = {path: sha256_of(folder / path) for path in VOUCHED}
     write_json(folder / "box.json", facts)
 
 
 def _remove_leavings(folder: Path) -> None:
     """What a finished box doesn't need, and what a set-up that was killed left."""
-    for path in (folder / "downloads", *(folder / part.name for part in PARTS if part.temporary), *folder.glob(f"{_BUILDING}*")):
+    for path in (
+        folder / "downloads",
+        *(folder / part.name for part in PARTS if part.temporary),
+        *folder.glob(f"{_BUILDING}*"),
+    ):
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -1,4 +1,6 @@
-"""The small C programs beside this file, compiled for the box by the box's own clang and lld: the host needs no compiler."""
+"""The small C programs beside this file, compiled for the box by the box's own clang and lld: the host needs no
+compiler.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,17 @@ TARGETS = {
 
 
 def host_command(root: Path, program: str, *, libraries: Path | None = None) -> list[str]:
-    """How a program below `root` is started without anything of the host: by its own loader, with its own libraries (those of `libraries`)."""
+    """How a program below `root` is started without anything of the host: by its own loader, with its own libraries
+    (those of `libraries`).
+    """
     folder = (libraries or root) / "usr/lib" / TARGETS["x86_64"].triplet
     paths = f"{folder}:{root / 'usr/lib' / TARGETS['x86_64'].triplet}"
     return [str(folder / "ld-linux-x86-64.so.2"), "--library-path", paths, str(root / program)]
 
 
 def build_programs(parts: Path, out: Path) -> None:
-    """Write runner-x86_64, runner-aarch64, runner.py, android_runner (for aarch64), clock.so (for armv7) and counter.so to `out`.
+    """Write runner-x86_64, runner-aarch64, runner.py, android_runner (for aarch64), clock.so (for armv7) and counter.so
+    to `out`.
 
     They are made from the unpacked parts below `parts`. Raises InputError with the compiler's words.
     """
@@ -91,6 +96,11 @@ def _linker(parts: Path) -> list[str]:
 
 
 def _run(command: list[str], arguments: list[str]) -> None:
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False
+    )
     if done.returncode:
-        raise InputError(f"{Path(command[-1]).name} failed: {done.stderr.strip()[-600:]}", "delete the box's folder and run the command again")
+        raise InputError(
+            f"{Path(command[-1]).name} failed: {done.stderr.strip()[-600:]}",
+            "delete the box's folder and run the command again",
+        )

@@ -1,6 +1,7 @@
 """The runtimes, out of their wheels, fetched by this Python's own pip so that the user's index settings hold.
 
-LiteRT's C library for x86-64 and arm64; for armv7, which LiteRT has no wheel for, the last TFLite that has one, and the same for x86-64 beside it.
+LiteRT's C library for x86-64 and arm64; for armv7, which LiteRT has no wheel for, the last TFLite that has one, and the
+same for x86-64 beside it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,19 @@ from pathlib import Path
 from hearlite.errors import InputError, UsageError
 from hearlite.files import replacing, sha256_of, write_bytes
 
-LITERT_VERSION = "2.3.0"  # the first whose C API is runner.c's on both processors and whose int8 kernels use SDOT; 2.0 to 2.1 differ
+LITERT_VERSION = (
+    "2.3.0"  # the first whose C API is runner.c's on both processors and whose int8 kernels use SDOT; 2.0 to 2.1 differ
+)
 TFLITE_VERSION = "2.14.0"  # the last with a wheel for armv7l; it exports no C API, so Python runs it
-LIBRARY = "ai_edge_litert/libLiteRt.so"  # alone: libLiteRtWebGpuAccelerator.so beside it is loaded too and dies of SIGILL on ARMv8.0 (LSE atomics)
-_TFLITE = ("__init__.py", "interpreter.py", "metrics_interface.py", "metrics_portable.py", "_pywrap_tensorflow_interpreter_wrapper.so")
+# alone: libLiteRtWebGpuAccelerator.so beside it is loaded too and dies of SIGILL on ARMv8.0 (LSE atomics)
+LIBRARY = "ai_edge_litert/libLiteRt.so"
+_TFLITE = (
+    "__init__.py",
+    "interpreter.py",
+    "metrics_interface.py",
+    "metrics_portable.py",
+    "_pywrap_tensorflow_interpreter_wrapper.so",
+)
 PACKAGES = "usr/lib/python3/dist-packages"  # where Debian's Python has numpy
 _MAX_MEMBER_BYTES = 1 << 26  # the libraries have 5 to 7 MB
 _TIMEOUT_S = 600
@@ -26,7 +36,9 @@ _TIMEOUT_S = 600
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel for CPython 3.11 by platform tag and content, and what is taken of it. No Python runs LiteRT's, so its Python does not matter."""
+    """A wheel for CPython 3.11 by platform tag and content, and what is taken of it. No Python runs LiteRT's, so its
+    Python does not matter.
+    """
 
     project: str
     version: str
@@ -50,15 +62,25 @@ def _tflite(platform: str, sha256: str) -> Wheel:
 
 
 WHEELS = {  # by part
-    "aarch64": _litert("aarch64-linux-gnu", "manylinux_2_27_aarch64", "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae"),
-    "x86_64": _litert("x86_64-linux-gnu", "manylinux_2_27_x86_64", "1f15078a6725d2357d9de9221664c29afa0545d807559c5f7199ce5e40b96b23"),
+    "aarch64": _litert(
+        "aarch64-linux-gnu",
+        "manylinux_2_27_aarch64",
+        "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae",
+    ),
+    "x86_64": _litert(
+        "x86_64-linux-gnu", "manylinux_2_27_x86_64", "1f15078a6725d2357d9de9221664c29afa0545d807559c5f7199ce5e40b96b23"
+    ),
     "armv7": _tflite("manylinux_2_34_armv7l", "c4e66a74165b18089c86788400af19fa551768ac782d231a9beae2f6434f7949"),
-    "x86_64-python": _tflite("manylinux2014_x86_64", "195ab752e7e57329a68e54dd3dd5439fad888b9bff1be0f0dc042a3237a90e4d"),
+    "x86_64-python": _tflite(
+        "manylinux2014_x86_64", "195ab752e7e57329a68e54dd3dd5439fad888b9bff1be0f0dc042a3237a90e4d"
+    ),
 }
 
 
 def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
-    """The wheel's path below `downloads`; one that is there and right is kept. Raises UsageError without pip, InputError for what pip says."""
+    """The wheel's path below `downloads`; one that is there and right is kept. Raises UsageError without pip,
+    InputError for what pip says.
+    """
     target = downloads / wheel.file_name
     if target.is_file() and sha256_of(target) == wheel.sha256:
         return target
@@ -66,31 +88,53 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
         pinned = Path(folder) / "requirements.txt"
         pinned.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
         chosen = ["--platform", wheel.platform, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *chosen]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--require-hashes",
+            *chosen,
+        ]
         command = [*pip, "--dest", folder, "--requirement", str(pinned)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
-            raise InputError(f"pip did not fetch {wheel.file_name} in {_TIMEOUT_S} s", "run the command again: what has come is kept") from error
+            raise InputError(
+                f"pip did not fetch {wheel.file_name} in {_TIMEOUT_S} s", "run the command again: what has come is kept"
+            ) from error
         if "No module named pip" in done.stderr:
             raise UsageError(f"{sys.executable} has no pip, which fetches {wheel.project}", "run: python -m ensurepip")
         fetched = Path(folder) / wheel.file_name
         if done.returncode or not fetched.is_file():
-            raise InputError(f"pip did not fetch {wheel.file_name}: {' '.join(done.stderr.split())[-300:]}", "run the command again")
+            raise InputError(
+                f"pip did not fetch {wheel.file_name}: {' '.join(done.stderr.split())[-300:]}", "run the command again"
+            )
         if sha256_of(fetched) != wheel.sha256:
-            raise InputError(f"{wheel.file_name}: its sha256 is not {wheel.sha256}", "the package index offers another file under this name")
+            raise InputError(
+                f"{wheel.file_name}: its sha256 is not {wheel.sha256}",
+                "the package index offers another file under this name",
+            )
         with replacing(target) as temporary:
             fetched.replace(temporary)
     return target
 
 
 def unpack_wheel(path: Path, wheel: Wheel, part: Path) -> None:
-    """Write the members that `wheel` names, and nothing else of the file at `path`, below `part`. Raises InputError for a file without them."""
+    """Write the members that `wheel` names, and nothing else of the file at `path`, below `part`. Raises InputError for
+    a file without them.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             for member in wheel.members:
                 if archive.getinfo(member).file_size > _MAX_MEMBER_BYTES:
-                    raise InputError(f"{path.name}: its {member} has more than {_MAX_MEMBER_BYTES} bytes", "it is not the wheel that is needed")
+                    raise InputError(
+                        f"{path.name}: its {member} has more than {_MAX_MEMBER_BYTES} bytes",
+                        "it is not the wheel that is needed",
+                    )
                 write_bytes(part / wheel.folder / Path(member).name, archive.read(member))
     except (KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path.name}: {error}", "run the command again") from error

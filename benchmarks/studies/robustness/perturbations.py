@@ -1,8 +1,9 @@
 """Test clips as another recorder, room, distance or cut would have given them: one change at a time, of a known size.
 
-Each condition is a function of the clip alone: its dice are seeded by the clip's content and the kind of change, so the noise of all SNRs is one
-noise at several levels. Gain comes twice: as at a microphone, rounded to int16 steps and clipped, which takes sound away, and in floating point,
-which takes nothing. All else is turned down rather than clipped, and filters keep the clip's rms, so that no condition is two.
+Each condition is a function of the clip alone: its dice are seeded by the clip's content and the kind of change, so the
+noise of all SNRs is one noise at several levels. Gain comes twice: as at a microphone, rounded to int16 steps and
+clipped, which takes sound away, and in floating point, which takes nothing. All else is turned down rather than
+clipped, and filters keep the clip's rms, so that no condition is two.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio.acoustics import DEVICE_TAPS, FLAT_BELOW_HZ, HIGH_PASS_ORDER, LOW_PASS_ORDER, TILT_PIVOT_HZ, coloured_noise
+from hearlite.audio.acoustics import (
+    DEVICE_TAPS,
+    FLAT_BELOW_HZ,
+    HIGH_PASS_ORDER,
+    LOW_PASS_ORDER,
+    TILT_PIVOT_HZ,
+    coloured_noise,
+)
 from hearlite.audio.clips import from_int16
 from hearlite.data.dataset import Clip, clip_id
 from hearlite.errors import UsageError
@@ -59,23 +67,53 @@ class Perturbed:
 _GOAL, _JUDGED = "hearlite's requirement: -30 ... +10 dB", "judgement"
 _GAINS_DB = (-30.0, -20.0, -10.0, 10.0)
 CONDITIONS = (
-    *(Condition(f"float gain {db:+g} dB", "float gain", db, f"{_GOAL}; nothing is rounded or clipped") for db in _GAINS_DB),
-    *(Condition(f"gain {db:+g} dB", "gain", db, f"{_GOAL}, at the microphone: rounded to int16 steps and clipped") for db in _GAINS_DB),
-    *(Condition(f"shift {ms:+g} ms", "shift", ms, "hearlite's requirement: +-200 ms") for ms in (-200.0, -100.0, 100.0, 200.0)),
-    Condition("event alone", "padding", None, "the framing of benchmarks that zero-pad short events; clips without one stay as they are"),
+    *(
+        Condition(f"float gain {db:+g} dB", "float gain", db, f"{_GOAL}; nothing is rounded or clipped")
+        for db in _GAINS_DB
+    ),
+    *(
+        Condition(f"gain {db:+g} dB", "gain", db, f"{_GOAL}, at the microphone: rounded to int16 steps and clipped")
+        for db in _GAINS_DB
+    ),
+    *(
+        Condition(f"shift {ms:+g} ms", "shift", ms, "hearlite's requirement: +-200 ms")
+        for ms in (-200.0, -100.0, 100.0, 200.0)
+    ),
+    Condition(
+        "event alone",
+        "padding",
+        None,
+        "the framing of benchmarks that zero-pad short events; clips without one stay as they are",
+    ),
     Condition("first 1.0 s", "padding", 1.0, f"{_JUDGED}: half a clip, as of a recording that ends"),
     Condition("telephone band", "telephone", None, "ITU-T G.712: 300 - 3400 Hz"),
     Condition("low-pass 2 kHz", "low-pass", 2_000.0, "half the 4 kHz rate of electronic stethoscopes in ICBHI 2017"),
     Condition("high-pass 200 Hz", "high-pass", 200.0, f"{_JUDGED}: a rumble filter or a small microphone"),
-    *(Condition(f"tilt {db:+g} dB/octave", "tilt", db, "pre-emphasis left in, or undone twice: 6 dB an octave") for db in (-6.0, 6.0)),
-    Condition("device response", "device", 0.0, "dB of its tail over the direct sound, the strongest of distill/augment.py; decay 0.3 - 3 ms"),
-    *(Condition(f"{colour} {snr:g} dB", colour, snr, f"{_JUDGED}: SNR by rms") for colour in _NOISE_SLOPES for snr in (20.0, 10.0, 5.0, 0.0)),
+    *(
+        Condition(f"tilt {db:+g} dB/octave", "tilt", db, "pre-emphasis left in, or undone twice: 6 dB an octave")
+        for db in (-6.0, 6.0)
+    ),
+    Condition(
+        "device response",
+        "device",
+        0.0,
+        "dB of its tail over the direct sound, the strongest of distill/augment.py; decay 0.3 - 3 ms",
+    ),
+    *(
+        Condition(f"{colour} {snr:g} dB", colour, snr, f"{_JUDGED}: SNR by rms")
+        for colour in _NOISE_SLOPES
+        for snr in (20.0, 10.0, 5.0, 0.0)
+    ),
 )
-REACH_S = max(abs(item.amount or 0.0) for item in CONDITIONS if item.kind == "shift") / 1_000  # what `read_clips` must give around a clip
+REACH_S = (
+    max(abs(item.amount or 0.0) for item in CONDITIONS if item.kind == "shift") / 1_000
+)  # what `read_clips` must give around a clip
 
 
 def chosen(only: Sequence[str]) -> tuple[Condition, ...]:
-    """The conditions of these names or kinds, in the order of CONDITIONS; all for none. Raises UsageError for a name that is neither."""
+    """The conditions of these names or kinds, in the order of CONDITIONS; all for none. Raises UsageError for a name
+    that is neither.
+    """
     known = {word for item in CONDITIONS for word in (item.name, item.kind)}
     unknown = [name for name in only if name not in known]
     if unknown:
@@ -86,14 +124,19 @@ def chosen(only: Sequence[str]) -> tuple[Condition, ...]:
 
 
 def perturb(clip: Clip, condition: Condition) -> Perturbed:
-    """The clip under a condition. Shifts and filters use `clip.context`, real sound around it, as far as there is any: read clips with REACH_S.
+    """The clip under a condition. Shifts and filters use `clip.context`, real sound around it, as far as there is any:
+    read clips with REACH_S.
 
     Raises UsageError for a condition of an unknown kind or without the amount that its kind needs.
     """
     kind, amount = condition.kind, condition.amount
     rng = np.random.default_rng(list(hashlib.sha256(f"{clip_id(clip.pcm)}/{kind}".encode()).digest()))
     if kind == "padding":
-        return Perturbed(_event_alone(clip) if amount is None else _kept(clip.pcm, first=0, samples=round(amount * AUDIO.sample_rate_hz)))
+        return Perturbed(
+            _event_alone(clip)
+            if amount is None
+            else _kept(clip.pcm, first=0, samples=round(amount * AUDIO.sample_rate_hz))
+        )
     if kind == "telephone":
         low_hz, high_hz = TELEPHONE_HZ
         return _filtered(clip, lambda hz: _high_pass(hz, low_hz) * _low_pass(hz, high_hz))
@@ -114,18 +157,26 @@ def perturb(clip: Clip, condition: Condition) -> Perturbed:
         "device": lambda hz: np.fft.rfft(_device_impulse(rng, tail_db=amount), 2 * (len(hz) - 1)),
     }
     if kind not in responses:
-        raise UsageError(f"condition {condition.name!r} is of kind {kind!r}", f"use one of {', '.join(dict.fromkeys(c.kind for c in CONDITIONS))}")
+        raise UsageError(
+            f"condition {condition.name!r} is of kind {kind!r}",
+            f"use one of {', '.join(dict.fromkeys(c.kind for c in CONDITIONS))}",
+        )
     return _filtered(clip, responses[kind])
 
 
 def _gain(pcm: Pcm, *, gain_db: float) -> Perturbed:
     limits = np.iinfo(np.int16)
     louder = np.rint(pcm * 10.0 ** (gain_db / 20.0))
-    return Perturbed(np.clip(louder, limits.min, limits.max).astype(np.int16), int(np.sum((louder < limits.min) | (louder > limits.max))))
+    return Perturbed(
+        np.clip(louder, limits.min, limits.max).astype(np.int16),
+        int(np.sum((louder < limits.min) | (louder > limits.max))),
+    )
 
 
 def _shift(clip: Clip, *, later: int) -> Perturbed:
-    """The clip that starts `later` samples later in the recording, or earlier where that is negative; zeros where the recording has nothing."""
+    """The clip that starts `later` samples later in the recording, or earlier where that is negative; zeros where the
+    recording has nothing.
+    """
     first, samples = clip.start + later, len(clip.pcm)
     found = clip.context[max(0, first) : max(0, first + samples)]
     before = min(max(0, -first), samples)
@@ -148,7 +199,9 @@ def _kept(pcm: Pcm, *, first: int, samples: int) -> Pcm:
 
 
 def _filtered(clip: Clip, response: Response) -> Perturbed:
-    """The clip through a linear filter, at its own rms, without its mean. Zeros after its context take the filter's tail: nothing wraps around."""
+    """The clip through a linear filter, at its own rms, without its mean. Zeros after its context take the filter's
+    tail: nothing wraps around.
+    """
     samples = len(clip.pcm)
     around = clip.context - clip.context.mean()
     length = -(-(len(around) + DEVICE_TAPS) // _FFT_STEP) * _FFT_STEP
@@ -166,7 +219,9 @@ def _high_pass(hz: Floats, cut_hz: float) -> NDArray[np.complex128]:
 
 
 def _butterworth(s: NDArray[np.complex128], *, order: int) -> NDArray[np.complex128]:
-    """The analogue prototype at `s` = j f / cut-off: poles on the left half of the unit circle, so the filter is causal, as a recorder's is."""
+    """The analogue prototype at `s` = j f / cut-off: poles on the left half of the unit circle, so the filter is
+    causal, as a recorder's is.
+    """
     response = np.ones_like(s)
     for pole in np.exp(1j * np.pi * (2 * np.arange(order) + order + 1) / (2 * order)):
         response /= s - pole
@@ -174,7 +229,9 @@ def _butterworth(s: NDArray[np.complex128], *, order: int) -> NDArray[np.complex
 
 
 def _device_impulse(rng: np.random.Generator, *, tail_db: float) -> Floats:
-    """A random device: the direct sound, then decaying noise of `tail_db` over its energy (Morocutti et al. 2023, arXiv:2305.07499, by noise)."""
+    """A random device: the direct sound, then decaying noise of `tail_db` over its energy (Morocutti et al. 2023,
+    arXiv:2305.07499, by noise).
+    """
     low_s, high_s = AugmentSpec().device_decay_s
     decay_s = np.exp(rng.uniform(np.log(low_s), np.log(high_s)))
     tail = rng.standard_normal(DEVICE_TAPS) * np.exp(-np.arange(DEVICE_TAPS) / AUDIO.sample_rate_hz / decay_s)
@@ -184,7 +241,9 @@ def _device_impulse(rng: np.random.Generator, *, tail_db: float) -> Floats:
 
 
 def _with_noise(pcm: Pcm, rng: np.random.Generator, *, slope: float, snr_db: float) -> Pcm:
-    """`pcm` with Gaussian noise, `snr_db` below it by rms without means. Silence stays silence: no SNR is defined there."""
+    """`pcm` with Gaussian noise, `snr_db` below it by rms without means. Silence stays silence: no SNR is defined
+    there.
+    """
     noise = coloured_noise(rng, len(pcm), slope=slope)
     noise -= noise.mean()
     return _to_int16(pcm + noise * (pcm.std() / noise.std() * 10.0 ** (-snr_db / 20.0)))

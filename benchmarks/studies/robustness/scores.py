@@ -1,4 +1,5 @@
-"""Scores of probes that were fitted once, to clean training clips: of the clean test clips and of changed ones, in one pass over the recordings.
+"""Scores of probes that were fitted once, to clean training clips: of the clean test clips and of changed ones, in one
+pass over the recordings.
 
 Memory holds the vectors of the training clips and the scores of the test clips, never the audio of more than a batch.
 """
@@ -29,9 +30,15 @@ from hearlite.embedders.base import Clips, Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
 from hearlite.progress import progress
-from hearlite.spec import to_dict
+from hearlite.serialization import to_dict
 
-COUNTS = ("changed", "clipped", "clipped_samples", "missing", "silenced")  # of test clips, the third of samples; see `Perturbed`
+COUNTS = (
+    "changed",
+    "clipped",
+    "clipped_samples",
+    "missing",
+    "silenced",
+)  # of test clips, the third of samples; see `Perturbed`
 _PROTOCOL = 1  # raise whenever the figures change, so that kept scores are made again
 
 
@@ -40,7 +47,9 @@ class Scored:
     """A model's probes on the test clips: row 0 is clean, the others are the conditions in their order."""
 
     scores: Floats  # [tasks, 1 + conditions, n_test]
-    cosines: Floats  # [conditions], mean over clips of the clean embedding with the changed one, both less the mean of the clean training clips
+    # [conditions], mean over clips of the clean embedding with the changed one, both less the mean of the clean
+    # training clips
+    cosines: Floats
     counts: NDArray[np.int64]  # [conditions, len(COUNTS)]
     c: Floats  # [tasks], inverse regularisation
     unconverged: NDArray[np.int64]  # [tasks], fits that stopped early
@@ -48,7 +57,9 @@ class Scored:
 
 @dataclass(frozen=True)
 class Design:
-    """What all models share: readable clips, tasks over train clips followed by test clips, conditions, and the key of it all."""
+    """What all models share: readable clips, tasks over train clips followed by test clips, conditions, and the key of
+    it all.
+    """
 
     train: Dataset
     test: Dataset
@@ -64,13 +75,30 @@ class Design:
         return tuple((task.labels[first:], task.labelled[first:]) for task in self.tasks)
 
 
-def design(dataset: Dataset, *, label_columns: Sequence[str], conditions: Sequence[Condition], seed: int) -> tuple[Design, dict[str, Any]]:
-    """The study of a dataset, and what of it could not be used. Raises InputError when no clip can be read or there is no task."""
-    readable = embed_clips(dataset, {})  # decoding is cheap beside any model, and an unreadable clip must not count in a task
+def design(
+    dataset: Dataset, *, label_columns: Sequence[str], conditions: Sequence[Condition], seed: int
+) -> tuple[Design, dict[str, Any]]:
+    """The study of a dataset, and what of it could not be used. Raises InputError when no clip can be read or there is
+    no task.
+    """
+    readable = embed_clips(
+        dataset, {}
+    )  # decoding is cheap beside any model, and an unreadable clip must not count in a task
     sides = [tuple(ref for ref in readable.clips if (ref.split == TEST_SPLIT) == tested) for tested in (False, True)]
     tasks, left_out = make_tasks([*sides[0], *sides[1]], label_columns)
-    names = [(ref.name, ref.row, ref.start_s, ref.zero_padded, *map(ref.label, label_columns)) for ref in (*sides[0], *sides[1])]
-    parts = [_PROTOCOL, dataset.sha256, dataset.labels_sha256, names, [task.name for task in tasks], [to_dict(item) for item in conditions], seed]
+    names = [
+        (ref.name, ref.row, ref.start_s, ref.zero_padded, *map(ref.label, label_columns))
+        for ref in (*sides[0], *sides[1])
+    ]
+    parts = [
+        _PROTOCOL,
+        dataset.sha256,
+        dataset.labels_sha256,
+        names,
+        [task.name for task in tasks],
+        [to_dict(item) for item in conditions],
+        seed,
+    ]
     train, test = (dataclasses.replace(dataset, clips=clips) for clips in sides)
     made = Design(train, test, tasks, tuple(conditions), seed, hashlib.sha256(json.dumps(parts).encode()).hexdigest())
     skipped = len(dataset.skipped) + readable.skipped
@@ -78,9 +106,11 @@ def design(dataset: Dataset, *, label_columns: Sequence[str], conditions: Sequen
 
 
 def linear_probe(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[Floats, float, float, int]:
-    """(weights [dim], offset, C, fits that did not converge) of the probe that `fit_probe` fits: embedding @ weights + offset is its score.
+    """(weights [dim], offset, C, fits that did not converge) of the probe that `fit_probe` fits: embedding @ weights +
+    offset is its score.
 
-    It scores any number of clips without holding them: a linear probe is known by its scores of the origin and of the unit vectors.
+    It scores any number of clips without holding them: a linear probe is known by its scores of the origin and of the
+    unit vectors.
     """
     dim = train.shape[1]
     fitted = fit_probe(train, labels, np.concatenate([np.zeros((1, dim)), np.eye(dim)]), folds=folds)
@@ -88,7 +118,9 @@ def linear_probe(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tu
 
 
 def score(plan: Design, *, embedder: Embedder, folder: Path) -> Scored:
-    """Scores of a model's probes for the clean test clips and under every condition; kept in `folder`, so that a second call is free."""
+    """Scores of a model's probes for the clean test clips and under every condition; kept in `folder`, so that a second
+    call is free.
+    """
     key = plan.key + embedder.info.fingerprint
     path = folder / f"scores-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if path.is_file():
@@ -96,7 +128,9 @@ def score(plan: Design, *, embedder: Embedder, folder: Path) -> Scored:
         if str(kept.pop("key", "")) == key:
             return Scored(**kept)
     made = _score(plan, embedder)
-    write_arrays(path, {"key": np.asarray(key), **{item.name: getattr(made, item.name) for item in dataclasses.fields(made)}})
+    write_arrays(
+        path, {"key": np.asarray(key), **{item.name: getattr(made, item.name) for item in dataclasses.fields(made)}}
+    )
     return made
 
 
@@ -111,17 +145,27 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
         inside = np.flatnonzero(task.labelled[: len(vectors)])
         folds = fold_table(task.labels[inside], subjects[inside], seed=plan.seed)
         probes.append(linear_probe(vectors[inside], task.labels[inside], folds=folds))
-    weights, offsets = np.stack([probe[0] for probe in probes], axis=1), np.asarray([probe[1] for probe in probes])  # [dim, tasks], [tasks]
+    weights, offsets = (
+        np.stack([probe[0] for probe in probes], axis=1),
+        np.asarray([probe[1] for probe in probes]),
+    )  # [dim, tasks], [tasks]
     mean, rows = vectors.mean(axis=0), len(plan.conditions) + 1
     scores = np.empty((len(plan.tasks), rows, len(plan.test.clips)))
-    cosines, counts = np.zeros((rows, len(plan.test.clips))), np.zeros((len(plan.conditions), len(COUNTS)), dtype=np.int64)
+    cosines, counts = (
+        np.zeros((rows, len(plan.test.clips))),
+        np.zeros((len(plan.conditions), len(COUNTS)), dtype=np.int64),
+    )
     done = 0
     with progress(f"{embedder.info.name}, changed test clips", total=len(plan.test.clips)) as advance:
         for batch in batched(read_clips(plan.test.clips, reach_s=REACH_S), BATCH):
             here = slice(done, done + len(batch))
             clean = np.empty(0)
             for row, condition in enumerate((None, *plan.conditions)):
-                audio = _heard(batch, condition, counts[row - 1]) if condition else from_int16(np.stack([_clip(item).pcm for item in batch]))
+                audio = (
+                    _heard(batch, condition, counts[row - 1])
+                    if condition
+                    else from_int16(np.stack([_clip(item).pcm for item in batch]))
+                )
                 found = embedder.embed(audio).astype(np.float64)
                 clean = clean if row else found
                 scores[:, row, here] = (found @ weights + offsets).T
@@ -129,7 +173,9 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
             done += len(batch)
             advance(done)
     chosen_c = np.asarray([probe[2] for probe in probes])
-    return Scored(scores, cosines[1:].mean(axis=1), counts, chosen_c, np.asarray([probe[3] for probe in probes], dtype=np.int64))
+    return Scored(
+        scores, cosines[1:].mean(axis=1), counts, chosen_c, np.asarray([probe[3] for probe in probes], dtype=np.int64)
+    )
 
 
 def _heard(batch: Sequence[Clip | Skipped], condition: Condition, counts: NDArray[np.int64]) -> Clips:

@@ -1,4 +1,6 @@
-"""The bench against a real adbd, in a namespace of its own, with arm64 programs in QEMU: push, run, pull, parity, and a cable that is pulled."""
+"""The bench against a real adbd, in a namespace of its own, with arm64 programs in QEMU: push, run, pull, parity, and a
+cable that is pulled.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ TIMEOUT_S = 60
 @pytest.fixture(scope="module")
 def phone() -> Iterator[EmulatedPhone]:
     if "HEARLITE_ARM_BOX" not in os.environ:
-        pytest.skip("HEARLITE_ARM_BOX names no box of `python -m hearlite.benchmarks.arm`")
+        pytest.skip("HEARLITE_ARM_BOX names no box of `hearlite arm`")
     if reason := missing_tools(ROOT):
         pytest.skip(f"{reason}; HEARLITE_ADBD names where they are unpacked")
     with emulated_phone(ROOT, open_box(Path(os.environ["HEARLITE_ARM_BOX"]))) as phone:
@@ -34,7 +36,9 @@ def phone() -> Iterator[EmulatedPhone]:
 
 
 def bench(model: Path, phone: EmulatedPhone, *, folder: str = "") -> DeviceBench:
-    return bench_android(model, program=phone.program, serial=phone.serial, exec_prefix=phone.exec_prefix, folder=folder or phone.folder)
+    return bench_android(
+        model, program=phone.program, serial=phone.serial, exec_prefix=phone.exec_prefix, folder=folder or phone.folder
+    )
 
 
 def left(phone: EmulatedPhone) -> list[Path]:
@@ -53,7 +57,12 @@ def test_arm64_computes_what_the_exporter_computed(phone: EmulatedPhone, bundle:
 
 def test_no_time_of_an_emulator_is_shown(phone: EmulatedPhone, bundle: Bundles) -> None:
     report = bench(bundle.i8, phone)
-    assert report.device.emulated and report.latency is None and report.benchmark_model is None and report.without_latency == EMULATED
+    assert (
+        report.device.emulated
+        and report.latency is None
+        and report.benchmark_model is None
+        and report.without_latency == EMULATED
+    )
     assert report.device.os.startswith("Linux") and report.threads >= 1
 
 
@@ -64,7 +73,9 @@ def test_two_devices_need_a_serial(phone: EmulatedPhone, bundle: Bundles) -> Non
 
 
 def test_a_cable_that_is_pulled(phone: EmulatedPhone, bundle: Bundles, capfd: pytest.CaptureFixture[str]) -> None:
-    """While the program runs there: adb's shell then ends as if all was well, so only the missing end of its output tells."""
+    """While the program runs there: adb's shell then ends as if all was well, so only the missing end of its output
+    tells.
+    """
 
     def pull() -> None:
         until = time.monotonic() + TIMEOUT_S
@@ -88,6 +99,8 @@ def test_a_cable_that_is_pulled(phone: EmulatedPhone, bundle: Bundles, capfd: py
 
 
 def test_a_full_disk(phone: EmulatedPhone, bundle: Bundles) -> None:
-    with pytest.raises(InputError, match=r"is full: 4\.\d MB are free in .*small/hearlite-bench, 1\d\.\d MB are needed"):
+    with pytest.raises(
+        InputError, match=r"is full: 4\.\d MB are free in .*small/hearlite-bench, 1\d\.\d MB are needed"
+    ):
         bench(bundle.i8, phone, folder=phone.small)
     assert subprocess.run([*phone.inside, "ls", phone.small], capture_output=True, check=True).stdout == b""

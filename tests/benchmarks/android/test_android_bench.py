@@ -1,4 +1,6 @@
-"""The benchmark on a device by adb, with an adb that is a script: a device made of a folder, and everything that goes wrong with real ones."""
+"""The benchmark on a device by adb, with an adb that is a script: a device made of a folder, and everything that goes
+wrong with real ones.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ from hearlite.benchmarks.android.runner import RUNNER, read_benchmark_model, run
 from hearlite.benchmarks.schema.device import EMULATED, SCHEMA, DeviceBench
 from hearlite.errors import GateError, HearliteError, InputError, UsageError
 from hearlite.self_test import GOLDEN_SIGNAL, check_signals
-from hearlite.spec import from_dict, to_dict
+from hearlite.serialization import from_dict, to_dict
 
 ROOT = Path(__file__).parent.parent.parent.parent
-# `devices` and `fail` (the command that fails, and what it says) are files beside it. Its shell is this machine's, in which / is `root`.
+# `devices` and `fail` (the command that fails, and what it says) are files beside it. Its shell is this machine's, in
+# which / is `root`.
 FAKE_ADB = """#!{python}
 import json, pathlib, re, shutil, subprocess, sys
 here = pathlib.Path(__file__).parent
@@ -81,7 +84,11 @@ def phone(tmp_path: Path) -> Path:
 def job(bundle: Bundles, tmp_path: Path) -> Job:
     """With a runner that gives the golden embedding and times of 1, 2, 3 ... ms."""
     clip = hashlib.sha256(from_int16(check_signals()[GOLDEN_SIGNAL]).astype("<f4").tobytes()).hexdigest()
-    text = FAKE_RUNNER.replace("{python}", sys.executable).replace("{embedding}", golden(bundle).hex()).replace("{clip}", clip)
+    text = (
+        FAKE_RUNNER.replace("{python}", sys.executable)
+        .replace("{embedding}", golden(bundle).hex())
+        .replace("{clip}", clip)
+    )
     (tmp_path / "runner").mkdir()
     executable(tmp_path / "runner" / RUNNER, text)
     return Job(bundle.i8, runner_in(tmp_path / "runner"), runs=5, warmup=2)
@@ -111,25 +118,55 @@ def left(phone: Path) -> list[Path]:
 def test_a_report(job: Job, phone: Path, bundle: Bundles) -> None:
     report = to_dict(measure(job, phone))
     assert report["schema"] == SCHEMA and report["model"] == bundle.i8.name
-    assert report["parity"] == {"passed": True, "exact": True, "relative_difference": 0.0, "score_difference": None, "tolerance": 0.1}
-    assert report["latency"] == {"runs": 5, "warmup": 2, "cold_ms": 9.0, "median_ms": 3.0, "p5_ms": 1.2, "p95_ms": 4.8, "mean_ms": 3.0}
-    assert report["device"]["emulated"] is False and report["without_latency"] == "" and report["benchmark_model"] is None
+    assert report["parity"] == {
+        "passed": True,
+        "exact": True,
+        "relative_difference": 0.0,
+        "score_difference": None,
+        "tolerance": 0.1,
+    }
+    assert report["latency"] == {
+        "runs": 5,
+        "warmup": 2,
+        "cold_ms": 9.0,
+        "median_ms": 3.0,
+        "p5_ms": 1.2,
+        "p95_ms": 4.8,
+        "mean_ms": 3.0,
+    }
+    assert (
+        report["device"]["emulated"] is False and report["without_latency"] == "" and report["benchmark_model"] is None
+    )
     assert left(phone) == []
-    assert from_dict(DeviceBench, report, where="report") == from_dict(DeviceBench, json.loads(json.dumps(report)), where="report")
+    assert from_dict(DeviceBench, report, where="report") == from_dict(
+        DeviceBench, json.loads(json.dumps(report)), where="report"
+    )
 
 
 def test_its_keys_are_the_apps(job: Job, phone: Path) -> None:
     source = (ROOT / "android_harness/core/src/main/kotlin/hearlite/core/BenchReport.kt").read_text()
     report = to_dict(measure(job, phone))
     groups = [value for value in report.values() if isinstance(value, dict)]
-    assert {key for group in (report, *groups) for key in group} - {"benchmark_model"} == set(re.findall(r'"(\w+)" to ', source))
+    assert {key for group in (report, *groups) for key in group} - {"benchmark_model"} == set(
+        re.findall(r'"(\w+)" to ', source)
+    )
     assert f'"{SCHEMA}"' in source
 
 
 def test_a_wrong_result_has_no_latency(job: Job, phone: Path, tmp_path: Path, bundle: Bundles) -> None:
     runner = runner_file(job)
     runner.write_text(runner.read_text().replace(golden(bundle).hex()[:8], np.float32(100).tobytes().hex()))
-    arguments = [str(job.model), "--runner", str(runner.parent), "--adb", str(phone / "adb"), "--out", str(tmp_path / "out.json"), "--runs", "3"]
+    arguments = [
+        str(job.model),
+        "--runner",
+        str(runner.parent),
+        "--adb",
+        str(phone / "adb"),
+        "--out",
+        str(tmp_path / "out.json"),
+        "--runs",
+        "3",
+    ]
     with pytest.raises(GateError, match="computes something else"):
         command.main(arguments, standalone_mode=False)
     report = json.loads((tmp_path / "out.json").read_text())
@@ -149,7 +186,9 @@ def test_a_wrong_result_has_no_latency(job: Job, phone: Path, tmp_path: Path, bu
         ("PHONE\tdevice", "WATCH", InputError, "no device 'WATCH'; connected: PHONE"),
     ],
 )
-def test_devices_that_cannot_be_used(phone: Path, devices: str, serial: str | None, kind: type[HearliteError], says: str) -> None:
+def test_devices_that_cannot_be_used(
+    phone: Path, devices: str, serial: str | None, kind: type[HearliteError], says: str
+) -> None:
     (phone / "devices").write_text(f"* daemon started successfully\nList of devices attached\n{devices}\n\n")
     with pytest.raises(kind) as caught:
         find_device(program=str(phone / "adb"), serial=serial)
@@ -169,7 +208,11 @@ def test_no_adb(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fail", "kind", "says"),
     [
-        (["push", "", "adb: error: failed to copy: remote couldn't write file: No space left on device"], InputError, "PHONE is full"),
+        (
+            ["push", "", "adb: error: failed to copy: remote couldn't write file: No space left on device"],
+            InputError,
+            "PHONE is full",
+        ),
         (["push", "", "adb: device 'PHONE' not found"], DeviceLostError, "was lost while pushing"),
         (["shell", "chmod", "Aborted"], InputError, f"running './{RUNNER} "),
         (["shell", "chmod", ""], DeviceLostError, "the connection broke"),
@@ -180,7 +223,9 @@ def test_no_adb(tmp_path: Path) -> None:
         (["shell", "getprop", "error: device 'PHONE' not found"], DeviceLostError, "was lost while running 'getprop"),
     ],
 )
-def test_what_fails_on_the_way_is_said_and_cleaned_up(job: Job, phone: Path, fail: list[str], kind: type[HearliteError], says: str) -> None:
+def test_what_fails_on_the_way_is_said_and_cleaned_up(
+    job: Job, phone: Path, fail: list[str], kind: type[HearliteError], says: str
+) -> None:
     (phone / "fail").write_text(json.dumps(fail))
     with pytest.raises(kind) as caught:
         measure(job, phone)
@@ -190,7 +235,10 @@ def test_what_fails_on_the_way_is_said_and_cleaned_up(job: Job, phone: Path, fai
 
 def test_a_disk_that_is_too_small_is_told_from_its_size(job: Job, phone: Path) -> None:
     (phone / "df").write_text("Filesystem 1K-blocks Used Available Use% Mounted on\n/dev/x 9000 8990 10 99% /data\n")
-    with pytest.raises(InputError, match=r"PHONE is full: 0\.0 MB are free in /data/local/tmp/hearlite-bench, \d+\.\d MB are needed; free some"):
+    with pytest.raises(
+        InputError,
+        match=r"PHONE is full: 0\.0 MB are free in /data/local/tmp/hearlite-bench, \d+\.\d MB are needed; free some",
+    ):
         measure(job, phone)
     (phone / "df").write_text("df: not found\n")  # a device that doesn't say
     assert measure(job, phone).parity.exact
@@ -200,7 +248,9 @@ def test_what_cannot_be_cleaned_up_is_named(job: Job, phone: Path, capsys: pytes
     (phone / "fail").write_text(json.dumps(["shell", "rm -rf", "error: device 'PHONE' not found"]))
     with pytest.raises(DeviceLostError):
         measure(job, phone)
-    (phone / "fail").write_text(json.dumps(["shell", r"^\(rm -rf \S+\)", "error: device 'PHONE' not found"]))  # not the one at the start
+    (phone / "fail").write_text(
+        json.dumps(["shell", r"^\(rm -rf \S+\)", "error: device 'PHONE' not found"])
+    )  # not the one at the start
     measure(job, phone)
     (folder,) = left(phone)
     assert f"/data/local/tmp/{folder.name} is left on PHONE, and the next run removes it" in capsys.readouterr().err
@@ -267,7 +317,9 @@ def test_an_emulator_has_no_latency(job: Job, phone: Path) -> None:
     assert left(phone) == []
     job = dataclasses.replace(job, prefix=f'run() {{ shift; {sys.executable} ./script "$@"; }}; run')
     report = measure(job, phone)
-    assert report.device.emulated and report.parity.exact and report.latency is None and report.without_latency == EMULATED
+    assert (
+        report.device.emulated and report.parity.exact and report.latency is None and report.without_latency == EMULATED
+    )
     assert "ms" not in report.line().split(";")[1] and EMULATED in report.line()
 
 
@@ -281,14 +333,21 @@ print("INFO: Inference timings in us: Init: 12, First inference: 2500, Warmup (a
 """
     executable(tmp_path / "benchmark_model", text)
     other = measure(dataclasses.replace(job, benchmark_binary=tmp_path / "benchmark_model"), phone).benchmark_model
-    assert other is not None and (other.runs, other.cold_ms, other.mean_ms, other.min_ms, other.max_ms) == (5, 2.5, 1.5505, 1.4, 1.7)
+    assert other is not None and (other.runs, other.cold_ms, other.mean_ms, other.min_ms, other.max_ms) == (
+        5,
+        2.5,
+        1.5505,
+        1.4,
+        1.7,
+    )
     assert (other.p5_ms, other.median_ms, other.p95_ms) == (1.4, 1.51, 1.7)
     assert left(phone) == []
 
 
 def test_what_older_and_other_benchmark_binaries_print() -> None:
     old = (
-        "count=50 first=1 curr=1 min=1 max=3 avg=2e3 std=1\nInference timings in us: Init: 1, First inference: 4, Warmup (avg): 1, Inference (avg): 2"
+        "count=50 first=1 curr=1 min=1 max=3 avg=2e3 std=1\nInference timings in us: Init: 1, First inference: 4,"
+        " Warmup (avg): 1, Inference (avg): 2"
     )
     found = read_benchmark_model(old)
     assert (found.runs, found.mean_ms, found.median_ms) == (50, 2.0, None)

@@ -1,4 +1,6 @@
-"""The emulated ARM benchmark: what is counted, estimated, compared and shown. A finished box is needed for the last test only."""
+"""The emulated ARM benchmark: what is counted, estimated, compared and shown. A finished box is needed for the last
+test only.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ from hearlite.benchmarks.arm.schema import Measured, Milliseconds, OnCore, OnX86
 from hearlite.benchmarks.arm.table import table
 from hearlite.errors import GateError, InputError, UsageError
 from hearlite.self_test import TOLERANCE as CHECK_TOLERANCE
-from hearlite.spec import to_dict
+from hearlite.serialization import to_dict
 from hearlite.tflite.model_file import Op, Summary
 
 NAMES = [*NOISES, *EXTREMES]
@@ -83,7 +85,9 @@ def test_disassembly_of_another_length_is_refused():
         read_disassembly("\t.text\n\tnop\n", expected=2, said="invalid instruction encoding")
 
 
-COUNTS = "window 0 7\nblock 4000 2 3 0011\nblock 4010 1 1 22\nwindow 1 7\nblock 4000 2 3 0011\nblock 4010 1 1 22\nend 1\n"
+COUNTS = (
+    "window 0 7\nblock 4000 2 3 0011\nblock 4010 1 1 22\nwindow 1 7\nblock 4000 2 3 0011\nblock 4010 1 1 22\nend 1\n"
+)
 
 
 def test_counts_are_of_the_last_window():
@@ -124,8 +128,12 @@ def test_regions_begin_with_a_mark_that_llvm_mca_sees():
 
 
 def mca(*blocks: tuple[int, float]) -> str:
-    """What llvm-mca 19 writes with --json, as far as it is read: (cycles of 50 iterations, throughput) of every region."""
-    summaries = [{"BlockRThroughput": busy, "Iterations": 50, "TotalCycles": total, "IPC": 1.0} for total, busy in blocks]
+    """What llvm-mca 19 writes with --json, as far as it is read: (cycles of 50 iterations, throughput) of every
+    region.
+    """
+    summaries = [
+        {"BlockRThroughput": busy, "Iterations": 50, "TotalCycles": total, "IPC": 1.0} for total, busy in blocks
+    ]
     views = [{"SummaryView": summary} for summary in summaries]
     return json.dumps({"CodeRegions": views, "TargetInfo": {"CPUName": "cortex-a55"}})
 
@@ -178,7 +186,13 @@ def test_float_files_may_differ_by_rounding_relative_to_their_size():
     just, over = 0.9 * FLOAT_TOLERANCE * 100, 2 * FLOAT_TOLERANCE * 100
     assert compare(outputs(*[[0.5 + just, 100.0]] * 5), x86, tolerances=allowed("float")).passed
     found = compare(outputs(*[[0.5 + over, 100.0]] * 5), x86, tolerances=allowed("float"))
-    assert [item.passed for item in found.inputs] == [False, False, True, True, True], "extremes have the tolerance between devices"
+    assert [item.passed for item in found.inputs] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ], "extremes have the tolerance between devices"
     assert found.inputs[0].difference == pytest.approx(2 * FLOAT_TOLERANCE, rel=0.1)
 
 
@@ -194,7 +208,9 @@ def test_what_is_not_finite_fails_even_when_it_is_equal(bad):
 def test_a_joined_int8_file_is_held_to_its_network_bit_for_bit():
     image = outputs(*[[1.0, 2.0]] * 5)
     off = outputs(*[[1.0, np.nextafter(np.float32(2), np.float32(3))]] * 5)
-    assert not any(item.passed for item in compare(off, image, tolerances=allowed_network("int8")).inputs), "no input is extreme to a network"
+    assert not any(item.passed for item in compare(off, image, tolerances=allowed_network("int8")).inputs), (
+        "no input is extreme to a network"
+    )
     assert compare(off, image, tolerances=allowed_joined("int8")).passed
     step = outputs(*[[1.0, 2.0 + 2.0 * 1.1 * CHECK_TOLERANCE["i8"]]] * 5)
     assert not compare(step, image, tolerances=allowed_joined("int8")).passed
@@ -233,13 +249,20 @@ def measured(*, passed: bool = True, repeatable: bool = True) -> Measured:
     near = Parity(True, tuple(OnInput(name, False, 1e-7, 1e-6, True) for name in NAMES))
     parts = (PartOnCore("spectrogram", 234_567, True, near), PartOnCore("network", 1_000_000, True, parity))
     cycles = Cycles(1.4e6, 2.8e6, 9)
-    core = OnCore("a53", 1_234_567, dict.fromkeys(CLASSES, 500_000), repeatable, cycles, Milliseconds(1.0, 2.0), near, parts)
+    core = OnCore(
+        "a53", 1_234_567, dict.fromkeys(CLASSES, 500_000), repeatable, cycles, Milliseconds(1.0, 2.0), near, parts
+    )
     return Measured("m.tflite", "0" * 64, 10, "int8", 5, (1, 8000), 0.5, OnX86(999, True), (core,))
 
 
 def results(file: Measured) -> dict:
     versions = {"qemu": "7.2", "litert": "2.3.0", "tflite_runtime": "2.14.0", "llvm": "19"}
-    return {"label": "estimated, no device", "versions": versions, "cores": [to_dict(CORES["a53"])], "files": [to_dict(file)]}
+    return {
+        "label": "estimated, no device",
+        "versions": versions,
+        "cores": [to_dict(CORES["a53"])],
+        "files": [to_dict(file)],
+    }
 
 
 def test_table_labels_every_time_as_an_estimate():
@@ -259,7 +282,10 @@ def test_a_core_without_a_model_has_counts_and_parity_alone():
     made = results(dataclasses.replace(file, cores=(*file.cores, bare)))
     made["cores"].append(to_dict(CORES["a7"]))
     heading, _, _, row, _ = table(made).splitlines()[:5]
-    assert f"| Cortex-A7 | 1,234,567 | 1.00 |{'  |' * (len(CLASSES) + 3)} equal bits | 1.0e-07 | 1.0e-07 (3.7e-02 to LiteRT) |" in row
+    assert (
+        f"| Cortex-A7 | 1,234,567 | 1.00 |{'  |' * (len(CLASSES) + 3)} equal bits | 1.0e-07 | 1.0e-07 (3.7e-02 to"
+        " LiteRT) |" in row
+    )
     assert heading.count("|") == row.count("|")
     assert "Cortex-A7 (Raspberry Pi 2) is 32-bit" in table(made)
     assert "None" not in table(made)
@@ -298,7 +324,9 @@ def test_the_command_writes_its_figures_before_the_gate_speaks(monkeypatch, tmp_
     monkeypatch.setattr(main, "set_up", lambda folder, **options: Box(folder, versions, "good"))
     monkeypatch.setattr(main, "read_model", lambda path: path)
     monkeypatch.setattr(main, "measure", lambda *arguments, **options: measured(passed=passed))
-    done = CliRunner().invoke(main.command, ["m.tflite", "--out", str(tmp_path / "out"), "--core", "a53", "--box", str(tmp_path)])
+    done = CliRunner().invoke(
+        main.command, ["m.tflite", "--out", str(tmp_path / "out"), "--core", "a53", "--box", str(tmp_path)]
+    )
     assert done.exit_code == int(not passed)
     assert isinstance(done.exception, GateError) is not passed
     assert GateError.exit_code == 4
@@ -316,7 +344,9 @@ def test_counts_of_an_earlier_day_must_come_again(tmp_path):
     assert said == ["3 of 3 counts are those of 2026-01-01T00:00:00+00:00"]  # the file and its halves
     before["files"][0]["cores"][0]["parts"][1]["instructions"] += 1
     before["versions"]["qemu"] = "7.1"
-    assert changed(now, before, say=said.append) == ["m.tflite on a53, network: 1,000,000 instructions, 1,000,001 before"]
+    assert changed(now, before, say=said.append) == [
+        "m.tflite on a53, network: 1,000,000 instructions, 1,000,001 before"
+    ]
     assert said[1] == "2 of 3 counts are those of 2026-01-01T00:00:00+00:00; qemu 7.1 -> 7.2"
     before["files"][0]["sha256"] = "1" * 64
     with pytest.raises(InputError, match="no file is also in the run"):
@@ -343,7 +373,9 @@ def test_an_earlier_run_is_read_before_anything_is_set_up(monkeypatch, tmp_path,
     monkeypatch.setattr(main, "read_model", lambda path: path)
     if content is not None:
         (tmp_path / "before.json").write_text(json.dumps(content))
-    done = CliRunner().invoke(main.command, [*arguments, "--out", str(tmp_path / "out"), "--against", str(tmp_path / "before.json")])
+    done = CliRunner().invoke(
+        main.command, [*arguments, "--out", str(tmp_path / "out"), "--against", str(tmp_path / "before.json")]
+    )
     assert isinstance(done.exception, error) and says in str(done.exception)
     assert not (tmp_path / "out").exists()
 
@@ -356,7 +388,7 @@ def test_files_that_cannot_be_fed_are_refused(tmp_path):
         read_model(tmp_path / "other.tflite")
 
 
-@pytest.mark.skipif(not os.environ.get("HEARLITE_ARM_BOX"), reason="HEARLITE_ARM_BOX names no box of python -m hearlite.benchmarks.arm")
+@pytest.mark.skipif(not os.environ.get("HEARLITE_ARM_BOX"), reason="HEARLITE_ARM_BOX names no box of hearlite arm")
 @pytest.mark.parametrize("precision", ["i8", "f32"])
 def test_a_student_runs_on_every_core_as_it_does_here(bundle, precision):
     from hearlite.benchmarks.arm.measure import measure
@@ -388,7 +420,7 @@ def test_a_student_runs_on_every_core_as_it_does_here(bundle, precision):
         assert all(item.difference < TOLERANCES["float"][1] for core in first.cores for item in core.parity.inputs)
 
 
-@pytest.mark.skipif(not os.environ.get("HEARLITE_ARM_BOX"), reason="HEARLITE_ARM_BOX names no box of python -m hearlite.benchmarks.arm")
+@pytest.mark.skipif(not os.environ.get("HEARLITE_ARM_BOX"), reason="HEARLITE_ARM_BOX names no box of hearlite arm")
 def test_armv7_counts_the_same_under_another_name_and_in_another_folder(bundle, tmp_path, monkeypatch):
     from hearlite.benchmarks.arm.sandbox.sandbox import open_box
 

@@ -90,7 +90,10 @@ def test_unpacks_files_links_and_modes_where_bookworm_has_them(tmp_path):
         [member("usr/link", kind=tarfile.SYMTYPE, link="/../outside")],
         [member("usr/null", kind=tarfile.CHRTYPE)],
         [member("usr/pipe", kind=tarfile.FIFOTYPE)],
-        [member("usr/a", kind=tarfile.SYMTYPE, link="b"), member("usr/a/file", b"x")],  # inside, but the archive wrote the link itself
+        [
+            member("usr/a", kind=tarfile.SYMTYPE, link="b"),
+            member("usr/a/file", b"x"),
+        ],  # inside, but the archive wrote the link itself
     ],
 )
 def test_hostile_archives_are_refused(tmp_path, bad):
@@ -109,7 +112,9 @@ def test_hard_links_reach_only_into_the_archive(tmp_path):
     assert not (tmp_path / "box/usr/a").exists()
 
 
-@pytest.mark.parametrize("cut", [b"", DEB[:4], DEB[:30], DEB[: len(DEB) - 20], DEB.replace(b"data.tar.xz", b"data.tar.zz"), b"PK" + DEB[2:]])
+@pytest.mark.parametrize(
+    "cut", [b"", DEB[:4], DEB[:30], DEB[: len(DEB) - 20], DEB.replace(b"data.tar.xz", b"data.tar.zz"), b"PK" + DEB[2:]]
+)
 def test_damaged_packages_are_refused(tmp_path, cut):
     with pytest.raises(InputError):
         unpack(cut, tmp_path)

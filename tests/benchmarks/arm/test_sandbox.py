@@ -1,4 +1,6 @@
-"""Setting up the box: mirrors are found and checked, and whatever interrupts a set-up, nothing half-built is taken for whole."""
+"""Setting up the box: mirrors are found and checked, and whatever interrupts a set-up, nothing half-built is taken for
+whole.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ def test_mirror_is_read_from_both_formats_of_apt(tmp_path):
     folder = tmp_path / "sources.list.d"
     folder.mkdir()
     (folder / "debian.sources").write_text(
-        "Types: deb\n# a comment\nURIs: http://first.example/debian\nSuites: bookworm\n bookworm-updates\nComponents: main\n\n"
-        "Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: bookworm\nComponents: main\n"
+        "Types: deb\n# a comment\nURIs: http://first.example/debian\nSuites: bookworm\n bookworm-updates\nComponents:"
+        " main\n\nEnabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: bookworm\nComponents: main\n"
     )
     assert list(apt_sources(tmp_path)) == ["http://first.example/debian", "http://second.example/debian"]
 
@@ -73,7 +75,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     debs: dict[str, dict[str, bytes]] = {part.architecture: {} for part in PARTS}
     for part in PARTS:
         for name in part.packages:
-            debs[part.architecture][name] = make_deb(member(f"usr/lib/{name}", f"{name} for {part.architecture}".encode()))
+            debs[part.architecture][name] = make_deb(
+                member(f"usr/lib/{name}", f"{name} for {part.architecture}".encode())
+            )
         files = [member(path.split("/", 1)[1], path.encode()) for path in VOUCHED if path.startswith(f"{part.name}/")]
         debs[part.architecture][part.packages[0]] = make_deb(*files)
 
@@ -100,10 +104,24 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_set_up_makes_a_box_that_opens_and_is_not_made_again(small, tmp_path):
     said: list[str] = []
     made = set_up(tmp_path / "box", mirror=small, say=said.append)
-    assert made.versions == {"litert": "2.3.0", "tflite_runtime": "2.14.0", "qemu": "1:2.0-3", "llvm": "1:2.0-3", "glibc": "1:2.0-3"}
+    assert made.versions == {
+        "litert": "2.3.0",
+        "tflite_runtime": "2.14.0",
+        "qemu": "1:2.0-3",
+        "llvm": "1:2.0-3",
+        "glibc": "1:2.0-3",
+    }
     assert made == open_box(tmp_path / "box")
     left = {path.name for path in (tmp_path / "box").iterdir()}
-    assert left == {".lock", "aarch64", "armv7", "bin", "box.json", "x86_64", "x86_64-python"}, "downloads and compiler go"
+    assert left == {
+        ".lock",
+        "aarch64",
+        "armv7",
+        "bin",
+        "box.json",
+        "x86_64",
+        "x86_64-python",
+    }, "downloads and compiler go"
     said.clear()
     (tmp_path / "box/downloads").mkdir()  # killed after box.json was written
     assert set_up(tmp_path / "box", mirror="file:///nonexistent", say=said.append) == made, "no network the second time"
@@ -112,7 +130,9 @@ def test_set_up_makes_a_box_that_opens_and_is_not_made_again(small, tmp_path):
 
 
 @pytest.mark.parametrize("package", ["amd64/lld-19.deb", "armhf/python3-numpy.deb"])
-def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_on(small, tmp_path, monkeypatch, package):
+def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_on(
+    small, tmp_path, monkeypatch, package
+):
     broken = tmp_path / "mirror/pool" / package
     whole = broken.read_bytes()
     broken.write_bytes(whole[:-5])

@@ -47,18 +47,39 @@ def small(tmp_path_factory):
 def made(name="hearlite_small_2s_i8.tflite", *, kind="i8", audio_s=2.0, **changes):
     macs = {"macs": 50_000_000, "int8_macs": 40_000_000, "frontend_macs": 5_000_000}
     bytes_of = {"bytes": 1_900_000, "weight_bytes": 1, "moved_bytes": 8_000_000, "activation_peak_bytes": 1}
-    known = Footprint(name, kind, name, "ab" * 32, parameters=1_500_000, audio_s=audio_s, input_shape=(1, 32_000), **macs, **bytes_of)
+    known = Footprint(
+        name, kind, name, "ab" * 32, parameters=1_500_000, audio_s=audio_s, input_shape=(1, 32_000), **macs, **bytes_of
+    )
     return dataclasses.replace(known, **changes)
 
 
 def timed(model, median_ms, *, to=HEAR):
-    return Latency(model, "Some CPU", "litert 2", 1, 50, "2026-01-01", median_ms, median_ms, median_ms, median_ms, 9.0, to, 1.0, 1.0, 1.0)
+    return Latency(
+        model,
+        "Some CPU",
+        "litert 2",
+        1,
+        50,
+        "2026-01-01",
+        median_ms,
+        median_ms,
+        median_ms,
+        median_ms,
+        9.0,
+        to,
+        1.0,
+        1.0,
+        1.0,
+    )
 
 
 def measured(**changes):
     models = (made(HEAR, kind="shape", note="shape only"), made("yamnet_embedding", kind="peer", audio_s=0.975), made())
     student = models[2].name
-    speedups = (Speedup(student, HEAR, 9, 200.0, 180.0, 210.0, 200.0), Speedup(student, "yamnet_embedding", 50, 0.9, 0.8, 1.0, 1.85))
+    speedups = (
+        Speedup(student, HEAR, 9, 200.0, 180.0, 210.0, 200.0),
+        Speedup(student, "yamnet_embedding", 50, 0.9, 0.8, 1.0, 1.85),
+    )
     stages = (Part(FRONTEND, 0.3, 0.3), Part("block0", 0.7, 0.7))
     known = Cost(
         device="Some CPU",
@@ -76,7 +97,11 @@ def test_a_file_says_what_it_costs(small):
         found = footprint(small[name], name=name, kind="peer", audio_s=2.0)
         assert found.macs == POSITIONS * CHANNELS**2 and found.int8_macs == macs_of_int8
         assert found.input_shape == (1, 16, 32, CHANNELS)
-    width, kernel, bias = POSITIONS * CHANNELS, CHANNELS**2, 4 * CHANNELS  # activations and weights in elements, biases in bytes
+    width, kernel, bias = (
+        POSITIONS * CHANNELS,
+        CHANNELS**2,
+        4 * CHANNELS,
+    )  # activations and weights in elements, biases in bytes
     plain = footprint(small["float32"], name="f", kind="peer", audio_s=2.0)
     assert plain.weight_bytes == 4 * kernel + bias
     assert plain.moved_bytes == 2 * 4 * width + 4 * kernel + bias
@@ -84,7 +109,9 @@ def test_a_file_says_what_it_costs(small):
     quantized = footprint(small["int8"], name="i", kind="peer", audio_s=2.0)
     assert quantized.weight_bytes == kernel + bias
     assert quantized.moved_bytes == 2 * (4 + 1) * width + 2 * width + kernel + bias
-    assert quantized.activation_peak_bytes == (4 + 1) * width  # float and int8 of one border; the other is not there yet, or gone
+    assert (
+        quantized.activation_peak_bytes == (4 + 1) * width
+    )  # float and int8 of one border; the other is not there yet, or gone
 
 
 def test_an_image_without_its_length_is_refused(small, tmp_path):
@@ -96,7 +123,12 @@ def test_an_image_without_its_length_is_refused(small, tmp_path):
 
 def test_the_models_of_the_ceiling_compute_what_they_should(small):
     image = np.random.default_rng(0).uniform(-1, 1, (1, 16, 32, CHANNELS)).astype(np.float32)
-    weights = np.random.default_rng(0).integers(-127, 128, (CHANNELS, 1, 1, CHANNELS)).astype(np.int8).reshape(CHANNELS, CHANNELS)
+    weights = (
+        np.random.default_rng(0)
+        .integers(-127, 128, (CHANNELS, 1, 1, CHANNELS))
+        .astype(np.int8)
+        .reshape(CHANNELS, CHANNELS)
+    )
     plain = TfliteModel(small["float32"]).run(image)["embedding"]
     np.testing.assert_allclose(plain, image @ (weights / np.float32(127)).T, atol=1e-5)
     quantized = TfliteModel(small["int8"]).run(image)["embedding"]
@@ -111,7 +143,11 @@ def test_the_ceiling_is_a_rate_of_both_precisions():
 def test_prefixes_end_where_stages_end_and_compute_the_same(bundle):
     data = bundle.i8.read_bytes()
     prefixes = stage_prefixes(data)
-    blocks = {op.output_name.split("/")[2].split("_")[0] for op in summarize(data).ops if op.output_name.startswith("network/network/block")}
+    blocks = {
+        op.output_name.split("/")[2].split("_")[0]
+        for op in summarize(data).ops
+        if op.output_name.startswith("network/network/block")
+    }
     assert [prefix.stage for prefix in prefixes[:2]] == [FRONTEND, "stem"] and len(prefixes) == 3 + len(blocks)
     assert prefixes[-1].content == data
     assert summarize(prefixes[0].content).macs == summarize(data).macs - summarize(data).network_macs
@@ -119,7 +155,9 @@ def test_prefixes_end_where_stages_end_and_compute_the_same(bundle):
     whole = load(data)
     for prefix in prefixes[:-1]:
         assert len(load(prefix.content).subgraphs[0].operators) < len(whole.subgraphs[0].operators)
-        assert all(np.isfinite(values.astype(np.float32)).all() for values in TfliteModel(prefix.content).run(clip).values())
+        assert all(
+            np.isfinite(values.astype(np.float32)).all() for values in TfliteModel(prefix.content).run(clip).values()
+        )
 
 
 def test_a_file_without_stages_has_no_prefixes(small):
@@ -135,7 +173,11 @@ def test_stages_take_the_difference_between_prefixes():
 
 def test_operators_are_summed_by_kind_and_the_rest_is_between_them():
     parts = as_parts([("A", 1.0), ("B", 5.0), ("A", 1.0)], whole_ms=8.0)
-    assert [(part.name, part.ms, part.share) for part in parts] == [("B", 5.0, 0.625), ("A", 2.0, 0.25), (BETWEEN, 1.0, 0.125)]
+    assert [(part.name, part.ms, part.share) for part in parts] == [
+        ("B", 5.0, 0.625),
+        ("A", 2.0, 0.25),
+        (BETWEEN, 1.0, 0.125),
+    ]
 
 
 def test_litert_tells_its_operators(bundle):
@@ -169,7 +211,10 @@ def test_a_process_of_its_own_says_memory_and_outputs(small, tmp_path):
 
 
 def test_the_older_runtime_is_compared_in_steps_of_the_output(small, tmp_path, legacy_python):
-    assert output_step(small["int8"].read_bytes()) == pytest.approx(0.1) and output_step(small["float32"].read_bytes()) == 0.0
+    assert (
+        output_step(small["int8"].read_bytes()) == pytest.approx(0.1)
+        and output_step(small["float32"].read_bytes()) == 0.0
+    )
     images = np.random.default_rng(0).uniform(-1, 1, (3, 1, 16, 32, CHANNELS)).astype(np.float32)
     found = compare_old("i", small["int8"], python=legacy_python, inputs=images)
     assert found.loads and found.passed and found.largest_steps <= 1.001 and found.within_a_step == 1.0
@@ -192,18 +237,34 @@ CEILING = Ceiling("litert 2", int8_macs_per_s=100e9, float32_macs_per_s=50e9, by
     [(0.8, 1e12, "compute"), (1.0, 10e9, "memory"), (10.0, 1e12, "overhead")],
 )
 def test_a_limit_names_what_explains_the_time(median_ms, bandwidth, bound):
-    found = limit(made(), timed("hearlite_small_2s_i8.tflite", median_ms), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=bandwidth)
+    found = limit(
+        made(),
+        timed("hearlite_small_2s_i8.tflite", median_ms),
+        ceiling=CEILING,
+        profile=None,
+        bandwidth_bytes_per_s=bandwidth,
+    )
     assert found.compute_ms == pytest.approx(0.4 + 0.2)  # 40 M int8 at 100 G/s, 10 M float32 at 50 G/s
     assert found.memory_ms == pytest.approx(8e9 / bandwidth)
     assert found.bound == bound and found.fraction_of_peak == pytest.approx(0.6 / median_ms)
 
 
 def test_a_bound_beyond_the_measured_time_is_none():
-    found = limit(made(), timed("hearlite_small_2s_i8.tflite", 0.7), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=8e9)
+    found = limit(
+        made(), timed("hearlite_small_2s_i8.tflite", 0.7), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=8e9
+    )
     assert found.memory_ms == pytest.approx(1.0)
-    assert found.text.startswith("No bound: moving") and "the model of memory overestimates here (arithmetic at peak: 86 %)" in found.text
-    too_low = limit(made(), timed("hearlite_small_2s_i8.tflite", 0.5), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=1e12)
-    assert too_low.text.startswith("No bound: its multiply-accumulates") and "peak is too low here (memory: 2 %)" in too_low.text
+    assert (
+        found.text.startswith("No bound: moving")
+        and "the model of memory overestimates here (arithmetic at peak: 86 %)" in found.text
+    )
+    too_low = limit(
+        made(), timed("hearlite_small_2s_i8.tflite", 0.5), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=1e12
+    )
+    assert (
+        too_low.text.startswith("No bound: its multiply-accumulates")
+        and "peak is too low here (memory: 2 %)" in too_low.text
+    )
 
 
 def test_the_page_of_cost_says_what_is_compared_what_passes_and_what_is_not_measured(tmp_path):
@@ -218,7 +279,10 @@ def test_the_page_of_cost_says_what_is_compared_what_passes_and_what_is_not_meas
         profile = next((item for item in results.profiles if item.model == found.model), None)
         assert found in beyond or limit_text(found, profile) == found.text
     section = text[text.index("On older phones") : text.index("Sources of the shapes")]
-    assert "no output differs by more than one step, or for float files by more than 0.001 of the largest output" in section
+    assert (
+        "no output differs by more than one step, or for float files by more than 0.001 of the largest output"
+        in section
+    )
     assert section.count(">yes</span>") == sum(item.passed for item in results.old_runtime)
     assert section.count(">no</span>") == sum(not item.passed for item in results.old_runtime) > 0
     assert "The runtime’s own size in an app, energy and heat, more than one thread, and a real device" in section
@@ -243,15 +307,34 @@ def test_a_missed_goal_says_what_keeps_it(tmp_path):
         for model, row in zip(known.models, known.latency, strict=True)
     )
     (missed,) = (goal for goal in goals(measured(limits=limits)) if not goal.met)
-    # The same 50 M multiply-accumulates for 2 s as YAMNet here takes for 0.975; 0.6 ms of arithmetic in 1.0 and 0.8 ms; 0.3 ms of frontend.
-    assert "2.1x fewer" in missed.why and "at 60 % of this processor's peak where yamnet_embedding reaches 75 %" in missed.why
+    # The same 50 M multiply-accumulates for 2 s as YAMNet here takes for 0.975; 0.6 ms of arithmetic in 1.0 and 0.8 ms;
+    # 0.3 ms of frontend.
+    assert (
+        "2.1x fewer" in missed.why
+        and "at 60 % of this processor's peak where yamnet_embedding reaches 75 %" in missed.why
+    )
     assert f"alone would be {2 / 0.975 * 0.8 / 0.3:.1f}x faster" in missed.why
 
 
 @pytest.mark.parametrize(("network", "met"), [(9, True), (11, False)])
 def test_an_int8_network_executes_fewer_instructions_on_arm_than_its_float32_one(network, met):
-    row = ArmRow("a_small_2s_f32.tflite", "Cortex-A76, 2.4 GHz", 30, 18, True, (1.0, 2.0), (1.0, 2.0), None, "estimated, no device", "1e-7", "QEMU")
-    rows = [dataclasses.replace(row, model=name, network_instructions=network) for name in ("a_small_2s_i8.tflite", "b_small_2s_i8.tflite")]
+    row = ArmRow(
+        "a_small_2s_f32.tflite",
+        "Cortex-A76, 2.4 GHz",
+        30,
+        18,
+        True,
+        (1.0, 2.0),
+        (1.0, 2.0),
+        None,
+        "estimated, no device",
+        "1e-7",
+        "QEMU",
+    )
+    rows = [
+        dataclasses.replace(row, model=name, network_instructions=network)
+        for name in ("a_small_2s_i8.tflite", "b_small_2s_i8.tflite")
+    ]
     elsewhere = dataclasses.replace(rows[0], core="Cortex-A53, 1.4 GHz")
     (goal,) = goals(measured(speedups=(), profiles=(), arm=(row, *rows, elsewhere)))
     assert (goal.model, goal.met, goal.got) == ("a_small_2s_i8.tflite", met, f"{18 / network:.2f}x, counted")
@@ -260,7 +343,9 @@ def test_an_int8_network_executes_fewer_instructions_on_arm_than_its_float32_one
 def test_goals_on_arm_are_held_where_its_rows_were_given(monkeypatch):
     rows = ARM
     monkeypatch.setattr("hearlite.benchmarks.run_cost.measure_cost", lambda plan, say: measured())
-    found = gather_cost(Plan(bundles=(), arm_results=rows), command="hearlite bench --latency", say=lambda text: None).cost.goals
+    found = gather_cost(
+        Plan(bundles=(), arm_results=rows), command="hearlite bench --latency", say=lambda text: None
+    ).cost.goals
     on_arm = [goal.model for goal in found if "Cortex-A76" in goal.what]
     assert on_arm == ["hearlite_tiny_2s_i8.tflite"]
 
@@ -310,7 +395,12 @@ def test_everything_of_a_bundle_is_measured(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(cost_module, "measure_ceiling", lambda: CEILING)
     cost = measure_cost(Plan(bundles=(bundle.i8, bundle.f32), runs=50), say=lambda text: None)
     names = [model.name for model in cost.models]
-    assert [row.model for row in cost.latency] == [start.model for start in cost.alone] == [item.model for item in cost.limits] == names
+    assert (
+        [row.model for row in cost.latency]
+        == [start.model for start in cost.alone]
+        == [item.model for item in cost.limits]
+        == names
+    )
     assert all(row.runs == 50 and row.threads == 1 for row in cost.latency)
     assert all(profile.stages[0].name == FRONTEND for profile in cost.profiles)
     assert cost.speedups == ()  # no peer
@@ -326,7 +416,11 @@ def test_rows_of_arm_stand_beside_and_other_files_are_refused(tmp_path):
     assert {row.core.partition(",")[0] for row in modelled} == {"Cortex-A53", "Cortex-A55", "Cortex-A76"}
     assert all(row.instructions > 0 and row.label and row.parity for row in rows)
     assert all(row.ms[0] <= row.ms[1] for row in modelled)
-    rows += (dataclasses.replace(rows[0], core="Cortex-A7, 0.9 GHz", mega_cycles=None, ms=None, ms_per_audio_s=None, made_by="tflite-runtime"),)
+    rows += (
+        dataclasses.replace(
+            rows[0], core="Cortex-A7, 0.9 GHz", mega_cycles=None, ms=None, ms_per_audio_s=None, made_by="tflite-runtime"
+        ),
+    )
     path, html = tmp_path / "results.json", tmp_path / "report.html"
     write_cost(measured(arm=rows), path, command="hearlite bench --latency")
     assert read_cost(path).cost.arm == rows
@@ -336,7 +430,11 @@ def test_rows_of_arm_stand_beside_and_other_files_are_refused(tmp_path):
     assert "<td>–</td><td>–</td><td>–</td>" in text
     assert "; tflite-runtime" in text
     assert f"| Cortex-A7, 0.9 GHz | {rows[0].instructions / 1e6:.2f} M |" in cost_table("here", measured(arm=rows))
-    for content in ("{}", '{"schema": "hearlite-arm/2"}', '{"schema": "hearlite-arm/2", "cores": 1, "files": 2, "versions": 3}'):
+    for content in (
+        "{}",
+        '{"schema": "hearlite-arm/2"}',
+        '{"schema": "hearlite-arm/2", "cores": 1, "files": 2, "versions": 3}',
+    ):
         path.write_text(content)
         with pytest.raises(InputError, match=r"results.json"):
             read_rows(path)
@@ -346,7 +444,9 @@ def on_phone(model, *, passed=True, latency=True):
     facts = DeviceFacts("Some Phone", "Android 16", "arm64-v8a", 8, 80, 30.0, False, False, emulated=not latency)
     parity = DeviceParity(passed, passed, 0.0 if passed else 0.3, None, 1e-6)
     times = DeviceLatency(200, 20, 9.0, 1237.89, 1.0, 1.5, 1.3) if latency else None
-    return DeviceBench(model, "ab" * 32, "litert", 1, "2026-01-01T00:00:00+00:00", facts, parity, times, "" if latency else EMULATED)
+    return DeviceBench(
+        model, "ab" * 32, "litert", 1, "2026-01-01T00:00:00+00:00", facts, parity, times, "" if latency else EMULATED
+    )
 
 
 @pytest.mark.parametrize(("passed", "latency"), [(True, True), (True, False), (False, True)])
@@ -365,11 +465,24 @@ def test_a_phone_stands_beside_and_what_it_computes_wrong_is_refused(passed, lat
     monkeypatch.setattr(hearlite.benchmarks.android.adb, "find_device", lambda **options: asked.append(options))
     monkeypatch.setattr(hearlite.benchmarks.android.bench, "bench_android", bench_android)
     monkeypatch.setattr(hearlite.benchmarks.run_cost, "measure_cost", lambda plan, say: measured())
-    command = ["bench", "--latency", "--model", student, "--out", str(tmp_path), "--android", "--serial", "abc", "--exec-prefix", "qemu"]
+    command = [
+        "cost",
+        student,
+        "--out",
+        str(tmp_path),
+        "--android",
+        "--serial",
+        "abc",
+        "--exec-prefix",
+        "qemu",
+    ]
     with pytest.raises(SystemExit) if not passed else contextlib.nullcontext() as caught:
         main(command)
     assert passed or caught.value.code == 4
-    assert asked == [{"program": "adb", "serial": "abc"}, (student, {"serial": "abc", "exec_prefix": "qemu", "benchmark_binary": None})]
+    assert asked == [
+        {"program": "adb", "serial": "abc"},
+        (student, {"serial": "abc", "exec_prefix": "qemu", "benchmark_binary": None}),
+    ]
     assert read_cost(tmp_path / "results.json").cost.android == (on_phone(student, passed=passed, latency=latency),)
     html = (tmp_path / "report.html").read_text()
     assert "Some Phone, Android 16" in html
@@ -379,9 +492,9 @@ def test_a_phone_stands_beside_and_what_it_computes_wrong_is_refused(passed, lat
 
 def test_options_of_a_phone_without_a_phone_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["bench", "--latency", "--model", "x.tflite", "--out", str(tmp_path), "--serial", "abc"])
+        main(["cost", "x.tflite", "--out", str(tmp_path), "--serial", "abc"])
     assert caught.value.code == 2
-    assert "--serial is about a phone" in capsys.readouterr().err
+    assert "--serial has no effect without --android" in capsys.readouterr().err
 
 
 def test_quality_and_cost_stand_in_one_report(tmp_path):
@@ -408,14 +521,26 @@ def run(*arguments):
     return 0
 
 
-def test_cost_needs_no_recordings_and_its_options_need_cost(bundle, tmp_path, monkeypatch, capsys):
+def test_cost_is_a_command_and_joins_a_report_of_quality(bundle, unheard, tmp_path, monkeypatch, capsys):
     assert run("bench", "--model", bundle.i8, "--out", tmp_path) == 2
-    assert "--latency" in capsys.readouterr().err
-    assert run("bench", tmp_path, "--model", bundle.i8, "--shape", "frill-shape", "--out", tmp_path) == 2
-    assert "--shape is about cost" in capsys.readouterr().err
+    assert "hearlite cost" in capsys.readouterr().err
     monkeypatch.setattr(cost_module, "measure_ceiling", lambda: CEILING)
-    options = ("--latency", "--runs", 50, "--model", bundle.i8, "--peer", bundle.f32, "--out", tmp_path / "out", "--json")
-    assert run("bench", *options) == 0
+    options = ("--runs", 50, "--peer", bundle.f32, "--out", tmp_path / "out", "--json")
+    assert run("cost", bundle.i8, *options) == 0
     assert json.loads(capsys.readouterr().out)["results"] == str(tmp_path / "out" / "results.json")
     found = read_cost(tmp_path / "out" / "results.json").cost
     assert [pair.to for pair in found.speedups] == [bundle.f32.stem] and (tmp_path / "out" / "report.html").is_file()
+    assert run("bench", "--latency", "--model", bundle.i8, "--runs", 50, "--out", tmp_path / "former") == 0
+    assert "hearlite cost" in capsys.readouterr().err, "the former spelling works, and says what it is called now"
+    given = (
+        "--teacher",
+        "fake:32",
+        "--model",
+        bundle.f32,
+        "--out",
+        tmp_path / "both",
+        "--cost",
+        tmp_path / "out" / "results.json",
+    )
+    assert run("bench", unheard, "--label", "narrow", *given) == 0, capsys.readouterr().err
+    assert read_results(tmp_path / "both" / "results.json").cost == found

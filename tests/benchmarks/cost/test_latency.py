@@ -69,9 +69,14 @@ def test_models_take_turns_in_changing_order_on_one_seeded_clip(fake):
 
 
 def test_ratio_is_the_median_of_rounds_not_the_ratio_of_medians(monkeypatch):
-    """A clock that gives A 1, 2, 9 ms and B 2, 1, 9: the medians are equal, and so is the median ratio; means would differ by round."""
+    """A clock that gives A 1, 2, 9 ms and B 2, 1, 9: the medians are equal, and so is the median ratio; means would
+    differ by round.
+    """
     untimed = [0.5] * latency.WARM_CALLS
-    durations = {"a": [1.0, *untimed, 1.0, *untimed, 2.0, *untimed, 9.0], "b": [1.0, *untimed, 2.0, *untimed, 1.0, *untimed, 3.0]}  # first: cold
+    durations = {
+        "a": [1.0, *untimed, 1.0, *untimed, 2.0, *untimed, 9.0],
+        "b": [1.0, *untimed, 2.0, *untimed, 1.0, *untimed, 3.0],
+    }  # first: cold
     now = [0]
     monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: now[0])
 
@@ -105,7 +110,9 @@ def test_a_slow_model_takes_part_in_fewer_rounds_and_its_ratio_is_of_those(monke
 
 def test_a_candidate_is_fed_its_own_shape():
     shapes = []
-    image = Candidate("image", "fake 1", lambda: lambda clip: shapes.append(clip.shape) or time.sleep(1e-4), input_shape=(1, 8, 4, 1))
+    image = Candidate(
+        "image", "fake 1", lambda: lambda clip: shapes.append(clip.shape) or time.sleep(1e-4), input_shape=(1, 8, 4, 1)
+    )
     measure_candidates([image], runs=2, warmup=0)
     assert set(shapes) == {(1, 8, 4, 1)}
 

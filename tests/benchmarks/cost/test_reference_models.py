@@ -4,14 +4,9 @@ import pytest
 
 from hearlite.benchmarks.cost.reference_models import FRILL, HEAR, MN04, MN10, SHAPES, shape_footprint, shape_path
 from hearlite.benchmarks.cost.vit import HEAR_VIT, parameter_count
-from hearlite.cli import cost_options
 from hearlite.errors import UsageError
 
 PUBLISHED_WITHIN = 0.01  # batch norms' statistics, which some count
-
-
-def test_the_command_line_knows_the_shapes():
-    assert tuple(SHAPES) == cost_options.SHAPES
 
 
 def test_an_unknown_shape_is_refused():

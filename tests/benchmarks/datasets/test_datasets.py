@@ -55,23 +55,42 @@ def sides(imported: Imported) -> dict[str, str]:
 # SPRSound
 
 
-def annotate(root: Path, folders: str, stem: str, events: list[tuple[Any, Any, Any]], *, label: str = "Normal", wav: bool = True) -> None:
+def annotate(
+    root: Path, folders: str, stem: str, events: list[tuple[Any, Any, Any]], *, label: str = "Normal", wav: bool = True
+) -> None:
     """A recording in `folders` (with JSON and WAV folders named as upstream does) and its annotation."""
-    data = {"record_annotation": label, "event_annotation": [{"start": start, "end": end, "type": kind} for start, end, kind in events]}
+    data = {
+        "record_annotation": label,
+        "event_annotation": [{"start": start, "end": end, "type": kind} for start, end, kind in events],
+    }
     text(root / folders / f"{stem}.json", json.dumps(data))
     if wav:
-        record(root / folders.replace("json", "wav").split("/inter")[0].split("/intra")[0] / f"{stem}.wav", seconds=6.0, seed=len(stem))
+        record(
+            root / folders.replace("json", "wav").split("/inter")[0].split("/intra")[0] / f"{stem}.wav",
+            seconds=6.0,
+            seed=len(stem),
+        )
 
 
 @pytest.fixture
 def sprsound(tmp_path: Path) -> Path:
     root = tmp_path / "SPRSound"
-    train, inter, intra = "BioCAS2022/train2022_json", "BioCAS2022/test2022_json/inter_test_json", "BioCAS2022/test2022_json/intra_test_json"
+    train, inter, intra = (
+        "BioCAS2022/train2022_json",
+        "BioCAS2022/test2022_json/inter_test_json",
+        "BioCAS2022/test2022_json/intra_test_json",
+    )
     annotate(root, train, "65101170_0.4_0_p1_1", [("342", "2515", "Normal"), ("2557", "5776", "Wheeze")], label="CAS")
     annotate(root, train, "41000001_25.0_1_p2_2", [(100, 1200.5, "Fine Crackle")], label="DAS")
     annotate(root, train, "41000002_3.0_1_p3_3", [], label="Poor Quality")
     annotate(root, intra, "65101170_0.4_0_p3_4", [("0", "1500", "Stridor")], label="CAS")
-    annotate(root, inter, "41000003_7.5_1_p4_5", [("500", "1700", "Rhonchi"), ("1800", "2100", "Wheeze+Crackle")], label="CAS & DAS")
+    annotate(
+        root,
+        inter,
+        "41000003_7.5_1_p4_5",
+        [("500", "1700", "Rhonchi"), ("1800", "2100", "Wheeze+Crackle")],
+        label="CAS & DAS",
+    )
     for number in range(4):  # fewer than 5 subjects make no test
         annotate(root, inter, f"4200000{number}_9.0_0_p4_{number}", [("1000", "2000", "Coarse Crackle")], label="DAS")
     return root
@@ -82,7 +101,14 @@ def test_sprsound_events(sprsound: Path) -> None:
     rows = {(row.file.name, row.start_s): row for row in imported.rows}
     wheeze = rows["65101170_0.4_0_p1_1.wav", 2.557]
     assert (wheeze.end_s, wheeze.subject, wheeze.official) == (5.776, "65101170", "train")
-    assert wheeze.cells == {"label": "Wheeze", "binary": "adventitious", "record": "CAS", "age": "0.4", "sex": "male", "location": "p1"}
+    assert wheeze.cells == {
+        "label": "Wheeze",
+        "binary": "adventitious",
+        "record": "CAS",
+        "age": "0.4",
+        "sex": "male",
+        "location": "p1",
+    }
     assert rows["41000001_25.0_1_p2_2.wav", 0.1].cells["age"] == ""  # no child
     assert any("0 ... 18 years" in note for note in imported.notes)
     assert [row.cells["sex"] for row in imported.rows if row.subject == "41000003"] == ["female"] * 2
@@ -125,8 +151,15 @@ def test_sprsound_records_have_the_poor_ones_too(sprsound: Path) -> None:
 
 
 def test_sprsound_windows_of_the_asthma_rule(sprsound: Path) -> None:
-    """Wheeze, wheeze+crackle, rhonchi and stridor against normal; crackles are neither; 3.2 s give one window of 2 s, its end fills none."""
-    annotate(sprsound, "BioCAS2022/train2022_json", "65101170_0.4_0_p1_9", [("0", "5999", "Normal"), ("0", "2000", "Coarse Crackle")])
+    """Wheeze, wheeze+crackle, rhonchi and stridor against normal; crackles are neither; 3.2 s give one window of 2 s,
+    its end fills none.
+    """
+    annotate(
+        sprsound,
+        "BioCAS2022/train2022_json",
+        "65101170_0.4_0_p1_9",
+        [("0", "5999", "Normal"), ("0", "2000", "Coarse Crackle")],
+    )
     imported = import_dataset("sprsound-asthma", sprsound)
     windows = {(row.cells["event"], row.start_s, row.end_s, row.cells["label"]) for row in imported.rows}
     assert windows == {
@@ -146,7 +179,10 @@ def test_sprsound_windows_of_the_asthma_rule(sprsound: Path) -> None:
 def test_sprsound_lists_what_it_cannot_use(sprsound: Path) -> None:
     train = "BioCAS2022/train2022_json"
     annotate(
-        sprsound, train, "1_1.0_0_p1_10", [("9", "8", "Normal"), ("x", "9", "Normal"), ("-1", "9", "Normal"), ("0", "9", "Barking"), ("0", "9", None)]
+        sprsound,
+        train,
+        "1_1.0_0_p1_10",
+        [("9", "8", "Normal"), ("x", "9", "Normal"), ("-1", "9", "Normal"), ("0", "9", "Barking"), ("0", "9", None)],
     )
     annotate(sprsound, train, "2_1.0_0_p1_11", [("0", "100", "Normal")], wav=False)
     annotate(sprsound, "BioCAS2025/test2025_json", "_5.3_0_p8_34877", [("0", "100", "Normal")])
@@ -184,14 +220,19 @@ def test_sprsound_takes_each_recording_once_however_often_it_lies_there(sprsound
     assert any("two differing annotations" in note for note in imported.notes)
     assert any("there more than once" in note for note in imported.notes)
     record(sprsound / "Detection/train_detection_wav" / f"{stem}.wav", seconds=1.0)  # now they are two recordings
-    assert "two different recordings" in next(reason for file, reason in reasons(import_dataset("sprsound", sprsound)).items() if stem in file)
+    assert "two different recordings" in next(
+        reason for file, reason in reasons(import_dataset("sprsound", sprsound)).items() if stem in file
+    )
 
 
 def test_a_recording_that_is_a_link_out_of_the_folder_is_never_found(sprsound: Path, tmp_path: Path) -> None:
     secret = record(tmp_path / "secret.wav")
     annotate(sprsound, "BioCAS2022/train2022_json", "7_1.0_0_p1_16", [("0", "100", "Normal")], wav=False)
     (sprsound / "BioCAS2022/train2022_wav/7_1.0_0_p1_16.wav").symlink_to(secret)
-    for number, target in (("8_1.0_0_p1_17", "nothing.wav"), ("9_1.0_0_p1_18", "9_1.0_0_p1_18.wav")):  # dangling, and a loop
+    for number, target in (
+        ("8_1.0_0_p1_17", "nothing.wav"),
+        ("9_1.0_0_p1_18", "9_1.0_0_p1_18.wav"),
+    ):  # dangling, and a loop
         annotate(sprsound, "BioCAS2022/train2022_json", number, [("0", "100", "Normal")], wav=False)
         (sprsound / f"BioCAS2022/train2022_wav/{number}.wav").symlink_to(target)
     imported = import_dataset("sprsound", sprsound)
@@ -223,7 +264,10 @@ def icbhi(tmp_path: Path) -> Path:
         "".join(f"{name}\t{side}\n" for name, side in official.items()) + "999_1b1_Al_sc_Meditron\ttest\nx y z\n",
     )
     text(root / "patient_diagnosis.csv", "101,URTI\n103,COPD\n226,Hypochondria\n")
-    text(root / "demographic_info.txt", "101 3 F NA 19 99\n103 0.75 F NA 8.32 78\n156 80 M 25.8 NA NA\n226 1000 X NA NA NA\n")
+    text(
+        root / "demographic_info.txt",
+        "101 3 F NA 19 99\n103 0.75 F NA 8.32 78\n156 80 M 25.8 NA NA\n226 1000 X NA NA NA\n",
+    )
     text(root / "filename_format.txt", "Each audio file name is divided into 5 elements\n")
     return root
 
@@ -244,11 +288,17 @@ def test_icbhi_cycles(icbhi: Path) -> None:
         "mode": "mc",
         "device": "LittC2SE",
     }
-    assert (rows["101", 0.579].end_s, rows["101", 0.579].subject, rows["101", 0.036].cells["binary"]) == (2.45, "icbhi-101", "normal")
+    assert (rows["101", 0.579].end_s, rows["101", 0.579].subject, rows["101", 0.036].cells["binary"]) == (
+        2.45,
+        "icbhi-101",
+        "normal",
+    )
     dataset = loaded(imported)
     assert len(dataset.clips) == 12
     tasks = [row.cells["wheeze"] for row in imported.rows]
-    found = binary_tasks(tasks, column="wheeze", subjects=[row.subject for row in imported.rows], splits=imported.splits, min_subjects=0)
+    found = binary_tasks(
+        tasks, column="wheeze", subjects=[row.subject for row in imported.rows], splits=imported.splits, min_subjects=0
+    )
     assert [task.positive for task in found.tasks] == ["1"]
 
 
@@ -303,11 +353,20 @@ def test_esc50_folds_classes_and_sources(tmp_path: Path) -> None:
         name = f"{fold}-{source}-A-0.wav"
         lines.append(f"{name},{fold},24,{category},False,{source},A")
         record(root / "audio" / name, seed=int(source))
-    lines += [lines[1], "../../secret.wav,1,0,dog,True,1,A", "1-9-A-0.wav,1,0,dog,True,9,A", "1-8-A-0.wav,6,0,dog,True,8,A", "1-7-A-0.wav"]
+    lines += [
+        lines[1],
+        "../../secret.wav,1,0,dog,True,1,A",
+        "1-9-A-0.wav,1,0,dog,True,9,A",
+        "1-8-A-0.wav,6,0,dog,True,8,A",
+        "1-7-A-0.wav",
+    ]
     record(tmp_path / "secret.wav")
     text(root / "meta" / "esc50.csv", "\n".join(lines))
     imported = import_dataset("esc50", root)
-    found = {row.file.as_posix(): (row.cells["label"], row.cells["category"], row.cells["fold"], row.subject) for row in imported.rows}
+    found = {
+        row.file.as_posix(): (row.cells["label"], row.cells["category"], row.cells["fold"], row.subject)
+        for row in imported.rows
+    }
     assert found["audio/1-19111-A-0.wav"] == ("coughing", "coughing", "1", "freesound-19111")
     assert found["audio/2-100032-A-0.wav"] == ("other", "dog", "2", "freesound-100032")
     assert imported.splits == ("train", "train", "val", *["test"] * 5)
@@ -340,7 +399,10 @@ def coswara(tmp_path: Path) -> Path:
         for sound in ("breathing-deep", "breathing-shallow", "cough-heavy", "cough-shallow", "vowel-a"):
             record(root / "Extracted_data/20200413" / person / f"{sound}.wav", seed=seed)
     (root / "Extracted_data/20200413/bjA2KpSx/cough-heavy.wav").unlink()
-    text(root / "annotations/cough-heavy_labels.csv", "FILENAME, QUALITY\nvK2bLRNz_cough-heavy,0\nFSzobvJq_cough-heavy,9\n")
+    text(
+        root / "annotations/cough-heavy_labels.csv",
+        "FILENAME, QUALITY\nvK2bLRNz_cough-heavy,0\nFSzobvJq_cough-heavy,9\n",
+    )
     return root
 
 
@@ -351,7 +413,10 @@ def test_coswara_recordings(coswara: Path) -> None:
     sick = rows["bjA2KpSx", "breathing-deep"].cells
     assert (sick["label"], sick["covid_breathing"], sick["covid_cough"]) == ("positive", "positive", "")
     assert (sick["sex"], sick["age"], sick["country"]) == ("female", "72", "India")
-    assert (sick["smoker"], rows["vK2bLRNz", "cough-heavy"].cells["smoker"]) == ("1", "")  # a tick of the early form says nothing about who didn't
+    assert (sick["smoker"], rows["vK2bLRNz", "cough-heavy"].cells["smoker"]) == (
+        "1",
+        "",
+    )  # a tick of the early form says nothing about who didn't
     assert not {"asthma", "cough", "fever"} & sick.keys()
     recovered = rows["FSzobvJq", "cough-heavy"].cells
     assert (recovered["label"], recovered["age"], recovered["sex"], recovered["smoker"]) == ("", "", "other", "0")
@@ -389,7 +454,14 @@ def coughvid(root: Path, *rows: dict[str, str]) -> Path:
         "respiratory_condition",
         "fever_muscle_pain",
     ]
-    columns += ["status", *(f"{name}_{who}" for who in (1, 2, 3, 4) for name in ("quality", "cough_type", "dyspnea", "wheezing", "diagnosis"))]
+    columns += [
+        "status",
+        *(
+            f"{name}_{who}"
+            for who in (1, 2, 3, 4)
+            for name in ("quality", "cough_type", "dyspnea", "wheezing", "diagnosis")
+        ),
+    ]
     path = text(root / "metadata_compiled.csv", "")
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
@@ -435,7 +507,11 @@ def test_coughvid_labels_and_physicians(tmp_path: Path) -> None:
     (root / "a.webm").write_bytes(b"\x1a\x45\xdf\xa3")
     imported = import_dataset("coughvid", root)
     a, b, c = (row.cells for row in imported.rows)
-    assert [(cells["label"], cells["status"]) for cells in (a, b, c)] == [("positive", "COVID-19"), ("negative", "symptomatic"), ("", "")]
+    assert [(cells["label"], cells["status"]) for cells in (a, b, c)] == [
+        ("positive", "COVID-19"),
+        ("negative", "symptomatic"),
+        ("", ""),
+    ]
     assert (a["age"], a["sex"], a["respiratory_condition"], a["fever_muscle_pain"]) == ("28.0", "male", "1", "")
     assert (a["cough_type"], a["dyspnea"], b["cough_type"], b["wheezing"], c["cough_type"], c["age"], c["quality"]) == (
         "dry",
@@ -455,7 +531,11 @@ def test_coughvid_labels_and_physicians(tmp_path: Path) -> None:
 
 def test_coughvid_lists_webm_with_a_remedy_and_what_is_no_cough(tmp_path: Path) -> None:
     rows: list[dict[str, str]] = [{"uuid": name} for name in ("kept", "film", "gone", "kept", "../x")]
-    rows += [{"uuid": "quiet", "cough_detected": "0.3"}, {"uuid": "blank", "cough_detected": ""}, {"uuid": "odd", "status": "bored"}]
+    rows += [
+        {"uuid": "quiet", "cough_detected": "0.3"},
+        {"uuid": "blank", "cough_detected": ""},
+        {"uuid": "odd", "status": "bored"},
+    ]
     root = coughvid(tmp_path / "coughvid", *rows)
     for name in ("kept", "quiet", "blank", "odd"):
         record(root / f"{name}.wav")
@@ -480,16 +560,29 @@ def fsd50k(tmp_path: Path) -> Path:
         '16399,"Sneeze,Respiratory_sounds",/m/b,val',
         "16401,Sigh,/m/c,train",
     ]
-    dev += [f"{index},Accordion,/m/d,train" for index in range(1, 41)] + ["777,Gasp,/m/e,train", "778,Gasp,/m/e,sometimes", "64760,Cough,/m/a,train"]
+    dev += [f"{index},Accordion,/m/d,train" for index in range(1, 41)] + [
+        "777,Gasp,/m/e,train",
+        "778,Gasp,/m/e,sometimes",
+        "64760,Cough,/m/a,train",
+    ]
     text(root / "FSD50K.ground_truth/dev.csv", "\n".join(dev))
     evaluated = "".join(f"90{index},Sigh,/m/c\n" for index in range(4))
     text(
         root / "FSD50K.ground_truth/eval.csv",
         'fname,labels,mids\n37199,"Breathing,Respiratory_sounds",/m/f\n175151,Gasp,/m/e\n99,Cough,/m/a\n' + evaluated,
     )
-    people = {"64760": "ann", "16399": "bob", "16401": "cy", "778": "dan", **{str(index): f"u{index}" for index in range(1, 41)}}
+    people = {
+        "64760": "ann",
+        "16399": "bob",
+        "16401": "cy",
+        "778": "dan",
+        **{str(index): f"u{index}" for index in range(1, 41)},
+    }
     licence = "http://creativecommons.org/publicdomain/zero/1.0/"
-    for part, uploaders in {"dev": people, "eval": {"37199": "eve", "175151": " ann ", **{f"90{index}": f"e{index}" for index in range(4)}}}.items():
+    for part, uploaders in {
+        "dev": people,
+        "eval": {"37199": "eve", "175151": " ann ", **{f"90{index}": f"e{index}" for index in range(4)}},
+    }.items():
         info = {name: {"title": "x", "uploader": uploader, "license": licence} for name, uploader in uploaders.items()}
         text(root / f"FSD50K.metadata/{part}_clips_info_FSD50K.json", json.dumps(info))
         for seed, name in enumerate(uploaders):
@@ -502,7 +595,10 @@ def test_fsd50k_classes_and_a_tenth_of_the_rest(fsd50k: Path) -> None:
     rows = {row.file.stem: row for row in imported.rows}
     cough = rows["64760"].cells
     assert {name for name, value in cough.items() if value == "1"} == {"Cough", "Respiratory_sounds"}
-    assert (cough["label"], cough["clip_licence"]) == ("respiratory", "http://creativecommons.org/publicdomain/zero/1.0/")
+    assert (cough["label"], cough["clip_licence"]) == (
+        "respiratory",
+        "http://creativecommons.org/publicdomain/zero/1.0/",
+    )
     others = [row for row in imported.rows if row.cells["label"] == "other"]
     assert 1 <= len(others) <= 10  # of 40
     assert all(row.cells[name] == "0" for row in others for name in ("Cough", "Breathing"))
@@ -561,8 +657,20 @@ GARBAGE = (
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_garbage_in_any_file_is_an_error_or_listed_and_never_a_crash(name: str, tmp_path: Path) -> None:
-    central = ["esc50.csv", "combined_data.csv", "metadata_compiled.csv", "dev.csv", "eval.csv", "dev_clips_info_FSD50K.json"]
-    central += ["eval_clips_info_FSD50K.json", "ICBHI_challenge_train_test.txt", "patient_diagnosis.csv", "demographic_info.txt"]
+    central = [
+        "esc50.csv",
+        "combined_data.csv",
+        "metadata_compiled.csv",
+        "dev.csv",
+        "eval.csv",
+        "dev_clips_info_FSD50K.json",
+    ]
+    central += [
+        "eval_clips_info_FSD50K.json",
+        "ICBHI_challenge_train_test.txt",
+        "patient_diagnosis.csv",
+        "demographic_info.txt",
+    ]
     central += ["101_1b1_Al_sc_Meditron.txt", "65101170_0.4_0_p1_1.json", "cough-heavy_labels.csv"]
     for stem in ("101_1b1_Al_sc_Meditron", "65101170_0.4_0_p1_1", "1"):
         record(tmp_path / f"{stem}.wav")
@@ -574,7 +682,7 @@ def test_garbage_in_any_file_is_an_error_or_listed_and_never_a_crash(name: str, 
         except HearliteError as error:
             assert len(str(error)) < 2_000
         else:
-            write_manifest(imported, tmp_path / "out.csv", force=True)
+            write_manifest(imported, tmp_path / "out.csv", overwrite=True)
 
 
 def test_leak_free_splits_keep_every_subject_on_one_side_and_test_only_what_is_officially_tested() -> None:
@@ -582,14 +690,18 @@ def test_leak_free_splits_keep_every_subject_on_one_side_and_test_only_what_is_o
     official = rng.choice(["train", "val", "test", ""], size=120, p=[0.2, 0.1, 0.6, 0.1])
     rows = [Row(PurePosixPath("x.wav"), f"s{rng.integers(60)}", {}, side=str(side)) for side in official]
     splits, notes = leak_free_splits(rows)
-    assert len({(row.subject, split) for row, split in zip(rows, splits, strict=True)}) == len({row.subject for row in rows})
+    assert len({(row.subject, split) for row, split in zip(rows, splits, strict=True)}) == len(
+        {row.subject for row in rows}
+    )
     tested = {row.subject for row, split in zip(rows, splits, strict=True) if split == "test"}
     assert tested and all(row.side == "test" for row in rows if row.subject in tested)
     assert len(notes) == 1
 
 
 def test_official_training_without_validation_gives_a_tenth_of_its_subjects() -> None:
-    rows = [Row(PurePosixPath("x.wav"), f"s{index}", {}, side="test" if index < 50 else "train") for index in range(450)]
+    rows = [
+        Row(PurePosixPath("x.wav"), f"s{index}", {}, side="test" if index < 50 else "train") for index in range(450)
+    ]
     splits, notes = leak_free_splits(rows)
     assert 20 <= splits.count("val") <= 65 and splits[:50] == ["test"] * 50
     assert notes == ["no official validation set: a hash takes it from the training subjects"]
@@ -614,7 +726,10 @@ def test_a_manifest_above_the_dataset_refers_down_into_it(small: Imported, tmp_p
     summary = write_manifest(small, out)
     assert (summary["rows"], summary["subjects"], summary["splits"]) == (6, 6, {"test": 5, "train": 1})
     assert [count for key, count in summary.items() if key.startswith("skipped: no recording")] == [1]
-    assert [clip.name for clip in load_dataset(out).clips][:2] == ["data/ESC-50/audio/1-1-A-0.wav", "data/ESC-50/audio/5-2-A-0.wav"]
+    assert [clip.name for clip in load_dataset(out).clips][:2] == [
+        "data/ESC-50/audio/1-1-A-0.wav",
+        "data/ESC-50/audio/5-2-A-0.wav",
+    ]
     about = files.read_json(tmp_path / "all.source.json")
     assert about["licence"].startswith("CC BY-NC") and about["url"].startswith("https://")
     assert about["skipped"] == [{"file": "5-9-A-0.wav", "row": 8, "reason": reasons(small)["5-9-A-0.wav"]}]
@@ -637,10 +752,10 @@ def test_a_read_only_dataset_is_refused_with_a_remedy(small: Imported, monkeypat
 
 def test_another_manifest_is_not_replaced_silently(small: Imported) -> None:
     out = text(small.folder / "manifest.csv", "file\nmine.wav\n")
-    with pytest.raises(UsageError, match="--force"):
+    with pytest.raises(UsageError, match="--overwrite"):
         write_manifest(small, out)
     assert out.read_text() == "file\nmine.wav\n" and not out.with_suffix(".source.json").exists()
-    write_manifest(small, out, force=True)
+    write_manifest(small, out, overwrite=True)
     assert "1-1-A-0.wav" in out.read_text()
     for bad in (small.folder / "manifest.txt", small.folder):
         with pytest.raises(UsageError, match="no name of a CSV"):
@@ -663,5 +778,11 @@ def test_any_manifest_csv_needs_no_import(tmp_path: Path) -> None:
         lines.append(f"{index}.wav,s{index},{split},{('dry', 'wet')[index % 2]},{index / 10}")
     dataset = load_dataset(text(tmp_path / "mine.csv", "\n".join(lines)), label_columns=("label", "fvc"))
     subjects, splits = [clip.subject for clip in dataset.clips], [clip.split for clip in dataset.clips]
-    found = binary_tasks([clip.label("label") for clip in dataset.clips], column="label", subjects=subjects, splits=splits, min_subjects=3)
+    found = binary_tasks(
+        [clip.label("label") for clip in dataset.clips],
+        column="label",
+        subjects=subjects,
+        splits=splits,
+        min_subjects=3,
+    )
     assert [task.name for task in found.tasks] == ["label=dry"]

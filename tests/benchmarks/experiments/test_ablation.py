@@ -23,7 +23,8 @@ from hearlite.benchmarks.experiments.training_throughput import command as throu
 from hearlite.benchmarks.experiments.variants import Variant, load_variants
 from hearlite.distill.presets import load_preset
 from hearlite.errors import InputError, UsageError
-from hearlite.spec import NORMALISATIONS, STUDENTS, AugmentSpec, TrainSpec, to_dict
+from hearlite.serialization import to_dict
+from hearlite.spec import NORMALISATIONS, STUDENTS, AugmentSpec, TrainSpec
 
 TINY, TRAIN = STUDENTS["tiny"], TrainSpec()
 LIST = """
@@ -45,14 +46,18 @@ def test_the_recipes_list_is_made_of_settings_that_exist() -> None:
     preset = load_preset("tiny")
     specs = {variant.name: variant.specs(TINY, preset) for variant in variants}
     assert specs["recipe"] == (TINY, preset)
-    assert len({json.dumps([to_dict(spec) for spec in pair], sort_keys=True) for pair in specs.values()}) == len(variants)  # no two are the same
+    assert len({json.dumps([to_dict(spec) for spec in pair], sort_keys=True) for pair in specs.values()}) == len(
+        variants
+    )  # no two are the same
     student, train = specs["no-taps"]
     assert not any(block.tap for block in student.blocks)
     assert [dataclasses.replace(block, tap=False) for block in TINY.blocks] == list(student.blocks)
     assert train == preset
     assert {specs[name][0].frontend.mels for name in ("mels-40", "recipe", "mels-128")} == {40, 64, 128}
     assert {train.normalisation for _, train in specs.values()} == set(NORMALISATIONS)
-    assert specs["augment-all"][1].augment == AugmentSpec()  # the parts together, at the values that the spec recommends
+    assert (
+        specs["augment-all"][1].augment == AugmentSpec()
+    )  # the parts together, at the values that the spec recommends
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,12 @@ def test_values_that_a_spec_refuses_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "variant"), ("variant = []", "first one"), (LIST + LIST, "each name once"), ("[[variant]]\nname = '../x'", r"'\.\./x'")],
+    [
+        ("", "variant"),
+        ("variant = []", "first one"),
+        (LIST + LIST, "each name once"),
+        ("[[variant]]\nname = '../x'", r"'\.\./x'"),
+    ],
     ids=["empty", "none", "twice", "path"],
 )
 def test_unusable_lists_are_refused(text: str, says: str, tmp_path: Path) -> None:
@@ -89,21 +99,40 @@ def test_unusable_lists_are_refused(text: str, says: str, tmp_path: Path) -> Non
         load_variants("nothing")
 
 
-def test_an_ablation_from_recordings_to_table(small_students: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ablation_from_recordings_to_table(
+    small_students: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(variant_table, "SAMPLES", 50)
     corpus = write_corpus(tmp_path / "corpus", subjects=32, recordings_per_subject=3, seed=0)
     rows = corpus.read_text().splitlines()
-    halves = [rows[0], *(",".join((*line.split(",")[:3], "AB"[i % 2], *line.split(",")[4:])) for i, line in enumerate(rows[1:]))]
+    halves = [
+        rows[0],
+        *(",".join((*line.split(",")[:3], "AB"[i % 2], *line.split(",")[4:])) for i, line in enumerate(rows[1:])),
+    ]
     corpus.write_text("\n".join(halves) + "\n")  # a label that every subject has both of
     (tmp_path / "list.toml").write_text(LIST)
     out = tmp_path / "out"
-    arguments = [str(corpus), "--teacher", "fake:16", "--list", str(tmp_path / "list.toml"), "--steps", "3", "--seed", "0", "--seed", "1"]
+    arguments = [
+        str(corpus),
+        "--teacher",
+        "fake:16",
+        "--list",
+        str(tmp_path / "list.toml"),
+        "--steps",
+        "3",
+        "--seed",
+        "0",
+        "--seed",
+        "1",
+    ]
     arguments += ["--hop", "2", "--out", str(out)]
     ran = CliRunner().invoke(ablate.command, arguments, catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     results = json.loads((out / "results.json").read_text())
     assert [row["variant"] for row in results["variants"]] == ["recipe", "no-relational"]
-    assert all(row["seeds"] == 2 and row["minutes"] > 0 and list(row["tasks"]) == ["label=A"] for row in results["variants"])
+    assert all(
+        row["seeds"] == 2 and row["minutes"] > 0 and list(row["tasks"]) == ["label=A"] for row in results["variants"]
+    )
     assert results["variants"][0]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     difference = results["variants"][1]["auroc"]["value"] - results["variants"][0]["auroc"]["value"]
     assert results["variants"][1]["difference"]["value"] == pytest.approx(difference)
@@ -117,9 +146,13 @@ def test_an_ablation_from_recordings_to_table(small_students: None, tmp_path: Pa
 
 def test_intervals_are_of_the_mean_over_seeds() -> None:
     rng = np.random.default_rng(0)
-    teacher, one, two = (variant_table.Probed(("a", "b"), rng.uniform(0.7, 0.9, 2), rng.uniform(0.7, 0.9, (2, 100))) for _ in range(3))
+    teacher, one, two = (
+        variant_table.Probed(("a", "b"), rng.uniform(0.7, 0.9, 2), rng.uniform(0.7, 0.9, (2, 100))) for _ in range(3)
+    )
     first = np.full(101, 0.75)
-    row = variant_table.summarize(Variant("x"), [one, two], [{"minutes": 1.0}, {"minutes": 3.0}], teacher=teacher, first=first)
+    row = variant_table.summarize(
+        Variant("x"), [one, two], [{"minutes": 1.0}, {"minutes": 3.0}], teacher=teacher, first=first
+    )
     assert row["minutes"] == 2.0
     assert row["auroc"]["value"] == pytest.approx(np.mean([one.aurocs, two.aurocs]))
     assert row["difference"]["value"] == pytest.approx(row["auroc"]["value"] - 0.75)
@@ -148,12 +181,34 @@ def test_the_bottleneck_is_the_slowest_of_what_a_clip_goes_through() -> None:
 
 
 def test_throughput_of_every_stage(small_students: None, corpus: Path, tmp_path: Path) -> None:
-    arguments = [str(corpus), "--teacher", "fake:8", "--size", "tiny", "--clips", "16", "--rounds", "1", "--out", str(tmp_path / "out.json")]
+    arguments = [
+        str(corpus),
+        "--teacher",
+        "fake:8",
+        "--size",
+        "tiny",
+        "--clips",
+        "16",
+        "--rounds",
+        "1",
+        "--out",
+        str(tmp_path / "out.json"),
+    ]
     ran = CliRunner().invoke(throughput_command, arguments, catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     result = json.loads((tmp_path / "out.json").read_text())
     names = [stage["name"] for stage in result["stages"]]
-    assert names == ["decode", "view", "teacher spectral", "teacher fake:8:0", "read", "batch", "augmentation", "frontend, 64 mels", "step tiny"]
+    assert names == [
+        "decode",
+        "view",
+        "teacher spectral",
+        "teacher fake:8:0",
+        "read",
+        "batch",
+        "augmentation",
+        "frontend, 64 mels",
+        "step tiny",
+    ]
     assert all(stage["clips_per_s"] > 0 for stage in result["stages"])
     assert set(result["bottleneck"]["records"]) == {"teacher spectral", "teacher fake:8:0"}
     assert "% of the time" in ran.output

@@ -19,7 +19,11 @@ def data():
     rng = np.random.default_rng(0)
     owners = np.repeat(np.arange(SUBJECTS), CLIPS)
     labels = rng.random(len(owners)) < 0.4
-    values = rng.normal(size=(len(owners), DIM)) + 1.3 * np.outer(labels, rng.normal(size=DIM)) + 0.5 * rng.normal(size=(SUBJECTS, DIM))[owners]
+    values = (
+        rng.normal(size=(len(owners), DIM))
+        + 1.3 * np.outer(labels, rng.normal(size=DIM))
+        + 0.5 * rng.normal(size=(SUBJECTS, DIM))[owners]
+    )
     outside = owners >= 30
     folds = fold_table(labels[~outside], owners[~outside], seed=0)
     return values[~outside], labels[~outside], folds, values[outside], labels[outside], owners[~outside]
@@ -69,7 +73,9 @@ def test_a_probe_is_fitted_again_with_what_was_chosen(kind, data):
     train, labels, folds, test, truth, _ = data
     fitted = fit_classifier(kind, train, labels, test, folds=folds, seed=0)
     again = refit(kind, fitted.chosen, train, labels, test, seed=0)
-    np.testing.assert_allclose(again, fitted.scores, atol=1e-9 if kind != "logistic" else 2e-2)  # which searches with a coarser tolerance
+    np.testing.assert_allclose(
+        again, fitted.scores, atol=1e-9 if kind != "logistic" else 2e-2
+    )  # which searches with a coarser tolerance
     shuffled = refit(kind, fitted.chosen, train, np.random.default_rng(0).permutation(labels), test, seed=0)
     assert auroc(shuffled, truth) < auroc(again, truth) - 0.1
 
@@ -113,7 +119,10 @@ def test_what_is_chosen_is_what_a_plain_grid_search_chooses(kind, data):
 
 def test_logistic_is_the_linear_probe(data):
     train, labels, folds, test, _, _ = data
-    probe, fitted = fit_probe(train, labels, test, folds=folds), fit_classifier("logistic", train, labels, test, folds=folds, seed=5)
+    probe, fitted = (
+        fit_probe(train, labels, test, folds=folds),
+        fit_classifier("logistic", train, labels, test, folds=folds, seed=5),
+    )
     np.testing.assert_array_equal(fitted.scores, probe.scores)
     np.testing.assert_array_equal(fitted.out_of_fold, probe.out_of_fold)
 

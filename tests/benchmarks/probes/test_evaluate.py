@@ -16,20 +16,34 @@ SUBJECTS, CLIPS, DIM = 60, 5, 12
 
 
 def made_up(seed=0, *, effect=0.8):
-    """(embeddings, event labels, sick labels, subjects, splits): every third subject is in test, every fifth is sick."""
+    """(embeddings, event labels, sick labels, subjects, splits): every third subject is in test, every fifth is
+    sick.
+    """
     rng = np.random.default_rng(seed)
     owners = np.repeat(np.arange(SUBJECTS), CLIPS)
     events = rng.integers(3, size=len(owners))
     sick = owners % 5 == 0
-    embeddings = rng.normal(size=(len(owners), DIM)) + effect * rng.normal(size=(3, DIM))[events] + effect * np.outer(sick, rng.normal(size=DIM))
+    embeddings = (
+        rng.normal(size=(len(owners), DIM))
+        + effect * rng.normal(size=(3, DIM))[events]
+        + effect * np.outer(sick, rng.normal(size=DIM))
+    )
     subjects = [f"s{owner}" for owner in owners]
     splits = ["test" if owner % 3 == 0 else "val" if owner % 7 == 0 else "train" for owner in owners]
-    return embeddings.astype(np.float32), [f"event {k}" for k in events], [str(int(value)) for value in sick], subjects, splits
+    return (
+        embeddings.astype(np.float32),
+        [f"event {k}" for k in events],
+        [str(int(value)) for value in sick],
+        subjects,
+        splits,
+    )
 
 
 def test_tasks_of_two_values_are_one_and_of_three_are_three():
     _, events, sick, subjects, splits = made_up()
-    assert [task.name for task in binary_tasks(sick, column="sick", subjects=subjects, splits=splits, min_subjects=3).tasks] == ["sick=1"]
+    assert [
+        task.name for task in binary_tasks(sick, column="sick", subjects=subjects, splits=splits, min_subjects=3).tasks
+    ] == ["sick=1"]
     found = binary_tasks(events, column="event", subjects=subjects, splits=splits)
     assert [task.positive for task in found.tasks] == ["event 0", "event 1", "event 2"]
     assert not found.left_out
@@ -56,7 +70,9 @@ def test_positive_class_is_the_one_that_says_so_or_the_rarer(values, positive):
 def test_positive_word_wins_over_rarity():
     subjects = [f"s{k}" for k in range(90)]
     splits = ["test" if k % 3 == 0 else "train" for k in range(90)]
-    (task,) = binary_tasks(["0" if k % 5 == 0 else "1" for k in range(90)], column="c", subjects=subjects, splits=splits).tasks
+    (task,) = binary_tasks(
+        ["0" if k % 5 == 0 else "1" for k in range(90)], column="c", subjects=subjects, splits=splits
+    ).tasks
     assert task.positive == "1"
     assert task.labels.sum() == 72
 
@@ -64,14 +80,25 @@ def test_positive_word_wins_over_rarity():
 def test_tasks_left_out_say_why():
     _, events, sick, subjects, splits = made_up()
     found = binary_tasks(
-        ["rare" if name == "s0" else event for name, event in zip(subjects, events, strict=True)], column="event", subjects=subjects, splits=splits
+        ["rare" if name == "s0" else event for name, event in zip(subjects, events, strict=True)],
+        column="event",
+        subjects=subjects,
+        splits=splits,
     )
-    assert [(item.name, item.reason) for item in found.left_out] == [("event=rare", "0 positive subjects in train, needs 5")]
+    assert [(item.name, item.reason) for item in found.left_out] == [
+        ("event=rare", "0 positive subjects in train, needs 5")
+    ]
     assert len(found.tasks) == 3
     few = binary_tasks(sick, column="sick", subjects=subjects, splits=splits)
     assert [item.reason for item in few.left_out] == ["4 positive subjects in test, needs 5"]
-    assert binary_tasks([""] * len(subjects), column="c", subjects=subjects, splits=splits).left_out[0].reason == "no labelled clip"
-    assert "one value only" in binary_tasks(["a"] * len(subjects), column="c", subjects=subjects, splits=splits).left_out[0].reason
+    assert (
+        binary_tasks([""] * len(subjects), column="c", subjects=subjects, splits=splits).left_out[0].reason
+        == "no labelled clip"
+    )
+    assert (
+        "one value only"
+        in binary_tasks(["a"] * len(subjects), column="c", subjects=subjects, splits=splits).left_out[0].reason
+    )
 
 
 def test_unlabelled_clips_are_in_no_task_side():
@@ -104,7 +131,15 @@ def results():
         "duration": rng.random((len(embeddings), 1)),
     }
     return run_probes(
-        models, tasks, subjects, splits, reference="teacher", float_of={"noisy": "copy"}, subgroups=groups(subjects), seed=0, samples=600
+        models,
+        tasks,
+        subjects,
+        splits,
+        reference="teacher",
+        float_of={"noisy": "copy"},
+        subgroups=groups(subjects),
+        seed=0,
+        samples=600,
     )
 
 
@@ -184,7 +219,16 @@ def test_replicates_without_a_class_are_counted_and_noted(results):
 def test_same_seed_same_results_and_models_do_not_influence_each_other(results):
     embeddings, events, _, subjects, splits = made_up()
     tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks
-    alone = run_probes({"teacher": embeddings}, tasks[:1], subjects, splits, reference="teacher", subgroups=groups(subjects), seed=0, samples=600)
+    alone = run_probes(
+        {"teacher": embeddings},
+        tasks[:1],
+        subjects,
+        splits,
+        reference="teacher",
+        subgroups=groups(subjects),
+        seed=0,
+        samples=600,
+    )
     assert alone.tasks[0].scores[0] == results.tasks[0].scores[0]
     assert alone.tasks[0].scores[-1].auroc == results.tasks[0].scores[-1].auroc
 
@@ -192,11 +236,16 @@ def test_same_seed_same_results_and_models_do_not_influence_each_other(results):
 def test_test_labels_do_not_reach_the_probe():
     embeddings, events, _, subjects, splits = made_up()
     test = np.array(splits) == "test"
-    flipped = [("event 1" if event == "event 0" else "event 0") if outside else event for event, outside in zip(events, test, strict=True)]
+    flipped = [
+        ("event 1" if event == "event 0" else "event 0") if outside else event
+        for event, outside in zip(events, test, strict=True)
+    ]
     chosen = []
     for labels in (events, flipped):
         tasks = binary_tasks(labels, column="event", subjects=subjects, splits=splits).tasks[:1]
-        chosen.append(run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10).tasks[0])
+        chosen.append(
+            run_probes({"t": embeddings}, tasks, subjects, splits, reference="t", seed=0, samples=10).tasks[0]
+        )
     assert chosen[0].scores[0].chosen == chosen[1].scores[0].chosen
     assert chosen[0].train == chosen[1].train
     assert chosen[1].scores[0].auroc.value < 0.5 < chosen[0].scores[0].auroc.value
@@ -232,6 +281,8 @@ def test_bad_embeddings_are_refused():
     with pytest.raises(UsageError, match="reference is 'x'"):
         run_probes({"t": embeddings}, tasks, subjects, splits, reference="x", seed=0)
     with pytest.raises(UsageError, match="margin is 0"):
-        run_probes({"t": embeddings, "u": embeddings}, tasks, subjects, splits, reference="t", margin=0.0, seed=0, samples=10)
+        run_probes(
+            {"t": embeddings, "u": embeddings}, tasks, subjects, splits, reference="t", margin=0.0, seed=0, samples=10
+        )
     with pytest.raises(InputError, match="no task"):
         run_probes({"t": embeddings}, [], subjects, splits, reference="t", seed=0)

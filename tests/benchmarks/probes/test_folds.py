@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from hearlite.benchmarks.probes.folds import FOLDS, PAPER_TEST_SHARE, clip_wise_folds, clip_wise_split, fold_table, regression_fold_table
+from hearlite.benchmarks.probes.folds import (
+    FOLDS,
+    PAPER_TEST_SHARE,
+    clip_wise_folds,
+    clip_wise_split,
+    fold_table,
+    regression_fold_table,
+)
 from hearlite.errors import InputError
 
 OWNERS = np.repeat(np.arange(60), 5)
@@ -41,7 +48,9 @@ def test_the_papers_split_is_a_fifth_of_each_class_and_leaks_subjects():
     tested = clip_wise_split(labels, seed=0)
     assert tested[labels].mean() == pytest.approx(PAPER_TEST_SHARE, abs=0.01)
     assert tested[~labels].mean() == pytest.approx(PAPER_TEST_SHARE, abs=0.01)
-    assert len(set(OWNERS[tested]) & set(OWNERS[~tested])) > 30  # the same people on both sides: why it is labelled as leaking
+    assert (
+        len(set(OWNERS[tested]) & set(OWNERS[~tested])) > 30
+    )  # the same people on both sides: why it is labelled as leaking
     np.testing.assert_array_equal(tested, clip_wise_split(labels, seed=0))
     assert (tested != clip_wise_split(labels, seed=1)).any()
 

@@ -18,7 +18,9 @@ SUBJECTS, CLIPS = 60, 8
 
 @pytest.fixture(scope="module")
 def results():
-    """Labels that nothing predicts but who somebody is: every subject has a place of its own in the embedding, and a coin says who is sick."""
+    """Labels that nothing predicts but who somebody is: every subject has a place of its own in the embedding, and a
+    coin says who is sick.
+    """
     rng = np.random.default_rng(0)
     owners = np.repeat(np.arange(SUBJECTS), CLIPS)
     embeddings = rng.normal(size=(SUBJECTS, 80))[owners] + 0.3 * rng.normal(size=(len(owners), 80))
@@ -48,7 +50,9 @@ def test_means_and_a_warning_are_there(results):
 
 
 def test_the_interval_of_a_gap_holds_the_truth_in_95_percent_of_studies():
-    """Two models of known AUROC, one for each split: binormal scores with a random effect of the subject, as in test_bootstrap.py."""
+    """Two models of known AUROC, one for each split: binormal scores with a random effect of the subject, as in
+    test_bootstrap.py.
+    """
     rng, owners = np.random.default_rng(1), np.repeat(np.arange(30), 6)
     labels = owners % 2 == 1
     draws = subject_multiplicities(30, samples=300, seed=0)

@@ -22,9 +22,11 @@ def made_up(*, effect=0.8):
 
 
 def test_probe_is_the_one_of_the_textbook():
-    """A C as good as the plain grid search's over the same folds, and the scores of a fresh scikit-learn pipeline with it.
+    """A C as good as the plain grid search's over the same folds, and the scores of a fresh scikit-learn pipeline with
+    it.
 
-    As good, not equal: the search stops its fits early (SELECTION_TOL), and of two C that differ by a thousandth another optimizer chooses the other.
+    As good, not equal: the search stops its fits early (SELECTION_TOL), and of two C that differ by a thousandth
+    another optimizer chooses the other.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
@@ -37,7 +39,11 @@ def test_probe_is_the_one_of_the_textbook():
     search = GridSearchCV(pipeline, {"logisticregression__C": C_GRID}, scoring="roc_auc", cv=PredefinedSplit(folds))
     search.fit(values[~test], labels[~test])
     assert search.cv_results_["mean_test_score"][C_GRID.index(fitted.c)] > search.best_score_ - 0.005
-    expected = pipeline.set_params(logisticregression__C=fitted.c).fit(values[~test], labels[~test]).decision_function(values[test])
+    expected = (
+        pipeline.set_params(logisticregression__C=fitted.c)
+        .fit(values[~test], labels[~test])
+        .decision_function(values[test])
+    )
     np.testing.assert_allclose(fitted.scores, expected, atol=2e-3)
     assert fitted.unconverged == 0
 
@@ -66,7 +72,9 @@ def test_out_of_fold_scores_are_of_the_chosen_c_and_of_the_other_folds():
 
 
 def test_thresholds_of_out_of_fold_scores_hold_for_others_however_strong_the_regularisation(monkeypatch):
-    """Well separated classes: next to the intercepts, whose folds differ in their share of positives, the weights of a tiny C are nothing."""
+    """Well separated classes: next to the intercepts, whose folds differ in their share of positives, the weights of a
+    tiny C are nothing.
+    """
     rng = np.random.default_rng(0)
     owners = np.repeat(np.arange(60), 4)
     labels = rng.random(len(owners)) < 0.5

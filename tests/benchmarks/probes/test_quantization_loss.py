@@ -30,17 +30,24 @@ def made_up(*, tested: range = TESTED, positive: int = 3) -> Dataset:
     """
     clips = []
     for subject in range(SUBJECTS):
-        sick, split = str(int(subject % positive == 0)), "test" if subject in tested else "val" if subject % 7 == 0 else "train"
+        sick, split = (
+            str(int(subject % positive == 0)),
+            "test" if subject in tested else "val" if subject % 7 == 0 else "train",
+        )
         for k in range(CLIPS):
             again = "" if (subject, k) == (1, 0) else sick
             labels = (("sick", sick), ("again", again), ("same", f"not {sick}"), ("rare", str(int(subject < 3))))
-            clips.append(ClipRef(Path("x"), f"{subject}.wav", None, float(k), None, None, False, f"s{subject}", split, labels))
+            clips.append(
+                ClipRef(Path("x"), f"{subject}.wav", None, float(k), None, None, False, f"s{subject}", split, labels)
+            )
     return Dataset("made up", tuple(clips), (), "ab" * 32, "cd" * 32, (), True)
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[bytes]]:
-    """Stands for files and recordings: what was embedded in each pass. A file's content says what it gives for the clips of `made_up`."""
+    """Stands for files and recordings: what was embedded in each pass. A file's content says what it gives for the
+    clips of `made_up`.
+    """
     rng = np.random.default_rng(0)
     places = {(clip.name, clip.start_s): row for row, clip in enumerate(made_up().clips)}
     sick = np.asarray([clip.label("sick") == "1" for clip in made_up().clips])
@@ -58,7 +65,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[bytes]]:
         passes.append(set(contents.values()))
         rows = [places[clip.name, clip.start_s] for clip in dataset.clips]
         assert not {row // CLIPS for row in rows} & set(TESTED)
-        return Embedded(dataset.clips, {name: files[content][rows].astype(np.float32) for name, content in contents.items()}, 0, 0)
+        return Embedded(
+            dataset.clips, {name: files[content][rows].astype(np.float32) for name, content in contents.items()}, 0, 0
+        )
 
     monkeypatch.setattr(auroc_loss, "TfliteEmbedder", lambda content, name: content)
     monkeypatch.setattr(auroc_loss, "embed_clips", embed_clips)
@@ -66,7 +75,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[bytes]]:
 
 
 def test_a_file_loses_nothing_to_itself_nor_to_its_multiple(asked: list[set[bytes]]) -> None:
-    """Probes standardize, so a multiple is the same to them: any loss would be of other folds, another C or other draws."""
+    """Probes standardize, so a multiple is the same to them: any loss would be of other folds, another C or other
+    draws.
+    """
     probe = AurocLossProbe(made_up(), ["sick"])
     for other in (b"float", b"scaled"):
         found = probe(b"float", other)
@@ -87,7 +98,9 @@ def test_a_loss_is_signed_counted_and_paired(asked: list[set[bytes]]) -> None:
     assert gain.loss < -0.2
     assert near.low is not None and near.high is not None and noise.high is not None
     assert near.low <= near.loss <= near.high
-    assert near.high - near.low < 0.3 * (noise.high - noise.low)  # unpaired, both would be as wide as an AUROC of 30 subjects
+    assert near.high - near.low < 0.3 * (
+        noise.high - noise.low
+    )  # unpaired, both would be as wide as an AUROC of 30 subjects
 
 
 def test_embeddings_that_say_nothing_are_at_chance(asked: list[set[bytes]]) -> None:
@@ -101,7 +114,9 @@ def test_the_mean_is_over_tasks_on_the_same_draws(asked: list[set[bytes]]) -> No
     first, again = found.tasks
     assert (first.name, again.name) == ("sick=1", "again=1"), "what asks the same is asked once"
     assert found.mean == pytest.approx((first.loss + again.loss) / 2)
-    assert first.low is not None and found.low is not None  # on the same draws, else the mean of two would be more certain by sqrt(2)
+    assert (
+        first.low is not None and found.low is not None
+    )  # on the same draws, else the mean of two would be more certain by sqrt(2)
     assert found.mean - found.low > 0.8 * (first.loss - first.low)
     assert (found.clips, found.subjects, found.replicates, found.dataset) == (150, 30, 2000, "made up")
 
@@ -119,7 +134,9 @@ def test_test_subjects_are_not_needed_and_change_nothing(asked: list[set[bytes]]
     """Their labels may be anything, or there may be none of them at all."""
     dataset = made_up()
     poisoned = tuple(
-        dataclasses.replace(clip, labels=(("sick", f"poison {clip.name}"),), file=Path("poison")) if clip.split == "test" else clip
+        dataclasses.replace(clip, labels=(("sick", f"poison {clip.name}"),), file=Path("poison"))
+        if clip.split == "test"
+        else clip
         for clip in dataset.clips
     )
     expected = AurocLossProbe(dataset, ["sick"])(b"float", b"near")
@@ -165,7 +182,9 @@ def test_files_of_a_student(bundle: Bundles, labelled: Path, monkeypatch: pytest
     i8, same = (probe(bundle.f32.read_bytes(), file.read_bytes()) for file in (bundle.i8, bundle.f32))
     assert heard == {"train", "val"}
     assert i8.subjects == 14
-    assert i8.tasks[0].reference > 0.7  # a student of a dozen steps hears the difference; how well, its training decides
+    assert (
+        i8.tasks[0].reference > 0.7
+    )  # a student of a dozen steps hears the difference; how well, its training decides
     assert i8.low is not None and i8.high is not None
     assert i8.low < i8.high
     assert (same.mean, same.low, same.high) == (0.0, 0.0, 0.0)

@@ -3,7 +3,13 @@ import pytest
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from hearlite.benchmarks.probes.folds import regression_fold_table
-from hearlite.benchmarks.probes.regressors import REGRESSORS, RIDGE_ALPHA, fit_regressor, regression_figures, weighted_regression
+from hearlite.benchmarks.probes.regressors import (
+    REGRESSORS,
+    RIDGE_ALPHA,
+    fit_regressor,
+    regression_figures,
+    weighted_regression,
+)
 from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
 from hearlite.errors import InputError, UsageError
 
@@ -12,7 +18,9 @@ SUBJECTS, CLIPS, DIM = 45, 6, 8
 
 @pytest.fixture(scope="module")
 def data():
-    """(train, targets, folds, test, test targets, test owners): a ratio near 0.7, linear in the features up to noise."""
+    """(train, targets, folds, test, test targets, test owners): a ratio near 0.7, linear in the features up to
+    noise.
+    """
     rng = np.random.default_rng(0)
     owners = np.repeat(np.arange(SUBJECTS), CLIPS)
     values = rng.normal(size=(SUBJECTS, DIM))[owners] + 0.5 * rng.normal(size=(len(owners), DIM))
@@ -46,7 +54,14 @@ def test_features_that_training_subjects_hardly_move_do_not_decide(data):
 
     def with_still(values):  # zero but for one clip in fifty, as features behind a ReLU are
         return np.hstack(
-            [values, np.where(rng.random((len(values), 20)) < 0.02, rng.normal(0, 5, (len(values), 20)), 1e-4 * rng.normal(size=(len(values), 20)))]
+            [
+                values,
+                np.where(
+                    rng.random((len(values), 20)) < 0.02,
+                    rng.normal(0, 5, (len(values), 20)),
+                    1e-4 * rng.normal(size=(len(values), 20)),
+                ),
+            ]
         )
 
     fitted = fit_regressor("ridge", with_still(train), targets, with_still(test), folds=folds, seed=0)
@@ -67,7 +82,10 @@ def test_ridge_chooses_what_a_plain_grid_search_chooses(data):
 
     train, targets, folds, test, _, _ = data
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), Ridge()), {"ridge__alpha": RIDGE_ALPHA}, scoring="neg_mean_squared_error", cv=PredefinedSplit(folds)
+        make_pipeline(StandardScaler(), Ridge()),
+        {"ridge__alpha": RIDGE_ALPHA},
+        scoring="neg_mean_squared_error",
+        cv=PredefinedSplit(folds),
     ).fit(train, targets)
     fitted = fit("ridge", data)
     assert fitted.chosen == {"alpha": search.best_params_["ridge__alpha"]}
@@ -94,7 +112,9 @@ def test_replicates_equal_resampled_arrays(data):
     *_, truth, owners = data
     predicted = fit("ridge", data).scores
     draws = subject_multiplicities(15, samples=20, seed=3)
-    found = weighted_regression(np.stack([predicted, -predicted]), truth + 1000, owners, draws)  # a large offset must not cost digits
+    found = weighted_regression(
+        np.stack([predicted, -predicted]), truth + 1000, owners, draws
+    )  # a large offset must not cost digits
     for row, draw in enumerate(draws):
         clips = np.repeat(np.arange(len(truth)), draw[owners])
         for model, sign in enumerate((1, -1)):
@@ -105,7 +125,9 @@ def test_replicates_equal_resampled_arrays(data):
 
 
 def test_replicates_of_one_target_are_marked():
-    found = weighted_regression(np.array([[1.0, 2.0]]), np.array([1.0, 3.0]), np.arange(2), np.array([[2, 0], [1, 1]], dtype=np.uint16))
+    found = weighted_regression(
+        np.array([[1.0, 2.0]]), np.array([1.0, 3.0]), np.arange(2), np.array([[2, 0], [1, 1]], dtype=np.uint16)
+    )
     np.testing.assert_array_equal(np.isnan(found.r2[0]), [True, False])
     np.testing.assert_array_equal(np.isnan(found.pearson[0]), [True, False])
     np.testing.assert_allclose(found.mae[0], [0.0, 0.5])

@@ -32,8 +32,20 @@ def test_every_figure_has_an_interval(made_up):
     sexes = ["male" if k % 2 else "female" for k in range(TEST)]
     score = details(*made_up, sex=sexes)
     (column,) = score.subgroups
-    figures = [score.sweep.average_precision, score.sweep.sensitivity, score.point.sensitivity, score.point.specificity, score.point.accuracy]
-    figures += [score.point.f1, score.calibration.brier, score.calibration.ece, column.gap, *(group.auroc for group in column.groups)]
+    figures = [
+        score.sweep.average_precision,
+        score.sweep.sensitivity,
+        score.point.sensitivity,
+        score.point.specificity,
+        score.point.accuracy,
+    ]
+    figures += [
+        score.point.f1,
+        score.calibration.brier,
+        score.calibration.ece,
+        column.gap,
+        *(group.auroc for group in column.groups),
+    ]
     assert all(figure.shown for figure in figures)
     assert [group.value for group in column.groups] == ["female", "male"]
     assert [(item.name, item.value) for item in score.chosen] == [("C", 0.1)]

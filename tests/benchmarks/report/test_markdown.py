@@ -1,4 +1,6 @@
-"""The README tells the truth: its table comes from the committed results, its commands exist, and its Python snippet runs."""
+"""The README tells the truth: its table comes from the committed results, its commands exist, and its Python snippet
+runs.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def test_the_results_table_is_generated_from_the_committed_results() -> None:
     written = README.partition(BEGIN)[2].partition(END)[0]
     folder = ROOT / "benchmarks" / "results"
     assert written.strip() == render(folder).strip(), "run: python -m hearlite.benchmarks.report.markdown"
-    assert (folder / TABLES).read_text(encoding="utf-8") == render_all(folder), "run: python -m hearlite.benchmarks.report.markdown"
+    assert (folder / TABLES).read_text(encoding="utf-8") == render_all(folder), (
+        "run: python -m hearlite.benchmarks.report.markdown"
+    )
 
 
 def commands() -> list[list[str]]:

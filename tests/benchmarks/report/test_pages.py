@@ -1,4 +1,6 @@
-"""The pages as a browser shows them: no complaint in its console, no request to anywhere, every plot drawn, and a mistake's sound plays."""
+"""The pages as a browser shows them: no complaint in its console, no request to anywhere, every plot drawn, and a
+mistake's sound plays.
+"""
 
 from __future__ import annotations
 
@@ -57,15 +59,21 @@ def test_the_report_shows_all_of_itself_and_asks_nobody(report: str, page: Page,
     # Two of all tasks, ROC and reliability of each, one of cost, and of every quantized file its layers.
     assert len(drawn) >= 2 + 2 * len(results.tasks) + 1 + quantized and all(drawn)
     assert page.evaluate("document.documentElement.scrollWidth") <= width  # wide tables scroll within themselves
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == ("rgb(20, 23, 26)" if dark else "rgb(255, 255, 255)")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(20, 23, 26)" if dark else "rgb(255, 255, 255)"
+    )
 
 
 def test_the_first_screen_answers_the_three_questions(report: str, page: Page) -> None:
     page.resize(1280, 800)
     page.open(report)
-    cards = page.evaluate("[...document.querySelectorAll('.card')].map(card => [card.innerText, card.getBoundingClientRect().bottom])")
+    cards = page.evaluate(
+        "[...document.querySelectorAll('.card')].map(card => [card.innerText, card.getBoundingClientRect().bottom])"
+    )
     for (text, bottom), question in zip(
-        cards, ("How much of the teacher is kept?", "How much smaller and faster?", "May it replace the teacher"), strict=True
+        cards,
+        ("How much of the teacher is kept?", "How much smaller and faster?", "May it replace the teacher"),
+        strict=True,
     ):
         assert text.startswith(question) and bottom < 800
 
@@ -77,7 +85,9 @@ def test_prose_among_figures_is_never_cut(page: Page, tmp_path: Path) -> None:
     for width in (1280, 390):
         page.resize(width, 900, phone=width < 600)
         page.open(out.as_uri())
-        ends = page.evaluate("[...document.querySelectorAll('tr.why p')].map(text => text.getBoundingClientRect().right)")
+        ends = page.evaluate(
+            "[...document.querySelectorAll('tr.why p')].map(text => text.getBoundingClientRect().right)"
+        )
         assert len(ends) > 10 and max(ends) <= width
 
 
@@ -88,19 +98,27 @@ def test_the_report_prints(report: str, page: Page) -> None:
 
 def test_a_violated_policy_would_be_seen(page: Page, tmp_path: Path) -> None:
     bad = tmp_path / "bad.html"
-    bad.write_text("""<meta http-equiv="Content-Security-Policy" content="default-src 'none'"><script>document.title = 1</script>""")
+    bad.write_text(
+        """<meta http-equiv="Content-Security-Policy" content="default-src 'none'"><script>document.title = 1</script>"""
+    )
     page.open(bad.as_uri())
     page.evaluate("console.error('seen')")
-    assert any("Content Security Policy" in error for error in page.complaints) and any("seen" in error for error in page.complaints)
+    assert any("Content Security Policy" in error for error in page.complaints) and any(
+        "seen" in error for error in page.complaints
+    )
 
 
 def test_the_sound_of_a_mistake_plays(labelled: Path, page: Page, tmp_path: Path) -> None:
     dataset = load_dataset(labelled, label_columns=("narrow",))
-    found = find_mistakes(embedded_by(dataset, Models({"teacher": FakeTeacher(16), "student": FakeTeacher(2)}, ())), ("narrow",), seed=0)
+    found = find_mistakes(
+        embedded_by(dataset, Models({"teacher": FakeTeacher(16), "student": FakeTeacher(2)}, ())), ("narrow",), seed=0
+    )
     out = tmp_path / "mistakes.html"
     write_page(found, out, dataset="synthetic", teacher="fake", student="fake")
     page.open(out.as_uri())
-    assert page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 50)") == [True] * len(found[0].shown)
+    assert page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 50)") == [
+        True
+    ] * len(found[0].shown)
     assert page.evaluate(PLAYED) == {"seconds": pytest.approx(AUDIO.clip_s), "ended": True, "error": None}
     assert page.complaints == []
     assert [url for url in page.requests if not url.startswith(("data:", out.as_uri()))] == []

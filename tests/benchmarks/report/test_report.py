@@ -6,7 +6,15 @@ from html.parser import HTMLParser
 import pytest
 
 from hearlite.benchmarks.report.cost import SYMBOLS
-from hearlite.benchmarks.report.format import auroc_text, bytes_text, difference_text, ms_text, p_text, percent_text, times_text
+from hearlite.benchmarks.report.format import (
+    auroc_text,
+    bytes_text,
+    difference_text,
+    ms_text,
+    p_text,
+    percent_text,
+    times_text,
+)
 from hearlite.benchmarks.report.html import write_report
 from hearlite.benchmarks.report.rendering import KIND_NAMES
 from hearlite.benchmarks.report.svg import MARKERS, Series, reliability_svg
@@ -49,12 +57,22 @@ def score(model, value, *, reference=False):
         chosen=(Setting("C", 0.01),),
         roc=curve,
         sweep=SweepFigures(around(0.71), 0.385, around(0.62), 0.95),
-        point=OperatingPoint(0.4, Confusion(20, 6, 5, 34), around(0.8), around(0.85), around(0.83), around(0.825), around(0.784)),
-        calibration=Calibration(around(0.12), around(0.05), around(0.06), Reliability((0.2, 0.7), (0.25, 0.66), (0.1, None), (0.4, None), (50, 15))),
+        point=OperatingPoint(
+            0.4, Confusion(20, 6, 5, 34), around(0.8), around(0.85), around(0.83), around(0.825), around(0.784)
+        ),
+        calibration=Calibration(
+            around(0.12),
+            around(0.05),
+            around(0.06),
+            Reliability((0.2, 0.7), (0.25, 0.66), (0.1, None), (0.4, None), (50, 15)),
+        ),
         subgroups=(
             Subgroups(
                 "sex",
-                (Subgroup("female", Counts(12, 20, 5, 7), around(value)), Subgroup("male", Counts(13, 20, 5, 8), around(value - 0.08))),
+                (
+                    Subgroup("female", Counts(12, 20, 5, 7), around(value)),
+                    Subgroup("male", Counts(13, 20, 5, 8), around(value - 0.08)),
+                ),
                 around(0.08),
                 0.2,
                 "female",
@@ -70,15 +88,32 @@ def around(value):
 
 
 def task(name):
-    scores = (score("teacher", 0.9, reference=True), score("small_f32", 0.87), score("small_i8", 0.86), score("permuted labels", 0.5))
-    return TaskResult(name, "event", "cough", Counts(50, 90, 20, 30), Counts(25, 40, 10, 15), 3, scores, comparisons=pairs())
+    scores = (
+        score("teacher", 0.9, reference=True),
+        score("small_f32", 0.87),
+        score("small_i8", 0.86),
+        score("permuted labels", 0.5),
+    )
+    return TaskResult(
+        name, "event", "cough", Counts(50, 90, 20, 30), Counts(25, 40, 10, 15), 3, scores, comparisons=pairs()
+    )
 
 
 def pairs(verdict="inconclusive"):
     return (
         Paired("small_f32", "teacher", Estimate(-0.03, -0.05, -0.01), 0.004, 0.008, 0.8, 0.2, verdict, "inconclusive"),
         Paired("small_i8", "teacher", Estimate(-0.04, -0.06, -0.02), 0.001, 0.002, 0.9, 0.1, verdict, "inconclusive"),
-        Paired("small_i8", "small_f32", Estimate(-0.011, -0.014, -0.008), 0.03, 0.06, 0.001, 0.999, "non-inferior", "non-inferior"),
+        Paired(
+            "small_i8",
+            "small_f32",
+            Estimate(-0.011, -0.014, -0.008),
+            0.03,
+            0.06,
+            0.001,
+            0.999,
+            "non-inferior",
+            "non-inferior",
+        ),
     )
 
 
@@ -105,7 +140,18 @@ def latency(model, median_ms):
 def make(*, tasks=("event=cough",), standin="", synthetic=False, dataset="field data", notes=()):
     results = tuple(task(name) for name in tasks)
     summary = results[0].scores if results else ()
-    probes = ProbeResults(results, summary, pairs() if results else (), "teacher", 2000, margin=0.02, probe="logistic", leaking=(), seed=0, notes=())
+    probes = ProbeResults(
+        results,
+        summary,
+        pairs() if results else (),
+        "teacher",
+        2000,
+        margin=0.02,
+        probe="logistic",
+        leaking=(),
+        seed=0,
+        notes=(),
+    )
     return collect(
         probes,
         command="hearlite bench data",
@@ -188,17 +234,26 @@ def edited(key, value):
     [
         (
             edited("schema", "other/1"),
-            "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and, on its own, 'hearlite-cost/1'; a study's figures",
+            (
+                "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and, on its own, 'hearlite-cost/1'; a"
+                " study's figures"
+            ),
         ),
         (edited("schema", "hearlite-results/1"), "'hearlite-cost/1'; run hearlite bench again"),
         (lambda data: data["tasks"][0]["scores"][0]["point"]["f1"].update(high=1.5), "outside 0 to 1"),
         (lambda data: data["tasks"][0]["scores"][0]["calibration"]["reliability"]["low"].pop(), "unequal sides"),
         (edited("probe", "guess"), "probe is 'guess'; use one of logistic, svm, forest, boosting, mlp"),
-        (edited("leaking", [{"model": "teacher", "auroc": {"value": 1.2}, "gap": {}}]), "leaking AUROC is outside 0 to 1"),
+        (
+            edited("leaking", [{"model": "teacher", "auroc": {"value": 1.2}, "gap": {}}]),
+            "leaking AUROC is outside 0 to 1",
+        ),
         (edited("margin", 0.7), "margin is 0.7"),
         (lambda data: data["comparisons"][0].update(verdict="fine"), "the verdict of 'small_f32' is 'fine'"),
         (lambda data: data["tasks"][0]["comparisons"][0].update(p=1.5), "p-value outside 0 to 1"),
-        (lambda data: data["tasks"][0]["comparisons"][0].update(to="nobody"), "model 'nobody' is measured but not listed"),
+        (
+            lambda data: data["tasks"][0]["comparisons"][0].update(to="nobody"),
+            "model 'nobody' is measured but not listed",
+        ),
         (edited("surprise", 1), "unknown key 'surprise'"),
         (edited("skipped", "two"), "skipped is 'two'"),
         (edited("reference", "nobody"), "model 'nobody' is measured but not listed"),
@@ -222,7 +277,9 @@ def test_results_that_are_wrong_are_refused(tmp_path, edit, says):
         read_results(path)
 
 
-@pytest.mark.parametrize("garbage", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"schema": NaN}', b'{"schema": 1e999}'])
+@pytest.mark.parametrize(
+    "garbage", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"schema": NaN}', b'{"schema": 1e999}']
+)
 def test_garbage_is_refused(tmp_path, garbage):
     (tmp_path / "results.json").write_bytes(garbage)
     with pytest.raises(InputError, match=re.escape("results.json")):
@@ -233,7 +290,9 @@ def test_garbage_is_refused(tmp_path, garbage):
 
 def test_results_that_could_not_be_read_are_not_written(tmp_path):
     with pytest.raises(UsageError, match="kind 'odd'"):
-        write_results(dataclasses.replace(make(), models=(*make().models, ModelInfo("x", "odd"))), tmp_path / "results.json")
+        write_results(
+            dataclasses.replace(make(), models=(*make().models, ModelInfo("x", "odd"))), tmp_path / "results.json"
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -270,17 +329,22 @@ def test_first_screen_says_whether_the_teacher_can_be_replaced(page, of_mean, of
     results = make(tasks=("event=cough", "event=snore"))
 
     def judge_all(compared, verdict):
-        return tuple(dataclasses.replace(pair, verdict=verdict, verdict_holm=verdict) if pair.to == "teacher" else pair for pair in compared)
+        return tuple(
+            dataclasses.replace(pair, verdict=verdict, verdict_holm=verdict) if pair.to == "teacher" else pair
+            for pair in compared
+        )
 
     tasks = tuple(
-        dataclasses.replace(item, comparisons=judge_all(item.comparisons, verdict)) for item, verdict in zip(results.tasks, of_tasks, strict=True)
+        dataclasses.replace(item, comparisons=judge_all(item.comparisons, verdict))
+        for item, verdict in zip(results.tasks, of_tasks, strict=True)
     )
     html = page(dataclasses.replace(results, tasks=tasks, comparisons=judge_all(results.comparisons, of_mean)))
     text = str(Text(html))
     answer = text[text.index("May it replace") : text.index("Mean AUROC Above chance")]
     loss = {"non-inferior": "is ruled out", "inconclusive": "can’t be ruled out", "inferior": "is shown"}[of_mean]
     assert answer.startswith(
-        f"May it replace the teacher on these tasks? {says} {of_mean} : a loss of more than 0.02 of mean AUROC, a margin set before the run, {loss}."
+        f"May it replace the teacher on these tasks? {says} {of_mean} : a loss of more than 0.02 of mean AUROC, a"
+        f" margin set before the run, {loss}."
     )
     assert not re.search(r"\bsafe", text)  # a clinical word
     assert "−0.040 [−0.060, −0.020]" in answer
@@ -292,7 +356,9 @@ def with_baselines(results, **values):
     """Results with further baselines: name (with "_" for " ") and mean AUROC."""
     named = {name.replace("_", " "): value for name, value in values.items()}
     models = (*results.models, *(ModelInfo(name, "baseline") for name in named))
-    return dataclasses.replace(results, models=models, summary=(*results.summary, *(score(name, value) for name, value in named.items())))
+    return dataclasses.replace(
+        results, models=models, summary=(*results.summary, *(score(name, value) for name, value in named.items()))
+    )
 
 
 def test_the_first_card_says_what_the_best_baseline_reaches(page):
@@ -303,7 +369,9 @@ def test_the_first_card_says_what_the_best_baseline_reaches(page):
     for row in ("spectral", "duration only", "permuted labels"):
         assert f"“{row}” is " in head
     assert "“permuted labels” is teacher with shuffled training labels, which must lie near 0.5" in head
-    assert "The best baseline (silence) reaches 0.950" in str(Text(page(with_baselines(make(), silence=0.95, duration_only=0.81))))
+    assert "The best baseline (silence) reaches 0.950" in str(
+        Text(page(with_baselines(make(), silence=0.95, duration_only=0.81)))
+    )
     alone = str(Text(page(make())))  # permuted labels lie at chance: no rival
     assert " reaches 0." not in alone and "“spectral” is" not in alone
 
@@ -357,7 +425,13 @@ def test_leaking_figures_are_called_that_and_stand_beside_the_others(page):
 
 def test_leaking_figures_are_too_good_only_where_the_gap_shows(page):
     unclear = Leaking("small_i8", around(0.87), Estimate(0.01, -0.03, 0.05))
-    text = str(Text(page(dataclasses.replace(make(notes=("LEAKING figures are in these results. A split",)), leaking=(unclear,)))))
+    text = str(
+        Text(
+            page(
+                dataclasses.replace(make(notes=("LEAKING figures are in these results. A split",)), leaking=(unclear,))
+            )
+        )
+    )
     assert "These figures may be too good; here no gap shows: no model’s interval lies above 0." in text
     assert "They may be too good; here no gap shows." in text and "are too good" not in text
     both = (unclear, Leaking("small_f32", around(0.95), Estimate(0.08, 0.04, 0.12)))
@@ -370,7 +444,8 @@ def test_leaking_figures_are_too_good_only_where_the_gap_shows(page):
 def test_stand_in_and_synthetic_data_are_named_in_the_first_line(page):
     text = str(Text(page(make(standin="spectral stands in for HeAR: nothing learned", synthetic=True))))
     assert text.startswith(
-        "Teacher: hear:/data/hear. Not HeAR: spectral stands in for HeAR: nothing learned. Synthetic data: these figures say nothing about people."
+        "Teacher: hear:/data/hear. Not HeAR: spectral stands in for HeAR: nothing learned. Synthetic data: these"
+        " figures say nothing about people."
     )
     assert "Not HeAR" not in str(Text(page(make()))) and "Synthetic data" not in str(Text(page(make())))
 
@@ -409,19 +484,39 @@ def test_same_results_give_the_same_page(page):
 def judged(auroc):
     layers = tuple(LayerLoss(f"block{k}_project", 20.0 + k, 0.01 * k, "rounding to 256 levels") for k in range(6))
     limits = Limits(0.99, 0.003)
-    verdict = judge(Comparison(40, 0.9917, 0.98, 20.0), auroc, limits=limits, layers=(*layers, LayerLoss(HOSTILE, 300.0, 0.0, HOSTILE)))
+    verdict = judge(
+        Comparison(40, 0.9917, 0.98, 20.0),
+        auroc,
+        limits=limits,
+        layers=(*layers, LayerLoss(HOSTILE, 300.0, 0.0, HOSTILE)),
+    )
     results = make()
-    models = tuple(dataclasses.replace(model, quantization=verdict) if model.kind == "i8" else model for model in results.models)
+    models = tuple(
+        dataclasses.replace(model, quantization=verdict) if model.kind == "i8" else model for model in results.models
+    )
     return dataclasses.replace(results, models=models)
 
 
 def test_what_quantization_cost_is_shown_layer_by_layer(page):
-    loss = AurocLoss("00", "lungs", 70, 14, 2000, 0.0081, 0.0019, 0.0132, (TaskLoss(HOSTILE, 70, 9, 11, 0.91, 0.902, 0.0081, 0.0019, 0.0132),))
+    loss = AurocLoss(
+        "00",
+        "lungs",
+        70,
+        14,
+        2000,
+        0.0081,
+        0.0019,
+        0.0132,
+        (TaskLoss(HOSTILE, 70, 9, 11, 0.91, 0.902, 0.0081, 0.0019, 0.0132),),
+    )
     html = page(judged(loss))
     text = str(Text(html))
     for expected in (
         "Centred cosine to the float32 student: 0.9917 , passes the gate of 0.99",
-        "Mean AUROC loss: 0.0081 [0.0019, 0.0132] , fails the gate of 0.003 by its estimate; its interval reaches below the limit.",
+        (
+            "Mean AUROC loss: 0.0081 [0.0019, 0.0132] , fails the gate of 0.003 by its estimate; its interval reaches"
+            " below the limit."
+        ),
         "9 / 11 0.0081 [0.0019, 0.0132]",
         "14 training and validation subjects of lungs",
         "Layers that lose most by themselves, whatever comes in (ringed):",
@@ -447,21 +542,32 @@ def test_what_quantization_cost_is_shown_layer_by_layer(page):
     ],
 )
 def test_a_gate_is_passed_by_an_estimate_and_what_its_interval_says_is_beside(page, low, mean, high, says):
-    loss = AurocLoss("00", "lungs", 70, 14, 2000, mean, low, high, (TaskLoss("sick", 70, 9, 11, 0.91, 0.902, mean, low, high),))
+    loss = AurocLoss(
+        "00", "lungs", 70, 14, 2000, mean, low, high, (TaskLoss("sick", 70, 9, 11, 0.91, 0.902, mean, low, high),)
+    )
     assert f", {says}" in str(Text(page(judged(loss))))
 
 
 def test_layers_that_lose_nothing_themselves_are_ringed_by_noise(page):
     results = judged(None)
     verdict = next(model.quantization for model in results.models if model.quantization)
-    none_lost = dataclasses.replace(verdict, layers=tuple(dataclasses.replace(layer, lost=0.0) for layer in verdict.layers))
-    models = tuple(dataclasses.replace(model, quantization=none_lost) if model.quantization else model for model in results.models)
+    none_lost = dataclasses.replace(
+        verdict, layers=tuple(dataclasses.replace(layer, lost=0.0) for layer in verdict.layers)
+    )
+    models = tuple(
+        dataclasses.replace(model, quantization=none_lost) if model.quantization else model for model in results.models
+    )
     text = str(Text(page(dataclasses.replace(results, models=models))))
-    assert "Layers with most noise (ringed); none rounds its activations: block0_project , 20.0 dB" in text and "(ringed: most noise)" in text
+    assert (
+        "Layers with most noise (ringed); none rounds its activations: block0_project , 20.0 dB" in text
+        and "(ringed: most noise)" in text
+    )
 
 
 def test_a_loss_of_an_impossible_auroc_is_refused(tmp_path):
-    loss = AurocLoss("00", "lungs", 70, 14, 2000, 0.1, None, None, (TaskLoss("sick", 70, 9, 11, 1.5, 1.4, 0.1, None, None),))
+    loss = AurocLoss(
+        "00", "lungs", 70, 14, 2000, 0.1, None, None, (TaskLoss("sick", 70, 9, 11, 1.5, 1.4, 0.1, None, None),)
+    )
     with pytest.raises(UsageError, match="outside 0 to 1"):
         write_results(judged(loss), tmp_path / "results.json")
 
@@ -474,13 +580,21 @@ def test_an_auroc_loss_that_was_not_measured_is_called_that(page):
 def test_hostile_names_stay_text(page):
     results = make(tasks=(HOSTILE,), dataset=HOSTILE, notes=(HOSTILE,))
     rename = {model.name: f"{HOSTILE} {model.name}" for model in results.models}
-    results = dataclasses.replace(results, models=tuple(dataclasses.replace(model, name=rename[model.name]) for model in results.models))
+    results = dataclasses.replace(
+        results, models=tuple(dataclasses.replace(model, name=rename[model.name]) for model in results.models)
+    )
     renamed = [dataclasses.replace(item, model=rename[item.model]) for item in results.summary]
-    compared = tuple(dataclasses.replace(pair, model=rename[pair.model], to=rename[pair.to]) for pair in results.comparisons)
+    compared = tuple(
+        dataclasses.replace(pair, model=rename[pair.model], to=rename[pair.to]) for pair in results.comparisons
+    )
     tasks = tuple(dataclasses.replace(item, scores=tuple(renamed), comparisons=compared) for item in results.tasks)
     results = dataclasses.replace(results, comparisons=compared)
-    times = tuple(dataclasses.replace(item, model=rename[item.model], ratio_to=rename[item.ratio_to]) for item in results.latency)
-    html = page(dataclasses.replace(results, reference=rename["teacher"], summary=tuple(renamed), tasks=tasks, latency=times))
+    times = tuple(
+        dataclasses.replace(item, model=rename[item.model], ratio_to=rename[item.ratio_to]) for item in results.latency
+    )
+    html = page(
+        dataclasses.replace(results, reference=rename["teacher"], summary=tuple(renamed), tasks=tasks, latency=times)
+    )
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)" in html
     assert not [name for name, _ in Text(html).attributes if name.startswith("on")]
@@ -506,17 +620,27 @@ def test_no_student_has_the_teacher_s_colour_or_another_student_s(page):
 
 
 def test_baselines_are_lines_in_the_plot_of_sizes(page):
-    plots = re.findall(r"<svg.*?</svg>", page(with_baselines(make(), spectral=0.7, duration_only=0.81)), flags=re.DOTALL)
+    plots = re.findall(
+        r"<svg.*?</svg>", page(with_baselines(make(), spectral=0.7, duration_only=0.81)), flags=re.DOTALL
+    )
     sizes = plots[1]
     assert "duration only" in sizes and "spectral" in sizes and "permuted" not in sizes and "file size" in sizes
-    assert sizes.count("stroke-dasharray") == 2 and "stroke-dasharray" not in re.findall(r"<svg.*?</svg>", page(make()), flags=re.DOTALL)[1]
+    assert (
+        sizes.count("stroke-dasharray") == 2
+        and "stroke-dasharray" not in re.findall(r"<svg.*?</svg>", page(make()), flags=re.DOTALL)[1]
+    )
 
 
 def test_models_stand_beside_each_other_in_the_plot_of_calibration():
     curve = Reliability((0.2, 0.7), (0.25, 0.66), (0.1, 0.5), (0.4, 0.8), (50, 15))
-    drawn = [reliability_svg([(Series(name, name, 0), curve) for name in names], name="r") for names in (("f32",), ("f32", "i8"))]
+    drawn = [
+        reliability_svg([(Series(name, name, 0), curve) for name in names], name="r")
+        for names in (("f32",), ("f32", "i8"))
+    ]
     points = r"M ([\d.]+) [\d.]+ \nL ([\d.]+) [\d.]+ \n"
-    one, two = ({start for start, end in re.findall(points, svg) if start == end} for svg in drawn)  # where upright lines stand
+    one, two = (
+        {start for start, end in re.findall(points, svg) if start == end} for svg in drawn
+    )  # where upright lines stand
     assert len(two) - len(one) == 2  # two bins, each with two bars instead of one
 
 
@@ -536,22 +660,37 @@ def test_figures_without_an_interval_are_not_shown(page):
 
 def test_page_without_tasks_teacher_size_or_latency_says_so(page):
     results = make(tasks=())
-    text = str(Text(page(dataclasses.replace(results, latency=(), models=(ModelInfo("teacher", "teacher"), *results.models[1:])))))
-    for expected in ("quality was not measured", "The size of the teacher is not known", "not measured", "Not measured."):
+    text = str(
+        Text(
+            page(
+                dataclasses.replace(results, latency=(), models=(ModelInfo("teacher", "teacher"), *results.models[1:]))
+            )
+        )
+    )
+    for expected in (
+        "quality was not measured",
+        "The size of the teacher is not known",
+        "not measured",
+        "Not measured.",
+    ):
         assert expected in text
 
 
 def test_page_of_a_teacher_alone(page):
     results = make()
     tasks = tuple(dataclasses.replace(item, scores=item.scores[:1], comparisons=()) for item in results.tasks)
-    alone = dataclasses.replace(results, models=results.models[:1], summary=results.summary[:1], tasks=tasks, latency=results.latency[:1])
+    alone = dataclasses.replace(
+        results, models=results.models[:1], summary=results.summary[:1], tasks=tasks, latency=results.latency[:1]
+    )
     text = str(Text(page(dataclasses.replace(alone, comparisons=()))))
     assert "Benchmark on field data" in text
 
 
 def test_formats():
     assert auroc_text(Estimate(0.9119, 0.884, 0.936)) == "0.912 [0.88, 0.94]"
-    assert auroc_text(Estimate(0.998, 0.996, 1.0)) == "0.998 [0.99, 1.00]"  # outwards: the interval never excludes its value
+    assert (
+        auroc_text(Estimate(0.998, 0.996, 1.0)) == "0.998 [0.99, 1.00]"
+    )  # outwards: the interval never excludes its value
     assert auroc_text(Estimate(0.29, 0.29, 0.29)) == "0.290 [0.29, 0.29]"
     assert auroc_text(Estimate(0.9)) == "–"
     assert difference_text(Estimate(-0.0121, -0.0199, 0.0001)) == "−0.012 [−0.020, 0.001]"

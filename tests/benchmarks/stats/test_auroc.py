@@ -12,7 +12,9 @@ def brute_force(scores, labels):
 
 
 def clustered_data(rng, *, subjects, clips, effect, spread=1.0):
-    """Half the subjects are positive; their clips share a subject effect. True AUROC: Phi(effect / sqrt(2 (spread^2 + 1)))."""
+    """Half the subjects are positive; their clips share a subject effect. True AUROC: Phi(effect / sqrt(2 (spread^2 +
+    1))).
+    """
     owners = np.repeat(np.arange(subjects), clips)
     labels = owners % 2 == 1
     scores = effect * labels + spread * rng.normal(size=subjects)[owners] + rng.normal(size=len(owners))
@@ -51,7 +53,9 @@ def test_auroc_refuses_what_has_none(scores, labels, says):
 def test_permuted_labels_are_at_chance():
     rng = np.random.default_rng(1)
     scores = rng.normal(size=2000)
-    assert np.mean([auroc(scores, rng.permutation(np.arange(2000) < 600)) for _ in range(50)]) == pytest.approx(0.5, abs=0.01)
+    assert np.mean([auroc(scores, rng.permutation(np.arange(2000) < 600)) for _ in range(50)]) == pytest.approx(
+        0.5, abs=0.01
+    )
 
 
 def test_bootstrap_equals_resampled_arrays():
@@ -65,7 +69,9 @@ def test_bootstrap_equals_resampled_arrays():
         clips = np.concatenate([np.flatnonzero(owners == subject) for subject in drawn.integers(12, size=12)])
         expected.append([roc_auc_score(labels[clips], row[clips]) for row in scores])
     names = np.array([f"subject {owner:02d}" for owner in owners])
-    np.testing.assert_allclose(clustered_bootstrap(scores, labels, names, samples=20, seed=7), np.transpose(expected), atol=1e-12)
+    np.testing.assert_allclose(
+        clustered_bootstrap(scores, labels, names, samples=20, seed=7), np.transpose(expected), atol=1e-12
+    )
 
 
 def test_bootstrap_is_paired_and_does_not_depend_on_the_other_models():

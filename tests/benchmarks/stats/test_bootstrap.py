@@ -25,8 +25,12 @@ from hearlite.errors import UsageError
 
 @pytest.mark.parametrize(("subjects", "effect"), [(10, 1.0), (10, 2.3), (20, 2.3), (40, 1.0), (80, 2.3)])
 @pytest.mark.parametrize("per_subject", [True, False])
-def test_intervals_hold_the_truth_in_95_percent_of_studies_and_plain_percentiles_would_not(subjects, effect, per_subject):
-    """By chance a coverage of 95 % wanders by 0.5 % in 2000 studies; seeded, so a failure is a change of the intervals."""
+def test_intervals_hold_the_truth_in_95_percent_of_studies_and_plain_percentiles_would_not(
+    subjects, effect, per_subject
+):
+    """By chance a coverage of 95 % wanders by 0.5 % in 2000 studies; seeded, so a failure is a change of the
+    intervals.
+    """
     found = coverages(subjects, effect, per_subject=per_subject, studies=2000, seed=0)
     assert LOWEST <= found["auroc"] <= HIGHEST
     assert LOWEST <= found["difference"] <= HIGHEST
@@ -53,7 +57,9 @@ def test_permuted_labels_are_at_chance_within_their_interval():
     for _ in range(300):
         labels = (rng.permutation(30) < 12)[owners]
         drawn = weighted_aurocs(scores[None], labels, owners, draws)[0]
-        low, high = rate_interval(auroc(scores, labels), drawn, degrees_of_freedom=degrees_of_freedom(labels, owners), trials=12)
+        low, high = rate_interval(
+            auroc(scores, labels), drawn, degrees_of_freedom=degrees_of_freedom(labels, owners), trials=12
+        )
         covered += low <= 0.5 <= high
     assert 0.92 <= covered / 300 <= 0.98
 
@@ -61,7 +67,9 @@ def test_permuted_labels_are_at_chance_within_their_interval():
 def test_degrees_of_freedom_lie_between_the_smaller_class_and_all_subjects():
     owners = np.repeat(np.arange(40), 2)
     assert degrees_of_freedom(owners < 20, owners) == pytest.approx(38)  # two samples of 20, as the t test
-    assert degrees_of_freedom(owners < 4, owners) == pytest.approx((1 / 4 + 1 / 36) ** 2 / (1 / (16 * 3) + 1 / (36**2 * 35)))
+    assert degrees_of_freedom(owners < 4, owners) == pytest.approx(
+        (1 / 4 + 1 / 36) ** 2 / (1 / (16 * 3) + 1 / (36**2 * 35))
+    )
     assert 3 <= degrees_of_freedom(owners < 4, owners) < 5
     assert degrees_of_freedom(np.arange(80) % 2 == 0, owners) == 39  # every subject has both: one sample of pairs
     assert degrees_of_freedom(owners < 1, owners) == 1
@@ -90,7 +98,9 @@ def test_rate_intervals_stay_within_0_and_1_and_mirror():
     assert 0.97 - low > high - 0.97  # towards chance there is more room
     assert rate_interval(0.03, 1 - replicates, degrees_of_freedom=9, trials=5) == pytest.approx((1 - high, 1 - low))
     assert rate_interval(0.5, np.full(100, 0.5), degrees_of_freedom=9, trials=5) == (0.5, 0.5)
-    assert rate_interval(0.5, np.array([0.0, 1.0] * 500), degrees_of_freedom=1, trials=1) == pytest.approx((0.0, 1.0), abs=1e-6)
+    assert rate_interval(0.5, np.array([0.0, 1.0] * 500), degrees_of_freedom=1, trials=1) == pytest.approx(
+        (0.0, 1.0), abs=1e-6
+    )
 
 
 def test_percentiles_are_widened_for_few_subjects_only():
@@ -105,7 +115,9 @@ def test_percentiles_are_widened_for_few_subjects_only():
 
 def test_difference_interval_is_the_t_interval():
     samples = 0.1 + 0.02 * np.random.default_rng(16).normal(size=200_000)
-    assert difference_interval(0.1, samples, degrees_of_freedom=9) == pytest.approx((0.1 - 2.262 * 0.02, 0.1 + 2.262 * 0.02), abs=5e-4)
+    assert difference_interval(0.1, samples, degrees_of_freedom=9) == pytest.approx(
+        (0.1 - 2.262 * 0.02, 0.1 + 2.262 * 0.02), abs=5e-4
+    )
     assert difference_interval(0.0, np.zeros(50), degrees_of_freedom=9) == (0.0, 0.0)
     assert t_tail(2.262, 9) == pytest.approx(0.025, abs=1e-4)
 

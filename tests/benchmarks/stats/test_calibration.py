@@ -6,7 +6,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
-from hearlite.benchmarks.stats.calibration import Platt, brier, calibration, expected_calibration_error, fit_platt, reliability_curve
+from hearlite.benchmarks.stats.calibration import (
+    Platt,
+    brier,
+    calibration,
+    expected_calibration_error,
+    fit_platt,
+    reliability_curve,
+)
 from hearlite.errors import InputError
 
 
@@ -37,13 +44,17 @@ def test_platt_recovers_the_slope_and_intercept_that_made_the_labels():
 
 
 def test_platt_is_logistic_regression_on_its_softened_targets():
-    """Each clip twice, as positive and negative with the weights of its target: what an independent solver makes of it."""
+    """Each clip twice, as positive and negative with the weights of its target: what an independent solver makes of
+    it.
+    """
     rng = np.random.default_rng(1)
     scores = 10 * rng.normal(size=120)
     labels = rng.random(120) < Platt(0.2, 0.5).probabilities(scores)
     targets = np.where(labels, (labels.sum() + 1) / (labels.sum() + 2), 1 / ((~labels).sum() + 2))
     solver = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
-    solver.fit(np.tile(scores, 2)[:, None], np.repeat([1, 0], 120), sample_weight=np.concatenate([targets, 1 - targets]))
+    solver.fit(
+        np.tile(scores, 2)[:, None], np.repeat([1, 0], 120), sample_weight=np.concatenate([targets, 1 - targets])
+    )
     fitted = fit_platt(scores, labels)
     assert (fitted.slope, fitted.intercept) == pytest.approx((solver.coef_[0, 0], solver.intercept_[0]), abs=1e-5)
 
@@ -71,9 +82,13 @@ def test_brier_equals_scikit_learn():
 def test_calibration_error_equals_bins_by_hand():
     probabilities, labels, _ = made_up(3)
     edges = np.append(np.arange(10) / 10, 2.0)
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(by_hand(probabilities, labels, edges), abs=1e-12)
+    assert expected_calibration_error(probabilities, labels) == pytest.approx(
+        by_hand(probabilities, labels, edges), abs=1e-12
+    )
     edges = np.concatenate([[-1], np.quantile(probabilities, np.arange(1, 10) / 10), [2]])
-    assert expected_calibration_error(probabilities, labels, equal_mass=True) == pytest.approx(by_hand(probabilities, labels, edges), abs=1e-12)
+    assert expected_calibration_error(probabilities, labels, equal_mass=True) == pytest.approx(
+        by_hand(probabilities, labels, edges), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("equal_mass", [True, False])
@@ -102,7 +117,12 @@ def test_shares_of_a_reliability_curve_lie_in_their_intervals():
     """Calibrated probabilities: the true share of positives in a bin is its mean probability."""
     draws = subject_multiplicities(40, samples=200, seed=0)
     curves = [reliability_curve(*made_up(300 + seed, n=800), draws) for seed in range(60)]
-    held = [low <= at <= high for curve in curves for at, low, high in zip(curve.predicted, curve.low, curve.high, strict=True) if low is not None]
+    held = [
+        low <= at <= high
+        for curve in curves
+        for at, low, high in zip(curve.predicted, curve.low, curve.high, strict=True)
+        if low is not None
+    ]
     assert len(held) > 500 and 0.92 <= np.mean(held) <= 0.98
 
 
@@ -117,7 +137,9 @@ def test_intervals_see_a_miscalibration_and_none_where_there_is_none():
 
 
 def test_true_calibration_errors_lie_in_their_intervals():
-    """100 calibrated and 100 overconfident data sets. The intervals err to the wide side, those of the Brier score hold 95 %."""
+    """100 calibrated and 100 overconfident data sets. The intervals err to the wide side, those of the Brier score hold
+    95 %.
+    """
     draws = subject_multiplicities(40, samples=200, seed=0)
     for slope in (1.0, 0.5):
         large, _, _ = made_up(6, n=400_000)

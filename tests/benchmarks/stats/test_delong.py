@@ -39,7 +39,11 @@ def brute_force_clustered_variance(scores, labels, subjects):
 def two_models(rng, *, n=80, decimals=1):
     labels = rng.random(n) < 0.4
     base = rng.normal(size=n) + labels
-    return np.round(base + 0.7 * rng.normal(size=n), decimals), np.round(base + 0.7 * rng.normal(size=n), decimals), labels
+    return (
+        np.round(base + 0.7 * rng.normal(size=n), decimals),
+        np.round(base + 0.7 * rng.normal(size=n), decimals),
+        labels,
+    )
 
 
 def clustered(rng, *, subjects, clips, share_of_both=0.5):
@@ -68,7 +72,9 @@ def test_delong_equals_the_brute_force_components_with_ties(decimals):
 
 @pytest.mark.parametrize("share_of_both", [0.0, 0.5, 1.0])
 def test_obuchowski_equals_its_formula_written_out(share_of_both):
-    first, second, labels, owners = clustered(np.random.default_rng(1), subjects=15, clips=4, share_of_both=share_of_both)
+    first, second, labels, owners = clustered(
+        np.random.default_rng(1), subjects=15, clips=4, share_of_both=share_of_both
+    )
     first, names = np.round(first, 1), np.array([f"subject {owner}" for owner in owners])
     _, covariance = auroc_covariance([first, second], labels, owners)
     assert covariance[0, 0] == pytest.approx(brute_force_clustered_variance(first, labels, names), rel=1e-10)
@@ -83,7 +89,10 @@ def test_obuchowski_equals_its_formula_written_out(share_of_both):
 
 def _variance_of(won, labels, owners):
     tens = np.bincount(owners[labels], weights=won.mean(axis=1) - won.mean(), minlength=owners.max() + 1) / labels.sum()
-    ones = np.bincount(owners[~labels], weights=won.mean(axis=0) - won.mean(), minlength=owners.max() + 1) / (~labels).sum()
+    ones = (
+        np.bincount(owners[~labels], weights=won.mean(axis=0) - won.mean(), minlength=owners.max() + 1)
+        / (~labels).sum()
+    )
     i, i10, i01 = (len(set(members)) for members in (owners, owners[labels], owners[~labels]))
     return i10 / (i10 - 1) * (tens**2).sum() + i01 / (i01 - 1) * (ones**2).sum() + 2 * i / (i - 1) * (tens * ones).sum()
 
@@ -97,7 +106,9 @@ def test_one_clip_a_subject_is_delong():
 
 @pytest.mark.parametrize("share_of_both", [0.0, 1.0])
 def test_clustered_errors_agree_with_the_clustered_bootstrap(share_of_both):
-    first, second, labels, owners = clustered(np.random.default_rng(3), subjects=150, clips=4, share_of_both=share_of_both)
+    first, second, labels, owners = clustered(
+        np.random.default_rng(3), subjects=150, clips=4, share_of_both=share_of_both
+    )
     drawn = clustered_bootstrap(np.stack([first, second]), labels, owners, samples=3000, seed=0)
     test = paired_delong(first, second, labels, subjects=owners)
     assert test.standard_error == pytest.approx(np.std(drawn[0] - drawn[1]), rel=0.06)
@@ -112,7 +123,9 @@ def test_swapping_models_turns_the_sign_and_shuffling_clips_changes_nothing():
     rng = np.random.default_rng(4)
     first, second, labels, owners = clustered(rng, subjects=20, clips=3)
     test, swapped = (paired_delong(a, b, labels, subjects=owners) for a, b in ((first, second), (second, first)))
-    assert (swapped.difference, swapped.z, swapped.low, swapped.high) == pytest.approx((-test.difference, -test.z, -test.high, -test.low))
+    assert (swapped.difference, swapped.z, swapped.low, swapped.high) == pytest.approx(
+        (-test.difference, -test.z, -test.high, -test.low)
+    )
     assert swapped.p == pytest.approx(test.p)
     order = rng.permutation(len(labels))
     shuffled = paired_delong(first[order], second[order], labels[order], subjects=owners[order])
@@ -121,7 +134,9 @@ def test_swapping_models_turns_the_sign_and_shuffling_clips_changes_nothing():
 
 def test_a_rising_transform_of_scores_changes_nothing():
     first, second, labels = two_models(np.random.default_rng(5))
-    assert paired_delong(np.exp(first), 3 * second - 7, labels).p == pytest.approx(paired_delong(first, second, labels).p, rel=1e-9)
+    assert paired_delong(np.exp(first), 3 * second - 7, labels).p == pytest.approx(
+        paired_delong(first, second, labels).p, rel=1e-9
+    )
 
 
 def test_models_that_rank_alike_do_not_differ():
@@ -133,7 +148,9 @@ def test_models_that_rank_alike_do_not_differ():
 
 
 def test_p_values_are_uniform_when_nothing_differs_and_clusters_matter():
-    """500 pairs of models of equal AUROC on 40 subjects: the clustered test errs in 5 %, the one for independent clips far more often."""
+    """500 pairs of models of equal AUROC on 40 subjects: the clustered test errs in 5 %, the one for independent clips
+    far more often.
+    """
     rng = np.random.default_rng(7)
     owners = np.repeat(np.arange(40), 5)
     labels = owners % 2 == 1
@@ -172,7 +189,9 @@ def test_a_dozen_subjects_are_wrong_in_5_percent_by_t_and_more_often_by_the_norm
 def test_delong_interval_is_the_normal_one_within_0_and_1():
     first, _, labels = two_models(np.random.default_rng(8))
     half = NormalDist().inv_cdf(0.95) * np.sqrt(brute_force_covariance(first, first, labels)[0, 0])
-    assert delong_interval(first, labels, level=0.9) == pytest.approx((auroc(first, labels) - half, auroc(first, labels) + half), abs=1e-12)
+    assert delong_interval(first, labels, level=0.9) == pytest.approx(
+        (auroc(first, labels) - half, auroc(first, labels) + half), abs=1e-12
+    )
     nearly = np.array([1.0, 2, 3, 4, 5, 6, 7])
     assert delong_interval(nearly, np.array([0, 0, 0, 1, 0, 1, 1], dtype=bool))[1] == 1.0
 
@@ -195,4 +214,9 @@ def test_twenty_thousand_clips_need_no_matrix_of_pairs():
 )
 def test_what_has_no_variance_is_refused(labels, subjects, says):
     with pytest.raises(InputError, match=says):
-        paired_delong(np.arange(4.0), np.arange(4.0), np.array(labels, dtype=bool), subjects=None if subjects is None else np.array(subjects))
+        paired_delong(
+            np.arange(4.0),
+            np.arange(4.0),
+            np.array(labels, dtype=bool),
+            subjects=None if subjects is None else np.array(subjects),
+        )

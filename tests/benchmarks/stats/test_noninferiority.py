@@ -17,7 +17,9 @@ def replicates(value, *, error, seed=0, samples=4000):
 
 def compared(difference, *, error, margin=0.02):
     reference = replicates(0.85, error=0.03, seed=1)
-    return compare(0.85 + difference, 0.85, reference + replicates(difference, error=error), reference, margin=margin, **DESIGN)
+    return compare(
+        0.85 + difference, 0.85, reference + replicates(difference, error=error), reference, margin=margin, **DESIGN
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,9 @@ def test_the_interval_and_the_margin_decide(difference, error, verdict):
     assert found.verdict == verdict
     assert (found.low > -0.02) == (verdict == NON_INFERIOR)
     assert (found.high < -0.02) == (verdict == INFERIOR)
-    assert (found.low, found.high) == pytest.approx((difference - 2.0003 * error, difference + 2.0003 * error), abs=1e-6)  # t of 60
+    assert (found.low, found.high) == pytest.approx(
+        (difference - 2.0003 * error, difference + 2.0003 * error), abs=1e-6
+    )  # t of 60
 
 
 @pytest.mark.parametrize("error", [0.001, 0.004, 0.01, 0.03])
@@ -49,7 +53,9 @@ def test_intervals_and_p_values_never_contradict_each_other(difference, error):
 
 
 def test_a_wider_margin_never_turns_a_yes_into_a_no():
-    verdicts = [compared(-0.01, error=0.005, margin=margin).verdict for margin in (0.001, 0.005, 0.01, 0.015, 0.02, 0.03, 0.1)]
+    verdicts = [
+        compared(-0.01, error=0.005, margin=margin).verdict for margin in (0.001, 0.005, 0.01, 0.015, 0.02, 0.03, 0.1)
+    ]
     order = [INFERIOR, INCONCLUSIVE, NON_INFERIOR]
     assert [order.index(verdict) for verdict in verdicts] == sorted(order.index(verdict) for verdict in verdicts)
     assert set(verdicts) == {INCONCLUSIVE, NON_INFERIOR}
@@ -59,7 +65,10 @@ def test_at_the_margin_the_test_errs_in_one_of_forty():
     """2 000 estimates of a true loss of exactly the margin, t-distributed as the interval assumes."""
     rng = np.random.default_rng(2)
     errors = 0.01 * np.sqrt(rng.chisquare(60, size=2000) / 60)
-    yes = sum(compared(-0.02 + 0.01 * noise, error=error).verdict == NON_INFERIOR for noise, error in zip(rng.normal(size=2000), errors, strict=True))
+    yes = sum(
+        compared(-0.02 + 0.01 * noise, error=error).verdict == NON_INFERIOR
+        for noise, error in zip(rng.normal(size=2000), errors, strict=True)
+    )
     assert 0.015 <= yes / 2000 <= 0.035
 
 

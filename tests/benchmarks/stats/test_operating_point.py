@@ -28,12 +28,16 @@ def gain(scores, labels, threshold, rule):
 def test_no_threshold_is_better_than_the_chosen_one(rule, decimals):
     scores, labels, _ = made_up(decimals=decimals)
     chosen = gain(scores, labels, choose_threshold(scores, labels, rule=rule), rule)
-    assert chosen == pytest.approx(max(gain(scores, labels, threshold, rule) for threshold in [*scores, np.inf]), abs=1e-12)
+    assert chosen == pytest.approx(
+        max(gain(scores, labels, threshold, rule) for threshold in [*scores, np.inf]), abs=1e-12
+    )
 
 
 def test_a_threshold_lies_halfway_between_clips():
     assert choose_threshold(np.array([0.0, 1.0, 4.0, 5.0]), np.array([False, False, True, True])) == 2.5
-    assert choose_threshold(np.array([5.0, 4.0, 1.0, 0.0]), np.array([False, False, True, True])) == 0.0  # useless: everything is positive
+    assert (
+        choose_threshold(np.array([5.0, 4.0, 1.0, 0.0]), np.array([False, False, True, True])) == 0.0
+    )  # useless: everything is positive
     close = np.array([1.0, np.nextafter(1.0, 2.0)])
     assert (close >= choose_threshold(close, np.array([False, True]))).tolist() == [False, True]
 
@@ -52,7 +56,12 @@ def test_figures_equal_scikit_learn():
     answer = scores >= 0.5
     (passed, false), (missed, true) = confusion_matrix(labels, answer)
     cells = point.confusion
-    assert (cells.true_positive, cells.false_positive, cells.false_negative, cells.true_negative) == (true, false, missed, passed)
+    assert (cells.true_positive, cells.false_positive, cells.false_negative, cells.true_negative) == (
+        true,
+        false,
+        missed,
+        passed,
+    )
     assert point.accuracy.value == pytest.approx(accuracy_score(labels, answer))
     assert point.balanced_accuracy.value == pytest.approx(balanced_accuracy_score(labels, answer))
     assert point.f1.value == pytest.approx(f1_score(labels, answer))
@@ -69,7 +78,10 @@ def test_intervals_hold_the_truth_and_shrink_with_subjects_not_with_clips():
     labels = np.arange(120) % 2 == 0
     draws = subject_multiplicities(20, samples=300, seed=0)
     found = [
-        operating_point(rng.normal(size=20)[owners] + rng.normal(size=120), labels, owners, draws, threshold=0.0).sensitivity for _ in range(300)
+        operating_point(
+            rng.normal(size=20)[owners] + rng.normal(size=120), labels, owners, draws, threshold=0.0
+        ).sensitivity
+        for _ in range(300)
     ]
     assert 0.92 <= np.mean([figure.low <= 0.5 <= figure.high for figure in found]) <= 0.985
     as_if_independent = 2 * 1.96 * np.sqrt(0.25 / 60)
@@ -86,10 +98,14 @@ def test_a_rate_of_one_is_as_sure_as_its_subjects_are_many():
 
 def test_f1_of_no_answer_at_all_is_zero_and_of_a_replicate_without_a_positive_undefined():
     scores, labels, owners = made_up()
-    point = operating_point(scores, labels, owners, subject_multiplicities(SUBJECTS, samples=50, seed=0), threshold=99.0)
+    point = operating_point(
+        scores, labels, owners, subject_multiplicities(SUBJECTS, samples=50, seed=0), threshold=99.0
+    )
     assert (point.f1.value, point.sensitivity.value, point.specificity.value) == (0, 0, 1)
     with pytest.raises(InputError, match="threshold is nan"):
-        operating_point(scores, labels, owners, subject_multiplicities(SUBJECTS, samples=50, seed=0), threshold=float("nan"))
+        operating_point(
+            scores, labels, owners, subject_multiplicities(SUBJECTS, samples=50, seed=0), threshold=float("nan")
+        )
 
 
 def test_sweep_figures_have_value_chance_and_interval():
@@ -97,7 +113,13 @@ def test_sweep_figures_have_value_chance_and_interval():
     figures = sweep_figures(scores, labels, owners, subject_multiplicities(SUBJECTS, samples=400, seed=0))
     assert figures.average_precision.value == average_precision(scores, labels)
     assert figures.prevalence == labels.mean()
-    assert figures.prevalence < figures.average_precision.low < figures.average_precision.value < figures.average_precision.high < 1
+    assert (
+        figures.prevalence
+        < figures.average_precision.low
+        < figures.average_precision.value
+        < figures.average_precision.high
+        < 1
+    )
     assert figures.sensitivity.value == sensitivity_at(scores, labels)
     assert figures.sensitivity.low < figures.sensitivity.value < figures.sensitivity.high
     assert figures.specificity == 0.95

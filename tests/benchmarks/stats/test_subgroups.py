@@ -47,7 +47,9 @@ def test_the_gap_is_between_the_best_and_the_worst_of_many():
 
 
 def test_groups_that_are_alike_have_a_gap_of_noise_which_the_interval_and_p_say():
-    """The largest of many differences is never 0: 100 data sets of four equal groups, an interval without 0 in about one of twenty."""
+    """The largest of many differences is never 0: 100 data sets of four equal groups, an interval without 0 in about
+    one of twenty.
+    """
     found = []
     for seed in range(100):
         scores, labels, owners, groups = made_up(100 + seed, effects=(1.0, 1.0, 1.0, 1.0))
@@ -87,7 +89,19 @@ def test_no_group_at_all_and_a_wrong_number_of_values():
 
 def test_ages_become_bands_and_impossible_ones_are_flagged():
     ages = age_bands(["0.1", "2", "11.9", "12", "17", "18", "64.5", "65", "99", "", " 30 "])
-    assert ages.bands == ("below 2", "2-12", "2-12", "12-18", "12-18", "18-65", "18-65", "65 or more", "65 or more", "", "18-65")
+    assert ages.bands == (
+        "below 2",
+        "2-12",
+        "2-12",
+        "12-18",
+        "12-18",
+        "18-65",
+        "18-65",
+        "65 or more",
+        "65 or more",
+        "",
+        "18-65",
+    )
     assert ages.impossible == ()
     odd = age_bands(["-1", "254", "abc", "nan", "inf", "254", "40"], edges=(30.0, 50.0))
     assert odd.bands == ("", "", "", "", "", "", "30-50")

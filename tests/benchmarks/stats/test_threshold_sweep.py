@@ -26,7 +26,9 @@ def test_average_precision_equals_scikit_learn_with_ties(decimals):
 def test_sensitivity_is_the_best_corner_that_keeps_the_specificity(specificity, decimals):
     scores, labels, _ = made_up(decimals=decimals)
     false, true, _ = sklearn_roc(labels, scores, drop_intermediate=False)
-    assert sensitivity_at(scores, labels, specificity=specificity) == pytest.approx(true[1 - false >= specificity - 1e-12].max(), abs=1e-12)
+    assert sensitivity_at(scores, labels, specificity=specificity) == pytest.approx(
+        true[1 - false >= specificity - 1e-12].max(), abs=1e-12
+    )
 
 
 def test_a_tie_that_would_cost_specificity_counts_for_nothing():
@@ -53,12 +55,21 @@ def test_replicates_equal_resampled_arrays():
     for row, draw in enumerate(draws):
         clips = np.repeat(np.arange(len(scores)), draw[owners])
         for model, sign in enumerate((1, -1)):
-            assert swept.average_precision[model, row] == pytest.approx(average_precision_score(labels[clips], sign * scores[clips]), abs=1e-12)
-            assert swept.sensitivity[model, row] == pytest.approx(sensitivity_at(sign * scores[clips], labels[clips]), abs=1e-12)
+            assert swept.average_precision[model, row] == pytest.approx(
+                average_precision_score(labels[clips], sign * scores[clips]), abs=1e-12
+            )
+            assert swept.sensitivity[model, row] == pytest.approx(
+                sensitivity_at(sign * scores[clips], labels[clips]), abs=1e-12
+            )
 
 
 def test_replicates_of_one_class_are_marked():
-    swept = weighted_sweep(np.array([[0.9, 0.1]]), np.array([True, False]), np.arange(2), np.array([[2, 0], [0, 2], [1, 1]], dtype=np.uint16))
+    swept = weighted_sweep(
+        np.array([[0.9, 0.1]]),
+        np.array([True, False]),
+        np.arange(2),
+        np.array([[2, 0], [0, 2], [1, 1]], dtype=np.uint16),
+    )
     np.testing.assert_array_equal(np.isnan(swept.average_precision[0]), [True, True, False])
     np.testing.assert_array_equal(np.isnan(swept.sensitivity[0]), [True, True, False])
 

@@ -1,4 +1,6 @@
-"""The challenge's score on its official split, by the command: of sounds whose class can be heard, and some whose label says another one."""
+"""The challenge's score on its official split, by the command: of sounds whose class can be heard, and some whose label
+says another one.
+"""
 
 import json
 from pathlib import Path
@@ -18,7 +20,8 @@ from hearlite.errors import InputError
 HZ = {"normal": 200, "crackle": 600, "wheeze": 1300, "both": 2800}
 FLAGS = {"normal": "0\t0", "crackle": "1\t0", "wheeze": "0\t1", "both": "1\t1"}
 RATE_HZ = 8_000
-# Of every test patient: (what is heard, what the annotation says), so what a classifier that hears says is known. 207 is in training too.
+# Of every test patient: (what is heard, what the annotation says), so what a classifier that hears says is known. 207
+# is in training too.
 TESTED = {
     "201": [("normal", "normal"), ("crackle", "crackle"), ("wheeze", "wheeze"), ("both", "both")],
     "202": [("normal", "normal"), ("normal", "normal"), ("wheeze", "crackle"), ("crackle", "crackle")],
@@ -31,9 +34,14 @@ TESTED = {
 
 def write_patient(root: Path, name: str, cycles: list[tuple[str, str]]) -> None:
     rng, time_s = np.random.default_rng(int(name[:3])), np.arange(2 * RATE_HZ) / RATE_HZ
-    sounds = [0.3 * np.sin(2 * np.pi * HZ[heard] * rng.uniform(0.97, 1.03) * time_s) + 0.01 * rng.normal(size=len(time_s)) for heard, _ in cycles]
+    sounds = [
+        0.3 * np.sin(2 * np.pi * HZ[heard] * rng.uniform(0.97, 1.03) * time_s) + 0.01 * rng.normal(size=len(time_s))
+        for heard, _ in cycles
+    ]
     soundfile.write(root / f"{name}.wav", np.concatenate(sounds), RATE_HZ)
-    (root / f"{name}.txt").write_text("".join(f"{2 * k}\t{2 * k + 2}\t{FLAGS[label]}\n" for k, (_, label) in enumerate(cycles)))
+    (root / f"{name}.txt").write_text(
+        "".join(f"{2 * k}\t{2 * k + 2}\t{FLAGS[label]}\n" for k, (_, label) in enumerate(cycles))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +61,29 @@ def icbhi(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_score_of_the_official_split_by_hand(icbhi: Path, fake_student: str, tmp_path: Path) -> None:
-    ran = CliRunner().invoke(command, [str(icbhi), "--teacher", "spectral", "--model", fake_student, "--out", str(tmp_path)], catch_exceptions=False)
+    ran = CliRunner().invoke(
+        command,
+        [str(icbhi), "--teacher", "spectral", "--model", fake_student, "--out", str(tmp_path)],
+        catch_exceptions=False,
+    )
     assert ran.exit_code == 0, ran.output
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["train"] == {"sounds": {"both": 14, "crackle": 14, "normal": 14, "wheeze": 14}, "subjects": 7}
     whole, fresh = results["sides"]
-    assert (whole["side"], whole["of"], whole["sounds"], whole["subjects"], whole["subjects_in_training"]) == ("test", ALL, 17, 6, 1)
+    assert (whole["side"], whole["of"], whole["sounds"], whole["subjects"], whole["subjects_in_training"]) == (
+        "test",
+        ALL,
+        17,
+        6,
+        1,
+    )
     assert whole["warning"] == LEAKS and fresh["warning"] == ""
     assert (fresh["of"], fresh["sounds"], fresh["subjects"]) == (UNKNOWN, 15, 5)
     for side, sensitivity, specificity in ((whole, 6 / 10, 6 / 7), (fresh, 5 / 9, 5 / 6)):
         teacher, student, duration = side["models"]
-        assert duration["model"] == "duration only" and duration["average"]["value"] <= 0.5  # cycles of one length: one class for all
+        assert (
+            duration["model"] == "duration only" and duration["average"]["value"] <= 0.5
+        )  # cycles of one length: one class for all
         assert {name: teacher[name]["value"] for name in FIGURES} == {
             "sensitivity": pytest.approx(sensitivity),
             "specificity": pytest.approx(specificity),
@@ -71,7 +91,9 @@ def test_score_of_the_official_split_by_hand(icbhi: Path, fake_student: str, tmp
             "harmonic": pytest.approx(2 * sensitivity * specificity / (sensitivity + specificity)),
         }
         assert teacher["average"]["low"] < teacher["average"]["value"] < teacher["average"]["high"]
-        assert student["average_difference"]["value"] == pytest.approx(student["average"]["value"] - teacher["average"]["value"])
+        assert student["average_difference"]["value"] == pytest.approx(
+            student["average"]["value"] - teacher["average"]["value"]
+        )
     text = (tmp_path / "table.md").read_text()
     assert text in ran.output and f"**{LEAKS}** (1)" in text and "0.729 [" in text
 
@@ -84,11 +106,18 @@ def test_a_side_whose_subjects_all_train_leaks_and_has_no_others_and_a_side_of_n
         subjects = np.repeat([f"s{number}" for number in range(first, first + 8)], 6).astype(object)
         classes = np.tile(np.array(["Normal", "Wheeze", "Fine Crackle"], dtype=object), 16)
         told = np.stack([classes == "Wheeze", classes == "Fine Crackle"], axis=1) * 4.0
-        return Sounds({"teacher": told + rng.normal(size=told.shape), "student": told + 2 * rng.normal(size=told.shape)}, classes, subjects)
+        return Sounds(
+            {"teacher": told + rng.normal(size=told.shape), "student": told + 2 * rng.normal(size=told.shape)},
+            classes,
+            subjects,
+        )
 
     heard = {"student": {subject_hash("s1"), subject_hash("s9")}}
     rows = score_sides(sounds(0), {"inter": sounds(8), "intra": sounds(0)}, heard, normal="Normal", seed=0, samples=100)
-    assert [(row["side"], row["of"], row["subjects_in_training"]) for row in rows] == [("inter", ALL, 0), ("intra", ALL, 8)]
+    assert [(row["side"], row["of"], row["subjects_in_training"]) for row in rows] == [
+        ("inter", ALL, 0),
+        ("intra", ALL, 8),
+    ]
     assert [row["warning"] for row in rows] == ["", LEAKS]
     assert [row["subjects_distilled_on"] for row in rows] == [{"student": 1}, {"student": 1}]
     assert all(row["models"][0]["average"]["value"] > row["models"][1]["average"]["value"] > 0.5 for row in rows)
@@ -99,7 +128,9 @@ def test_a_side_whose_subjects_all_train_leaks_and_has_no_others_and_a_side_of_n
 def test_a_manifest_without_the_official_split_is_refused(icbhi: Path, fake_student: str, tmp_path: Path) -> None:
     arguments = [str(icbhi), "--teacher", "spectral", "--model", fake_student, "--out", str(tmp_path)]
     done = CliRunner().invoke(command, [*arguments, "--normal", "Normal"])
-    assert isinstance(done.exception, InputError) and "'Normal' in 'label'; official_split: test, train; label: both" in str(done.exception)
+    assert isinstance(
+        done.exception, InputError
+    ) and "'Normal' in 'label'; official_split: test, train; label: both" in str(done.exception)
     done = CliRunner().invoke(command, [*arguments, "--split", "sex"])
     assert isinstance(done.exception, InputError) and "sex: empty" in str(done.exception)
 
@@ -130,7 +161,9 @@ def test_guessing_scores_a_quarter_below_knowing_and_the_interval_knows_few_subj
     assert sure["average"]["value"] == 1 and 0.8 < sure["average"]["low"] < 1
     assert wild["average"]["low"] < 1 / 3 + 0.05 < 0.5 and wild["average_difference"]["high"] < -0.4
     few = owners < 10
-    (_, narrow) = measure(truth[few], {"teacher": truth[few], "student": guess[few]}, subjects[few], normal="normal", seed=0, samples=300)
+    (_, narrow) = measure(
+        truth[few], {"teacher": truth[few], "student": guess[few]}, subjects[few], normal="normal", seed=0, samples=300
+    )
     assert narrow["average"]["high"] - narrow["average"]["low"] > wild["average"]["high"] - wild["average"]["low"]
 
 

@@ -1,4 +1,6 @@
-"""What two datasets share carries over; what is the other way round in a third one does not; and every cell has its own interval."""
+"""What two datasets share carries over; what is the other way round in a third one does not; and every cell has its own
+interval.
+"""
 
 import json
 import shutil
@@ -27,7 +29,12 @@ def made_up(seed: int, *, sign: float) -> tuple[Side, Side]:
 
 
 def test_what_is_shared_carries_over_and_what_is_reversed_does_not() -> None:
-    rows = matrix({"a": made_up(0, sign=1), "b": made_up(1, sign=1), "c": made_up(2, sign=-1)}, reference="teacher", seed=0, samples=200)
+    rows = matrix(
+        {"a": made_up(0, sign=1), "b": made_up(1, sign=1), "c": made_up(2, sign=-1)},
+        reference="teacher",
+        seed=0,
+        samples=200,
+    )
     assert [(row["train"], row["test"]) for row in rows] == [(one, other) for one in "abc" for other in "abc"]
     cells = {(row["train"], row["test"]): row["models"] for row in rows}
     for here, there in (("a", "a"), ("a", "b"), ("b", "a"), ("c", "c")):
@@ -53,7 +60,20 @@ def test_sides_are_of_labelled_clips_and_need_subjects_of_both_classes(labelled:
 
 def test_one_dataset_is_no_transfer(labelled: Path) -> None:
     done = CliRunner().invoke(
-        command, [str(labelled), "--teacher", "fake:8", "--model", "m", "--label", "narrow", "--positive", "yes", "--out", "nowhere"]
+        command,
+        [
+            str(labelled),
+            "--teacher",
+            "fake:8",
+            "--model",
+            "m",
+            "--label",
+            "narrow",
+            "--positive",
+            "yes",
+            "--out",
+            "nowhere",
+        ],
     )
     assert isinstance(done.exception, UsageError) and "two or more" in str(done.exception)
 
@@ -61,7 +81,18 @@ def test_one_dataset_is_no_transfer(labelled: Path) -> None:
 def test_the_command_writes_a_matrix_for_every_model(labelled: Path, fake_student: str, tmp_path: Path) -> None:
     shutil.copytree(labelled.parent, tmp_path / "other")
     other = (tmp_path / "other" / labelled.name).rename(tmp_path / "other" / "other.csv")
-    arguments = ["--teacher", "fake:8", "--model", fake_student, "--label", "narrow", "--positive", "yes", "--out", str(tmp_path / "out")]
+    arguments = [
+        "--teacher",
+        "fake:8",
+        "--model",
+        fake_student,
+        "--label",
+        "narrow",
+        "--positive",
+        "yes",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     ran = CliRunner().invoke(command, [str(labelled), str(other), *arguments], catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())

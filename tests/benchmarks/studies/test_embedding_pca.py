@@ -1,4 +1,6 @@
-"""The components are scikit-learn's, of training clips alone; every label has a colour, and the picture is the same twice."""
+"""The components are scikit-learn's, of training clips alone; every label has a colour, and the picture is the same
+twice.
+"""
 
 import numpy as np
 import pytest

@@ -33,7 +33,9 @@ from hearlite.spec import AUDIO
 
 
 def clip(number: int, label: str) -> ClipRef:
-    return ClipRef(Path("a.wav"), f"a{number}.wav", None, 0.0, None, None, False, f"s{number}", "test", (("sick", label),))
+    return ClipRef(
+        Path("a.wav"), f"a{number}.wav", None, 0.0, None, None, False, f"s{number}", "test", (("sick", label),)
+    )
 
 
 def test_mistakes_of_the_student_alone_come_first_and_the_surest_before_others() -> None:
@@ -73,11 +75,19 @@ def test_answers_of_a_probe_are_right_where_the_embedding_says_so() -> None:
 def test_a_sound_and_its_picture_are_files_that_others_read() -> None:
     from matplotlib.image import imread
 
-    pcm = to_int16((0.3 * np.sin(2 * np.pi * 1000 * np.arange(AUDIO.clip_samples) / AUDIO.sample_rate_hz)).astype(np.float32))
+    pcm = to_int16(
+        (0.3 * np.sin(2 * np.pi * 1000 * np.arange(AUDIO.clip_samples) / AUDIO.sample_rate_hz)).astype(np.float32)
+    )
     with wave.open(io.BytesIO(wav(pcm))) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (AUDIO.sample_rate_hz, 1, AUDIO.clip_samples)
+        assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (
+            AUDIO.sample_rate_hz,
+            1,
+            AUDIO.clip_samples,
+        )
         np.testing.assert_array_equal(np.frombuffer(file.readframes(AUDIO.clip_samples), "<i2"), pcm)
-    picture = imread(io.BytesIO(spectrogram(pcm)))[:, :, :3].sum(axis=2)  # [mels, frames], the lowest band at the bottom
+    picture = imread(io.BytesIO(spectrogram(pcm)))[:, :, :3].sum(
+        axis=2
+    )  # [mels, frames], the lowest band at the bottom
     brightest = len(picture) - 1 - int(picture.mean(axis=1).argmax())
     assert 0.2 * len(picture) < brightest < 0.5 * len(picture)  # 1 kHz is at a third of the mel scale up to 8 kHz
 
@@ -103,5 +113,8 @@ def test_recordings_are_not_written_where_git_would_find_them(tmp_path: Path) ->
     with pytest.raises(UsageError, match="holds recordings"):
         require_outside_git(tmp_path / "repository" / "deep" / "mistakes.html")
     require_outside_git(tmp_path / "mistakes.html")
-    done = CliRunner().invoke(command, ["data", "--teacher", "fake:8", "--model", "m", "--out", str(tmp_path / "repository" / "mistakes.html")])
+    done = CliRunner().invoke(
+        command,
+        ["data", "--teacher", "fake:8", "--model", "m", "--out", str(tmp_path / "repository" / "mistakes.html")],
+    )
     assert isinstance(done.exception, UsageError)

@@ -1,4 +1,6 @@
-"""Parts are of whole subjects and lie within each other; all labels give bench's figure; fewer labels are not better."""
+"""Parts are of whole subjects and lie within each other; all labels give bench's figure; fewer labels are not
+better.
+"""
 
 import itertools
 import json
@@ -23,7 +25,9 @@ def made_up():
     sick = (owners % 2 == 0) & (rng.random(len(owners)) < 0.7)
     embeddings = rng.normal(size=(len(owners), 12)) + 0.5 * np.outer(sick, rng.normal(size=12))
     subjects, splits = np.array([f"s{owner}" for owner in owners]), np.where(owners % 4 < 2, "train", "test")
-    tasks = binary_tasks([str(int(value)) for value in sick], column="sick", subjects=subjects.tolist(), splits=splits.tolist()).tasks
+    tasks = binary_tasks(
+        [str(int(value)) for value in sick], column="sick", subjects=subjects.tolist(), splits=splits.tolist()
+    ).tasks
     return {"teacher": embeddings, "copy": embeddings}, tasks, subjects, splits == "test", splits
 
 
@@ -39,7 +43,9 @@ def test_parts_are_of_whole_subjects_and_lie_within_each_other(made_up):
         assert all(smaller <= larger for larger, smaller in itertools.pairwise(names))
         assert [len(part) for part in names] == sorted((len(part) for part in names), reverse=True)
         assert labels[parts[-1]].any() and not labels[parts[-1]].all()
-    assert set(people[part_of(labels, people, share=0.1, draw=0, seed=0)]) != set(people[part_of(labels, people, share=0.1, draw=1, seed=0)])
+    assert set(people[part_of(labels, people, share=0.1, draw=0, seed=0)]) != set(
+        people[part_of(labels, people, share=0.1, draw=1, seed=0)]
+    )
 
 
 def test_all_labels_give_the_figure_of_bench_and_few_give_less(made_up, monkeypatch):
@@ -64,7 +70,17 @@ def test_the_command_compares_teacher_student_and_baseline(
     labelled: Path, fake_student: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(label_efficiency, "SHARES", (1.0,))
-    arguments = [str(labelled), "--teacher", "fake:8", "--model", fake_student, "--label", "narrow", "--out", str(tmp_path)]
+    arguments = [
+        str(labelled),
+        "--teacher",
+        "fake:8",
+        "--model",
+        fake_student,
+        "--label",
+        "narrow",
+        "--out",
+        str(tmp_path),
+    ]
     ran = CliRunner().invoke(label_efficiency.command, arguments, catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     results = json.loads((tmp_path / "results.json").read_text())

@@ -20,7 +20,9 @@ BY_NAME = {condition.name: condition for condition in CONDITIONS}
 FILTERS = ("telephone", "low-pass", "high-pass", "tilt", "device")
 
 
-def clip(sound: NDArray[np.floating], *, start: int = 0, event_s: tuple[float, float] | None = None, name: str = "a.wav") -> Clip:
+def clip(
+    sound: NDArray[np.floating], *, start: int = 0, event_s: tuple[float, float] | None = None, name: str = "a.wav"
+) -> Clip:
     """The clip that starts at sample `start` of `sound`, in int16 steps; `event_s` in seconds of the sound."""
     context = np.rint(sound).astype(np.int16)
     ref = ClipRef(Path(name), name, None, start / RATE_HZ, *(event_s or (None, None)), False, "s", "test", ())
@@ -49,7 +51,10 @@ def level(pcm: NDArray[np.int16], hz: float) -> float:
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
 def test_every_condition_gives_another_clip_and_the_same_one_again(condition: Condition) -> None:
     heard = clip(noise(900.0, samples=SAMPLES + 2 * REACH), start=REACH, event_s=(0.5, 1.3))
-    found, again = perturb(heard, condition), perturb(clip(heard.context, start=REACH, event_s=(0.5, 1.3), name="other.wav"), condition)
+    found, again = (
+        perturb(heard, condition),
+        perturb(clip(heard.context, start=REACH, event_s=(0.5, 1.3), name="other.wav"), condition),
+    )
     assert (found.audio.dtype, found.audio.shape) == (np.float32, (SAMPLES,))
     assert not np.array_equal(found.audio, from_int16(heard.pcm))
     np.testing.assert_array_equal(found.audio, again.audio)  # of the content, not the name
@@ -94,7 +99,10 @@ def test_gain_down_loses_int16_steps_and_float_gain_does_not() -> None:
 
 def test_float_gain_goes_beyond_full_scale() -> None:
     found = perturb(clip(tones(997.0, samples=SAMPLES) * 5), BY_NAME["float gain +10 dB"])
-    assert (found.clipped, found.audio.max()) == (0, pytest.approx(15_000 * np.sqrt(10) / AUDIO.pcm_full_scale, rel=1e-3))
+    assert (found.clipped, found.audio.max()) == (
+        0,
+        pytest.approx(15_000 * np.sqrt(10) / AUDIO.pcm_full_scale, rel=1e-3),
+    )
 
 
 @pytest.mark.parametrize("later_ms", [-200, -100, 100, 200])
@@ -119,7 +127,9 @@ def test_shift_beyond_the_recording_is_zeros_and_counted(later_ms: int, there: s
     found = perturb(heard, BY_NAME[f"shift {later_ms:+d} ms"])
     lacking = REACH - known
     assert found.missing == lacking
-    empty, rest = (found.pcm[-lacking:], found.pcm[:-lacking]) if there == "end" else (found.pcm[:lacking], found.pcm[lacking:])
+    empty, rest = (
+        (found.pcm[-lacking:], found.pcm[:-lacking]) if there == "end" else (found.pcm[:lacking], found.pcm[lacking:])
+    )
     assert not empty.any()
     np.testing.assert_array_equal(rest, heard.context[-len(rest) :] if there == "end" else heard.context[: len(rest)])
 
@@ -159,10 +169,14 @@ def test_a_clip_without_a_short_event_has_nothing_to_pad(event_s: tuple[float, f
 def test_filters_are_as_steep_as_they_say(name: str, hz: float, kept_db: float) -> None:
     heard = clip(tones(1_000.0, hz), start=REACH)  # all of them leave 1 kHz as it is
     found = perturb(heard, BY_NAME[name]).pcm
-    assert db(level(found, hz) / level(found, 1_000.0)) - db(level(heard.pcm, hz) / level(heard.pcm, 1_000.0)) == pytest.approx(kept_db, abs=0.3)
+    assert db(level(found, hz) / level(found, 1_000.0)) - db(
+        level(heard.pcm, hz) / level(heard.pcm, 1_000.0)
+    ) == pytest.approx(kept_db, abs=0.3)
 
 
-@pytest.mark.parametrize("condition", [item for item in CONDITIONS if item.kind in FILTERS], ids=lambda condition: condition.name)
+@pytest.mark.parametrize(
+    "condition", [item for item in CONDITIONS if item.kind in FILTERS], ids=lambda condition: condition.name
+)
 def test_filters_keep_the_level(condition: Condition) -> None:
     heard = clip(noise(900.0, samples=SAMPLES + 2 * REACH), start=REACH)
     assert perturb(heard, condition).pcm.std() == pytest.approx(heard.pcm.std(), rel=1e-3)
@@ -170,7 +184,9 @@ def test_filters_keep_the_level(condition: Condition) -> None:
 
 @pytest.mark.parametrize("name", ["telephone band", "low-pass 2 kHz", "high-pass 200 Hz", "device response"])
 def test_recorders_are_causal(name: str) -> None:
-    """A click is heard when it comes and after it, not before, also where its echo would wrap around to the clip's start."""
+    """A click is heard when it comes and after it, not before, also where its echo would wrap around to the clip's
+    start.
+    """
     click = np.zeros(SAMPLES)
     click[-40:-20] = 12_000.0 * np.hanning(20)
     found = np.abs(perturb(clip(click), BY_NAME[name]).pcm[:-50].astype(np.float64))
@@ -181,7 +197,9 @@ def test_filters_hear_the_sound_before_the_clip() -> None:
     """Without it the high-pass would see a tone start with the clip, and answer with a thump."""
     sound = tones(33.75, 2_000.0)  # the low one is at its peak where the clip starts
     with_context, without = clip(sound, start=REACH), clip(sound[REACH : REACH + SAMPLES])
-    steady, thump = (perturb(item, BY_NAME["high-pass 200 Hz"]).pcm.astype(np.float64) for item in (with_context, without))
+    steady, thump = (
+        perturb(item, BY_NAME["high-pass 200 Hz"]).pcm.astype(np.float64) for item in (with_context, without)
+    )
     start, later = slice(0, RATE_HZ // 200), slice(SAMPLES // 2, SAMPLES // 2 + RATE_HZ // 10)
     assert np.abs(steady[start]).max() < 1.02 * np.abs(steady[later]).max()
     assert np.abs(thump[start]).max() > 1.2 * np.abs(thump[later]).max()
@@ -195,7 +213,9 @@ def test_a_device_is_of_the_clip() -> None:
     assert abs(ripple_db[0] - ripple_db[1]) > 1e-3
 
 
-@pytest.mark.parametrize("condition", [item for item in CONDITIONS if item.kind.endswith("noise")], ids=lambda condition: condition.name)
+@pytest.mark.parametrize(
+    "condition", [item for item in CONDITIONS if item.kind.endswith("noise")], ids=lambda condition: condition.name
+)
 @pytest.mark.parametrize("rms", [300.0, 12_000.0])
 def test_noise_is_as_loud_as_it_says(condition: Condition, rms: float) -> None:
     heard = clip(np.clip(noise(rms) + 50.0, -32_000, 32_000))
@@ -222,15 +242,26 @@ def test_pink_noise_falls_by_3_db_an_octave_and_white_does_not() -> None:
 
 def test_the_noise_of_all_snrs_is_one_noise() -> None:
     heard = clip(noise(900.0))
-    some, much = (perturb(heard, BY_NAME[f"white noise {snr} dB"]).pcm.astype(np.float64) - heard.pcm for snr in (20, 0))
+    some, much = (
+        perturb(heard, BY_NAME[f"white noise {snr} dB"]).pcm.astype(np.float64) - heard.pcm for snr in (20, 0)
+    )
     assert np.corrcoef(some, much)[0, 1] > 0.999
     other = clip(noise(900.0, seed=1))
-    assert abs(np.corrcoef(perturb(other, BY_NAME["white noise 0 dB"]).pcm.astype(np.float64) - other.pcm, much)[0, 1]) < 0.05
+    assert (
+        abs(np.corrcoef(perturb(other, BY_NAME["white noise 0 dB"]).pcm.astype(np.float64) - other.pcm, much)[0, 1])
+        < 0.05
+    )
 
 
 def test_conditions_are_chosen_by_name_or_kind() -> None:
     assert chosen(()) == CONDITIONS
-    assert [item.name for item in chosen(("event alone", "gain"))] == ["gain -30 dB", "gain -20 dB", "gain -10 dB", "gain +10 dB", "event alone"]
+    assert [item.name for item in chosen(("event alone", "gain"))] == [
+        "gain -30 dB",
+        "gain -20 dB",
+        "gain -10 dB",
+        "gain +10 dB",
+        "event alone",
+    ]
     with pytest.raises(UsageError, match=r"no condition 'loud'.*kind.*gain.*name.*gain -30 dB"):
         chosen(("loud",))
     assert len({item.name for item in CONDITIONS}) == len(CONDITIONS)

@@ -1,4 +1,6 @@
-"""Pooling finds what single clips hide: a sign in one clip of many by attention, a faint one in all of them by the mean."""
+"""Pooling finds what single clips hide: a sign in one clip of many by attention, a faint one in all of them by the
+mean.
+"""
 
 import dataclasses
 import json
@@ -30,7 +32,9 @@ DIM = 6
 
 
 def made_up(*, faint: bool, records: int = 160, seed: int = 0) -> tuple[Bags, np.ndarray, np.ndarray]:
-    """(bags, labels, subjects), two records a subject: the sign is faint in every clip, or plain in one clip that a loud dimension marks."""
+    """(bags, labels, subjects), two records a subject: the sign is faint in every clip, or plain in one clip that a
+    loud dimension marks.
+    """
     rng = np.random.default_rng(seed)
     counts = rng.integers(3, 9, size=records)
     labels = rng.random(records) < 0.5
@@ -49,7 +53,13 @@ def made_up(*, faint: bool, records: int = 160, seed: int = 0) -> tuple[Bags, np
 def halves(*, faint: bool) -> tuple[Bags, np.ndarray, Bags, np.ndarray, np.ndarray]:
     bags, labels, subjects = made_up(faint=faint)
     first, last = np.arange(80), np.arange(80, 160)
-    return bags.take(first), labels[first], bags.take(last), labels[last], fold_table(labels[first], subjects[first], seed=0)
+    return (
+        bags.take(first),
+        labels[first],
+        bags.take(last),
+        labels[last],
+        fold_table(labels[first], subjects[first], seed=0),
+    )
 
 
 def test_bags_are_what_a_loop_over_records_gives() -> None:
@@ -90,14 +100,19 @@ def test_the_gradient_of_attention_is_that_of_its_loss() -> None:
 def test_attention_finds_the_clip_that_matters_and_the_mean_a_sign_that_is_everywhere() -> None:
     train, labels, test, truth, folds = halves(faint=False)
     scores, penalty = scores_by_method(train, labels, test, folds=folds, seed=0)
-    aurocs = {method: float(np.mean([auroc(row, truth) for row in np.atleast_2d(values)])) for method, values in scores.items()}
+    aurocs = {
+        method: float(np.mean([auroc(row, truth) for row in np.atleast_2d(values)]))
+        for method, values in scores.items()
+    }
     assert list(aurocs) == list(METHODS)
     assert aurocs["attention"] > 0.95 > aurocs["mean embedding"] + 0.02 > aurocs[SINGLE] + 0.02
     assert penalty < np.inf
     train, labels, test, truth, folds = halves(faint=True)
     scores, _ = scores_by_method(train, labels, test, folds=folds, seed=0)
     singles = np.mean([auroc(row, truth) for row in scores[SINGLE]])
-    assert auroc(scores["mean embedding"], truth) > singles + 0.08 and auroc(scores["mean score"], truth) > singles + 0.08
+    assert (
+        auroc(scores["mean embedding"], truth) > singles + 0.08 and auroc(scores["mean score"], truth) > singles + 0.08
+    )
     assert auroc(scores["max score"], truth) < auroc(scores["mean score"], truth)
 
 
@@ -123,7 +138,10 @@ def test_rows_compare_with_the_single_clip_and_with_the_teacher() -> None:
     bags, labels, subjects = made_up(faint=True)
     tested = np.arange(len(labels)) >= 80
     tasks = binary_tasks(
-        [str(int(value)) for value in labels], column="sick", subjects=subjects.tolist(), splits=np.where(tested, "test", "train").tolist()
+        [str(int(value)) for value in labels],
+        column="sick",
+        subjects=subjects.tolist(),
+        splits=np.where(tested, "test", "train").tolist(),
     ).tasks
     noisy = Bags(bags.values + 2 * np.random.default_rng(3).normal(size=bags.values.shape), bags.counts)
     found = pooling({"teacher": bags, "student": noisy}, tasks, subjects, tested, seed=0, samples=300)
@@ -154,6 +172,16 @@ def test_the_command_writes_results_table_and_plot(labelled: Path, fake_student:
 
 
 def test_records_of_one_clip_are_nothing_to_pool(labelled: Path, fake_student: str, tmp_path: Path) -> None:
-    arguments = [str(labelled), "--teacher", "fake:8", "--model", fake_student, "--label", "narrow", "--framing", "zero-pad"]
+    arguments = [
+        str(labelled),
+        "--teacher",
+        "fake:8",
+        "--model",
+        fake_student,
+        "--label",
+        "narrow",
+        "--framing",
+        "zero-pad",
+    ]
     done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path)])
     assert isinstance(done.exception, InputError) and "one clip each" in str(done.exception)

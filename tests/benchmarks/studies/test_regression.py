@@ -1,4 +1,6 @@
-"""The regression study, by its command, on synthetic spirometry: the sound beats the mean, and the figures are those of a loop by hand."""
+"""The regression study, by its command, on synthetic spirometry: the sound beats the mean, and the figures are those of
+a loop by hand.
+"""
 
 import json
 from pathlib import Path
@@ -27,24 +29,46 @@ def test_models_stand_beside_the_mean_and_the_teacher() -> None:
     task, samples = made_up()
     found = regression(task, samples, probes=("ridge",), seed=0, replicates=400)
     rows = {row["model"]: row for row in found["rows"]}
-    assert list(rows) == ["", "teacher", "student", "deaf"] and (found["train_subjects"], found["test_subjects"]) == (50, 40)
+    assert list(rows) == ["", "teacher", "student", "deaf"] and (found["train_subjects"], found["test_subjects"]) == (
+        50,
+        40,
+    )
     tested = task.labelled & samples.tested
     of_mean = np.abs(task.values[tested] - task.values[task.labelled & ~samples.tested].mean()).mean()
     assert rows[""]["mae"]["value"] == pytest.approx(of_mean)
-    assert rows[""]["pearson"]["value"] is None and rows[""]["to_mean"]["value"] is None and rows[""]["to_teacher"]["value"] is None
+    assert (
+        rows[""]["pearson"]["value"] is None
+        and rows[""]["to_mean"]["value"] is None
+        and rows[""]["to_teacher"]["value"] is None
+    )
     for model in ("teacher", "student"):
         assert rows[model]["to_mean"]["high"] < 0
         assert rows[model]["mae"]["low"] < rows[model]["mae"]["value"] < rows[model]["mae"]["high"] < of_mean
-        assert rows[model]["mae"]["value"] == pytest.approx(np.abs(np.array(found["predicted"][f"{model} ridge"]) - found["truth"]).mean())
+        assert rows[model]["mae"]["value"] == pytest.approx(
+            np.abs(np.array(found["predicted"][f"{model} ridge"]) - found["truth"]).mean()
+        )
     assert rows["student"]["to_teacher"]["low"] > 0
-    assert rows["deaf"]["to_mean"]["low"] < 0 < rows["deaf"]["to_mean"]["high"] or abs(rows["deaf"]["to_mean"]["value"]) < 0.2
+    assert (
+        rows["deaf"]["to_mean"]["low"] < 0 < rows["deaf"]["to_mean"]["high"]
+        or abs(rows["deaf"]["to_mean"]["value"]) < 0.2
+    )
     text = table({"targets": [found], "dataset": {"synthetic": False}})
     assert "| mean of training samples |  | " in text and "nothing about people" not in text
 
 
 def test_the_command_on_synthetic_spirometry(fake_student: str, tmp_path: Path) -> None:
     manifest = write_spirometry_corpus(tmp_path / "blows", subjects=40, recordings_per_subject=2, seed=1)
-    arguments = [str(manifest), "--teacher", "spectral", "--model", fake_student, "--target", "fev1_fvc", "--out", str(tmp_path / "out")]
+    arguments = [
+        str(manifest),
+        "--teacher",
+        "spectral",
+        "--model",
+        fake_student,
+        "--target",
+        "fev1_fvc",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     ran = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -59,6 +83,16 @@ def test_the_command_on_synthetic_spirometry(fake_student: str, tmp_path: Path) 
 
 
 def test_words_are_no_target(labelled: Path, fake_student: str, tmp_path: Path) -> None:
-    arguments = [str(labelled), "--teacher", "fake:8", "--model", fake_student, "--target", "narrow", "--out", str(tmp_path)]
+    arguments = [
+        str(labelled),
+        "--teacher",
+        "fake:8",
+        "--model",
+        fake_student,
+        "--target",
+        "narrow",
+        "--out",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(command, arguments)
     assert isinstance(done.exception, InputError) and "finite numbers" in str(done.exception)

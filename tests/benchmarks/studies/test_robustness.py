@@ -1,4 +1,6 @@
-"""A robustness study: what ignores a change is found unchanged, what breaks is found broken, and only test clips are ever changed."""
+"""A robustness study: what ignores a change is found unchanged, what breaks is found broken, and only test clips are
+ever changed.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Listener:
     """An Embedder of one function of a clip; counts what it was asked for."""
 
     def __init__(self, name: str, hears: Callable[[NDArray[np.float32]], tuple[float, ...]]) -> None:
-        self.info = EmbedderInfo(name, "fake", len(hears(np.zeros(AUDIO.clip_samples, np.float32))), "", f"listener {name}")
+        self.info = EmbedderInfo(
+            name, "fake", len(hears(np.zeros(AUDIO.clip_samples, np.float32))), "", f"listener {name}"
+        )
         self.hears, self.calls, self.clips = hears, 0, 0
 
     def embed(self, clips: Clips) -> Embeddings:
@@ -79,9 +83,20 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             high = subject % 2 == 1
             for take in range(2):
                 hz = rng.uniform(*((550, 900) if high else (400, 650)))
-                sound = 0.1 * np.sin(2 * np.pi * hz * np.arange(3 * RATE_HZ) / RATE_HZ) + rng.normal(0, 0.003, 3 * RATE_HZ)
+                sound = 0.1 * np.sin(2 * np.pi * hz * np.arange(3 * RATE_HZ) / RATE_HZ) + rng.normal(
+                    0, 0.003, 3 * RATE_HZ
+                )
                 soundfile.write(folder / f"{subject}-{take}.wav", sound, RATE_HZ)
-                rows.writerow([f"{subject}-{take}.wav", 1.0, 1.8, "high" if high else "low", f"s{subject:02}", "train" if subject < 12 else "test"])
+                rows.writerow(
+                    [
+                        f"{subject}-{take}.wav",
+                        1.0,
+                        1.8,
+                        "high" if high else "low",
+                        f"s{subject:02}",
+                        "train" if subject < 12 else "test",
+                    ]
+                )
     return load_dataset(folder)
 
 
@@ -93,10 +108,15 @@ def plan_of(tones: Dataset, *only: str) -> Design:
 def found(tones: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """A study of a teacher that hears pitch alone, and of three students."""
     students = {"same": lambda clip: (pitch(clip), 0.0), "quiet": needs_loudness, "end": needs_an_end}
-    embedders = {TEACHER: Listener("pitch", lambda clip: (pitch(clip), 0.0)), **{name: Listener(name, hears) for name, hears in students.items()}}
+    embedders = {
+        TEACHER: Listener("pitch", lambda clip: (pitch(clip), 0.0)),
+        **{name: Listener(name, hears) for name, hears in students.items()},
+    }
     about = {**ABOUT, "models": [{"name": name, "precision": "i8", "sha256": ""} for name in students]}
     plan = plan_of(tones, "float gain", "gain", "shift", "padding", "white noise 20 dB")
-    return robustness.robustness(plan, embedders=embedders, margin=0.01, out=tmp_path_factory.mktemp("out"), about=about)
+    return robustness.robustness(
+        plan, embedders=embedders, margin=0.01, out=tmp_path_factory.mktemp("out"), about=about
+    )
 
 
 def rows_of(found: dict, model: str) -> dict[str, dict]:
@@ -121,7 +141,9 @@ def test_a_model_that_ignores_gain_has_changed_by_exactly_nothing(found: dict, g
     same = rows_of(found, "same")[gain]
     assert same["beyond_reference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert same["verdict"] == NON_INFERIOR
-    assert all(row["changed"] == found["test"]["clips"] for row in found["conditions"] if row["name"] == gain)  # the clips did change
+    assert all(
+        row["changed"] == found["test"]["clips"] for row in found["conditions"] if row["name"] == gain
+    )  # the clips did change
 
 
 def test_a_model_that_needs_loudness_is_found(found: dict) -> None:
@@ -171,7 +193,12 @@ def test_scores_are_those_of_a_bench_whose_test_clips_are_changed(tones: Dataset
     vectors = [model.embed(audio).astype(np.float64) for audio in (from_int16(train), from_int16(test), changed)]
     folds = fold_table(labels, subjects, seed=0)
     for row in (0, 1):
-        np.testing.assert_allclose(scored.scores[0, row], fit_probe(vectors[0], labels, vectors[1 + row], folds=folds).scores, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(
+            scored.scores[0, row],
+            fit_probe(vectors[0], labels, vectors[1 + row], folds=folds).scores,
+            rtol=0,
+            atol=1e-8,
+        )
     centred = [part - vectors[0].mean(axis=0) for part in vectors[1:]]
     cosines = [float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for a, b in zip(*centred, strict=True)]
     assert scored.cosines == pytest.approx([np.mean(cosines)])
@@ -210,7 +237,9 @@ def test_no_change_of_order_among_few_subjects_is_no_proof(tones: Dataset) -> No
 def test_a_condition_that_changes_no_clip_decides_nothing(tones: Dataset) -> None:
     plan = plan_of(tones, "event alone", "gain +10 dB")
     scores = np.stack(3 * [np.linspace(0, 1, len(plan.test.clips))])[None]
-    scored = Scored(scores, np.ones(2), np.asarray([[24, 0, 0, 0, 0], [0, 0, 0, 0, 0]]), np.ones(1), np.zeros(1, dtype=np.int64))
+    scored = Scored(
+        scores, np.ones(2), np.asarray([[24, 0, 0, 0, 0], [0, 0, 0, 0, 0]]), np.ones(1), np.zeros(1, dtype=np.int64)
+    )
     (required,) = summarize({TEACHER: scored, "student": scored}, plan, reference=TEACHER, margin=0.01)["requirements"]
     assert required["gain"]["verdict"] == WITHIN
     assert required["shift_and_padding"] is None
@@ -218,7 +247,9 @@ def test_a_condition_that_changes_no_clip_decides_nothing(tones: Dataset) -> Non
 
 def opens(monkeypatch: pytest.MonkeyPatch, *, heard: tuple[str, ...] = ()) -> None:
     def open_bundle(path: Path) -> tuple[Listener, SimpleNamespace]:
-        manifest = SimpleNamespace(name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=SimpleNamespace(heard=heard), head=None)
+        manifest = SimpleNamespace(
+            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=SimpleNamespace(heard=heard), head=None
+        )
         return Listener(path.name, needs_an_end), manifest
 
     monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
@@ -234,14 +265,30 @@ def test_a_model_that_heard_a_test_subject_is_refused(tones: Dataset, monkeypatc
         study_inputs.open_models("fake:8", [Path("a.tflite"), Path("b/a.tflite")], (tones,))
 
 
-def test_the_command_writes_results_table_and_plot(tones: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_writes_results_table_and_plot(
+    tones: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     opens(monkeypatch)
-    arguments = [str(tones.clips[0].file.parent), "--teacher", "fake:8", "--model", "a.tflite", "--only", "padding", "--margin", "0.02"]
+    arguments = [
+        str(tones.clips[0].file.parent),
+        "--teacher",
+        "fake:8",
+        "--model",
+        "a.tflite",
+        "--only",
+        "padding",
+        "--margin",
+        "0.02",
+    ]
     ran = CliRunner().invoke(robustness.command, [*arguments, "--out", str(tmp_path)], catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["schema"] == "hearlite-robustness/1"
-    assert (results["margin"], results["dataset"]["sha256"], results["teacher"]["name"]) == (0.02, tones.sha256, "fake:8:0")
+    assert (results["margin"], results["dataset"]["sha256"], results["teacher"]["name"]) == (
+        0.02,
+        tones.sha256,
+        "fake:8:0",
+    )
     assert [row["model"] for row in results["results"]] == [TEACHER, "a.tflite"]
     text = (tmp_path / "table.md").read_text()
     assert text == table(results)
@@ -253,12 +300,22 @@ def test_the_command_writes_results_table_and_plot(tones: Dataset, monkeypatch: 
     assert all(word in svg for word in ("event alone", "first 1.0 s", "a.tflite, clean AUROC", "95 % interval"))
 
 
-def test_a_teacher_that_cannot_hear_changed_clips_is_refused(tones: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_teacher_that_cannot_hear_changed_clips_is_refused(
+    tones: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     opens(monkeypatch)
     looked_up = Listener("vectors", needs_an_end)
     looked_up.info = dataclasses.replace(looked_up.info, kind="embeddings")
     monkeypatch.setattr(study_inputs, "open_teacher", lambda text: looked_up)
-    arguments = [str(tones.clips[0].file.parent), "--teacher", "embeddings:x.parquet", "--model", "a.tflite", "--out", str(tmp_path)]
+    arguments = [
+        str(tones.clips[0].file.parent),
+        "--teacher",
+        "embeddings:x.parquet",
+        "--model",
+        "a.tflite",
+        "--out",
+        str(tmp_path),
+    ]
     with pytest.raises(UsageError, match="only knows the clips"):
         CliRunner().invoke(robustness.command, arguments, catch_exceptions=False)
     assert looked_up.calls == 0

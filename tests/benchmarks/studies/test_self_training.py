@@ -1,4 +1,6 @@
-"""Self-training gains where clusters tell the classes apart, keeps the classes' proportion, and a hidden label or a test clip changes nothing."""
+"""Self-training gains where clusters tell the classes apart, keeps the classes' proportion, and a hidden label or a
+test clip changes nothing.
+"""
 
 import json
 from pathlib import Path
@@ -25,7 +27,9 @@ def clusters(clips: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_self_training_learns_from_clips_without_labels_on_average() -> None:
     gains = []
     for seed in range(12):
-        (known, labels), (hidden, truth), (test, answers) = (clusters(clips, seed=10 * seed + k) for k, clips in enumerate((16, 600, 400)))
+        (known, labels), (hidden, truth), (test, answers) = (
+            clusters(clips, seed=10 * seed + k) for k, clips in enumerate((16, 600, 400))
+        )
         alone, _, _ = self_train(known, labels, hidden[:0], test, c=0.1)
         scores, pseudo, taken = self_train(known, labels, hidden, test, c=0.1)
         gains.append(auroc(scores, answers) - auroc(alone, answers))
@@ -84,7 +88,17 @@ def test_too_few_labels_are_an_error_with_a_remedy() -> None:
 
 
 def test_the_command_writes_results_table_and_plot(labelled: Path, fake_student: str, tmp_path: Path) -> None:
-    arguments = [str(labelled), "--teacher", "fake:8", "--model", fake_student, "--label", "narrow", "--out", str(tmp_path)]
+    arguments = [
+        str(labelled),
+        "--teacher",
+        "fake:8",
+        "--model",
+        fake_student,
+        "--label",
+        "narrow",
+        "--out",
+        str(tmp_path),
+    ]
     ran = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     results = json.loads((tmp_path / "results.json").read_text())

@@ -10,7 +10,13 @@ import pytest
 
 from hearlite.audio.clips import from_int16
 from hearlite.audio.synth import DEVICES
-from hearlite.benchmarks.datasets.synthetic_spirometry import OBSTRUCTED_BELOW, TAU_S, exhalation, fev1_fvc, write_spirometry_corpus
+from hearlite.benchmarks.datasets.synthetic_spirometry import (
+    OBSTRUCTED_BELOW,
+    TAU_S,
+    exhalation,
+    fev1_fvc,
+    write_spirometry_corpus,
+)
 from hearlite.benchmarks.tasks import challenge_score
 from hearlite.benchmarks.tasks.binary import binary_tasks, distinct_tasks
 from hearlite.benchmarks.tasks.regression import regression_tasks
@@ -89,7 +95,9 @@ def test_challenge_score_needs_both_kinds_and_a_guess_each() -> None:
 
 @pytest.fixture(scope="module")
 def blows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_spirometry_corpus(tmp_path_factory.mktemp("blows") / "corpus", subjects=40, recordings_per_subject=2, seed=1)
+    return write_spirometry_corpus(
+        tmp_path_factory.mktemp("blows") / "corpus", subjects=40, recordings_per_subject=2, seed=1
+    )
 
 
 def test_fev1_fvc_spans_health_and_obstruction() -> None:
@@ -102,7 +110,10 @@ def test_a_blow_of_narrow_airways_decays_slowly() -> None:
         shares = []
         for seed in range(8):
             heard, start_s = exhalation(np.random.default_rng(seed), tau_s=tau_s, flow_power=1.66, device=DEVICES[0])
-            early, late = (heard[round((start_s + at) * DEVICES[0].sample_rate_hz) :][: DEVICES[0].sample_rate_hz // 2] for at in (0.1, 0.75))
+            early, late = (
+                heard[round((start_s + at) * DEVICES[0].sample_rate_hz) :][: DEVICES[0].sample_rate_hz // 2]
+                for at in (0.1, 0.75)
+            )
             shares.append(float(np.mean(late**2) / np.mean(early**2)))
         return float(np.median(shares))
 
@@ -110,13 +121,18 @@ def test_a_blow_of_narrow_airways_decays_slowly() -> None:
 
 
 def test_the_sound_predicts_the_ratio_better_than_the_mean_does(blows: Path) -> None:
-    """The whole path: manifest, clips, task; one crude feature and a line. Without a tie between sound and number it could not beat the mean."""
+    """The whole path: manifest, clips, task; one crude feature and a line. Without a tie between sound and number it
+    could not beat the mean.
+    """
     dataset = load_dataset(blows, label_columns=("fev1_fvc",))
     clips = [clip for clip in read_clips(dataset.clips) if isinstance(clip, Clip)]
     refs = [clip.ref for clip in clips]
     splits = [ref.split for ref in refs]
     (task,) = regression_tasks(
-        [ref.label("fev1_fvc") for ref in refs], column="fev1_fvc", subjects=[ref.subject for ref in refs], splits=splits
+        [ref.label("fev1_fvc") for ref in refs],
+        column="fev1_fvc",
+        subjects=[ref.subject for ref in refs],
+        splits=splits,
     ).tasks
     sound = np.stack([from_int16(clip.pcm) for clip in clips])
     half = sound.shape[1] // 4
@@ -159,7 +175,13 @@ def test_columns_that_ask_the_same_are_asked_once() -> None:
         for name, values in (("kind", kinds), ("abnormal", abnormal))
     ]
     found = distinct_tasks([task for item in sets for task in item.tasks])
-    assert [task.name for task in found.tasks] == ["kind=crackle", "kind=wheeze", "abnormal=1"], "the one that was made to be asked stays"
-    assert [(item.name, item.reason) for item in found.left_out] == [("kind=normal", "it asks the same of the same clips as abnormal=1")]
-    unlabelled = binary_tasks([*abnormal[:-1], "1"], column="other", subjects=subjects, splits=splits, min_subjects=0).tasks
+    assert [task.name for task in found.tasks] == ["kind=crackle", "kind=wheeze", "abnormal=1"], (
+        "the one that was made to be asked stays"
+    )
+    assert [(item.name, item.reason) for item in found.left_out] == [
+        ("kind=normal", "it asks the same of the same clips as abnormal=1")
+    ]
+    unlabelled = binary_tasks(
+        [*abnormal[:-1], "1"], column="other", subjects=subjects, splits=splits, min_subjects=0
+    ).tasks
     assert len(distinct_tasks([*sets[0].tasks, *unlabelled]).tasks) == 4, "another clip more is another question"

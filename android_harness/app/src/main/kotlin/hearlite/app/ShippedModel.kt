@@ -7,7 +7,7 @@ import hearlite.core.HearliteException
 import hearlite.core.Manifest
 import hearlite.core.WavFile
 
-/** The files in assets/hearlite, which `hearlite export --for android` wrote: one .tflite, its .json, and its golden WAV. Verified when opened. */
+/** The files in assets/hearlite, which `hearlite export --platform android` wrote: one .tflite, its .json, and its golden WAV. Verified when opened. */
 class ShippedModel private constructor(private val assets: AssetManager, private val tflite: String, val manifest: Manifest) {
     fun embedder(threads: Int): Embedder = LiteRtEmbedder.fromAssets(assets, tflite, manifest, threads)
 
@@ -21,7 +21,7 @@ class ShippedModel private constructor(private val assets: AssetManager, private
         fun open(assets: AssetManager): ShippedModel {
             val names = assets.list(FOLDER).orEmpty()
             val tflite = names.singleOrNull { it.endsWith(".tflite") }
-                ?: throw HearliteException("assets/$FOLDER holds ${names.toList()}", "put what 'hearlite export --for android' wrote there")
+                ?: throw HearliteException("assets/$FOLDER holds ${names.toList()}", "put what 'hearlite export --platform android' wrote there")
             val json = tflite.removeSuffix(".tflite") + ".json"
             if (json !in names) throw HearliteException("assets/$FOLDER holds no $json", "keep the .json beside the .tflite")
             val manifest = Manifest.parse(assets.open("$FOLDER/$json").use { it.readBytes().decodeToString() }, json)

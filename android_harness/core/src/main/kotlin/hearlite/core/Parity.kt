@@ -22,7 +22,7 @@ fun checkParity(embedder: Embedder, manifest: Manifest, golden: AudioSource): Pa
     if (moments.size != 1 || golden.sampleRateHz != manifest.sampleRateHz) {
         throw HearliteException(
             "the golden sound has ${moments.size} windows at ${golden.sampleRateHz} Hz",
-            "expected one clip of ${manifest.clipSamples} samples at ${manifest.sampleRateHz} Hz: 'hearlite export --for android' writes it",
+            "expected one clip of ${manifest.clipSamples} samples at ${manifest.sampleRateHz} Hz: 'hearlite export --platform android' writes it",
         )
     }
     val found = moments.single()

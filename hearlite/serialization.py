@@ -1,0 +1,76 @@
+"""Frozen dataclasses to and from JSON and TOML. Unknown keys, missing fields and wrong types are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hearlite.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover - Python 3.10
+    import tomli as tomllib
+
+Spec = TypeVar("Spec")
+
+
+def to_dict(spec: Any) -> dict[str, Any]:
+    """A spec as plain JSON-able data."""
+    data: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(spec)))
+    return data
+
+
+def from_dict(kind: type[Spec], data: Any, *, where: str) -> Spec:
+    """A spec of `kind` from plain data; every key must be known and every value of its type. `where` names the source
+    in errors.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: expected a table for {kind.__name__}, got {type(data).__name__}")
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(data) - set(hints))
+    if unknown:
+        raise InputError(f"{where}: unknown key {unknown[0]!r}", f"allowed: {', '.join(sorted(hints))}")
+    try:
+        return kind(**{key: _value(hints[key], value, where=f"{where}: {key}") for key, value in data.items()})
+    except TypeError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _value(hint: Any, value: Any, *, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, where=where)
+    if isinstance(hint, types.UnionType) and types.NoneType in typing.get_args(hint):
+        return None if value is None else _value(typing.get_args(hint)[0], value, where=where)  # X | None
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where} is {value!r}", "expected a list")
+        items = typing.get_args(hint)
+        kinds = [items[0]] * len(value) if items[-1] is Ellipsis else list(items)
+        if len(kinds) != len(value):
+            raise InputError(f"{where} has {len(value)} items", f"expected {len(kinds)}")
+        return tuple(_value(kind, item, where=where) for kind, item in zip(kinds, value, strict=True))
+    hint = typing.get_origin(hint) or hint  # dict[str, Any] -> dict; its items are not checked here
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, (type, types.UnionType)) and (
+        not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)
+    ):
+        raise InputError(f"{where} is {value!r}", f"expected {getattr(hint, '__name__', hint)}")
+    return value
+
+
+def load_toml(kind: type[Spec], path: Path) -> Spec:
+    """A spec of `kind` from a TOML file. Raises InputError that names file and key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from error
+    return from_dict(kind, data, where=str(path))
