@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.cost.latency import Candidate, device, file_candidate, measure_candidates
-from hearlite.benchmarks.probes.embeddings import TEACHER, Embedded, embed_clips, make_tasks, require_unheard
+from hearlite.benchmarks.probes.embeddings import TEACHER, Embedded, embed_clips, make_tasks, require_disjoint_subjects
 from hearlite.benchmarks.probes.evaluate import run_probes
 from hearlite.benchmarks.report.html import write_report
 from hearlite.benchmarks.report.summary import summary
@@ -76,7 +76,7 @@ def bench(
             f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench"
         )
     for _, _, manifest in bundles:
-        require_unheard(manifest, dataset)
+        require_disjoint_subjects(manifest, dataset)
     make_tasks(dataset.clips, label_columns)  # before hours of embedding: labels that make no task stop it now
     embedders: dict[str, Embedder] = {
         TEACHER: teacher,
@@ -88,7 +88,7 @@ def bench(
     tasks, left_out = make_tasks(embedded.clips, label_columns)
     vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
     subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
-    floats = own_floats([manifest for _, _, manifest in bundles])
+    floats = match_float32([manifest for _, _, manifest in bundles])
     grouped = {
         column: subgroup_values(column, [clip.label(column) for clip in embedded.clips]) for column in subgroup_columns
     }
@@ -138,7 +138,7 @@ def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tupl
     ]
 
 
-def own_floats(manifests: Sequence[Manifest]) -> dict[str, str]:
+def match_float32(manifests: Sequence[Manifest]) -> dict[str, str]:
     """The name of each quantized file's own float32 file, where both are there: of the same size, teacher and
     recordings.
     """
@@ -234,7 +234,9 @@ def _warnings(
                 f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is"
                 " compared with"
             )
-        if hashes.isdisjoint(manifest.dataset.heard):  # by subjects, not by name: a dataset may be a part of another
+        if hashes.isdisjoint(
+            manifest.dataset.trained_subjects
+        ):  # by subjects, not by name: a dataset may be a part of another
             notes.append(
                 f"{manifest.name} was distilled on {manifest.dataset.name} and has heard nothing of {dataset.name}"
             )

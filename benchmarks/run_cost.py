@@ -31,8 +31,8 @@ class Gathered:
             )
 
 
-def gather_cost(plan: Plan, *, command: str, say: Callable[[str], None]) -> Gathered:
-    """Measure `plan` here and, where it asks for it, on emulated ARM cores and a phone. `say` hears what is being
+def gather_cost(plan: Plan, *, command: str, log: Callable[[str], None]) -> Gathered:
+    """Measure `plan` here and, where it asks for it, on emulated ARM cores and a phone. `log` hears what is being
     done.
     """
     rows: tuple[ArmRow, ...] = ()
@@ -47,13 +47,13 @@ def gather_cost(plan: Plan, *, command: str, say: Callable[[str], None]) -> Gath
         find_device(
             program="adb", serial=plan.phone.serial
         )  # as early: minutes of measuring come before it is asked for
-    cost = measure_cost(plan, say=say)
+    cost = measure_cost(plan, log=log)
     if plan.arm:
         from hearlite.benchmarks.arm.rows import measure_rows
 
-        measured, refused = measure_rows((*plan.bundles, *plan.peers), command=command, say=say)
+        measured, refused = measure_rows((*plan.bundles, *plan.peers), command=command, log=log)
         rows += measured
-    android = tuple(_on_phone(path, plan.phone, say=say) for path in plan.bundles) if plan.phone else ()
+    android = tuple(_on_phone(path, plan.phone, log=log) for path in plan.bundles) if plan.phone else ()
     refused += [
         f"{item.model} computes something else on {item.device.name}" for item in android if not item.parity.passed
     ]
@@ -62,23 +62,23 @@ def gather_cost(plan: Plan, *, command: str, say: Callable[[str], None]) -> Gath
     )  # again: some goals are ARM's
 
 
-def _on_phone(path: Path, phone: Phone, *, say: Callable[[str], None]) -> DeviceBench:
+def _on_phone(path: Path, phone: Phone, *, log: Callable[[str], None]) -> DeviceBench:
     from hearlite.benchmarks.android.bench import bench_android
 
     measured = bench_android(
         path, serial=phone.serial, exec_prefix=phone.exec_prefix, benchmark_binary=phone.benchmark_binary
     )
-    say(measured.line())
+    log(measured.line())
     return measured
 
 
-def bench_cost(plan: Plan, *, out: Path, command: str, say: Callable[[str], None]) -> dict[str, Any]:
+def bench_cost(plan: Plan, *, out: Path, command: str, log: Callable[[str], None]) -> dict[str, Any]:
     """Cost without quality: write `out`/results.json and `out`/report.html; returns the summary that the command line
     prints.
     """
     from hearlite.benchmarks.report.html import write_report
 
-    gathered = gather_cost(plan, command=command, say=say)
+    gathered = gather_cost(plan, command=command, log=log)
     write_cost(gathered.cost, out / "results.json", command=command)
     write_report(out / "results.json", out / "report.html")
     gathered.require(out)

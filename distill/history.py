@@ -16,7 +16,15 @@ import tensorflow as tf
 from hearlite.files import write_bytes
 from hearlite.run import Run
 
-HISTORY = ("step", "loss", "gradient_norm", "learning_rate", "val_loss", "val_centred_cosine", "val_probe_correlation")
+HISTORY = (
+    "step",
+    "loss",
+    "gradient_norm",
+    "learning_rate",
+    "val_loss",
+    "val_centred_cosine",
+    "val_random_probe_correlation",
+)
 Row = tuple[float, ...]  # one number for each of HISTORY
 
 

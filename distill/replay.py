@@ -17,7 +17,7 @@ from hearlite.distill.targets import Targets
 from hearlite.run import Run
 
 
-class Supply:
+class TrainingReplay:
     """Batches and loss of a finished run, from its folder alone."""
 
     def __init__(self, run: Run) -> None:

@@ -33,7 +33,7 @@ from hearlite.distill.losses import DistillationLoss
 from hearlite.distill.preflight import require_feasible
 from hearlite.distill.refit import from_pcm, refit_head
 from hearlite.distill.targets import Targets, fit_targets
-from hearlite.distill.validation_metrics import mean_cosine, probe_correlation, probe_directions
+from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
 from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays, write_json
@@ -211,7 +211,11 @@ class Trainer:
         """Distillation loss, mean centred cosine and probe correlation of `trained` on validation subjects."""
         predicted, wanted = self.embed(self.val.pcm), self.val.targets
         loss = float(self.loss(tf.constant(predicted), tf.constant(wanted)))
-        return loss, mean_cosine(predicted, wanted), probe_correlation(predicted, wanted, directions=self.directions)
+        return (
+            loss,
+            mean_cosine(predicted, wanted),
+            random_probe_correlation(predicted, wanted, directions=self.directions),
+        )
 
     def embed(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
         """int16 `[n, clip_samples]` -> float32 `[n, dim]` by `trained` as it is now."""
@@ -220,7 +224,7 @@ class Trainer:
 
     def _exhausted(self) -> bool:
         """Whether the last `patience` checkpoints brought nothing better than one before them."""
-        found = [row[HISTORY.index("val_probe_correlation")] for row in self.state.history]
+        found = [row[HISTORY.index("val_random_probe_correlation")] for row in self.state.history]
         return bool(self.spec.patience) and len(found) - 1 - int(np.argmax(found or [0.0])) >= self.spec.patience
 
     def _finish(self, journal: Journal) -> None:
@@ -232,10 +236,13 @@ class Trainer:
         if after < before:  # too few clips for the closed form: keep the trained head
             self.trained.set_weights(self.best)
         metrics = {
-            "val_probe_correlation": max(before, after),
+            "val_random_probe_correlation": max(before, after),
             "val_centred_cosine": cosine if after < before else cosine_after,
         }
-        metrics |= {"val_probe_correlation_before_refit": before, "val_probe_correlation_after_refit": after}
+        metrics |= {
+            "val_random_probe_correlation_before_refit": before,
+            "val_random_probe_correlation_after_refit": after,
+        }
         metrics |= {"val_centred_cosine_before_refit": cosine, "val_centred_cosine_after_refit": cosine_after}
         metrics |= {"val_clips": float(len(self.val.pcm)), "steps": float(self.state.step)}
         journal.close(self.state.history)  # a run killed right after its last checkpoint has not written its last row
@@ -283,7 +290,7 @@ def distill_student(
         train_clips=len(train_clips),
         train_subjects=len({clip.subject for clip in train_clips}),
         synthetic=dataset.synthetic,
-        heard=tuple(sorted({subject_hash(clip.subject) for clip in dataset.clips if clip.split != "test"})),
+        trained_subjects=tuple(sorted({subject_hash(clip.subject) for clip in dataset.clips if clip.split != "test"})),
     )
     among, me = strategy(), worker()
     if not (folder / "weights.npz").is_file():  # before the run folder exists: its spec would refuse the mended dataset

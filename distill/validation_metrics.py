@@ -34,7 +34,7 @@ def probe_directions(targets: Targets, *, seed: int = 0) -> Floats:
     return np.asarray(targets.inverse @ directions, dtype=np.float32)
 
 
-def probe_correlation(predicted: Floats, wanted: Floats, *, directions: Floats) -> float:
+def random_probe_correlation(predicted: Floats, wanted: Floats, *, directions: Floats) -> float:
     """Mean Pearson correlation of the probes' scores on the student, `predicted` `[n, dim]`, with those on the teacher,
     `wanted` `[n, dim]`.
 

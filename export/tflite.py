@@ -13,7 +13,7 @@ from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
 from hearlite.files import read_json
-from hearlite.gate import Verdict, read_verdict
+from hearlite.gate import GateResult, read_gate_result
 from hearlite.run import Run
 from hearlite.self_test import GOLDEN_SIGNAL, TOLERANCE, check_embedder, check_signals, golden_embedding, require
 from hearlite.serialization import from_dict
@@ -89,7 +89,7 @@ def export_files(
     Of two recipes with the same precision the preferred one stands for it. Raises what `export` raises.
     """
     there = [name for name in preferred if (run.quantized(name) / "model.tflite").is_file()]
-    passed = [name for name in there if read_verdict(run.quantized(name) / "compare.json").passed]
+    passed = [name for name in there if read_gate_result(run.quantized(name) / "compare.json").passed]
     found = (passed or there)[:1]
     return [
         export(
@@ -146,7 +146,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
     ]
     verdict, calibration = None, ""
     if recipe:
-        verdict = read_verdict(run.quantized(recipe) / "compare.json")
+        verdict = read_gate_result(run.quantized(recipe) / "compare.json")
         calibration = str(read_json(run.quantized(recipe) / "calibration.json")["sha256"])
         figures += _cost(verdict, on=on)
     return Manifest(
@@ -178,7 +178,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
     )
 
 
-def _cost(verdict: Verdict, *, on: str) -> list[Metric]:
+def _cost(verdict: GateResult, *, on: str) -> list[Metric]:
     """What quantization cost, as far as it was measured."""
     found, loss = verdict.comparison, verdict.auroc
     figures = [Metric("centred cosine to the float32 student", found.centred_cosine, f"{found.clips} {on}")]

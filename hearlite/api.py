@@ -207,8 +207,8 @@ def quantize(
     GateError
         When no recipe passes.
     """
-    from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
-    from hearlite.distill.replay import Supply
+    from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
+    from hearlite.distill.replay import TrainingReplay
     from hearlite.embedders.tflite import TfliteEmbedder
     from hearlite.quantize import pipeline as ptq
     from hearlite.quantize.recipe import AUTO, find_recipe
@@ -216,11 +216,15 @@ def quantize(
 
     opened = _run(run)
     dataset = _labelled(data, labels, framing)
-    quality = None if dataset is None else AurocLossProbe(dataset, tuple(labels))
+    quality = None if dataset is None else QuantizationProbe(dataset, tuple(labels))
     recipes = [find_recipe(name) for name in (AUTO if recipe == "auto" else (recipe,))]
     if recipe == "auto":
         attempts = ptq.quantize_auto(
-            opened, recipes=recipes, allow_failed_gate=allow_failed_gate, training=Supply(opened), quality=quality
+            opened,
+            recipes=recipes,
+            allow_failed_gate=allow_failed_gate,
+            training=TrainingReplay(opened),
+            quality=quality,
         )
         for reason in filter(None, (attempt.reason for attempt in attempts)):
             print(reason, file=sys.stderr)
@@ -228,7 +232,7 @@ def quantize(
     else:
         (chosen,) = recipes
         ptq.quantize(
-            opened, recipe=chosen, allow_failed_gate=allow_failed_gate, training=Supply(opened), quality=quality
+            opened, recipe=chosen, allow_failed_gate=allow_failed_gate, training=TrainingReplay(opened), quality=quality
         )
     file = opened.quantized(chosen.recipe) / "model.tflite"
     checks = check_embedder(TfliteEmbedder(file), precision=PRECISIONS[chosen.weights, chosen.activations])
@@ -283,7 +287,11 @@ def export(
 
     opened = _run(run)
     dataset = _labelled(classifier_data, labels, framing)
-    fit_head = None if dataset is None else HeadProbe(dataset, tuple(labels), heard=opened.spec.dataset.heard)
+    fit_head = (
+        None
+        if dataset is None
+        else HeadProbe(dataset, tuple(labels), trained_subjects=opened.spec.dataset.trained_subjects)
+    )
     return export_files(
         opened,
         to=Path(out),

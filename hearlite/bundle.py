@@ -19,7 +19,7 @@ from hearlite.embedders.base import EmbedderInfo
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
-from hearlite.gate import Verdict
+from hearlite.gate import GateResult
 from hearlite.run import DatasetInfo
 from hearlite.self_test import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.serialization import from_dict, to_dict
@@ -68,7 +68,7 @@ class Manifest:
     macs: int
     golden_signal: str
     golden_embedding: tuple[float, ...]
-    quantization: Verdict | None = None  # None for float32: what quantization cost, against which limits
+    quantization: GateResult | None = None  # None for float32: what quantization cost, against which limits
     golden_tolerance: float | None = (
         None  # largest distance from golden_embedding, of its length; None before manifests said it
     )
@@ -163,7 +163,7 @@ def open_bundle(model: Path, *, threads: int = 1) -> tuple[TfliteEmbedder, Manif
     manifest = read_manifest(model)
     embedder = TfliteEmbedder(model, output=manifest.output, threads=threads, name=manifest.name)
     embedder.info = dataclasses.replace(
-        embedder.info, licence=manifest.licence, standin=manifest.teacher.standin, notice=manifest.notice
+        embedder.info, licence=manifest.licence, surrogate_note=manifest.teacher.surrogate_note, notice=manifest.notice
     )
     return embedder, manifest
 
@@ -213,7 +213,7 @@ def describe(model: Path) -> dict[str, object]:
             "size": manifest.size,
             "precision": manifest.precision,
             "teacher": manifest.teacher.name,
-            "stand-in": manifest.teacher.standin,
+            "stand-in": manifest.teacher.surrogate_note,
             "licence": manifest.licence,
             "recipe": manifest.recipe,
             "gate passed": manifest.gate_passed,

@@ -27,7 +27,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class TaskLoss:
+class TaskDrop:
     """The AUROC of one probe task with both files. `loss` is reference - quantized: above 0 the quantized file is the
     worse one.
     """
@@ -44,7 +44,7 @@ class TaskLoss:
 
 
 @dataclass(frozen=True)
-class AurocLoss:
+class AurocDrop:
     """Over all tasks, with the interval of their mean loss."""
 
     data: str  # sha256 of the recordings, labels and protocol that it was measured with
@@ -55,7 +55,7 @@ class AurocLoss:
     mean: float
     low: float | None
     high: float | None
-    tasks: tuple[TaskLoss, ...]
+    tasks: tuple[TaskDrop, ...]
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class LayerLoss:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateResult:
     """What was measured, the limits, and which term of the gate passed. `auroc` and `auroc_passed` are None where no
     labels were given.
     """
 
     comparison: Comparison
-    auroc: AurocLoss | None
+    auroc: AurocDrop | None
     limits: Limits
     cosine_passed: bool
     auroc_passed: bool | None
@@ -95,7 +95,9 @@ class Verdict:
         return tuple(sorted(self.layers, key=lambda layer: (-layer.lost, layer.snr_db))[:count])
 
 
-def judge(comparison: Comparison, auroc: AurocLoss | None, *, limits: Limits, layers: tuple[LayerLoss, ...]) -> Verdict:
+def evaluate_gate(
+    comparison: Comparison, auroc: AurocDrop | None, *, limits: Limits, layers: tuple[LayerLoss, ...]
+) -> GateResult:
     """Both terms must pass; an AUROC loss that was not measured decides nothing.
 
     Its point estimate decides: with few subjects an interval is so wide that no file would pass, or every one. Read the
@@ -103,12 +105,12 @@ def judge(comparison: Comparison, auroc: AurocLoss | None, *, limits: Limits, la
     """
     cosine_passed = comparison.centred_cosine >= limits.min_centred_cosine
     auroc_passed = None if auroc is None else auroc.mean <= limits.max_mean_auroc_loss
-    return Verdict(
+    return GateResult(
         comparison, auroc, limits, cosine_passed, auroc_passed, cosine_passed and auroc_passed is not False, layers
     )
 
 
-def read_verdict(path: Path) -> Verdict:
+def read_gate_result(path: Path) -> GateResult:
     """The verdict in a compare.json, which holds more about the layers. Raises InputError for another version's or a
     damaged one.
     """
@@ -119,7 +121,7 @@ def read_verdict(path: Path) -> Verdict:
         )
     try:
         layers = [{key: layer[key] for key in LayerLoss.__annotations__} for layer in data["layers"]]
-        fields = {key: data[key] for key in Verdict.__annotations__}
+        fields = {key: data[key] for key in GateResult.__annotations__}
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: it lacks {error}", "quantize the run again") from error
-    return from_dict(Verdict, {**fields, "layers": layers}, where=str(path))
+    return from_dict(GateResult, {**fields, "layers": layers}, where=str(path))

@@ -33,7 +33,9 @@ class DatasetInfo:
     train_clips: int
     train_subjects: int
     synthetic: bool
-    heard: tuple[str, ...] = ()  # hashes of the training and validation subjects, who can be no test subjects
+    trained_subjects: tuple[
+        str, ...
+    ] = ()  # hashes of the training and validation subjects, who can be no test subjects
 
 
 @dataclass(frozen=True)

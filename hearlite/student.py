@@ -220,7 +220,7 @@ class StudentEmbedder:
             dim=run.spec.student.embedding_dim,
             licence=run.spec.teacher.licence,
             fingerprint=sha256_of(run.weights),
-            standin=run.spec.teacher.standin,
+            surrogate_note=run.spec.teacher.surrogate_note,
             notice=run.spec.teacher.notice,
         )
         model = with_frontend(load_network(run.spec.student, run.weights), run.spec.student)

@@ -13,7 +13,7 @@ from hearlite.audio.frontend_tf import Frontend
 from hearlite.errors import UsageError
 from hearlite.quantize.finetune import train_quantized
 from hearlite.quantize.fold import fold
-from hearlite.quantize.qat import layer_of
+from hearlite.quantize.qat import layer_name
 from hearlite.quantize.ranges import measure
 from hearlite.quantize.static import Quantized, choose_ranges, even_channels, quantize_static, round_network
 from hearlite.quantize.weight_only import weight_only
@@ -24,7 +24,7 @@ from hearlite.tflite.convert import convert_network, convert_network_dynamic, co
 from hearlite.tflite.graph import Graph
 
 
-class Training(Protocol):
+class TrainingData(Protocol):
     """What quantization-aware distillation needs of the distill stage, handed in by the caller since stages don't
     import each other.
     """
@@ -36,7 +36,7 @@ class Training(Protocol):
         """The distillation loss of two `[n, dim]`, a TensorFlow scalar."""
 
 
-def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: Training | None) -> Quantized:
+def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: TrainingData | None) -> Quantized:
     """The run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges. UsageError for a recipe that
     trains without `training`.
     """
@@ -69,13 +69,13 @@ def layer_ranges(network: Any, images: Sequence[NDArray[np.float32]], *, recipe:
     plain = convert_network(network)
     graph, output = Graph(plain), network.layers[-1].name
     return {
-        layer_of(graph, index, output=output): ends
+        layer_name(graph, index, output=output): ends
         for index, ends in choose_ranges(measure(plain, images), recipe).items()
     }
 
 
 def _train(
-    run: Run, network: Any, recipe: QuantSpec, *, images: Sequence[NDArray[np.float32]], training: Training | None
+    run: Run, network: Any, recipe: QuantSpec, *, images: Sequence[NDArray[np.float32]], training: TrainingData | None
 ) -> Any:
     """The network after quantization-aware distillation, resumed where a kill left it."""
     if training is None:

@@ -20,7 +20,7 @@ from hearlite.errors import InputError
 
 
 @dataclass(frozen=True)
-class Calibration:
+class ActivationRanges:
     """Clips by identity, in order, and their PCM int16 `[n, clip_samples]`."""
 
     clip_ids: tuple[str, ...]
@@ -31,7 +31,7 @@ class Calibration:
         return hashlib.sha256(json.dumps(self.clip_ids).encode()).hexdigest()
 
 
-def choose_calibration(records: Records, *, clips: int, seed: int) -> Calibration:
+def choose_calibration(records: Records, *, clips: int, seed: int) -> ActivationRanges:
     """At most `clips` training clips as recorded, one subject after the other in a shuffled order until enough: no
     subject sets a range alone.
     """
@@ -52,4 +52,4 @@ def choose_calibration(records: Records, *, clips: int, seed: int) -> Calibratio
         queues = [queue for queue in queues if queue]
     chosen = sorted(chosen[:clips])
     ids = tuple(records.shards[shard].clip_ids[row] for shard, row in chosen)
-    return Calibration(ids, gather_examples(records, chosen)[0])
+    return ActivationRanges(ids, gather_examples(records, chosen)[0])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hearlite.audio.clips import from_int16
 from hearlite.errors import InputError
 from hearlite.gate import Comparison, LayerLoss
-from hearlite.quantize.tensor_tap import Probe, Stored, dequantize, short_name, tensors_by_name
+from hearlite.quantize.tensor_tap import Stored, TensorTap, dequantize, short_name, tensors_by_name
 from hearlite.tflite.graph import Graph
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.model_file import NETWORK_PREFIX
@@ -88,8 +88,8 @@ def compare_layers(reference: bytes, quantized: bytes, *, pcm: NDArray[np.int16]
     weights = _weight_errors(graph, Graph(quantized))
     sums = {name: _Sums(ours[name], weights.get(name, 0.0)) for name in names}
     float_probe, int8_probe = (
-        Probe(reference, [theirs[name].index for name in names]),
-        Probe(quantized, [ours[name].index for name in names]),
+        TensorTap(reference, [theirs[name].index for name in names]),
+        TensorTap(quantized, [ours[name].index for name in names]),
     )
     for clip in from_int16(pcm):
         wanted, found = float_probe(clip[None]), int8_probe(clip[None])

@@ -11,24 +11,24 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from hearlite.errors import GateError
-from hearlite.gate import SCHEMA, AurocLoss, Limits, TaskLoss, Verdict
+from hearlite.gate import SCHEMA, AurocDrop, GateResult, Limits, TaskDrop
 from hearlite.spec import MAX_MEAN_AUROC_LOSS, MIN_CENTRED_COSINE, QuantSpec, StudentSpec
 
 NOT_MEASURED = "AUROC loss was not measured: no labelled recordings were given, so the centred cosine alone decides"
 
 
-class Quality(Protocol):
+class QualityProbe(Protocol):
     """What the gate needs of the benchmarks stage, handed in by the caller since stages don't import each other."""
 
     @property
     def data(self) -> str:
         """sha256 of the recordings, labels and protocol: what was measured with another one counts as not measured."""
 
-    def __call__(self, reference: bytes, quantized: bytes) -> AurocLoss:
+    def __call__(self, reference: bytes, quantized: bytes) -> AurocDrop:
         """What probes lose from the float32 file to the quantized one."""
 
 
-def limits_of(recipe: QuantSpec, student: StudentSpec) -> Limits:
+def gate_limits(recipe: QuantSpec, student: StudentSpec) -> Limits:
     """The recipe's own limits, or those of the student's size."""
     cosine, loss = recipe.min_centred_cosine, recipe.max_mean_auroc_loss
     return Limits(
@@ -36,7 +36,7 @@ def limits_of(recipe: QuantSpec, student: StudentSpec) -> Limits:
     )
 
 
-def compare_json(verdict: Verdict, layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def compare_json(verdict: GateResult, layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """compare.json: what `hearlite.gate.read_verdict` reads, the worst layers, and `layers`, all that is known of
     each.
     """
@@ -49,7 +49,7 @@ def compare_json(verdict: Verdict, layers: Sequence[dict[str, Any]]) -> dict[str
     }
 
 
-def failure(recipe: QuantSpec, verdict: Verdict) -> GateError | None:
+def failure(recipe: QuantSpec, verdict: GateResult) -> GateError | None:
     """The error that says what was measured, the limit, whose fault it is and what to try next; None when the gate is
     passed.
     """
@@ -63,7 +63,7 @@ def failure(recipe: QuantSpec, verdict: Verdict) -> GateError | None:
     )
 
 
-def describe(verdict: Verdict) -> str:
+def describe(verdict: GateResult) -> str:
     """Both terms of the gate in a sentence."""
     found, limits = verdict.comparison, verdict.limits
     text = (
@@ -81,7 +81,7 @@ def describe(verdict: Verdict) -> str:
     )
 
 
-def summary(verdict: Verdict) -> dict[str, Any]:
+def summary(verdict: GateResult) -> dict[str, Any]:
     """What the command line prints."""
     loss = verdict.auroc
     rows = [
@@ -100,11 +100,11 @@ def summary(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _interval(loss: AurocLoss | TaskLoss) -> str:
+def _interval(loss: AurocDrop | TaskDrop) -> str:
     return "" if loss.low is None or loss.high is None else f" [{loss.low:.4f}, {loss.high:.4f}]"
 
 
-def _remedy(recipe: QuantSpec, verdict: Verdict) -> str:
+def _remedy(recipe: QuantSpec, verdict: GateResult) -> str:
     """What to try next."""
     worst, loss = verdict.worst(1), verdict.auroc
     if (

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from hearlite.data.records import Records, read_records, sample_examples
 from hearlite.errors import GateError, InputError
 from hearlite.files import read_json, write_bytes, write_json
-from hearlite.gate import Verdict, judge, read_verdict
-from hearlite.quantize.build import Training, build
+from hearlite.gate import GateResult, evaluate_gate, read_gate_result
+from hearlite.quantize.build import TrainingData, build
 from hearlite.quantize.calibrate import choose_calibration
 from hearlite.quantize.compare import compare_files, compare_layers
-from hearlite.quantize.gate import Quality, compare_json, failure, limits_of
+from hearlite.quantize.gate import QualityProbe, compare_json, failure, gate_limits
 from hearlite.quantize.recipe import recipes, require_known
 from hearlite.run import Run
 from hearlite.serialization import to_dict
@@ -31,7 +31,7 @@ from hearlite.spec import QuantSpec
 from hearlite.student import load_network
 from hearlite.tflite.convert import convert_frontend, convert_network, join_frontend
 
-__all__ = ["Attempt", "Training", "quantize", "quantize_auto", "recipes"]
+__all__ = ["Attempt", "TrainingData", "quantize", "quantize_auto", "recipes"]
 
 COMPARE_CLIPS = 500  # of validation subjects
 LAYER_CLIPS = 64  # of them: tensor by tensor, without delegates, is slow and every clip holds many values
@@ -53,8 +53,8 @@ def quantize(
     *,
     recipe: QuantSpec,
     allow_failed_gate: bool = False,
-    training: Training | None = None,
-    quality: Quality | None = None,
+    training: TrainingData | None = None,
+    quality: QualityProbe | None = None,
 ) -> Path:
     """`<run>/<recipe>/model.tflite` with recipe.json, calibration.json and compare.json beside it; returns the folder.
 
@@ -76,8 +76,8 @@ def quantize_auto(
     *,
     recipes: Sequence[QuantSpec],
     allow_failed_gate: bool = False,
-    training: Training | None = None,
-    quality: Quality | None = None,
+    training: TrainingData | None = None,
+    quality: QualityProbe | None = None,
 ) -> tuple[Attempt, ...]:
     """Try the recipes until one passes its gate: the last of the returned is that one.
 
@@ -119,7 +119,7 @@ class _Made:
 
     folder: Path
     model: bytes
-    verdict: Verdict
+    verdict: GateResult
 
     def keep(self) -> Path:
         path = self.folder / "model.tflite"
@@ -150,7 +150,7 @@ class _Float:
         return sample_examples(self.records, "val", clips=COMPARE_CLIPS, seed=seed)[0]
 
 
-def _make(source: _Float, recipe: QuantSpec, *, training: Training | None, quality: Quality | None) -> _Made:
+def _make(source: _Float, recipe: QuantSpec, *, training: TrainingData | None, quality: QualityProbe | None) -> _Made:
     """The file by `recipe`: the one that is there, judged again if need be, or a new one with everything beside it
     written.
     """
@@ -161,7 +161,7 @@ def _make(source: _Float, recipe: QuantSpec, *, training: Training | None, quali
     )
 
 
-def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: Quality | None) -> _Made | None:
+def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: QualityProbe | None) -> _Made | None:
     """A finished quantization by the same recipe. Measured by another `quality` or none, its AUROC loss is measured
     again.
     """
@@ -171,7 +171,9 @@ def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: Quality 
     content, auroc = model.read_bytes(), known.auroc
     if quality is not None and not _measured(known, quality):
         auroc = quality(source.file, content)
-    verdict = judge(known.comparison, auroc, limits=limits_of(recipe, source.run.spec.student), layers=known.layers)
+    verdict = evaluate_gate(
+        known.comparison, auroc, limits=gate_limits(recipe, source.run.spec.student), layers=known.layers
+    )
     if verdict != known:
         if not verdict.passed:
             model.unlink()  # before the verdict: whatever is killed here, no file is left that passes for a good one
@@ -179,14 +181,14 @@ def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: Quality 
     return _Made(folder, content, verdict)
 
 
-def _settled(run: Run, recipes: Sequence[QuantSpec], *, quality: Quality | None) -> tuple[Attempt, ...]:
+def _settled(run: Run, recipes: Sequence[QuantSpec], *, quality: QualityProbe | None) -> tuple[Attempt, ...]:
     """What an earlier call of `auto` found, when all that it tried is still there and the last of it passes; else
     nothing.
     """
     attempts = list[Attempt]()
     for recipe in recipes:
         known, folder = _known(run, recipe), run.quantized(recipe.recipe)
-        if known is None or not _measured(known, quality) or known.limits != limits_of(recipe, run.spec.student):
+        if known is None or not _measured(known, quality) or known.limits != gate_limits(recipe, run.spec.student):
             break
         failed = failure(recipe, known)
         if failed is None:
@@ -195,24 +197,26 @@ def _settled(run: Run, recipes: Sequence[QuantSpec], *, quality: Quality | None)
     return ()
 
 
-def _known(run: Run, recipe: QuantSpec) -> Verdict | None:
+def _known(run: Run, recipe: QuantSpec) -> GateResult | None:
     """The verdict of an earlier call on the same recipe, whose file may have been refused; None for one of another
     version.
     """
     folder = run.quantized(recipe.recipe)
     try:
-        return read_verdict(folder / "compare.json") if read_json(folder / "recipe.json") == to_dict(recipe) else None
+        return (
+            read_gate_result(folder / "compare.json") if read_json(folder / "recipe.json") == to_dict(recipe) else None
+        )
     except InputError:
         return None
 
 
-def _measured(known: Verdict, quality: Quality | None) -> bool:
+def _measured(known: GateResult, quality: QualityProbe | None) -> bool:
     """Whether it has the AUROC loss that is asked for."""
     return quality is None or (known.auroc is not None and known.auroc.data == quality.data)
 
 
 def _new(
-    source: _Float, folder: Path, recipe: QuantSpec, *, training: Training | None, quality: Quality | None
+    source: _Float, folder: Path, recipe: QuantSpec, *, training: TrainingData | None, quality: QualityProbe | None
 ) -> _Made:
     for name in ("model.tflite", "compare.json"):
         (folder / name).unlink(missing_ok=True)
@@ -224,8 +228,8 @@ def _new(
     rounded_from = join_frontend(source.frontend, built.rounded_from)
     layers = compare_layers(rounded_from, quantized, pcm=pcm[:: max(1, len(pcm) // LAYER_CLIPS)])
     auroc = None if quality is None else quality(source.file, quantized)
-    limits = limits_of(recipe, source.run.spec.student)
-    verdict = judge(comparison, auroc, limits=limits, layers=tuple(layer.in_short() for layer in layers))
+    limits = gate_limits(recipe, source.run.spec.student)
+    verdict = evaluate_gate(comparison, auroc, limits=limits, layers=tuple(layer.in_short() for layer in layers))
     write_json(folder / "recipe.json", to_dict(recipe))
     write_json(folder / "calibration.json", {"sha256": calibration.sha256, "clip_ids": calibration.clip_ids})
     write_json(folder / "compare.json", compare_json(verdict, [dataclasses.asdict(layer) for layer in layers]))

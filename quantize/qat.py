@@ -78,7 +78,7 @@ def set_ranges(simulated: Any, ranges: dict[str, Range]) -> None:
         ends["max"].assign(ranges[name][1])
 
 
-def layer_of(graph: Graph, tensor: int, *, output: str) -> str:
+def layer_name(graph: Graph, tensor: int, *, output: str) -> str:
     """The layer, or "image", that a tensor of a converted network belongs to; `output` is the name of the network's
     last layer.
     """

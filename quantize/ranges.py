@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.quantize.tensor_tap import Probe
+from hearlite.quantize.tensor_tap import TensorTap
 from hearlite.tflite.graph import Graph
 
 METHODS = ("minmax", "percentile", "mse")
@@ -50,7 +50,7 @@ def measure(
     graph = Graph(network)
     tensors = graph.activations if tensors is None else tensors
     extremes: dict[int, _Extremes] = {index: _Extremes() for index in tensors}
-    probe = Probe(network, tensors)
+    probe = TensorTap(network, tensors)
     for image in images:
         for index, values in probe(image[None]).items():
             extremes[index].add(values)

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError
-from hearlite.quantize.tensor_tap import Probe, dequantize, tensors_by_name
+from hearlite.quantize.tensor_tap import TensorTap, dequantize, tensors_by_name
 from hearlite.tflite.graph import Graph, Node
 
 
 @dataclass(frozen=True)
-class Head:
+class TailLayers:
     """The linear layers that sum up to the network's output."""
 
     layers: tuple[Node, ...]
@@ -28,7 +28,7 @@ class Head:
     outputs: tuple[int, ...]  # tensors that these weights change: the layers' own and the sums
 
 
-def find_head(graph: Graph) -> Head:
+def find_head(graph: Graph) -> TailLayers:
     """Raises InputError when the output is not a sum of linear layers with a bias among them."""
     makers = {node.output: node for node in graph.nodes}
     pending, layers, outputs = [int(graph.graph.outputs[0])], [], []
@@ -48,7 +48,7 @@ def find_head(graph: Graph) -> Head:
     biased = [node for node in layers if node.bias >= 0]
     if not biased:
         raise InputError("no linear layer of the head has a bias", "use a recipe without refit")
-    return Head(tuple(layers), biased[0], tuple(outputs))
+    return TailLayers(tuple(layers), biased[0], tuple(outputs))
 
 
 def refit(
@@ -94,11 +94,13 @@ def refit(
 def _outputs(network: bytes, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """The float embedding, `[n, dim]`."""
     index = int(Graph(network).graph.outputs[0])
-    probe = Probe(network, (index,))
+    probe = TensorTap(network, (index,))
     return np.asarray([probe(image[None])[index].reshape(-1) for image in images], dtype=np.float64)
 
 
-def _features(graph: Graph, head: Head, quantized: bytes, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+def _features(
+    graph: Graph, head: TailLayers, quantized: bytes, images: Sequence[NDArray[np.float32]]
+) -> NDArray[np.float64]:
     """What the head's layers read in the int8 file, `[n, width]`."""
     found = tensors_by_name(quantized)
     names = [graph.tensor_name(node.inputs[0]) for node in head.layers]
@@ -108,7 +110,7 @@ def _features(graph: Graph, head: Head, quantized: bytes, images: Sequence[NDArr
             f"the int8 file has no tensor {missing[0]!r}, which the float file has", "quantize that float file again"
         )
     tensors = [found[name] for name in names]
-    probe = Probe(quantized, [tensor.index for tensor in tensors])
+    probe = TensorTap(quantized, [tensor.index for tensor in tensors])
     rows = []
     for image in images:
         seen = probe(image[None])

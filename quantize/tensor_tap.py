@@ -21,7 +21,7 @@ def short_name(tensor: str) -> str:
     return parts[0] if parts else tensor
 
 
-class Probe:
+class TensorTap:
     """Runs a one-input .tflite and shows tensors inside it, as stored."""
 
     def __init__(self, model: bytes, tensors: Iterable[int]) -> None:

@@ -75,10 +75,10 @@ def legacy_python() -> Path:
     """A Python that has tflite-runtime 2.14: its environment is made on the first call, and needs a package index
     then.
     """
-    from hearlite.benchmarks.cost.legacy_runtime import find_python
+    from hearlite.benchmarks.cost.legacy_runtime import find_legacy_python
 
     try:
-        return find_python()
+        return find_legacy_python()
     except InputError as error:
         pytest.skip(str(error))
 
@@ -121,9 +121,9 @@ def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
     from hearlite.benchmarks.studies import inputs as study_inputs
 
     def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
-        heard = SimpleNamespace(heard=(), name="others")
+        trained_subjects = SimpleNamespace(trained_subjects=(), name="others")
         return FakeTeacher(8, seed=1), SimpleNamespace(
-            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=heard, head=None
+            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=trained_subjects, head=None
         )
 
     monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
@@ -219,7 +219,7 @@ def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bund
 
 
 @pytest.fixture(scope="session")
-def unheard(labelled: Path) -> Path:
+def other_subjects(labelled: Path) -> Path:
     """`labelled` with subjects of other names than those that `tiny_run` learned from."""
     with labelled.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -242,7 +242,7 @@ def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPat
     from hearlite.benchmarks.probes.classifier_head import HeadProbe
     from hearlite.export.tflite import export
 
-    fit_head = HeadProbe(narrow, ("narrow",), heard=(), samples=200)
+    fit_head = HeadProbe(narrow, ("narrow",), trained_subjects=(), samples=200)
     return export(quantized_run, to=tmp_path_factory.mktemp("headed"), recipe=QuantSpec.recipe, fit_head=fit_head)
 
 
@@ -258,7 +258,9 @@ def clips() -> NDArray[np.int16]:
     for index, label in enumerate(CLASSES[:8]):
         rng = np.random.default_rng(index)
         device = dataclasses.replace(DEVICES[index % len(DEVICES)], sample_rate_hz=AUDIO.sample_rate_hz)
-        heard, start_s, _ = recording(label, rng=rng, subject=draw_subject(rng), device=device, duration_s=4.0)
-        first = min(round(start_s * AUDIO.sample_rate_hz), len(heard) - AUDIO.clip_samples)
-        rows.append(to_int16(heard[first : first + AUDIO.clip_samples].astype(np.float32)))
+        trained_subjects, start_s, _ = recording(
+            label, rng=rng, subject=draw_subject(rng), device=device, duration_s=4.0
+        )
+        first = min(round(start_s * AUDIO.sample_rate_hz), len(trained_subjects) - AUDIO.clip_samples)
+        rows.append(to_int16(trained_subjects[first : first + AUDIO.clip_samples].astype(np.float32)))
     return np.stack(rows)

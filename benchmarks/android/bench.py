@@ -36,10 +36,10 @@ from hearlite.benchmarks.android.runner import (
     Printed,
     Runner,
     as_latency,
+    open_runner,
     read_benchmark_model,
     read_printed,
     runner_in,
-    runner_of,
 )
 from hearlite.benchmarks.arm.sandbox.sandbox import open_box
 from hearlite.benchmarks.schema.device import EMULATED, WRONG, BenchmarkModel, DeviceBench
@@ -89,7 +89,7 @@ def bench_android(
     found = (
         runner_in(runner)
         if runner
-        else runner_of(open_box(Path(os.environ.get("HEARLITE_ARM_BOX") or cache_folder("arm"))))
+        else open_runner(open_box(Path(os.environ.get("HEARLITE_ARM_BOX") or cache_folder("arm"))))
     )
     adb = find_device(program=program, serial=serial)
     return measure_on_device(Job(model, found, exec_prefix, folder, runs, warmup, benchmark_binary), adb=adb)

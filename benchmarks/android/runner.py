@@ -72,7 +72,7 @@ def runner_in(folder: Path) -> Runner:
     return Runner(files)
 
 
-def runner_of(box: Box) -> Runner:
+def open_runner(box: Box) -> Runner:
     """The box's arm64 program with glibc and LiteRT beside it: an arm64 phone runs it in /data/local/tmp without an
     NDK.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from hearlite.benchmarks.arm.cores import CORES
-from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, read_model
+from hearlite.benchmarks.arm.measure import list_failures, measure, read_model, to_results
 from hearlite.benchmarks.arm.regression_check import changed, read_results
 from hearlite.benchmarks.arm.sandbox.sandbox import set_up
 from hearlite.benchmarks.arm.table import table
@@ -62,15 +62,15 @@ def command(
     before = read_results(against) if against else None
     models = [read_model(path) for path in files]
     cores = [CORES[name] for name in dict.fromkeys(core_names or CORES)]
-    box = set_up((box_folder or cache_folder("arm")).absolute(), mirror=mirror, say=_say)
+    box = set_up((box_folder or cache_folder("arm")).absolute(), mirror=mirror, log=_log)
     if out is None:
-        return _say(f"the box in {box.folder} is ready")
-    measured = [measure(box, model, cores=cores, say=_say) for model in models]
-    results = as_results(measured, cores=cores, box=box, command=command_line())
+        return _log(f"the box in {box.folder} is ready")
+    measured = [measure(box, model, cores=cores, log=_log) for model in models]
+    results = to_results(measured, cores=cores, box=box, command=command_line())
     write_json(out / "results.json", results)
     write_bytes(out / "table.md", table(results).encode())
     click.echo(table(results), nl=False)
-    if failures := [*failures_of(measured), *(changed(results, before, say=_say) if before else ())]:
+    if failures := [*list_failures(measured), *(changed(results, before, log=_log) if before else ())]:
         raise GateError(
             "; ".join(failures),
             f"{out / 'results.json'} holds the figures; do not ship these files for ARM before it is understood",
@@ -78,5 +78,5 @@ def command(
     return None
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     click.echo(text, err=True)

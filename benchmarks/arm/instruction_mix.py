@@ -19,7 +19,7 @@ _FMLA = {"fmla", "fmls"}
 _TIMEOUT_S = 300
 
 
-def class_of(instruction: str) -> str:
+def instruction_class(instruction: str) -> str:
     """The class of one instruction as llvm-mc writes it, "smlal\\tv0.4s, v1.4h, v2.4h". Atomic read-modify-writes count
     as loads.
     """
@@ -42,7 +42,7 @@ def executed_by_class(blocks: Iterable[Block], *, text: dict[bytes, str]) -> dic
     counts: Counter[str] = Counter()
     for block in blocks:
         for word in words(block.code):
-            counts[class_of(text[word])] += block.runs
+            counts[instruction_class(text[word])] += block.runs
     return {name: counts[name] for name in CLASSES}
 
 

@@ -17,7 +17,7 @@ from hearlite.benchmarks.arm.cores import Core
 from hearlite.benchmarks.arm.cycles import LABEL, estimate
 from hearlite.benchmarks.arm.instruction_count import Counted, Ran, run_core, run_native, run_x86
 from hearlite.benchmarks.arm.instruction_mix import disassemble, executed_by_class
-from hearlite.benchmarks.arm.parity import Parity, Precision, compare, largest_difference, make_inputs, precision_of
+from hearlite.benchmarks.arm.parity import Parity, Precision, compare, largest_difference, make_inputs, model_precision
 from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.schema import SCHEMA, Measured, Milliseconds, OnCore, OnX86, PartOnCore
 from hearlite.benchmarks.arm.split_model import Half, judged
@@ -76,11 +76,11 @@ def read_model(path: Path) -> Model:
         size=len(content),
         input_shape=shape,
         macs=summary.macs,
-        precision=precision_of(summary),
+        precision=model_precision(summary),
     )
 
 
-def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str], None]) -> Measured:
+def measure(box: Box, model: Model, *, cores: Sequence[Core], log: Callable[[str], None]) -> Measured:
     """Run `model` natively, on emulated x86 and on every core. Raises InputError for what can't run."""
     signals = make_inputs(int(np.prod(model.input_shape)))
     inputs = np.stack(list(signals.values()))
@@ -95,7 +95,7 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str
             for name in dict.fromkeys(core.processor for core in cores)
         }
         for core in cores:
-            say(f"{model.path.name} on {core.title}")
+            log(f"{model.path.name} on {core.title}")
             *halves, whole = by_processor[core.processor]
             parts = tuple(_part(half, run_core(box, half.path, half.inputs, core=core)) for half in halves)
             found.append(
@@ -121,7 +121,7 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], say: Callable[[str
     )
 
 
-def as_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, command: str) -> dict[str, Any]:
+def to_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, command: str) -> dict[str, Any]:
     """The content of results.json."""
     return {
         "schema": SCHEMA,
@@ -136,7 +136,7 @@ def as_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, co
     }
 
 
-def failures_of(files: Sequence[Measured]) -> list[str]:
+def list_failures(files: Sequence[Measured]) -> list[str]:
     """What the gate refuses of all files, in words."""
     return [failure for file in files for failure in file.failures]
 

@@ -68,7 +68,7 @@ class Parity:
     inputs: tuple[OnInput, ...]
 
 
-def precision_of(summary: Summary) -> Precision:
+def model_precision(summary: Summary) -> Precision:
     """int8: a network with int8 weights and activations. dynamic: int8 weights of operators that take floats. float:
     neither.
     """

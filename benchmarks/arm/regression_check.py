@@ -18,13 +18,13 @@ def read_results(path: Path) -> dict[str, Any]:
     if not isinstance(results, dict) or schema != SCHEMA:
         raise InputError(f"{path}: schema is {schema!r:.80}", f"give the results.json of hearlite arm, {SCHEMA!r}")
     try:
-        changed(results, results, say=lambda _: None)
+        changed(results, results, log=lambda _: None)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: not readable: {type(error).__name__}: {error}", "make it again") from error
     return results
 
 
-def changed(now: Mapping[str, Any], before: Mapping[str, Any], *, say: Callable[[str], None]) -> list[str]:
+def changed(now: Mapping[str, Any], before: Mapping[str, Any], *, log: Callable[[str], None]) -> list[str]:
     """Counts of the same file on the same core that differ, in words. Says how many were compared, since how long ago,
     and which versions differ.
 
@@ -40,7 +40,7 @@ def changed(now: Mapping[str, Any], before: Mapping[str, Any], *, say: Callable[
         f"{name} {was[name]} -> {value}" for name, value in now["versions"].items() if was.get(name, value) != value
     ]
     different = [key for key, count in new.items() if count != old[key]]
-    say(
+    log(
         f"{len(new) - len(different)} of {len(new)} counts are those of"
         f" {before['created']}{'; ' + ', '.join(versions) if versions else ''}"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hearlite.benchmarks.arm.cores import CORES
-from hearlite.benchmarks.arm.measure import as_results, failures_of, measure, read_model
+from hearlite.benchmarks.arm.measure import list_failures, measure, read_model, to_results
 from hearlite.benchmarks.arm.regression_check import read_results
 from hearlite.benchmarks.arm.sandbox.sandbox import set_up
 from hearlite.benchmarks.arm.split_model import NETWORK
@@ -23,24 +23,24 @@ def read_rows(path: Path) -> tuple[ArmRow, ...]:
     """The rows of a results.json of `hearlite arm`. Raises InputError for another file."""
     results = read_results(path)
     try:
-        return as_rows(results)
+        return to_rows(results)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: not readable: {type(error).__name__}: {error}", "make it again") from error
 
 
 def measure_rows(
-    files: Sequence[Path], *, command: str, say: Callable[[str], None]
+    files: Sequence[Path], *, command: str, log: Callable[[str], None]
 ) -> tuple[tuple[ArmRow, ...], list[str]]:
     """Rows of `files` on every core, and what parity or repeatability refuses, in words. Sets up its box at the first
     call.
     """
     models = [read_model(path) for path in files]
-    box = set_up(cache_folder("arm").absolute(), mirror=None, say=say)
-    measured = [measure(box, model, cores=list(CORES.values()), say=say) for model in models]
-    return as_rows(as_results(measured, cores=list(CORES.values()), box=box, command=command)), failures_of(measured)
+    box = set_up(cache_folder("arm").absolute(), mirror=None, log=log)
+    measured = [measure(box, model, cores=list(CORES.values()), log=log) for model in models]
+    return to_rows(to_results(measured, cores=list(CORES.values()), box=box, command=command)), list_failures(measured)
 
 
-def as_rows(results: Mapping[str, Any]) -> tuple[ArmRow, ...]:
+def to_rows(results: Mapping[str, Any]) -> tuple[ArmRow, ...]:
     """One row a file and core."""
     versions, cores = results["versions"], {core["name"]: core for core in results["cores"]}
     return tuple(

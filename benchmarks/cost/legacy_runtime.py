@@ -22,7 +22,7 @@ LOCK = Path(__file__).with_name(
 _PYTHONS = ((3, 11), (3, 10))  # the last ones that tflite-runtime has wheels for
 
 
-def find_python() -> Path:
+def find_legacy_python() -> Path:
     """The Python of an environment that has tflite-runtime, made on the first call. Raises InputError when it can't be
     made.
     """
@@ -90,4 +90,4 @@ def _run(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    print(find_python())
+    print(find_legacy_python())

@@ -22,11 +22,20 @@ from hearlite.benchmarks.cost.latency import (
 )
 from hearlite.benchmarks.cost.operator_profile import operator_parts
 from hearlite.benchmarks.cost.reference_models import shape_footprint, shape_path
-from hearlite.benchmarks.cost.roofline import limit, measure_ceiling
+from hearlite.benchmarks.cost.roofline import measure_ceiling, roofline_bound
 from hearlite.benchmarks.cost.stage_profile import BY_PREFIXES, stage_parts, stage_prefixes
-from hearlite.benchmarks.cost.subprocesses import STARTS, benchmark_tool, compare_old, start_alone
+from hearlite.benchmarks.cost.subprocesses import STARTS, benchmark_tool, compare_old, measure_cold_start
 from hearlite.benchmarks.cost.targets import goals
-from hearlite.benchmarks.schema.cost import Alone, Cost, CrossCheck, Footprint, Latency, OldRuntime, Profile, Speedup
+from hearlite.benchmarks.schema.cost import (
+    ColdStart,
+    Cost,
+    CrossCheck,
+    Footprint,
+    Latency,
+    OldRuntime,
+    Profile,
+    Speedup,
+)
 from hearlite.bundle import distinct_names, read_manifest
 from hearlite.errors import UsageError
 from hearlite.self_test import check_signals
@@ -80,19 +89,19 @@ class _Entry:
         return self.made.bytes > _LARGE
 
 
-def measure_cost(plan: Plan, *, say: Callable[[str], None]) -> Cost:
-    """Measure everything that `plan` names. `say` hears what is being done. Raises InputError for a file that can't be
+def measure_cost(plan: Plan, *, log: Callable[[str], None]) -> Cost:
+    """Measure everything that `plan` names. `log` hears what is being done. Raises InputError for a file that can't be
     used.
     """
     if plan.runs < FEWEST_RUNS:
         raise UsageError(f"runs is {plan.runs}", f"use {FEWEST_RUNS} or more")
-    entries = _entries(plan, say=say)
-    say(f"timing {len(entries)} models side by side, {plan.runs} rounds")
+    entries = _entries(plan, log=log)
+    log(f"timing {len(entries)} models side by side, {plan.runs} rounds")
     candidates, rounds = _time(entries, plan)
     latency = _rows(candidates, rounds, plan)
-    say("cold start and memory, each model in processes of its own")
+    log("cold start and memory, each model in processes of its own")
     alone = tuple(_alone(entry, plan) for entry in entries)
-    say("profiles")
+    log("profiles")
     profiles = tuple(_profile(entry, plan) for entry in entries)
     cost = Cost(
         device=device(),
@@ -108,7 +117,7 @@ def measure_cost(plan: Plan, *, say: Callable[[str], None]) -> Cost:
         cross_checks=_cross_checks(entries, plan),
         notes=tuple(f"{entry.made.name}: {entry.made.note}" for entry in entries if entry.made.note),
     )
-    return with_goals(_with_limits(cost, say=say) if plan.threads == 1 else cost)
+    return with_goals(_with_limits(cost, log=log) if plan.threads == 1 else cost)
 
 
 def with_goals(cost: Cost) -> Cost:
@@ -116,12 +125,12 @@ def with_goals(cost: Cost) -> Cost:
     return dataclasses.replace(cost, goals=goals(cost))
 
 
-def _entries(plan: Plan, *, say: Callable[[str], None]) -> list[_Entry]:
+def _entries(plan: Plan, *, log: Callable[[str], None]) -> list[_Entry]:
     """Shapes first, HeAR's before all: ratios are to the first."""
     entries = []
     for name in plan.shapes:
         if not shape_path(name).is_file():
-            say(f"building {name}, once")
+            log(f"building {name}, once")
         entries.append(_Entry(shape_footprint(name), shape_path(name)))
     entries += [_Entry(footprint(path, name=path.stem, kind="peer"), path) for path in plan.peers]
     manifests = [read_manifest(path) for path in plan.bundles]
@@ -176,9 +185,11 @@ def _speedups(entries: Sequence[_Entry], rounds: Rounds) -> tuple[Speedup, ...]:
     return tuple(found)
 
 
-def _alone(entry: _Entry, plan: Plan) -> Alone:
+def _alone(entry: _Entry, plan: Plan) -> ColdStart:
     starts = 1 if entry.large else STARTS
-    return start_alone(entry.made.name, entry.path, runtime=plan.runtimes[0], threads=plan.threads, starts=starts)
+    return measure_cold_start(
+        entry.made.name, entry.path, runtime=plan.runtimes[0], threads=plan.threads, starts=starts
+    )
 
 
 def _profile(entry: _Entry, plan: Plan) -> Profile:
@@ -210,12 +221,13 @@ def _cross_checks(entries: Sequence[_Entry], plan: Plan) -> tuple[CrossCheck, ..
     return tuple(item for item in found if item)
 
 
-def _with_limits(cost: Cost, *, say: Callable[[str], None]) -> Cost:
-    say("what this processor can do at most")
+def _with_limits(cost: Cost, *, log: Callable[[str], None]) -> Cost:
+    log("what this processor can do at most")
     ceiling = measure_ceiling()
     profiles = {profile.model: profile for profile in cost.profiles}
     first = {row.model: row for row in reversed(cost.latency)}  # of the first runtime
     limits = tuple(
-        limit(model, first[model.name], ceiling=ceiling, profile=profiles.get(model.name)) for model in cost.models
+        roofline_bound(model, first[model.name], ceiling=ceiling, profile=profiles.get(model.name))
+        for model in cost.models
     )
     return dataclasses.replace(cost, ceiling=ceiling, limits=limits)

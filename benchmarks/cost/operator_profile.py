@@ -70,10 +70,10 @@ def operator_parts(model: Path, *, runs: int) -> tuple[tuple[Part, ...], str]:
         found = None
     if not found:
         return (), "not measured: this LiteRT's profiler could not be used"
-    return as_parts(found["operators"], whole_ms=found["whole_ms"]), BY_PROFILER.format(runs)
+    return to_parts(found["operators"], whole_ms=found["whole_ms"]), BY_PROFILER.format(runs)
 
 
-def as_parts(operators: Sequence[tuple[str, float]], *, whole_ms: float) -> tuple[Part, ...]:
+def to_parts(operators: Sequence[tuple[str, float]], *, whole_ms: float) -> tuple[Part, ...]:
     """(kind, milliseconds) of single operators, summed by kind; what no operator took is BETWEEN."""
     sums: dict[str, float] = defaultdict(float)
     for kind, ms in operators:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hearlite.benchmarks.cost.latency import file_candidate, time_rounds
 from hearlite.benchmarks.cost.stage_profile import FRONTEND
-from hearlite.benchmarks.schema.cost import Ceiling, Footprint, Latency, Limit, Profile
+from hearlite.benchmarks.schema.cost import Ceiling, Footprint, Latency, Profile, RooflineBound
 from hearlite.benchmarks.schema.cost_text import COMPUTE, MEMORY, OVERHEAD, limit_text
 from hearlite.tflite.builder import GraphBuilder
 
@@ -99,14 +99,14 @@ def convolution(channels: int, *, int8: bool) -> bytes:
 _NEAR = 0.5  # a bound that explains half of the time is what limits a model; a good kernel rarely passes 0.9 of either
 
 
-def limit(
+def roofline_bound(
     model: Footprint,
     row: Latency,
     *,
     ceiling: Ceiling,
     profile: Profile | None,
     bandwidth_bytes_per_s: float | None = None,
-) -> Limit:
+) -> RooflineBound:
     """The least time that arithmetic and memory allow, beside the measured one, in words. The bandwidth is measured
     unless it is given.
     """
@@ -119,7 +119,7 @@ def limit(
     fractions = {COMPUTE: compute_ms / row.median_ms, MEMORY: memory_ms / row.median_ms}
     nearest = max(fractions, key=lambda bound: fractions[bound])
     bound = nearest if fractions[nearest] >= _NEAR else OVERHEAD
-    found = Limit(
+    found = RooflineBound(
         model=model.name,
         median_ms=row.median_ms,
         compute_ms=compute_ms,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.schema.cost import Alone, CrossCheck, OldRuntime
+from hearlite.benchmarks.schema.cost import ColdStart, CrossCheck, OldRuntime
 from hearlite.errors import InputError
 
 TOOL = "ai_edge_litert.tools.benchmark_litert_model"  # what the wheel's command litert-benchmark runs
@@ -30,7 +30,7 @@ _FLOAT_TOLERANCE = (
 )
 
 
-def run_alone(
+def run_isolated(
     model: Path, *, runtime: str, threads: int = 1, calls: int = WARM_CALLS, python: Path | None = None, **arrays: Path
 ) -> dict[str, Any]:
     """What isolated_run.py prints. `python` is the interpreter of another environment. Raises InputError with the last
@@ -52,15 +52,15 @@ def run_alone(
     return found
 
 
-def start_alone(name: str, model: Path, *, runtime: str, threads: int, starts: int = STARTS) -> Alone:
+def measure_cold_start(name: str, model: Path, *, runtime: str, threads: int, starts: int = STARTS) -> ColdStart:
     """Open `model` in `starts` new processes, one after the other. Raises InputError."""
-    found = [run_alone(model, runtime=runtime, threads=threads) for _ in range(starts)]
+    found = [run_isolated(model, runtime=runtime, threads=threads) for _ in range(starts)]
 
     def middle(key: str) -> float:
         return float(statistics.median(item[key] for item in found))
 
     known = all(item["peak_bytes"] is not None for item in found)
-    return Alone(
+    return ColdStart(
         model=name,
         runtime=found[0]["runtime"],
         threads=threads,
@@ -109,9 +109,9 @@ def compare_old(name: str, model: Path, *, python: Path, inputs: NDArray[np.floa
     with tempfile.TemporaryDirectory() as place:
         given, new, old = (Path(place) / f"{part}.npy" for part in ("inputs", "new", "old"))
         np.save(given, inputs, allow_pickle=False)
-        run_alone(model, runtime="litert", inputs=given, outputs=new)
+        run_isolated(model, runtime="litert", inputs=given, outputs=new)
         try:
-            found = run_alone(model, runtime=OLD, python=python, inputs=given, outputs=old)
+            found = run_isolated(model, runtime=OLD, python=python, inputs=given, outputs=old)
         except InputError as error:
             return OldRuntime(name, OLD, False, None, None, None, None, passed=False, detail=error.message)
         new_rows, old_rows = (

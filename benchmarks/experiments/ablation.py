@@ -68,7 +68,7 @@ def train_variant(
     metrics = read_json(run.metrics)
     minutes = read_json(spent)["minutes"] if spent.is_file() else 0.0
     return run, {
-        "val_probe_correlation": metrics["val_probe_correlation"],
+        "val_random_probe_correlation": metrics["val_random_probe_correlation"],
         "steps": metrics["steps"],
         "minutes": minutes,
     }

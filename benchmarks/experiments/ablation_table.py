@@ -17,8 +17,8 @@ from hearlite.benchmarks.experiments.variants import Variant
 from hearlite.benchmarks.probes.embeddings import embed_clips, make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.stats.auroc import auroc, excess_ratio, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Floats, interval, subject_multiplicities
+from hearlite.benchmarks.stats.auroc import auroc, retention, weighted_aurocs
+from hearlite.benchmarks.stats.bootstrap import Floats, bootstrap_weights, interval
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.data.dataset import Dataset
 from hearlite.embedders.base import Embedder
@@ -52,8 +52,8 @@ def probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str],
         tasks, _ = make_tasks(embedded.clips, label_columns)
         subjects = np.asarray([clip.subject for clip in embedded.clips])
         tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips], dtype=np.bool_)
-        people, owners = np.unique(subjects[tested], return_inverse=True)
-        drawn = subject_multiplicities(len(people), samples=SAMPLES, seed=0)
+        people, subject_index = np.unique(subjects[tested], return_inverse=True)
+        drawn = bootstrap_weights(len(people), samples=SAMPLES, seed=0)
         aurocs, replicates = [], []
         for task in tasks:
             inside, outside = task.labelled & ~tested, task.labelled & tested
@@ -61,7 +61,7 @@ def probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str],
             scores = fit_probe(vectors[inside], task.labels[inside], vectors[outside], folds=folds).scores
             aurocs.append(auroc(scores, task.labels[outside]))
             replicates.append(
-                weighted_aurocs(scores[None], task.labels[outside], owners[task.labelled[tested]], drawn)[0]
+                weighted_aurocs(scores[None], task.labels[outside], subject_index[task.labelled[tested]], drawn)[0]
             )
         names = np.asarray([task.name for task in tasks])
         write_arrays(
@@ -91,9 +91,9 @@ def summarize(
         "seeds": len(probed),
         **{name: float(np.mean([item[name] for item in figures])) for name in figures[0]},
         "auroc": estimate(mean),
-        "kept": estimate(excess_ratio(mean, mean_over_tasks(teacher))),
+        "kept": estimate(retention(mean, mean_over_tasks(teacher))),
         "difference": estimate(mean - first),
-        "kept_of_first": estimate(excess_ratio(mean, first)),
+        "kept_of_first": estimate(retention(mean, first)),
         "seed_deviation": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
         "tasks": dict(zip(probed[0].names, np.mean([item.aurocs for item in probed], axis=0).tolist(), strict=True)),
     }
@@ -115,7 +115,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         cells = [
             row["variant"],
             row["seeds"],
-            f"{row['val_probe_correlation']:.3f}",
+            f"{row['val_random_probe_correlation']:.3f}",
             _text(row["auroc"], "{:.3f}"),
             _text(row["kept"], "{:.3f}"),
         ]

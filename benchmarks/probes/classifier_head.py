@@ -1,8 +1,8 @@
 """The classifier that `hearlite export --classifier-data` fuses into a file: logistic regression.
 
-Fitted to labelled training subjects; test subjects are dropped before anything is read, so that a later benchmark of the
-file is not flattered. The manifest states out-of-fold figures: C was chosen on these very folds, which flatters them a
-little, and the student may have been distilled on the subjects, without labels.
+Fitted to labelled training subjects; test subjects are dropped before anything is read, so that a later benchmark of
+the file is not flattered. The manifest states out-of-fold figures: C was chosen on these very folds, which flatters
+them a little, and the student may have been distilled on the subjects, without labels.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.probes.embeddings import embed_clips, tested_of
+from hearlite.benchmarks.probes.embeddings import embed_clips, test_subjects_seen_in_training
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import C_GRID, SELECTION_TOL, fit_probe, fit_weights, regularisation_path
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Floats, subject_multiplicities
-from hearlite.benchmarks.stats.comparisons import sureness
+from hearlite.benchmarks.stats.bootstrap import Floats, bootstrap_weights
+from hearlite.benchmarks.stats.comparisons import effective_sample
 from hearlite.benchmarks.stats.operating_point import RULES, choose_threshold, estimate_rate
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, Task
 from hearlite.benchmarks.tasks.training import training_tasks
@@ -38,9 +38,9 @@ class HeadProbe:
     """Called with a file, gives the head that is fused into it: export's `FitHead`.
 
     `label_columns`: several columns of two values each, a sigmoid score for each, or one column of more values, a
-    softmax over them. An empty cell means not labelled. `heard` are the subjects that the student was distilled on, as
-    its run's dataset has them. Raises InputError when these are test subjects here, as the bench does, and for columns
-    without enough training subjects; UsageError for columns that don't go together.
+    softmax over them. An empty cell means not labelled. `trained_subjects` are the subjects that the student was
+    distilled on, as its run's dataset has them. Raises InputError when these are test subjects here, as the bench does,
+    and for columns without enough training subjects; UsageError for columns that don't go together.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class HeadProbe:
         dataset: Dataset,
         label_columns: Sequence[str],
         *,
-        heard: Sequence[str],
+        trained_subjects: Sequence[str],
         seed: int = 0,
         samples: int = SAMPLES,
     ) -> None:
-        leaking = sorted(tested_of(heard, dataset))
+        leaking = sorted(test_subjects_seen_in_training(trained_subjects, dataset))
         if leaking:
             raise InputError(
                 f"the student was distilled on {len(leaking)} of the test subjects of {dataset.name}, the first is"
@@ -62,7 +62,12 @@ class HeadProbe:
         self._dataset = dataclasses.replace(
             dataset, clips=tuple(clip for clip in dataset.clips if clip.split != TEST_SPLIT)
         )
-        self._columns, self._heard, self._seed, self._samples = tuple(label_columns), frozenset(heard), seed, samples
+        self._columns, self._trained_subjects, self._seed, self._samples = (
+            tuple(label_columns),
+            frozenset(trained_subjects),
+            seed,
+            samples,
+        )
         self._kind = _kind_of(self._tasks(self._dataset.clips), self._columns)
 
     def __call__(self, content: bytes) -> FittedHead:
@@ -83,8 +88,8 @@ class HeadProbe:
             synthetic=self._dataset.synthetic,
             clips=int(np.any([task.labelled for task in tasks], axis=0).sum()),
             subjects=len(people),
-            already_heard=len(self._heard & set(hashes)),
-            heard=hashes,
+            already_heard=len(self._trained_subjects & set(hashes)),
+            trained_subjects=hashes,
             threshold_rule=RULES[_RULE],
         )
         head.require_valid(where=self._dataset.name)
@@ -121,12 +126,12 @@ class HeadProbe:
 
     def _label(self, name: str, scores: Floats, truth: NDArray[np.bool_], subjects: NDArray[np.str_]) -> HeadLabel:
         """From out-of-fold scores in [0, 1]."""
-        people, owners = np.unique(subjects, return_inverse=True)
-        drawn = subject_multiplicities(len(people), samples=self._samples, seed=self._seed)
-        freedom, trials = sureness(truth, owners)
+        people, subject_index = np.unique(subjects, return_inverse=True)
+        drawn = bootstrap_weights(len(people), samples=self._samples, seed=self._seed)
+        dof, trials = effective_sample(truth, subject_index)
         value = auroc(scores, truth)
         found = estimate_rate(
-            value, weighted_aurocs(scores[None], truth, owners, drawn)[0], freedom=freedom, trials=trials
+            value, weighted_aurocs(scores[None], truth, subject_index, drawn)[0], dof=dof, trials=trials
         )
         threshold = choose_threshold(scores, truth, rule=_RULE)
         return HeadLabel(

@@ -20,7 +20,7 @@ from hearlite.benchmarks.probes.logistic import (
     best_candidate,
     fit_probe,
     fits_quietly,
-    in_unit_of,
+    in_units,
     regularisation_path,
     standardized,
 )
@@ -75,7 +75,7 @@ def fit_classifier(
     converged.append(fits_quietly(pipeline, train, labels))
     unconverged = 0 if kind == "mlp" else converged.count(False)  # an MLP's epochs are a setting, not a limit
     held_out = (
-        in_unit_of(_scores(pipeline, train), candidates[best]) if kind == "svm" else candidates[best]
+        in_units(_scores(pipeline, train), candidates[best]) if kind == "svm" else candidates[best]
     )  # linear: see `standardized`
     return Fitted(_scores(pipeline, test), held_out, chosen, unconverged)
 

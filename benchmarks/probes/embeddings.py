@@ -32,15 +32,15 @@ class Embedded:
     silent: int
 
 
-def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
+def require_disjoint_subjects(manifest: Manifest, dataset: Dataset) -> None:
     """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the
     hashes in the manifest.
     """
-    for what, heard in (
-        ("distilled on", manifest.dataset.heard),
-        ("given a head by", manifest.head.heard if manifest.head else ()),
+    for what, trained_subjects in (
+        ("distilled on", manifest.dataset.trained_subjects),
+        ("given a head by", manifest.head.trained_subjects if manifest.head else ()),
     ):
-        leaking = sorted(tested_of(heard, dataset))
+        leaking = sorted(test_subjects_seen_in_training(trained_subjects, dataset))
         if leaking:
             raise InputError(
                 f"{manifest.name} was {what} {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
@@ -48,9 +48,9 @@ def require_unheard(manifest: Manifest, dataset: Dataset) -> None:
             )
 
 
-def tested_of(heard: Sequence[str], dataset: Dataset) -> set[str]:
-    """The test subjects whose hashes are among `heard`."""
-    hashes = frozenset(heard)
+def test_subjects_seen_in_training(trained_subjects: Sequence[str], dataset: Dataset) -> set[str]:
+    """The test subjects whose hashes are among `trained_subjects`."""
+    hashes = frozenset(trained_subjects)
     return {clip.subject for clip in dataset.clips if clip.split == TEST_SPLIT and subject_hash(clip.subject) in hashes}
 
 

@@ -23,17 +23,17 @@ from hearlite.benchmarks.probes.permutation import permuted_baseline
 from hearlite.benchmarks.schema.baselines import PERMUTED
 from hearlite.benchmarks.schema.results import ProbeResults, TaskResult
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, bootstrap_weights
 from hearlite.benchmarks.stats.calibration import calibration, fit_platt
 from hearlite.benchmarks.stats.comparisons import (
+    BootstrapAurocs,
     Pair,
-    Replicated,
     TaskScores,
+    effective_sample,
     mean_over_tasks,
     paired_by_task,
     paired_means,
     scored,
-    sureness,
 )
 from hearlite.benchmarks.stats.estimates import ROC_POINTS, Counts, Curve, Score, Setting
 from hearlite.benchmarks.stats.operating_point import choose_threshold, operating_point, sweep_figures
@@ -137,8 +137,8 @@ class _Bench:
     models: dict[str, Floats]
     subjects: NDArray[np.str_]  # [n]
     tested: NDArray[np.bool_]  # [n]
-    owners: NDArray[np.intp]  # [n], column in `multiplicities` of a test clip's subject; -1 in training
-    multiplicities: NDArray[np.uint16]  # [samples, test subjects]
+    subject_index: NDArray[np.intp]  # [n], column in `subject_weights` of a test clip's subject; -1 in training
+    subject_weights: NDArray[np.uint16]  # [samples, test subjects]
     subgroups: dict[str, NDArray[Any]]  # by column, [n]
     reference: str
     probe: str
@@ -157,11 +157,11 @@ def _bench(
     samples: int,
 ) -> _Bench:
     tested = splits == TEST_SPLIT
-    owners = np.full(len(subjects), -1, dtype=np.intp)
-    people, owners[tested] = np.unique(subjects[tested], return_inverse=True)
-    drawn = subject_multiplicities(len(people), samples=samples, seed=seed)
+    subject_index = np.full(len(subjects), -1, dtype=np.intp)
+    people, subject_index[tested] = np.unique(subjects[tested], return_inverse=True)
+    drawn = bootstrap_weights(len(people), samples=samples, seed=seed)
     columns = {column: np.asarray(values, dtype=object) for column, values in subgroups.items()}
-    return _Bench(models, subjects, tested, owners, drawn, columns, reference, probe, seed)
+    return _Bench(models, subjects, tested, subject_index, drawn, columns, reference, probe, seed)
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
@@ -169,7 +169,7 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     and notes.
     """
     inside, outside = np.flatnonzero(task.labelled & ~bench.tested), np.flatnonzero(task.labelled & bench.tested)
-    train, test, owners = task.labels[inside], task.labels[outside], bench.owners[outside]
+    train, test, subject_index = task.labels[inside], task.labels[outside], bench.subject_index[outside]
     folds = fold_table(train, bench.subjects[inside], seed=bench.seed)
     fitted = {
         name: fit_classifier(bench.probe, values[inside], train, values[outside], folds=folds, seed=bench.seed)
@@ -182,8 +182,8 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
         train,
         known[outside],
         test,
-        owners=owners,
-        multiplicities=bench.multiplicities,
+        subject_index=subject_index,
+        subject_weights=bench.subject_weights,
         kind=bench.probe,
         chosen=fitted[bench.reference].chosen,
         task=task.name,
@@ -191,14 +191,17 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     )
     observed = {name: auroc(scores, test) for name, scores in probed.items()} | {PERMUTED: baseline}
     drawn = np.concatenate(
-        [weighted_aurocs(np.stack(list(probed.values())), test, owners, bench.multiplicities), of_baseline[None]]
+        [
+            weighted_aurocs(np.stack(list(probed.values())), test, subject_index, bench.subject_weights),
+            of_baseline[None],
+        ]
     )
-    aurocs = Replicated(observed, drawn, *sureness(test, owners))
+    aurocs = BootstrapAurocs(observed, drawn, *effective_sample(test, subject_index))
     scores = scored(aurocs, reference=bench.reference, margin=margin)
     groups = {column: values[outside].tolist() for column, values in bench.subgroups.items()}
     scores = tuple(
         (
-            detailed(score, fitted[score.model], train, test, owners, bench.multiplicities, subgroups=groups)
+            detailed(score, fitted[score.model], train, test, subject_index, bench.subject_weights, subgroups=groups)
             if score.model in fitted
             else score
         )
@@ -213,7 +216,7 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
         for name, fit in fitted.items()
         if fit.unconverged
     ]
-    return result, TaskScores(probed, test, owners, aurocs), notes
+    return result, TaskScores(probed, test, subject_index, aurocs), notes
 
 
 def _counts(labels: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Counts:
@@ -250,16 +253,16 @@ def detailed(
     fit: Fitted,
     train: Bools,
     test: Bools,
-    owners: Owners,
-    multiplicities: Multiplicities,
+    subject_index: Owners,
+    subject_weights: Multiplicities,
     *,
     subgroups: Mapping[str, Sequence[str]],
 ) -> Score:
     """The score with all that only a single task has.
 
-    Parameters: `train` [n_train], the labels that `fit` was fitted to; `test`, `owners` [n_test]; `multiplicities`
-    [samples, subjects]; `subgroups`, for each column its values of the test clips, [n_test]. Raises InputError as
-    `auroc` does.
+    Parameters: `train` [n_train], the labels that `fit` was fitted to; `test`, `subject_index` [n_test];
+    `subject_weights` [samples, subjects]; `subgroups`, for each column its values of the test clips, [n_test]. Raises
+    InputError as `auroc` does.
     """
     usable = np.isfinite(fit.out_of_fold)  # a fold whose training side has one class is scored by nobody
     held_out, truth = fit.out_of_fold[usable], train[usable]
@@ -268,11 +271,15 @@ def detailed(
         score,
         chosen=tuple(Setting(name, float(value)) for name, value in fit.chosen.items()),
         roc=Curve(*(tuple(rate) for rate in rates)),
-        sweep=sweep_figures(fit.scores, test, owners, multiplicities),
-        point=operating_point(fit.scores, test, owners, multiplicities, threshold=choose_threshold(held_out, truth)),
-        calibration=calibration(fit_platt(held_out, truth).probabilities(fit.scores), test, owners, multiplicities),
+        sweep=sweep_figures(fit.scores, test, subject_index, subject_weights),
+        point=operating_point(
+            fit.scores, test, subject_index, subject_weights, threshold=choose_threshold(held_out, truth)
+        ),
+        calibration=calibration(
+            fit_platt(held_out, truth).probabilities(fit.scores), test, subject_index, subject_weights
+        ),
         subgroups=tuple(
-            subgroup_aurocs(fit.scores, test, owners, multiplicities, values, column=column)
+            subgroup_aurocs(fit.scores, test, subject_index, subject_weights, values, column=column)
             for column, values in subgroups.items()
         ),
     )

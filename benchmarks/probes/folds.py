@@ -39,12 +39,12 @@ def regression_fold_table(
     """As `fold_table`, for numbers: the quarters of the subjects' mean targets are balanced over the folds. `targets`
     [n_train].
     """
-    owners = np.unique(subjects, return_inverse=True)[1]
-    means = np.bincount(owners, weights=targets) / np.bincount(owners)
+    subject_index = np.unique(subjects, return_inverse=True)[1]
+    means = np.bincount(subject_index, weights=targets) / np.bincount(subject_index)
     bands = np.searchsorted(np.quantile(means, np.linspace(0, 1, _BANDS + 1)[1:-1]), means)
     few = np.bincount(bands)[bands] < folds  # a band of fewer subjects than folds can't be balanced
     bands[few] = _BANDS
-    return fold_table(bands[owners], subjects, seed=seed, folds=folds)
+    return fold_table(bands[subject_index], subjects, seed=seed, folds=folds)
 
 
 def clip_wise_split(labels: NDArray[Any], *, seed: int) -> NDArray[np.bool_]:

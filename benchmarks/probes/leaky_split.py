@@ -20,11 +20,11 @@ from hearlite.benchmarks.stats.bootstrap import (
     Floats,
     Multiplicities,
     Owners,
+    bootstrap_weights,
     difference_interval,
     rate_interval,
-    subject_multiplicities,
 )
-from hearlite.benchmarks.stats.comparisons import Replicated, TaskScores, replicated
+from hearlite.benchmarks.stats.comparisons import BootstrapAurocs, TaskScores, bootstrap_aurocs
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.tasks.binary import Task
 from hearlite.progress import progress
@@ -40,29 +40,35 @@ def leaking_aurocs(
     kind: str,
     samples: int,
     seed: int,
-) -> list[tuple[Replicated, Replicated]]:
+) -> list[tuple[BootstrapAurocs, BootstrapAurocs]]:
     """For every task the LEAKING AUROCs and the leak-free ones, both on the same draws of all subjects.
 
     Parameters: `leak_free`, each task's scores of its own test clips; `models` [n, dim], `subjects` and `tested` [n],
     all clips; `kind`, one of CLASSIFIERS; `samples` replicates; `seed` of draws, split, folds and probes. Raises
     InputError as `clip_wise_split` and `fit_classifier` do.
     """
-    people, owners = np.unique(subjects, return_inverse=True)
-    draws = subject_multiplicities(len(people), samples=samples, seed=seed)
+    people, subject_index = np.unique(subjects, return_inverse=True)
+    draws = bootstrap_weights(len(people), samples=samples, seed=seed)
     found = []
     with progress("clip-wise probes, which LEAK", total=len(tasks)) as advance:
         for done, (task, clean) in enumerate(zip(tasks, leak_free, strict=True), start=1):
             clips, outside = np.flatnonzero(task.labelled), np.flatnonzero(task.labelled & tested)
             inputs = {name: values[clips] for name, values in models.items()}
-            leaking = clip_wise_aurocs(inputs, task.labels[clips], owners[clips], draws, kind=kind, seed=seed)
-            found.append((leaking, replicated(clean.scores, clean.labels, owners[outside], draws)))
+            leaking = clip_wise_aurocs(inputs, task.labels[clips], subject_index[clips], draws, kind=kind, seed=seed)
+            found.append((leaking, bootstrap_aurocs(clean.scores, clean.labels, subject_index[outside], draws)))
             advance(done)
     return found
 
 
 def clip_wise_aurocs(
-    models: Mapping[str, Floats], labels: Bools, owners: Owners, multiplicities: Multiplicities, *, kind: str, seed: int
-) -> Replicated:
+    models: Mapping[str, Floats],
+    labels: Bools,
+    subject_index: Owners,
+    subject_weights: Multiplicities,
+    *,
+    kind: str,
+    seed: int,
+) -> BootstrapAurocs:
     """LEAKING AUROC of every model: probes fitted to four fifths of the clips [n, dim] and tested on the others, of the
     same subjects.
     """
@@ -72,20 +78,20 @@ def clip_wise_aurocs(
         name: fit_classifier(kind, values[~tested], labels[~tested], values[tested], folds=folds, seed=seed).scores
         for name, values in models.items()
     }
-    return replicated(scores, labels[tested], owners[tested], multiplicities)
+    return bootstrap_aurocs(scores, labels[tested], subject_index[tested], subject_weights)
 
 
-def leaking_beside(leaking: Replicated, leak_free: Replicated) -> tuple[Leaking, ...]:
+def leaking_beside(leaking: BootstrapAurocs, leak_free: BootstrapAurocs) -> tuple[Leaking, ...]:
     """Every model's clip-wise AUROC and by how much that flatters it; both from the same draws, so the gap's interval
     knows the shared subjects.
     """
     found = []
     for model, value in leaking.observed.items():
         drawn: NDArray[np.float64] = leaking.row(model)
-        bounds = rate_interval(value, drawn, degrees_of_freedom=leaking.freedom, trials=leaking.trials)
+        bounds = rate_interval(value, drawn, degrees_of_freedom=leaking.dof, trials=leaking.trials)
         gap = value - leak_free.observed[model]
-        freedom = min(leaking.freedom, leak_free.freedom)
-        gap_bounds = difference_interval(gap, drawn - leak_free.row(model), degrees_of_freedom=freedom)
+        dof = min(leaking.dof, leak_free.dof)
+        gap_bounds = difference_interval(gap, drawn - leak_free.row(model), degrees_of_freedom=dof)
         found.append(
             Leaking(model, Estimate(value, *(bounds or (None, None))), Estimate(gap, *(gap_bounds or (None, None))))
         )

@@ -54,7 +54,7 @@ def fit_probe(train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.i
     c, candidates, unconverged = _search(train, labels, folds=folds)
     ((found, converged),) = regularisation_path(train, labels, np.concatenate([test, train]), grid=(c,))
     scores, own = np.split(found, [len(test)])
-    return Fitted(scores, in_unit_of(own, candidates[C_GRID.index(c)]), {"C": c}, unconverged + (not converged))
+    return Fitted(scores, in_units(own, candidates[C_GRID.index(c)]), {"C": c}, unconverged + (not converged))
 
 
 def choose_c(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[float, int]:
@@ -119,7 +119,7 @@ def standardized(scores: Floats, own: Floats) -> Floats:
     return np.asarray((scores - own.mean()) / (own.std() or 1.0))
 
 
-def in_unit_of(own: Floats, deviations: Floats) -> Floats:
+def in_units(own: Floats, deviations: Floats) -> Floats:
     """What `standardized` gave, as scores of the probe whose training clips score `own`."""
     return np.asarray(own.mean() + (own.std() or 1.0) * deviations)
 

@@ -15,9 +15,9 @@ from hearlite.benchmarks.probes.logistic import C_GRID, MAX_ITER, fits_quietly
 from hearlite.benchmarks.stats.bootstrap import (
     Floats,
     Owners,
+    bootstrap_weights,
     difference_interval,
     rate_interval,
-    subject_multiplicities,
     weighted_sums,
 )
 from hearlite.benchmarks.stats.estimates import Estimate
@@ -70,14 +70,14 @@ def _predicted(train: Floats, labels: NDArray[Any], test: Floats, *, c: float) -
 
 
 def replicates(
-    truth: NDArray[Any], guess: NDArray[Any], owners: Owners, draws: NDArray[np.uint16], *, normal: str
+    truth: NDArray[Any], guess: NDArray[Any], subject_index: Owners, draws: NDArray[np.uint16], *, normal: str
 ) -> Floats:
     """The FIGURES of every draw of subjects, [4, samples]; NaN where a draw has no normal or no other sound."""
     others = truth != normal
     columns = np.stack([others, others & (truth == guess), ~others, ~others & (guess == normal)], axis=1).astype(
         np.float64
     )
-    adventitious, found, normals, passed = weighted_sums(columns, owners, draws).T
+    adventitious, found, normals, passed = weighted_sums(columns, subject_index, draws).T
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity, specificity = found / adventitious, passed / normals
         both = sensitivity + specificity
@@ -99,8 +99,8 @@ def measure(
     """Every model's FIGURES with intervals over subjects, and their paired differences to the first model; sounds [n]
     of one side.
     """
-    people, owners = np.unique(subjects, return_inverse=True)
-    draws = subject_multiplicities(len(people), samples=samples, seed=seed)
+    people, subject_index = np.unique(subjects, return_inverse=True)
+    draws = bootstrap_weights(len(people), samples=samples, seed=seed)
     sure = {"degrees_of_freedom": float(max(1, len(people) - 1))}
     trials = {"sensitivity": len(set(subjects[truth != normal])), "specificity": len(set(subjects[truth == normal]))}
     rows: list[dict[str, Any]] = []
@@ -109,7 +109,7 @@ def measure(
         score = challenge_score(truth.tolist(), guess.tolist(), normal=normal)
         values, drawn = (
             {name: float(getattr(score, name)) for name in FIGURES},
-            replicates(truth, guess, owners, draws, normal=normal),
+            replicates(truth, guess, subject_index, draws, normal=normal),
         )
         row: dict[str, Any] = {"model": model}
         for number, name in enumerate(FIGURES):

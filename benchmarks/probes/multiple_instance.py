@@ -20,7 +20,7 @@ from hearlite.spec import AUDIO
 
 
 @dataclass(frozen=True, eq=False)
-class Bags:
+class ClipBags:
     """What a model gave for the clips of several records."""
 
     values: Floats  # [clips, dim], those of a record beside each other, in their order in time
@@ -32,30 +32,30 @@ class Bags:
         return np.cumsum(self.counts) - self.counts
 
     @cached_property
-    def owners(self) -> Owners:
+    def subject_index(self) -> Owners:
         """[clips], the record of each."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
-    def sum_of(self, values: Floats) -> Floats:
+    def sums(self, values: Floats) -> Floats:
         """Sums over each record, [records, ...], of values by clip, [clips, ...]."""
         return np.asarray(np.add.reduceat(values, self.starts, axis=0))
 
-    def max_of(self, values: Floats) -> Floats:
+    def maxima(self, values: Floats) -> Floats:
         """Largest in each record, [records, ...], of values by clip, [clips, ...]."""
         return np.asarray(np.maximum.reduceat(values, self.starts, axis=0))
 
     def mean(self) -> Floats:
         """Mean embedding of each record, [records, dim]."""
-        return self.sum_of(self.values) / self.counts[:, None]
+        return self.sums(self.values) / self.counts[:, None]
 
-    def take(self, records: NDArray[np.intp]) -> Bags:
+    def take(self, records: NDArray[np.intp]) -> ClipBags:
         """Some of the records, in the order asked for."""
         counts = self.counts[records]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return Bags(self.values[np.repeat(self.starts[records], counts) + within], counts)
+        return ClipBags(self.values[np.repeat(self.starts[records], counts) + within], counts)
 
 
-def records_of(clips: Sequence[ClipRef]) -> tuple[tuple[ClipRef, ...], Owners]:
+def group_recordings(clips: Sequence[ClipRef]) -> tuple[tuple[ClipRef, ...], Owners]:
     """(the first clip of every record, the record of each clip [n]). A row of the manifest is a record; without one, a
     recording is.
     """
@@ -66,12 +66,12 @@ def records_of(clips: Sequence[ClipRef]) -> tuple[tuple[ClipRef, ...], Owners]:
     return tuple(first.values()), np.asarray([place[clip.name, clip.row] for clip in clips], dtype=np.intp)
 
 
-def bags_of(values: Floats, records: Owners) -> Bags:
+def group_clips(values: Floats, records: Owners) -> ClipBags:
     """Embeddings [n, dim] by the record of each clip [n], records numbered from 0 without a gap."""
-    return Bags(values[np.argsort(records, kind="stable")], np.bincount(records).astype(np.intp))
+    return ClipBags(values[np.argsort(records, kind="stable")], np.bincount(records).astype(np.intp))
 
 
-def lengths_of(records: Sequence[ClipRef], of_clip: Owners) -> Floats:
+def recording_lengths(records: Sequence[ClipRef], of_clip: Owners) -> Floats:
     """How long each record is, [records, 1] in seconds: its annotated event, or all its clips. What this alone reaches
     is no sound.
     """
@@ -89,7 +89,7 @@ _ITERATIONS = 100  # of L-BFGS: where it stops earlier the fit is less free, nev
 
 
 def fit_attention(
-    train: Bags, labels: Bools, test: Bags, *, folds: NDArray[np.intp], mean: Fitted | None = None
+    train: ClipBags, labels: Bools, test: ClipBags, *, folds: NDArray[np.intp], mean: Fitted | None = None
 ) -> Fitted:
     """Scores of the test records by attention; penalty by mean AUROC over `folds`, the strongest of equals. Test
     records are only scored.
@@ -116,41 +116,41 @@ def fit_attention(
     return Fitted(scores, candidates[best], chosen, int(not converged))
 
 
-def weights_of(logits: Floats, bags: Bags) -> Floats:
+def weights_of(logits: Floats, bags: ClipBags) -> Floats:
     """Softmax within each record: weights [clips] that sum to 1 over a record's."""
-    raised = np.exp(logits - bags.max_of(logits)[bags.owners])
-    return np.asarray(raised / bags.sum_of(raised)[bags.owners])
+    raised = np.exp(logits - bags.maxima(logits)[bags.subject_index])
+    return np.asarray(raised / bags.sums(raised)[bags.subject_index])
 
 
 def loss_and_gradient(
-    parameters: Floats, bags: Bags, labels: Bools, *, c: float, penalty: float
+    parameters: Floats, bags: ClipBags, labels: Bools, *, c: float, penalty: float
 ) -> tuple[float, Floats]:
     """Mean logistic loss of standardized records with both penalties, and its gradient, [2 dim + 1]: judge, intercept,
     attention.
     """
     dim, records = bags.values.shape[1], len(labels)
-    judge, intercept, attention = parameters[:dim], parameters[dim], parameters[dim + 1 :]
+    evaluate_gate, intercept, attention = parameters[:dim], parameters[dim], parameters[dim + 1 :]
     weights = weights_of(bags.values @ attention, bags)
-    by_clip = bags.values @ judge
-    by_record = bags.sum_of(weights * by_clip)
+    by_clip = bags.values @ evaluate_gate
+    by_record = bags.sums(weights * by_clip)
     scores = by_record + intercept
     loss = float(np.mean(np.logaddexp(0.0, np.where(labels, -scores, scores))))
-    loss += float(judge @ judge) / (2 * c * records) + penalty / 2 * float(attention @ attention)
+    loss += float(evaluate_gate @ evaluate_gate) / (2 * c * records) + penalty / 2 * float(attention @ attention)
     error = (1 / (1 + np.exp(-np.clip(scores, -500, 500))) - labels) / records  # 500: exp stays finite
-    pulled = error[bags.owners] * weights
-    of_judge = pulled @ bags.values + judge / (c * records)
-    of_attention = (pulled * (by_clip - by_record[bags.owners])) @ bags.values + penalty * attention
+    pulled = error[bags.subject_index] * weights
+    of_judge = pulled @ bags.values + evaluate_gate / (c * records)
+    of_attention = (pulled * (by_clip - by_record[bags.subject_index])) @ bags.values + penalty * attention
     return loss, np.concatenate([of_judge, [error.sum()], of_attention])
 
 
-def _fitted(train: Bags, labels: Bools, test: Bags, *, c: float, penalty: float) -> tuple[Floats, bool]:
+def _fitted(train: ClipBags, labels: Bools, test: ClipBags, *, c: float, penalty: float) -> tuple[Floats, bool]:
     """(scores [test records], converged)."""
     from scipy.optimize import minimize
 
     pooled = train.mean()
     middle, scale = pooled.mean(axis=0), pooled.std(axis=0)
     scale[scale == 0] = math.inf  # a constant feature has no influence
-    train, test = (Bags((bags.values - middle) / scale, bags.counts) for bags in (train, test))
+    train, test = (ClipBags((bags.values - middle) / scale, bags.counts) for bags in (train, test))
 
     def objective(parameters: Floats) -> Any:
         return loss_and_gradient(parameters, train, labels, c=c, penalty=penalty)
@@ -158,6 +158,6 @@ def _fitted(train: Bags, labels: Bools, test: Bags, *, c: float, penalty: float)
     start = np.zeros(2 * train.values.shape[1] + 1)
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS})
     dim = train.values.shape[1]
-    judge, intercept, attention = found.x[:dim], found.x[dim], found.x[dim + 1 :]
+    evaluate_gate, intercept, attention = found.x[:dim], found.x[dim], found.x[dim + 1 :]
     weights = weights_of(test.values @ attention, test)
-    return test.sum_of(weights * (test.values @ judge)) + intercept, bool(found.success)
+    return test.sums(weights * (test.values @ evaluate_gate)) + intercept, bool(found.success)

@@ -22,8 +22,8 @@ def permuted_baseline(
     test: Floats,
     truth: Bools,
     *,
-    owners: Owners,
-    multiplicities: Multiplicities,
+    subject_index: Owners,
+    subject_weights: Multiplicities,
     kind: str,
     chosen: Mapping[str, float],
     task: str,
@@ -31,13 +31,13 @@ def permuted_baseline(
 ) -> tuple[float, Floats]:
     """(mean AUROC over the permutations, its replicates [samples]).
 
-    Parameters: `train` [n_train, dim], `labels` [n_train]; `test` [n_test, dim], `truth` and `owners` [n_test];
-    `multiplicities` [samples, subjects]; `kind` and hyper-parameters of the real probe; `task`'s name and `seed` make
+    Parameters: `train` [n_train, dim], `labels` [n_train]; `test` [n_test, dim], `truth` and `subject_index` [n_test];
+    `subject_weights` [samples, subjects]; `kind` and hyper-parameters of the real probe; `task`'s name and `seed` make
     the permutations. Other permutations would give another baseline, so they are drawn with replacement in every
     replicate, as subjects are.
     """
     rng = np.random.default_rng([seed, zlib.crc32(task.encode(errors="surrogatepass"))])
     scores = [refit(kind, chosen, train, rng.permutation(labels), test, seed=seed) for _ in range(_PERMUTATIONS)]
-    drawn = weighted_aurocs(np.stack(scores), truth, owners, multiplicities)
+    drawn = weighted_aurocs(np.stack(scores), truth, subject_index, subject_weights)
     picked = rng.integers(_PERMUTATIONS, size=drawn.shape)
     return float(np.mean([auroc(row, truth) for row in scores])), np.take_along_axis(drawn, picked, axis=0).mean(axis=0)

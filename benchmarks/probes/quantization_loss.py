@@ -24,23 +24,23 @@ from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import (
     Bounds,
     Floats,
+    bootstrap_weights,
     degrees_of_freedom,
     difference_interval,
-    subject_multiplicities,
 )
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, distinct_tasks
 from hearlite.benchmarks.tasks.training import training_tasks
 from hearlite.data.dataset import ClipRef, Dataset
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
-from hearlite.gate import AurocLoss, TaskLoss
+from hearlite.gate import AurocDrop, TaskDrop
 
 FOLDS = 5  # as many as a task has subjects of each class at least: MIN_SUBJECTS
 SAMPLES = 2_000  # bootstrap replicates
 _PROTOCOL = 3  # raise whenever the figures change, so that older ones are measured again
 
 
-class AurocLossProbe:
+class QuantizationProbe:
     """Called with a float32 file and its quantized file, says what the quantized one loses: quantize's `Quality`.
 
     `dataset` as `load_dataset` gives it, with `label_columns`; its test clips are dropped here and never read. The
@@ -64,7 +64,7 @@ class AurocLossProbe:
         key = json.dumps([_PROTOCOL, FOLDS, samples, seed, dataset.sha256, self._columns, clips])
         self.data = hashlib.sha256(key.encode()).hexdigest()
 
-    def __call__(self, reference: bytes, quantized: bytes) -> AurocLoss:
+    def __call__(self, reference: bytes, quantized: bytes) -> AurocDrop:
         """Both files take audio float32 `[1, clip_samples]` and give one embedding. A loss is float32 - quantized, so
         above 0 is worse.
         """
@@ -81,20 +81,20 @@ class AurocLossProbe:
                 f"{self._dataset.name}: other recordings can be read than a moment ago", "run the command again"
             )
         ours = embedded.vectors["quantized"].astype(np.float64)
-        people, owners = np.unique(known.subjects, return_inverse=True)
-        drawn = subject_multiplicities(
+        people, subject_index = np.unique(known.subjects, return_inverse=True)
+        drawn = bootstrap_weights(
             len(people), samples=self._samples, seed=self._seed
         )  # the same for both files and all tasks
-        rows, replicates, freedom = [], np.zeros(self._samples), []
+        rows, replicates, dof = [], np.zeros(self._samples), []
         for fitted in known.tasks:
             scores = np.stack([fitted.scores, _out_of_fold(ours[fitted.clips], fitted)])
-            both = weighted_aurocs(scores, fitted.labels, owners[fitted.clips], drawn)
+            both = weighted_aurocs(scores, fitted.labels, subject_index[fitted.clips], drawn)
             replicates += both[0] - both[1]
-            freedom.append(degrees_of_freedom(fitted.labels, owners[fitted.clips]))
-            rows.append(_row(fitted, scores, known.subjects[fitted.clips], both[0] - both[1], freedom=freedom[-1]))
+            dof.append(degrees_of_freedom(fitted.labels, subject_index[fitted.clips]))
+            rows.append(_row(fitted, scores, known.subjects[fitted.clips], both[0] - both[1], dof=dof[-1]))
         mean = float(np.mean([row.loss for row in rows]))
-        low, high = _bounds(mean, replicates / len(rows), freedom=min(freedom))
-        return AurocLoss(
+        low, high = _bounds(mean, replicates / len(rows), dof=min(dof))
+        return AurocDrop(
             self.data, self._dataset.name, len(embedded.clips), len(people), self._samples, mean, low, high, tuple(rows)
         )
 
@@ -160,14 +160,14 @@ def _out_of_fold(vectors: Floats, task: _Fitted) -> Floats:
     return scores
 
 
-def _row(task: _Fitted, scores: Floats, subjects: NDArray[np.str_], replicates: Floats, *, freedom: float) -> TaskLoss:
+def _row(task: _Fitted, scores: Floats, subjects: NDArray[np.str_], replicates: Floats, *, dof: float) -> TaskDrop:
     reference, quantized = (auroc(row, task.labels) for row in scores)
     loss = reference - quantized
     positive, negative = (len(set(subjects[side])) for side in (task.labels, ~task.labels))
-    bounds = _bounds(loss, replicates, freedom=freedom)
-    return TaskLoss(task.name, len(task.labels), positive, negative, reference, quantized, loss, *bounds)
+    bounds = _bounds(loss, replicates, dof=dof)
+    return TaskDrop(task.name, len(task.labels), positive, negative, reference, quantized, loss, *bounds)
 
 
-def _bounds(loss: float, replicates: Floats, *, freedom: float) -> Bounds | tuple[None, None]:
+def _bounds(loss: float, replicates: Floats, *, dof: float) -> Bounds | tuple[None, None]:
     """The paired interval: of other subjects, for probes that are fitted once."""
-    return difference_interval(loss, replicates, degrees_of_freedom=freedom) or (None, None)
+    return difference_interval(loss, replicates, degrees_of_freedom=dof) or (None, None)

@@ -89,18 +89,20 @@ def fit_regressor(
 
 
 def weighted_regression(
-    predictions_by_model: NDArray[Any], targets: NDArray[Any], owners: Owners, multiplicities: Multiplicities
+    predictions_by_model: NDArray[Any], targets: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> RegressionReplicates:
     """Replicates of the three figures; parameters as of `weighted_aurocs`. Sums over subjects, so one matrix product a
     model.
     """
     targets = np.asarray(targets, dtype=np.float64)
     y = targets - targets.mean()  # small numbers keep their digits in sums of squares
-    mae, r2, pearson = (np.full((len(predictions_by_model), len(multiplicities)), np.nan) for _ in range(3))
+    mae, r2, pearson = (np.full((len(predictions_by_model), len(subject_weights)), np.nan) for _ in range(3))
     for model, row in enumerate(np.asarray(predictions_by_model, dtype=np.float64)):
         p = row - targets.mean()
         columns = np.stack([np.ones_like(y), np.abs(p - y), (p - y) ** 2, y, y**2, p, p**2, p * y], axis=1)
-        n, absolute, squared, sum_y, sum_yy, sum_p, sum_pp, sum_py = weighted_sums(columns, owners, multiplicities).T
+        n, absolute, squared, sum_y, sum_yy, sum_p, sum_pp, sum_py = weighted_sums(
+            columns, subject_index, subject_weights
+        ).T
         spread_y, spread_p = sum_yy - sum_y**2 / n, sum_pp - sum_p**2 / n
         varied = spread_y > 1e-12 * sum_yy
         both = varied & (spread_p > 1e-12 * sum_pp)
@@ -114,19 +116,20 @@ def weighted_regression(
 
 
 def regression_figures(
-    predictions: NDArray[Any], targets: NDArray[Any], owners: Owners, multiplicities: Multiplicities
+    predictions: NDArray[Any], targets: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> RegressionFigures:
-    """MAE, R2 and Pearson correlation of one model, with intervals over subjects; parameters [n] each, `multiplicities`
-    [samples, subjects].
+    """MAE, R2 and Pearson correlation of one model, with intervals over subjects; parameters [n] each,
+    `subject_weights` [samples, subjects].
     """
-    everyone = np.ones((1, multiplicities.shape[1]), dtype=np.uint16)
+    everyone = np.ones((1, subject_weights.shape[1]), dtype=np.uint16)
     observed, drawn = (
-        weighted_regression(np.atleast_2d(predictions), targets, owners, draws) for draws in (everyone, multiplicities)
+        weighted_regression(np.atleast_2d(predictions), targets, subject_index, draws)
+        for draws in (everyone, subject_weights)
     )
-    freedom = max(1, len(np.unique(owners)) - 1)
+    dof = max(1, len(np.unique(subject_index)) - 1)
     figures = []
     for value, replicates in ((observed.mae, drawn.mae), (observed.r2, drawn.r2), (observed.pearson, drawn.pearson)):
-        bounds = interval(replicates[0], degrees_of_freedom=freedom) if np.isfinite(value[0, 0]) else None
+        bounds = interval(replicates[0], degrees_of_freedom=dof) if np.isfinite(value[0, 0]) else None
         figures.append(
             Estimate(float(value[0, 0]), *bounds)
             if bounds

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from hearlite.benchmarks.report.format import bytes_text, ms_text
 from hearlite.benchmarks.report.rendering import page
 from hearlite.benchmarks.report.svg import MARKERS, CostPoint, Series, cost_svg
-from hearlite.benchmarks.schema.cost import Alone, Cost, CrossCheck, Footprint, Latency, Limit, Part, Profile
+from hearlite.benchmarks.schema.cost import (
+    ColdStart,
+    Cost,
+    CrossCheck,
+    Footprint,
+    Latency,
+    Part,
+    Profile,
+    RooflineBound,
+)
 from hearlite.benchmarks.schema.cost_text import limit_text
 from hearlite.benchmarks.schema.results import CostResults
 from hearlite.benchmarks.stats.estimates import Estimate
@@ -35,9 +44,9 @@ class CostRow:
     series: Series
     latency: Latency | None
     others: tuple[Latency, ...]  # in other runtimes
-    alone: Alone | None
+    alone: ColdStart | None
     cross_check: CrossCheck | None
-    limit: Limit | None
+    limit: RooflineBound | None
     profile: Profile | None
 
     @property

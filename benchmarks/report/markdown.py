@@ -104,7 +104,7 @@ def _elsewhere(found: Sequence[tuple[str, Results]]) -> str:
             if kinds[score.model] in shown and name != FIRST and results.teacher.kind != SPECTRAL
         ):
             leaks = ", which leaks their duration" if _ZERO_PADDED in results.notes else ""
-            heard = (
+            trained_subjects = (
                 "no"
                 if any(note.startswith(score.model) and "has heard nothing" in note for note in results.notes)
                 else "yes"
@@ -113,11 +113,11 @@ def _elsewhere(found: Sequence[tuple[str, Results]]) -> str:
                 f"[{name}](benchmarks/results/{name}/results.json){leaks}",
                 str(results.dataset.test_subjects),
                 score.model,
-                heard,
+                trained_subjects,
             ]
             cells += [
                 _estimate(score.auroc, 3),
-                _estimate(score.excess_ratio, 1, percent=True),
+                _estimate(score.retention, 1, percent=True),
                 verdicts.get(score.model, ""),
             ]
             lines.append(f"| {' | '.join(cells)} |")
@@ -128,12 +128,13 @@ def _table(name: str, results: Results) -> str:
     data, latency = results.dataset, {row.model: row for row in results.latency}
     sizes = {model.name: model.bytes for model in results.models}
     verdicts = {pair.model: pair.verdict for pair in results.comparisons if pair.to == results.reference}
-    standin = f" {results.teacher.standin}." if results.teacher.standin else ""
+    surrogate_note = f" {results.teacher.surrogate_note}." if results.teacher.surrogate_note else ""
     framing = ", short events zero-padded" if _ZERO_PADDED in results.notes else ""
     said = "".join(f"**{note}.**\n" for note in results.notes if "quality gate" in note or "was distilled on" in note)
     lines = [
         f"\n**`{data.name}`{' (synthetic)' if data.synthetic else ''}{framing}, teacher"
-        f" `{Path(results.teacher.name).name}`.**{standin}\n{said}{len(results.tasks)} tasks, {data.test_subjects} test"
+        f" `{Path(results.teacher.name).name}`.**{surrogate_note}\n{said}{len(results.tasks)} tasks,"
+        f" {data.test_subjects} test"
         f" subjects that neither distillation nor probes saw, {data.clips} clips in all"
         f" ([results.json](benchmarks/results/{name}/results.json)).\n\n{HEADER}|{7 * '---|'}"
     ]
@@ -143,7 +144,7 @@ def _table(name: str, results: Results) -> str:
         cells = [
             score.model,
             _estimate(score.auroc, 3),
-            _estimate(score.excess_ratio, 1, percent=True) if score.model != results.reference else "",
+            _estimate(score.retention, 1, percent=True) if score.model != results.reference else "",
             verdicts.get(score.model, ""),
             f"{size / 1e6:.2f} MB" if size else "",
             f"{row.median_ms:.2f} ms" if row else "",

@@ -17,7 +17,7 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
     leaking = {item.model: item for item in results.leaking}
     rows: dict[str, Any] = {}
     for score in results.summary:
-        auroc, excess, time = score.auroc, score.excess_ratio, times.get(score.model)
+        auroc, excess, time = score.auroc, score.retention, times.get(score.model)
         text = (
             f"mean AUROC {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}]"
             if auroc.shown

@@ -82,7 +82,7 @@ class Speedup:
 
 
 @dataclass(frozen=True)
-class Alone:
+class ColdStart:
     """A model in a process of its own: what an app meets when it opens the file. Medians over `starts` processes."""
 
     model: str
@@ -130,7 +130,7 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
-class Limit:
+class RooflineBound:
     """Why a model is not faster. Times are of one call in milliseconds."""
 
     model: str
@@ -209,10 +209,10 @@ class Cost:
     models: tuple[Footprint, ...]
     latency: tuple[Latency, ...]
     speedups: tuple[Speedup, ...] = ()
-    alone: tuple[Alone, ...] = ()
+    alone: tuple[ColdStart, ...] = ()
     profiles: tuple[Profile, ...] = ()
     ceiling: Ceiling | None = None
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[RooflineBound, ...] = ()
     old_runtime: tuple[OldRuntime, ...] = ()
     cross_checks: tuple[CrossCheck, ...] = ()
     arm: tuple[ArmRow, ...] = ()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hearlite.benchmarks.schema.cost import Limit, Profile
+from hearlite.benchmarks.schema.cost import Profile, RooflineBound
 
 COMPUTE, MEMORY, OVERHEAD = "compute", "memory", "overhead"
 _SHOWN = 3  # kinds of operators
 
 
-def limit_text(found: Limit, profile: Profile | None) -> str:
+def limit_text(found: RooflineBound, profile: Profile | None) -> str:
     """A limit in words, also one that an earlier version wrote down in others."""
     fractions = {COMPUTE: found.fraction_of_peak, MEMORY: found.memory_ms / found.median_ms if found.median_ms else 0.0}
     return _text(found.bound, fractions, frontend=found.frontend_share, profile=profile)

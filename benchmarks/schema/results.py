@@ -11,7 +11,7 @@ from hearlite.benchmarks.schema.cost import Cost, Latency
 from hearlite.benchmarks.stats.estimates import Counts, Estimate, Paired, Score
 from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
-from hearlite.gate import Verdict
+from hearlite.gate import GateResult
 from hearlite.spec import PRECISION_NAMES
 
 SCHEMA = "hearlite-results/2"
@@ -88,7 +88,7 @@ class ModelInfo:
     macs: int | None = None  # multiply-accumulates for one clip
     dim: int | None = None
     sha256: str = ""  # of the file
-    quantization: Verdict | None = None  # what the file's manifest says that quantization cost
+    quantization: GateResult | None = None  # what the file's manifest says that quantization cost
     recipe: str = ""  # "" for float32
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, bootstrap_weights
 from hearlite.errors import InputError
 
 _CHUNK_ELEMENTS = (
@@ -29,25 +29,25 @@ def auroc(scores: NDArray[Any], labels: NDArray[Any]) -> float:
 
 
 def weighted_aurocs(
-    scores_by_model: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities
+    scores_by_model: NDArray[Any], labels: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> Floats:
     """AUROC of every model in every replicate, [models, samples]; NaN in a replicate that lacks a class (for all models
     alike).
 
-    Parameters: `scores_by_model` [models, n]; `labels` [n]; `owners` [n], the column of each clip's subject in
-    `multiplicities` [samples, subjects]. A clip counts as often as its subject was drawn: sorted scores and cumulative
+    Parameters: `scores_by_model` [models, n]; `labels` [n]; `subject_index` [n], the column of each clip's subject in
+    `subject_weights` [samples, subjects]. A clip counts as often as its subject was drawn: sorted scores and cumulative
     weights, no resampled arrays.
     """
-    result = np.full((len(scores_by_model), len(multiplicities)), np.nan)
+    result = np.full((len(scores_by_model), len(subject_weights)), np.nan)
     rows = max(1, _CHUNK_ELEMENTS // max(1, len(labels)))
     for model, row_of_scores in enumerate(scores_by_model):
         scores, labels = checked_scores(row_of_scores, labels)
         ascending = np.sort(scores[~labels])
-        owners_of_negative = owners[~labels][np.argsort(scores[~labels], kind="stable")]
-        owners_of_positive = owners[labels]
+        owners_of_negative = subject_index[~labels][np.argsort(scores[~labels], kind="stable")]
+        owners_of_positive = subject_index[labels]
         below, above = (np.searchsorted(ascending, scores[labels], side=side) for side in ("left", "right"))  # type: ignore[call-overload]
-        for start in range(0, len(multiplicities), rows):
-            drawn = multiplicities[start : start + rows].astype(np.float64)
+        for start in range(0, len(subject_weights), rows):
+            drawn = subject_weights[start : start + rows].astype(np.float64)
             negatives = np.zeros((len(drawn), len(ascending) + 1))  # drawn negatives that score lower than the k-th
             np.cumsum(drawn[:, owners_of_negative], axis=1, out=negatives[:, 1:])
             positives = drawn[:, owners_of_positive]
@@ -67,13 +67,13 @@ def clustered_bootstrap(
     without both classes is NaN; count them with `np.isnan`. Parameters: `scores_by_model` [models, n], `labels` [n],
     `subjects` [n]. Raises InputError as `auroc` does.
     """
-    names, owners = np.unique(np.asarray(subjects), return_inverse=True)
+    names, subject_index = np.unique(np.asarray(subjects), return_inverse=True)
     return weighted_aurocs(
-        np.atleast_2d(scores_by_model), labels, owners, subject_multiplicities(len(names), samples=samples, seed=seed)
+        np.atleast_2d(scores_by_model), labels, subject_index, bootstrap_weights(len(names), samples=samples, seed=seed)
     )
 
 
-def excess_ratio(student: NDArray[Any], reference: NDArray[Any]) -> Floats:
+def retention(student: NDArray[Any], reference: NDArray[Any]) -> Floats:
     """(student - 0.5) / (reference - 0.5) element by element: the share of the reference's AUROC above chance. NaN
     where that is not above it.
     """

@@ -31,7 +31,7 @@ LEVEL = 0.95  # of every interval that hearlite reports
 _USABLE = 0.5  # an interval from fewer of the replicates would describe only the lucky ones
 
 
-def subject_multiplicities(subjects: int, *, samples: int, seed: int) -> Multiplicities:
+def bootstrap_weights(subjects: int, *, samples: int, seed: int) -> Multiplicities:
     """How often each subject is drawn in each bootstrap replicate, [samples, subjects]; every row sums to
     `subjects`.
     """
@@ -46,16 +46,18 @@ def subject_multiplicities(subjects: int, *, samples: int, seed: int) -> Multipl
     )
 
 
-def weighted_sums(columns: NDArray[Any], owners: Owners, multiplicities: Multiplicities) -> Floats:
+def weighted_sums(columns: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities) -> Floats:
     """Sums over the drawn clips, [samples, k], of values by clip, [n, k]: every figure made of sums needs one matrix
     product.
     """
-    subjects = multiplicities.shape[1]
-    by_subject = np.stack([np.bincount(owners, weights=column, minlength=subjects) for column in columns.T], axis=1)
-    return np.asarray(multiplicities.astype(np.float64) @ by_subject, dtype=np.float64)
+    subjects = subject_weights.shape[1]
+    by_subject = np.stack(
+        [np.bincount(subject_index, weights=column, minlength=subjects) for column in columns.T], axis=1
+    )
+    return np.asarray(subject_weights.astype(np.float64) @ by_subject, dtype=np.float64)
 
 
-def degrees_of_freedom(labels: NDArray[Any], owners: Owners) -> float:
+def degrees_of_freedom(labels: NDArray[Any], subject_index: Owners) -> float:
     """Of a figure that compares both classes: Satterthwaite's (1946, doi:10.2307/3002019) for two samples whose
     subjects vary alike.
 
@@ -63,19 +65,26 @@ def degrees_of_freedom(labels: NDArray[Any], owners: Owners) -> float:
     than two subjects.
     """
     labels = np.asarray(labels, dtype=bool)
-    counts = [len(np.unique(owners[side])) for side in (labels, ~labels)]
+    counts = [len(np.unique(subject_index[side])) for side in (labels, ~labels)]
     if min(counts) < 2:
         return 1.0
     spread = sum(1 / count for count in counts) ** 2 / sum(1 / (count**2 * (count - 1)) for count in counts)
-    return float(min(len(np.unique(owners)) - 1, spread))
+    return float(min(len(np.unique(subject_index)) - 1, spread))
 
 
-def disjoint_pairs(labels: NDArray[Any], owners: Owners) -> int:
+def disjoint_pairs(labels: NDArray[Any], subject_index: Owners) -> int:
     """Most independent comparisons of a positive with a negative clip: pairs of different subjects, none of them used
     twice.
     """
     labels = np.asarray(labels, dtype=bool)
-    return max(1, min(len(np.unique(owners[labels])), len(np.unique(owners[~labels])), len(np.unique(owners)) // 2))
+    return max(
+        1,
+        min(
+            len(np.unique(subject_index[labels])),
+            len(np.unique(subject_index[~labels])),
+            len(np.unique(subject_index)) // 2,
+        ),
+    )
 
 
 def interval(

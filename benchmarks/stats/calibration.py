@@ -79,7 +79,7 @@ def expected_calibration_error(
 
 
 def reliability_curve(
-    probabilities: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities
+    probabilities: NDArray[Any], labels: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> Reliability:
     """Mean probability and share of positives, with its interval over subjects, in bins of equal width; empty bins are
     left out.
@@ -87,44 +87,46 @@ def reliability_curve(
     values, truth = _checked(probabilities, labels)
     bin_of = _bins(values, bins=BINS, equal_mass=False)
     points = [
-        _reliability_point(bin_of == number, values, truth, owners, multiplicities) for number in np.unique(bin_of)
+        _reliability_point(bin_of == number, values, truth, subject_index, subject_weights)
+        for number in np.unique(bin_of)
     ]
     predicted, observed, low, high, clips = zip(*points, strict=True)
     return Reliability(predicted, observed, low, high, clips)
 
 
 def _reliability_point(
-    inside: Bools, values: Floats, truth: Bools, owners: Owners, multiplicities: Multiplicities
+    inside: Bools, values: Floats, truth: Bools, subject_index: Owners, subject_weights: Multiplicities
 ) -> tuple[float, float, float | None, float | None, int]:
     """(predicted, observed, low, high, clips) of one bin."""
-    observed, subjects = float(truth[inside].mean()), len(np.unique(owners[inside]))
-    positive, clips = weighted_sums(np.stack([truth & inside, inside], axis=1), owners, multiplicities).T
+    observed, subjects = float(truth[inside].mean()), len(np.unique(subject_index[inside]))
+    positive, clips = weighted_sums(np.stack([truth & inside, inside], axis=1), subject_index, subject_weights).T
     drawn = np.divide(positive, clips, out=np.full(len(clips), np.nan), where=clips > 0)
     bounds = rate_interval(observed, drawn, degrees_of_freedom=subjects - 1, trials=subjects) if subjects > 1 else None
     return (float(values[inside].mean()), observed, *(bounds or (None, None)), int(inside.sum()))
 
 
 def calibration(
-    probabilities: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities
+    probabilities: NDArray[Any], labels: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> Calibration:
-    """All figures of one model on its test clips, with intervals over subjects; parameters [n] each, `multiplicities`
+    """All figures of one model on its test clips, with intervals over subjects; parameters [n] each, `subject_weights`
     [samples, subjects].
     """
     values, truth = _checked(probabilities, labels)
-    freedom = max(1, len(np.unique(owners)) - 1)
+    dof = max(1, len(np.unique(subject_index)) - 1)
     squared = np.stack([np.ones(len(values)), (values - truth) ** 2], axis=1)
-    drawn = weighted_sums(squared, owners, multiplicities)
+    drawn = weighted_sums(squared, subject_index, subject_weights)
     score = brier(values, truth)
-    low, high = difference_interval(score, drawn[:, 1] / drawn[:, 0], degrees_of_freedom=freedom) or (None, None)
+    low, high = difference_interval(score, drawn[:, 1] / drawn[:, 0], degrees_of_freedom=dof) or (None, None)
     clipped = Estimate(score, None if low is None else max(0.0, low), None if high is None else min(1.0, high))
     ece, ece_equal_mass = (
-        _binned_error(values, truth, owners, multiplicities, equal_mass=equal_mass) for equal_mass in (False, True)
+        _binned_error(values, truth, subject_index, subject_weights, equal_mass=equal_mass)
+        for equal_mass in (False, True)
     )
-    return Calibration(clipped, ece, ece_equal_mass, reliability_curve(values, truth, owners, multiplicities))
+    return Calibration(clipped, ece, ece_equal_mass, reliability_curve(values, truth, subject_index, subject_weights))
 
 
 def _binned_error(
-    values: Floats, truth: Bools, owners: Owners, multiplicities: Multiplicities, *, equal_mass: bool
+    values: Floats, truth: Bools, subject_index: Owners, subject_weights: Multiplicities, *, equal_mass: bool
 ) -> Estimate:
     """An expected calibration error, which noise alone makes positive, so that replicates lie above it and their
     percentiles hold no true 0.
@@ -135,12 +137,12 @@ def _binned_error(
     """
     bin_of = _bins(values, bins=BINS, equal_mass=equal_mass)
     gaps = np.where(bin_of[:, None] == np.arange(BINS), (truth - values)[:, None], 0.0)  # [n, bins]
-    sums = weighted_sums(np.concatenate([gaps, np.ones((len(values), 1))], axis=1), owners, multiplicities)
+    sums = weighted_sums(np.concatenate([gaps, np.ones((len(values), 1))], axis=1), subject_index, subject_weights)
     by_bin = sums[:, :-1] / sums[:, -1:]
     value = expected_calibration_error(values, truth, equal_mass=equal_mass)
-    freedom = max(1, len(np.unique(owners)) - 1)
-    noise = interval(np.abs(by_bin - gaps.mean(axis=0)).sum(axis=1), degrees_of_freedom=freedom)
-    bounds = interval(np.abs(by_bin).sum(axis=1), degrees_of_freedom=freedom)
+    dof = max(1, len(np.unique(subject_index)) - 1)
+    noise = interval(np.abs(by_bin - gaps.mean(axis=0)).sum(axis=1), degrees_of_freedom=dof)
+    bounds = interval(np.abs(by_bin).sum(axis=1), degrees_of_freedom=dof)
     return Estimate(value, max(0.0, value - noise[1]), max(value, bounds[1])) if noise and bounds else Estimate(value)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hearlite.benchmarks.stats.auroc import auroc, excess_ratio, weighted_aurocs
+from hearlite.benchmarks.stats.auroc import auroc, retention, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import (
     Bools,
     Floats,
@@ -32,12 +32,12 @@ Pair = tuple[str, str]  # (model, what it is compared to)
 
 
 @dataclass(frozen=True, eq=False)
-class Replicated:
+class BootstrapAurocs:
     """AUROC of every model, on one task or as a mean over several: as observed, and in every replicate."""
 
     observed: Mapping[str, float]
     drawn: Floats  # [models, samples], in the order of `observed`; column k is ONE draw of subjects
-    freedom: float  # degrees of freedom
+    dof: float  # degrees of freedom
     trials: int  # independent comparisons
 
     def row(self, model: str) -> Floats:
@@ -50,35 +50,37 @@ class TaskScores:
 
     scores: Mapping[str, Floats]  # [n]
     labels: Bools  # [n]
-    owners: Owners  # [n]
-    aurocs: Replicated
+    subject_index: Owners  # [n]
+    aurocs: BootstrapAurocs
 
 
-def sureness(labels: Bools, owners: Owners) -> tuple[float, int]:
+def effective_sample(labels: Bools, subject_index: Owners) -> tuple[float, int]:
     """(degrees of freedom, independent comparisons) of an AUROC on these clips."""
-    return degrees_of_freedom(labels, owners), disjoint_pairs(labels, owners)
+    return degrees_of_freedom(labels, subject_index), disjoint_pairs(labels, subject_index)
 
 
-def replicated(
-    scores: Mapping[str, Floats], labels: Bools, owners: Owners, multiplicities: Multiplicities
-) -> Replicated:
+def bootstrap_aurocs(
+    scores: Mapping[str, Floats], labels: Bools, subject_index: Owners, subject_weights: Multiplicities
+) -> BootstrapAurocs:
     """AUROC of every model's scores, [n], or of several probes of it, [probes, n], as a mean over them: observed, and
     on every draw of subjects.
     """
     rows = {model: np.atleast_2d(values) for model, values in scores.items()}
     observed = {model: float(np.mean([auroc(row, labels) for row in values])) for model, values in rows.items()}
-    drawn = np.stack([weighted_aurocs(values, labels, owners, multiplicities).mean(axis=0) for values in rows.values()])
-    return Replicated(observed, drawn, *sureness(labels, owners))
+    drawn = np.stack(
+        [weighted_aurocs(values, labels, subject_index, subject_weights).mean(axis=0) for values in rows.values()]
+    )
+    return BootstrapAurocs(observed, drawn, *effective_sample(labels, subject_index))
 
 
-def mean_over_tasks(tasks: Sequence[Replicated]) -> Replicated:
+def mean_over_tasks(tasks: Sequence[BootstrapAurocs]) -> BootstrapAurocs:
     """Means of the same models; a replicate that lacks a class in any task is undefined."""
     observed = {model: float(np.mean([task.observed[model] for task in tasks])) for model in tasks[0].observed}
     drawn = np.mean([task.drawn for task in tasks], axis=0)
-    return Replicated(observed, drawn, min(task.freedom for task in tasks), min(task.trials for task in tasks))
+    return BootstrapAurocs(observed, drawn, min(task.dof for task in tasks), min(task.trials for task in tasks))
 
 
-def scored(aurocs: Replicated, *, reference: str, margin: float) -> tuple[Score, ...]:
+def scored(aurocs: BootstrapAurocs, *, reference: str, margin: float) -> tuple[Score, ...]:
     """AUROC of every model, its difference to the reference and the share of the reference's excess over chance that it
     keeps.
     """
@@ -91,7 +93,7 @@ def scored(aurocs: Replicated, *, reference: str, margin: float) -> tuple[Score,
             found = _difference(aurocs, model, reference, margin=margin)
             difference = Estimate(found.value, found.low, found.high)
             ratio = ratio if at_chance else _excess_ratio(aurocs, model, reference)
-        scores.append(Score(model, _auroc(aurocs, model), difference=difference, excess_ratio=ratio))
+        scores.append(Score(model, _auroc(aurocs, model), difference=difference, retention=ratio))
     return tuple(scores)
 
 
@@ -104,7 +106,10 @@ def paired_by_task(
     by_pair = []
     for model, to in pairs:
         found = [_difference(task.aurocs, model, to, margin=margin) for task in tasks]
-        p = [paired_delong(task.scores[model], task.scores[to], task.labels, subjects=task.owners).p for task in tasks]
+        p = [
+            paired_delong(task.scores[model], task.scores[to], task.labels, subjects=task.subject_index).p
+            for task in tasks
+        ]
         corrected = zip(found, p, holm(p), holm_verdicts(found), strict=True)
         by_pair.append(
             [
@@ -115,7 +120,7 @@ def paired_by_task(
     return tuple(zip(*by_pair, strict=True)) if by_pair else ((),) * len(tasks)
 
 
-def paired_means(pairs: Sequence[Pair], means: Replicated, *, margin: float) -> tuple[Paired, ...]:
+def paired_means(pairs: Sequence[Pair], means: BootstrapAurocs, *, margin: float) -> tuple[Paired, ...]:
     """The comparisons of means over tasks, one question each: p is of the interval's own t distribution, and nothing is
     to be corrected.
     """
@@ -132,24 +137,21 @@ def _paired(
     return Paired(model, to, difference, p, p_holm, item.p_non_inferior, item.p_inferior, item.verdict, verdict_holm)
 
 
-def _difference(aurocs: Replicated, model: str, to: str, *, margin: float) -> PairedDifference:
+def _difference(aurocs: BootstrapAurocs, model: str, to: str, *, margin: float) -> PairedDifference:
     observed, drawn = (aurocs.observed[model], aurocs.observed[to]), (aurocs.row(model), aurocs.row(to))
-    return compare(*observed, *drawn, margin=margin, degrees_of_freedom=aurocs.freedom, trials=aurocs.trials)
+    return compare(*observed, *drawn, margin=margin, degrees_of_freedom=aurocs.dof, trials=aurocs.trials)
 
 
-def _auroc(aurocs: Replicated, model: str) -> Estimate:
+def _auroc(aurocs: BootstrapAurocs, model: str) -> Estimate:
     value = aurocs.observed[model]
     return Estimate(
         value,
-        *(
-            rate_interval(value, aurocs.row(model), degrees_of_freedom=aurocs.freedom, trials=aurocs.trials)
-            or (None, None)
-        ),
+        *(rate_interval(value, aurocs.row(model), degrees_of_freedom=aurocs.dof, trials=aurocs.trials) or (None, None)),
     )
 
 
-def _excess_ratio(aurocs: Replicated, model: str, reference: str) -> Estimate:
+def _excess_ratio(aurocs: BootstrapAurocs, model: str, reference: str) -> Estimate:
     """A ratio is skewed, so its interval is of percentiles, widened for few subjects."""
-    value = float(excess_ratio(np.array(aurocs.observed[model]), np.array(aurocs.observed[reference])))
-    drawn = excess_ratio(aurocs.row(model), aurocs.row(reference))
-    return Estimate(value, *(interval(drawn, degrees_of_freedom=aurocs.freedom) or (None, None)))
+    value = float(retention(np.array(aurocs.observed[model]), np.array(aurocs.observed[reference])))
+    drawn = retention(aurocs.row(model), aurocs.row(reference))
+    return Estimate(value, *(interval(drawn, degrees_of_freedom=aurocs.dof) or (None, None)))

@@ -63,17 +63,17 @@ def paired_delong(
     Raises InputError as `auroc` does, and for fewer than two subjects of a class.
     """
     (one, labels), (two, _) = checked_scores(first, labels), checked_scores(second, labels)
-    owners = _owners(labels, subjects)
-    values, covariance = auroc_covariance([one, two], labels, owners)
+    subject_index = _owners(labels, subjects)
+    values, covariance = auroc_covariance([one, two], labels, subject_index)
     difference = float(values[0] - values[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     deviation = (
         math.sqrt(variance) if variance > 1e-12 * float(np.trace(covariance)) else 0.0
     )  # what is left of rounding is none
     z = difference / deviation if deviation else math.copysign(math.inf, difference) if difference else 0.0
-    freedom = _freedom(labels, owners, subjects)
-    half = t_quantile((1 + level) / 2, freedom) * deviation
-    p = 2 * t_tail(abs(z), freedom)
+    dof = _freedom(labels, subject_index, subjects)
+    half = t_quantile((1 + level) / 2, dof) * deviation
+    p = 2 * t_tail(abs(z), dof)
     return PairedTest(
         float(values[0]), float(values[1]), difference, deviation, z, p, difference - half, difference + half
     )
@@ -87,15 +87,15 @@ def delong_interval(
     Without `subjects` it is too narrow when subjects have several clips. Raises InputError as `paired_delong` does.
     """
     scores, labels = checked_scores(scores, labels)
-    owners = _owners(labels, subjects)
-    values, covariance = auroc_covariance([scores], labels, owners)
-    half = t_quantile((1 + level) / 2, _freedom(labels, owners, subjects)) * math.sqrt(
+    subject_index = _owners(labels, subjects)
+    values, covariance = auroc_covariance([scores], labels, subject_index)
+    half = t_quantile((1 + level) / 2, _freedom(labels, subject_index, subjects)) * math.sqrt(
         max(0.0, float(covariance[0, 0]))
     )
     return max(0.0, float(values[0]) - half), min(1.0, float(values[0]) + half)
 
 
-def auroc_covariance(scores_by_model: list[Floats], labels: Bools, owners: Owners) -> tuple[Floats, Floats]:
+def auroc_covariance(scores_by_model: list[Floats], labels: Bools, subject_index: Owners) -> tuple[Floats, Floats]:
     """AUROCs, [models], and their covariance, [models, models], of clips that depend on each other within a subject
     only.
 
@@ -103,7 +103,7 @@ def auroc_covariance(scores_by_model: list[Floats], labels: Bools, owners: Owner
     what is expected; squares and products of these sums, of positives, of negatives and across, estimate the covariance
     (Obuchowski 1997, equations 3 and 6).
     """
-    subjects = int(owners.max()) + 1
+    subjects = int(subject_index.max()) + 1
     positive, negative = int(labels.sum()), int((~labels).sum())
     values, of_positives, of_negatives = [], [], []
     for scores in scores_by_model:
@@ -111,28 +111,36 @@ def auroc_covariance(scores_by_model: list[Floats], labels: Bools, owners: Owner
         beaten_by = 1 - sum(wins(scores, ~labels)) / 2 / positive  # [negative], V01
         value = float(np.mean(beaten))
         values.append(value)
-        of_positives.append(np.bincount(owners[labels], weights=beaten - value, minlength=subjects) / positive)
-        of_negatives.append(np.bincount(owners[~labels], weights=beaten_by - value, minlength=subjects) / negative)
+        of_positives.append(np.bincount(subject_index[labels], weights=beaten - value, minlength=subjects) / positive)
+        of_negatives.append(
+            np.bincount(subject_index[~labels], weights=beaten_by - value, minlength=subjects) / negative
+        )
     tens, ones = np.stack(of_positives), np.stack(of_negatives)  # [models, subjects]
-    counts = [len(np.unique(owners[labels])), len(np.unique(owners[~labels])), len(np.unique(owners))]
+    counts = [
+        len(np.unique(subject_index[labels])),
+        len(np.unique(subject_index[~labels])),
+        len(np.unique(subject_index)),
+    ]
     small = [count / (count - 1) for count in counts]
     cross = tens @ ones.T
     return np.asarray(values), small[0] * tens @ tens.T + small[1] * ones @ ones.T + small[2] * (cross + cross.T)
 
 
-def _freedom(labels: Bools, owners: Owners, subjects: NDArray[Any] | None) -> float:
+def _freedom(labels: Bools, subject_index: Owners, subjects: NDArray[Any] | None) -> float:
     """Of the variance: with subjects those of the bootstrap's intervals, since few subjects make it unsure; clips are
     taken to be many.
     """
-    return math.inf if subjects is None else degrees_of_freedom(labels, owners)
+    return math.inf if subjects is None else degrees_of_freedom(labels, subject_index)
 
 
 def _owners(labels: Bools, subjects: NDArray[Any] | None) -> Owners:
-    owners = np.arange(len(labels)) if subjects is None else np.unique(np.asarray(subjects), return_inverse=True)[1]
-    if owners.shape != labels.shape:
-        raise InputError(f"{len(owners)} subjects for {len(labels)} clips", "expected one per clip")
-    counts = [len(np.unique(owners[side])) for side in (labels, ~labels)]
+    subject_index = (
+        np.arange(len(labels)) if subjects is None else np.unique(np.asarray(subjects), return_inverse=True)[1]
+    )
+    if subject_index.shape != labels.shape:
+        raise InputError(f"{len(subject_index)} subjects for {len(labels)} clips", "expected one per clip")
+    counts = [len(np.unique(subject_index[side])) for side in (labels, ~labels)]
     if min(counts) < 2:
         of = "clips" if subjects is None else "subjects"
         raise InputError(f"{counts[0]} positive and {counts[1]} negative {of}", "DeLong's variance needs two of each")
-    return np.asarray(owners, dtype=np.intp)
+    return np.asarray(subject_index, dtype=np.intp)

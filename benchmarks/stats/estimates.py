@@ -134,7 +134,7 @@ class Score:
     model: str
     auroc: Estimate  # interval: subject-clustered bootstrap, t quantiles on the logit scale
     difference: Estimate  # AUROC minus the reference's, from the same replicates; null for the reference itself
-    excess_ratio: Estimate  # (AUROC - 0.5) / (reference's - 0.5); null where the reference's interval reaches chance
+    retention: Estimate  # (AUROC - 0.5) / (reference's - 0.5); null where the reference's interval reaches chance
     chosen: tuple[Setting, ...] = ()  # hyper-parameters that cross-validation chose
     roc: Curve = Curve()
     sweep: SweepFigures | None = None

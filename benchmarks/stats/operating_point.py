@@ -60,13 +60,18 @@ def choose_threshold(scores: NDArray[Any], labels: NDArray[Any], *, rule: str = 
 
 
 def operating_point(
-    scores: NDArray[Any], labels: NDArray[Any], owners: Owners, multiplicities: Multiplicities, *, threshold: float
+    scores: NDArray[Any],
+    labels: NDArray[Any],
+    subject_index: Owners,
+    subject_weights: Multiplicities,
+    *,
+    threshold: float,
 ) -> OperatingPoint:
     """Confusion and rates of the test clips at a threshold, with intervals over subjects.
 
-    Parameters: `scores`, `labels`, `owners` [n]; `multiplicities` [samples, subjects], those of the AUROC; `threshold`
-    from `choose_threshold`. A subject counts in a rate where it has a clip that does: sensitivity has as many degrees
-    of freedom as there are subjects with a positive, - 1.
+    Parameters: `scores`, `labels`, `subject_index` [n]; `subject_weights` [samples, subjects], those of the AUROC;
+    `threshold` from `choose_threshold`. A subject counts in a rate where it has a clip that does: sensitivity has as
+    many degrees of freedom as there are subjects with a positive, - 1.
     Raises InputError as `auroc` does.
     """
     values, truth = checked_scores(scores, labels)
@@ -75,13 +80,16 @@ def operating_point(
     positive = values >= threshold
     cells = np.stack([truth & positive, ~truth & positive, truth & ~positive, ~truth & ~positive], axis=1)
     counts = cells.sum(axis=0)
-    observed, drawn = _rates(counts[None].astype(np.float64)), _rates(weighted_sums(cells, owners, multiplicities))
-    sides = [len(np.unique(owners[side])) for side in (truth, ~truth, np.ones(len(truth), dtype=bool))]
-    pairs, freedom = disjoint_pairs(truth, owners), degrees_of_freedom(truth, owners)
+    observed, drawn = (
+        _rates(counts[None].astype(np.float64)),
+        _rates(weighted_sums(cells, subject_index, subject_weights)),
+    )
+    sides = [len(np.unique(subject_index[side])) for side in (truth, ~truth, np.ones(len(truth), dtype=bool))]
+    pairs, dof = disjoint_pairs(truth, subject_index), degrees_of_freedom(truth, subject_index)
     # sensitivity, specificity, accuracy, balanced accuracy, F1: (degrees of freedom, independent trials)
-    designs = [*((max(1, subjects - 1), subjects) for subjects in sides), (freedom, pairs), (freedom, pairs)]
+    designs = [*((max(1, subjects - 1), subjects) for subjects in sides), (dof, pairs), (dof, pairs)]
     figures = [
-        estimate_rate(float(observed[0, column]), drawn[:, column], freedom=design[0], trials=design[1])
+        estimate_rate(float(observed[0, column]), drawn[:, column], dof=design[0], trials=design[1])
         for column, design in enumerate(designs)
     ]
     return OperatingPoint(threshold, Confusion(*counts.tolist()), *figures)
@@ -90,27 +98,27 @@ def operating_point(
 def sweep_figures(
     scores: NDArray[Any],
     labels: NDArray[Any],
-    owners: Owners,
-    multiplicities: Multiplicities,
+    subject_index: Owners,
+    subject_weights: Multiplicities,
     *,
     specificity: float = SPECIFICITY,
 ) -> SweepFigures:
     """AUPRC and the sensitivity at a specificity, with intervals over subjects; parameters as of `operating_point`."""
     values, truth = checked_scores(scores, labels)
-    drawn = weighted_sweep(values[None], truth, owners, multiplicities, specificity=specificity)
-    pairs, freedom = disjoint_pairs(truth, owners), degrees_of_freedom(truth, owners)
-    area = estimate_rate(average_precision(values, truth), drawn.average_precision[0], freedom=freedom, trials=pairs)
+    drawn = weighted_sweep(values[None], truth, subject_index, subject_weights, specificity=specificity)
+    pairs, dof = disjoint_pairs(truth, subject_index), degrees_of_freedom(truth, subject_index)
+    area = estimate_rate(average_precision(values, truth), drawn.average_precision[0], dof=dof, trials=pairs)
     sensitivity = estimate_rate(
-        sensitivity_at(values, truth, specificity=specificity), drawn.sensitivity[0], freedom=freedom, trials=pairs
+        sensitivity_at(values, truth, specificity=specificity), drawn.sensitivity[0], dof=dof, trials=pairs
     )
     return SweepFigures(area, float(truth.mean()), sensitivity, specificity)
 
 
-def estimate_rate(value: float, replicates: Floats, *, freedom: float, trials: int) -> Estimate:
+def estimate_rate(value: float, replicates: Floats, *, dof: float, trials: int) -> Estimate:
     """`rate_interval` as an Estimate; null where the figure is not defined."""
     if not math.isfinite(value):
         return Estimate()
-    bounds = rate_interval(value, replicates, degrees_of_freedom=freedom, trials=trials)
+    bounds = rate_interval(value, replicates, degrees_of_freedom=dof, trials=trials)
     return Estimate(value, *bounds) if bounds else Estimate(value)
 
 

@@ -33,8 +33,8 @@ _USABLE = 0.5  # of the replicates: those in which every group has both classes
 def subgroup_aurocs(
     scores: NDArray[Any],
     labels: NDArray[Any],
-    owners: Owners,
-    multiplicities: Multiplicities,
+    subject_index: Owners,
+    subject_weights: Multiplicities,
     values: Sequence[str],
     *,
     column: str,
@@ -42,9 +42,9 @@ def subgroup_aurocs(
 ) -> Subgroups:
     """AUROC of each group with its interval, and the gap between the best and the worst.
 
-    Parameters: `scores`, `labels`, `owners`, `values` [n], test clips; "" in `values` is unknown and in no group;
-    `multiplicities` [samples, subjects], those of the AUROC. A subject may be in several groups (two devices); draws
-    are shared, so the gap knows it.
+    Parameters: `scores`, `labels`, `subject_index`, `values` [n], test clips; "" in `values` is unknown and in no
+    group; `subject_weights` [samples, subjects], those of the AUROC. A subject may be in several groups (two devices);
+    draws are shared, so the gap knows it.
     Raises InputError as `auroc` does, and for another number of values.
     """
     checked, truth = checked_scores(scores, labels)
@@ -57,14 +57,16 @@ def subgroup_aurocs(
     groups, left_out, drawn = [], [], []
     for name in sorted(set(names) - {""}):
         inside = np.asarray(names == name, dtype=bool)
-        counts = _counts(truth[inside], owners[inside])
+        counts = _counts(truth[inside], subject_index[inside])
         few = min(counts.positive_subjects, counts.negative_subjects)
         if few < min_subjects:
             kind = "positive" if counts.positive_subjects == few else "negative"
             left_out.append(LeftOut(f"{column}={name}", f"{few} {kind} subjects in test, needs {min_subjects}"))
             continue
-        drawn.append(weighted_aurocs(checked[None, inside], truth[inside], owners[inside], multiplicities)[0])
-        groups.append(Subgroup(name, counts, _estimate(checked[inside], truth[inside], owners[inside], drawn[-1])))
+        drawn.append(weighted_aurocs(checked[None, inside], truth[inside], subject_index[inside], subject_weights)[0])
+        groups.append(
+            Subgroup(name, counts, _estimate(checked[inside], truth[inside], subject_index[inside], drawn[-1]))
+        )
     gap, p, order = _gap(groups, np.array(drawn))
     best, worst = (groups[order[-1]].value, groups[order[0]].value) if gap.value is not None else ("", "")
     return Subgroups(column, tuple(groups), gap, p, best, worst, tuple(left_out))
@@ -95,14 +97,17 @@ def _gap(groups: list[Subgroup], drawn: Floats) -> tuple[Estimate, float | None,
     return Estimate(value, max(0.0, value - largest), min(1.0, value + largest)), p, order
 
 
-def _estimate(scores: Floats, labels: NDArray[np.bool_], owners: Owners, replicates: Floats) -> Estimate:
+def _estimate(scores: Floats, labels: NDArray[np.bool_], subject_index: Owners, replicates: Floats) -> Estimate:
     value = auroc(scores, labels)
-    design = degrees_of_freedom(labels, owners), disjoint_pairs(labels, owners)
+    design = degrees_of_freedom(labels, subject_index), disjoint_pairs(labels, subject_index)
     bounds = rate_interval(value, replicates, degrees_of_freedom=design[0], trials=design[1])
     return Estimate(value, *bounds) if bounds else Estimate(value)
 
 
-def _counts(labels: NDArray[np.bool_], owners: Owners) -> Counts:
+def _counts(labels: NDArray[np.bool_], subject_index: Owners) -> Counts:
     return Counts(
-        int(labels.sum()), int((~labels).sum()), len(np.unique(owners[labels])), len(np.unique(owners[~labels]))
+        int(labels.sum()),
+        int((~labels).sum()),
+        len(np.unique(subject_index[labels])),
+        len(np.unique(subject_index[~labels])),
     )

@@ -60,21 +60,21 @@ def sensitivity_at(scores: NDArray[Any], labels: NDArray[Any], *, specificity: f
 def weighted_sweep(
     scores_by_model: NDArray[Any],
     labels: NDArray[Any],
-    owners: Owners,
-    multiplicities: Multiplicities,
+    subject_index: Owners,
+    subject_weights: Multiplicities,
     *,
     specificity: float = SPECIFICITY,
 ) -> Sweep:
     """Average precision and sensitivity at `specificity` of every model in every replicate; parameters as of
     `weighted_aurocs`.
     """
-    result = Sweep(*(np.full((len(scores_by_model), len(multiplicities)), np.nan) for _ in range(2)))
+    result = Sweep(*(np.full((len(scores_by_model), len(subject_weights)), np.nan) for _ in range(2)))
     rows = max(1, _CHUNK_ELEMENTS // max(1, len(labels)))
     for model, row_of_scores in enumerate(scores_by_model):
         scores, checked = checked_scores(row_of_scores, labels)
         order, last_of_tie = _descending(scores)
-        for start in range(0, len(multiplicities), rows):
-            drawn = multiplicities[start : start + rows].astype(np.float64)[:, owners[order]]
+        for start in range(0, len(subject_weights), rows):
+            drawn = subject_weights[start : start + rows].astype(np.float64)[:, subject_index[order]]
             true, false = _passing(drawn, checked[order], last_of_tie)
             chunk = slice(start, start + len(drawn))
             result.average_precision[model, chunk] = _mean_precision(true, false)

@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.multiclass import FIGURES, LEAKS, SAMPLES, classify, measure
-from hearlite.benchmarks.probes.multiple_instance import bags_of, lengths_of, records_of
+from hearlite.benchmarks.probes.multiple_instance import group_clips, group_recordings, recording_lengths
 from hearlite.benchmarks.report.format import auroc_text, difference_text
 from hearlite.benchmarks.schema.baselines import DURATION
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
-    Embedded,
+    EmbeddedDataset,
     data_argument,
     dataset_facts,
     embedded_by,
@@ -68,17 +68,17 @@ class Sounds:
         )
 
 
-def sides_of(found: Embedded, *, label: str, split: str, normal: str) -> tuple[Sounds, dict[str, Sounds]]:
+def split_by_side(found: EmbeddedDataset, *, label: str, split: str, normal: str) -> tuple[Sounds, dict[str, Sounds]]:
     """(official training, the tested sides by their names). Raises InputError for columns that are no challenge."""
-    records, of_clip = records_of(found.clips)
+    records, of_clip = group_recordings(found.clips)
     columns = (
         [item.label(label) for item in records],
         [item.label(split) for item in records],
         [item.subject for item in records],
     )
     classes, side, subjects = (np.asarray(values, dtype=object) for values in columns)
-    vectors = {model: bags_of(values, of_clip).mean() for model, values in found.vectors.items()}
-    everything = Sounds({**vectors, DURATION: lengths_of(records, of_clip)}, classes, subjects)
+    vectors = {model: group_clips(values, of_clip).mean() for model, values in found.vectors.items()}
+    everything = Sounds({**vectors, DURATION: recording_lengths(records, of_clip)}, classes, subjects)
     names = sorted(set(side[classes != ""].tolist()) - {TRAIN, ""})
     if not (names and ((classes == normal) & (side == TRAIN)).any()):
         there = [
@@ -96,7 +96,7 @@ def sides_of(found: Embedded, *, label: str, split: str, normal: str) -> tuple[S
 def score_sides(
     train: Sounds,
     tested: Mapping[str, Sounds],
-    heard: Mapping[str, set[str]],
+    trained_subjects: Mapping[str, set[str]],
     *,
     normal: str,
     seed: int,
@@ -105,7 +105,7 @@ def score_sides(
     """Every model's figures on every tested side; on a side with subjects of training, those of its other subjects too,
     if there are five.
 
-    `heard` are the hashes of the subjects that each student was distilled on.
+    `trained_subjects` are the hashes of the subjects that each student was distilled on.
     """
     guesses: dict[str, dict[str, NDArray[Any]]] = {}
     chosen = {}
@@ -135,7 +135,8 @@ def score_sides(
                 "subjects_in_training": leaking,
             }
             facts["subjects_distilled_on"] = {
-                model: sum(subject_hash(person) in hashes for person in people) for model, hashes in heard.items()
+                model: sum(subject_hash(person) in hashes for person in people)
+                for model, hashes in trained_subjects.items()
             }
             facts["chosen_c"], facts["warning"] = chosen, LEAKS if leaking else ""
             measured = measure(
@@ -211,8 +212,8 @@ def command(
     opened = open_models(
         teacher, models, ()
     )  # who is tested here is the official split's choice: what was distilled on is counted, not refused
-    train, tested = sides_of(embedded_by(dataset, opened), label=label, split=split, normal=normal)
-    heard = {manifest.name: set(manifest.dataset.heard) for manifest in opened.manifests}
+    train, tested = split_by_side(embedded_by(dataset, opened), label=label, split=split, normal=normal)
+    trained_subjects = {manifest.name: set(manifest.dataset.trained_subjects) for manifest in opened.manifests}
     results = {
         **provenance(SCHEMA, opened, seed=seed, samples=SAMPLES),
         "dataset": dataset_facts(dataset, framing=framing),
@@ -221,6 +222,6 @@ def command(
             "sounds": dict(sorted(Counter(train.classes.tolist()).items())),
             "subjects": len(set(train.subjects.tolist())),
         },
-        "sides": score_sides(train, tested, heard, normal=normal, seed=seed),
+        "sides": score_sides(train, tested, trained_subjects, normal=normal, seed=seed),
     }
     write_study(out, results, table(results))

@@ -22,11 +22,11 @@ from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
 from hearlite.benchmarks.report.format import auroc_text
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Owners, subject_multiplicities
-from hearlite.benchmarks.stats.comparisons import replicated, scored
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Owners, bootstrap_weights
+from hearlite.benchmarks.stats.comparisons import bootstrap_aurocs, scored
 from hearlite.benchmarks.stats.estimates import Score
 from hearlite.benchmarks.studies.inputs import (
-    Embedded,
+    EmbeddedDataset,
     dataset_facts,
     embedded_by,
     framing_option,
@@ -55,10 +55,10 @@ class Side:
 
     vectors: Mapping[str, Floats]  # by model, [n, dim]
     labels: Bools  # [n]
-    owners: Owners  # [n], number of the clip's subject on this side
+    subject_index: Owners  # [n], number of the clip's subject on this side
 
 
-def sides(found: Embedded, *, column: str, positive: str) -> tuple[Side, Side]:
+def sides(found: EmbeddedDataset, *, column: str, positive: str) -> tuple[Side, Side]:
     """(train, test) of a dataset. Raises InputError when a class has fewer than MIN_SUBJECTS subjects on a side."""
     values, subjects, both = found.column(column), found.subjects, []
     for name, inside in (("train", ~found.tested), ("test", found.tested)):
@@ -81,17 +81,19 @@ def matrix(
     """
     rows = []
     for source, (train, _) in datasets.items():
-        folds = fold_table(train.labels, train.owners, seed=seed)
+        folds = fold_table(train.labels, train.subject_index, seed=seed)
         lengths = np.cumsum([len(test.labels) for _, test in datasets.values()])[:-1]
         by_model = {}
         for model, vectors in train.vectors.items():
             everything = np.concatenate([test.vectors[model] for _, test in datasets.values()])
             by_model[model] = np.split(fit_probe(vectors, train.labels, everything, folds=folds).scores, lengths)
         for index, (target, (_, test)) in enumerate(datasets.items()):
-            draws = subject_multiplicities(int(test.owners.max()) + 1, samples=samples, seed=seed)
+            draws = bootstrap_weights(int(test.subject_index.max()) + 1, samples=samples, seed=seed)
             scores = {model: parts[index] for model, parts in by_model.items()}
             found = scored(
-                replicated(scores, test.labels, test.owners, draws), reference=reference, margin=AUROC_MARGIN
+                bootstrap_aurocs(scores, test.labels, test.subject_index, draws),
+                reference=reference,
+                margin=AUROC_MARGIN,
             )
             rows.append({"train": source, "test": target, "models": [_row(score) for score in found]})
     return rows

@@ -31,7 +31,7 @@ from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.stats.calibration import fit_platt
 from hearlite.benchmarks.stats.operating_point import choose_threshold
 from hearlite.benchmarks.studies.inputs import (
-    Embedded,
+    EmbeddedDataset,
     data_argument,
     embed_data,
     framing_option,
@@ -82,7 +82,7 @@ class Mistakes:
     shown: tuple[Mistake, ...]
 
 
-def judge(values: Floats, task: Task, subjects: Sequence[str], tested: Bools, *, seed: int) -> Judged:
+def evaluate_gate(values: Floats, task: Task, subjects: Sequence[str], tested: Bools, *, seed: int) -> Judged:
     """Answers of a probe of one model's embeddings [n, dim], fitted as `hearlite bench` fits it; threshold and scaling
     know no test clip.
     """
@@ -131,7 +131,7 @@ def mistakes(task: Task, clips: Sequence[ClipRef], *, teacher: Judged, student: 
     )
 
 
-def find_mistakes(found: Embedded, label_columns: Sequence[str], *, seed: int) -> list[Mistakes]:
+def find_mistakes(found: EmbeddedDataset, label_columns: Sequence[str], *, seed: int) -> list[Mistakes]:
     """Of every task; the first model is the teacher, the second the student. Raises InputError when there is no
     task.
     """
@@ -139,7 +139,8 @@ def find_mistakes(found: Embedded, label_columns: Sequence[str], *, seed: int) -
     by_task = []
     for task in tasks:
         teacher, student = (
-            judge(values, task, found.subjects.tolist(), found.tested, seed=seed) for values in found.vectors.values()
+            evaluate_gate(values, task, found.subjects.tolist(), found.tested, seed=seed)
+            for values in found.vectors.values()
         )
         clips = [found.clips[index] for index in np.flatnonzero(task.labelled & found.tested)]
         by_task.append(mistakes(task, clips, teacher=teacher, student=student))

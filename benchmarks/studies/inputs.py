@@ -14,7 +14,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.benchmarks.probes.embeddings import TEACHER, embed_clips, require_unheard
+from hearlite.benchmarks.probes.embeddings import TEACHER, embed_clips, require_disjoint_subjects
 from hearlite.benchmarks.schema.baselines import SPECTRAL
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT
@@ -61,7 +61,7 @@ class Models:
 
 
 @dataclass(frozen=True, eq=False)
-class Embedded:
+class EmbeddedDataset:
     """A dataset as its models hear it, clip by clip."""
 
     dataset: Dataset
@@ -93,7 +93,7 @@ def open_models(teacher: str, paths: Sequence[Path], datasets: Sequence[Dataset]
         if sum(other.name == manifest.name for _, other in opened) > 1:
             raise UsageError(f"two models have the name {manifest.name}", "study runs of one size by two calls")
         for dataset in datasets:
-            require_unheard(manifest, dataset)
+            require_disjoint_subjects(manifest, dataset)
     embedders: dict[str, Embedder] = {TEACHER: open_teacher(teacher)}
     embedders.update((manifest.name, embedder) for embedder, manifest in opened)
     return Models(embedders, tuple(manifest for _, manifest in opened))
@@ -107,7 +107,7 @@ def embed_data(
     label_columns: Sequence[str],
     framing: str,
     baseline: bool = False,
-) -> Embedded:
+) -> EmbeddedDataset:
     """Load the recordings and embed every clip once by all models, and by the spectral baseline where it is asked
     for.
     """
@@ -116,13 +116,13 @@ def embed_data(
     return embedded_by(dataset, opened, baseline=baseline)
 
 
-def embedded_by(dataset: Dataset, models: Models, *, baseline: bool = False) -> Embedded:
+def embedded_by(dataset: Dataset, models: Models, *, baseline: bool = False) -> EmbeddedDataset:
     """Every readable clip by all models, float64."""
     extra: dict[str, Embedder] = (
         {SPECTRAL: SpectralTeacher()} if baseline and models.embedders[TEACHER].info.kind != SPECTRAL else {}
     )
     found = embed_clips(dataset, {**models.embedders, **extra})
-    return Embedded(
+    return EmbeddedDataset(
         dataset, models, found.clips, {name: values.astype(np.float64) for name, values in found.vectors.items()}
     )
 

@@ -25,12 +25,12 @@ from hearlite.benchmarks.stats.bootstrap import (
     Bools,
     Floats,
     Owners,
+    bootstrap_weights,
     degrees_of_freedom,
     difference_interval,
     disjoint_pairs,
     interval,
     rate_interval,
-    subject_multiplicities,
 )
 from hearlite.benchmarks.studies.inputs import out_option, seed_option, write_study
 from hearlite.progress import progress
@@ -54,36 +54,37 @@ def true_auroc(effect: float) -> float:
 
 def design(subjects: int, *, per_subject: bool) -> tuple[Bools, Owners]:
     """(labels, owners) [n]: half the subjects are positive, or two of five clips of every subject."""
-    owners = np.repeat(np.arange(subjects), CLIPS)
-    return (owners % 2 == 1) if per_subject else (np.arange(len(owners)) % CLIPS < 2), owners
+    subject_index = np.repeat(np.arange(subjects), CLIPS)
+    return (subject_index % 2 == 1) if per_subject else (np.arange(len(subject_index)) % CLIPS < 2), subject_index
 
 
-def noise(rng: np.random.Generator, owners: Owners, *, sets: int) -> Floats:
+def noise(rng: np.random.Generator, subject_index: Owners, *, sets: int) -> Floats:
     """[sets, n]: subject and clip each add a variance of 1."""
-    of_subjects: Floats = rng.normal(size=(sets, owners.max() + 1))
-    return of_subjects[:, owners] + rng.normal(size=(sets, len(owners)))
+    of_subjects: Floats = rng.normal(size=(sets, subject_index.max() + 1))
+    return of_subjects[:, subject_index] + rng.normal(size=(sets, len(subject_index)))
 
 
 def coverages(subjects: int, effect: float, *, per_subject: bool, studies: int, seed: int) -> dict[str, float]:
     """Share of simulated studies whose interval holds the truth, of the AUROC, of a paired difference and of the AUROC
     by plain percentiles.
     """
-    labels, owners = design(subjects, per_subject=per_subject)
+    labels, subject_index = design(subjects, per_subject=per_subject)
     rng = np.random.default_rng([seed, subjects, per_subject])
-    draws = subject_multiplicities(subjects, samples=REPLICATES, seed=seed)
-    freedom, pairs = degrees_of_freedom(labels, owners), disjoint_pairs(labels, owners)
-    shared = np.sqrt(SHARED) * noise(rng, owners, sets=studies)
+    draws = bootstrap_weights(subjects, samples=REPLICATES, seed=seed)
+    dof, pairs = degrees_of_freedom(labels, subject_index), disjoint_pairs(labels, subject_index)
+    shared = np.sqrt(SHARED) * noise(rng, subject_index, sets=studies)
     models = [
-        kept * effect * labels + shared + np.sqrt(1 - SHARED) * noise(rng, owners, sets=studies) for kept in (1.0, KEPT)
+        kept * effect * labels + shared + np.sqrt(1 - SHARED) * noise(rng, subject_index, sets=studies)
+        for kept in (1.0, KEPT)
     ]
-    one, other = (weighted_aurocs(scores, labels, owners, draws) for scores in models)
+    one, other = (weighted_aurocs(scores, labels, subject_index, draws) for scores in models)
     truth, lost = true_auroc(effect), true_auroc(KEPT * effect) - true_auroc(effect)
     held = np.zeros((3, studies), dtype=bool)
     for study in range(studies):
         values = [auroc(scores[study], labels) for scores in models]
         bounds = (
-            rate_interval(values[0], one[study], degrees_of_freedom=freedom, trials=pairs),
-            difference_interval(values[1] - values[0], other[study] - one[study], degrees_of_freedom=freedom),
+            rate_interval(values[0], one[study], degrees_of_freedom=dof, trials=pairs),
+            difference_interval(values[1] - values[0], other[study] - one[study], degrees_of_freedom=dof),
             interval(one[study]),
         )
         held[:, study] = [

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, subject_multiplicities
-from hearlite.benchmarks.stats.comparisons import mean_over_tasks, replicated, scored
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, bootstrap_weights
+from hearlite.benchmarks.stats.comparisons import bootstrap_aurocs, mean_over_tasks, scored
 from hearlite.benchmarks.studies.inputs import (
     data_argument,
     dataset_facts,
@@ -49,7 +49,7 @@ SAMPLES = 2_000  # bootstrap replicates
 _FEWEST = 3  # subjects of a class in a part: one for each fold
 
 
-def part_of(labels: Bools, subjects: NDArray[np.str_], *, share: float, draw: int, seed: int) -> Bools:
+def draw_subset(labels: Bools, subjects: NDArray[np.str_], *, share: float, draw: int, seed: int) -> Bools:
     """Which training clips [n] are in a part: `share` of the subjects with a positive clip and of those with none, at
     least three of each.
 
@@ -79,8 +79,8 @@ def efficiency(
     Parameters: embeddings [n, dim]; `subjects`, `tested` [n]. A part that leaves a task without both classes in two
     folds counts as not drawn.
     """
-    people, owners = np.unique(subjects[tested], return_inverse=True)
-    draws = subject_multiplicities(len(people), samples=samples, seed=seed)
+    people, subject_index = np.unique(subjects[tested], return_inverse=True)
+    draws = bootstrap_weights(len(people), samples=samples, seed=seed)
     rows = []
     with progress("label efficiency", total=len(SHARES)) as advance:
         for done, share in enumerate(SHARES, start=1):
@@ -89,7 +89,7 @@ def efficiency(
                 side, inside = task.labelled & tested, np.flatnonzero(task.labelled & ~tested)
                 drawn = range(DRAWS if share < 1 else 1)
                 parts = [
-                    inside[part_of(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)]
+                    inside[draw_subset(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)]
                     for draw in drawn
                 ]
                 scores = [_scores(models, task, part, side, subjects, seed=seed) for part in parts]
@@ -101,7 +101,7 @@ def efficiency(
                         f"{task.name}: no part of the training subjects can be probed", "label more training subjects"
                     )
                 by_model = {name: np.stack([item[name] for item in usable]) for name in models}
-                found.append(replicated(by_model, task.labels[side], owners[task.labelled[tested]], draws))
+                found.append(bootstrap_aurocs(by_model, task.labels[side], subject_index[task.labelled[tested]], draws))
             means = scored(mean_over_tasks(found), reference=next(iter(models)), margin=AUROC_MARGIN)
             of_models = [
                 {"model": item.model, "auroc": to_dict(item.auroc), "difference": to_dict(item.difference)}

@@ -22,16 +22,28 @@ import numpy as np
 from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.probes.multiple_instance import Bags, bags_of, fit_attention, lengths_of, records_of
+from hearlite.benchmarks.probes.multiple_instance import (
+    ClipBags,
+    fit_attention,
+    group_clips,
+    group_recordings,
+    recording_lengths,
+)
 from hearlite.benchmarks.report.dot_plot import Dots, write_dots
 from hearlite.benchmarks.report.format import auroc_text, difference_text, tasks_text
 from hearlite.benchmarks.report.svg import MARKERS
 from hearlite.benchmarks.schema.baselines import DURATION
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Owners, subject_multiplicities
-from hearlite.benchmarks.stats.comparisons import Replicated, mean_over_tasks, paired_means, replicated, scored
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Owners, bootstrap_weights
+from hearlite.benchmarks.stats.comparisons import (
+    BootstrapAurocs,
+    bootstrap_aurocs,
+    mean_over_tasks,
+    paired_means,
+    scored,
+)
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
-    Embedded,
+    EmbeddedDataset,
     data_argument,
     dataset_facts,
     embed_data,
@@ -66,14 +78,14 @@ _PICKS = 20  # random clips of each record; their mean settles to 0.002 of AUROC
 
 
 def scores_by_method(
-    train: Bags, labels: Bools, test: Bags, *, folds: Owners, seed: int
+    train: ClipBags, labels: Bools, test: ClipBags, *, folds: Owners, seed: int
 ) -> tuple[dict[str, Floats], float]:
     """(scores of the test records by every method of METHODS: [records], of SINGLE [picks, records]; the penalty that
     attention chose).
 
     Parameters: `labels` and `folds` [training records]; a clip is in its record's fold.
     """
-    by_clip = fit_probe(train.values, labels[train.owners], test.values, folds=folds[train.owners]).scores
+    by_clip = fit_probe(train.values, labels[train.subject_index], test.values, folds=folds[train.subject_index]).scores
     picks = np.random.default_rng(seed).integers(test.counts, size=(_PICKS, len(test.counts)))
     mean = fit_probe(train.mean(), labels, test.mean(), folds=folds)
     attention = fit_attention(train, labels, test, folds=folds, mean=mean)
@@ -81,16 +93,16 @@ def scores_by_method(
         SINGLE: by_clip[test.starts + picks],
         "first clip": fit_probe(train.values[train.starts], labels, test.values[test.starts], folds=folds).scores,
         "mean embedding": mean.scores,
-        "max embedding": fit_probe(train.max_of(train.values), labels, test.max_of(test.values), folds=folds).scores,
+        "max embedding": fit_probe(train.maxima(train.values), labels, test.maxima(test.values), folds=folds).scores,
         "attention": attention.scores,
-        "mean score": test.sum_of(by_clip) / test.counts,
-        "max score": test.max_of(by_clip),
+        "mean score": test.sums(by_clip) / test.counts,
+        "max score": test.maxima(by_clip),
     }
     return scores, attention.chosen["attention penalty"]
 
 
 def pooling(
-    models: Mapping[str, Bags],
+    models: Mapping[str, ClipBags],
     tasks: Sequence[Task],
     subjects: Any,
     tested: Bools,
@@ -104,8 +116,8 @@ def pooling(
     Parameters: `models`, the teacher's first; tasks, `subjects` and `tested` by record. The same clips are drawn for
     all models. An "attention_penalty" of null is the plain mean, which attention chose.
     """
-    people, owners = np.unique(subjects[tested], return_inverse=True)
-    draws = subject_multiplicities(len(people), samples=samples, seed=seed)
+    people, subject_index = np.unique(subjects[tested], return_inverse=True)
+    draws = bootstrap_weights(len(people), samples=samples, seed=seed)
     found, penalties = [], []
     with progress("pooling", total=len(tasks)) as advance:
         for done, task in enumerate(tasks, start=1):
@@ -119,7 +131,7 @@ def pooling(
                 )
                 scores.update({_key(model, method): values for method, values in by_method.items()})
             penalties.append({model: None if math.isinf(penalty) else penalty for model, penalty in chosen.items()})
-            found.append(replicated(scores, task.labels[outside], owners[task.labelled[tested]], draws))
+            found.append(bootstrap_aurocs(scores, task.labels[outside], subject_index[task.labelled[tested]], draws))
             advance(done)
     by_task = [
         {
@@ -137,7 +149,7 @@ def _key(model: str, method: str) -> str:
     return f"{model}: {method}"
 
 
-def _rows(aurocs: Replicated, models: Sequence[str]) -> list[dict[str, Any]]:
+def _rows(aurocs: BootstrapAurocs, models: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each method, with the figures of every model."""
     reference, *others = models
     estimates = {
@@ -172,9 +184,9 @@ def _counts(task: Task, subjects: Any, tested: Bools) -> dict[str, Any]:
     }
 
 
-def study(found: Embedded, label_columns: Sequence[str], *, seed: int, samples: int = SAMPLES) -> dict[str, Any]:
+def study(found: EmbeddedDataset, label_columns: Sequence[str], *, seed: int, samples: int = SAMPLES) -> dict[str, Any]:
     """The study's own part of results.json. Raises InputError where no record has two clips."""
-    records, of_clip = records_of(found.clips)
+    records, of_clip = group_recordings(found.clips)
     counts = np.bincount(of_clip)
     if counts.max() < 2:
         raise InputError(
@@ -198,9 +210,9 @@ def study(found: Embedded, label_columns: Sequence[str], *, seed: int, samples: 
     }
     vectors = {
         **found.vectors,
-        DURATION: lengths_of(records, of_clip)[of_clip],
+        DURATION: recording_lengths(records, of_clip)[of_clip],
     }  # a longer record has more chances to a high score
-    models = {name: bags_of(values, of_clip) for name, values in vectors.items()}
+    models = {name: group_clips(values, of_clip) for name, values in vectors.items()}
     measured = pooling(models, tasks, subjects, tested, seed=seed, samples=samples)
     return {"records": facts, "left_out": [to_dict(item) for item in left_out], **measured}
 

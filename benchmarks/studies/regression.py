@@ -21,13 +21,13 @@ import numpy as np
 
 from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.probes.folds import regression_fold_table
-from hearlite.benchmarks.probes.multiple_instance import bags_of, records_of
+from hearlite.benchmarks.probes.multiple_instance import group_clips, group_recordings
 from hearlite.benchmarks.probes.regressors import REGRESSORS, fit_regressor, regression_figures, weighted_regression
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
-from hearlite.benchmarks.stats.bootstrap import Floats, Owners, difference_interval, subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import Floats, Owners, bootstrap_weights, difference_interval
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
-    Embedded,
+    EmbeddedDataset,
     data_argument,
     dataset_facts,
     embed_data,
@@ -68,22 +68,28 @@ def regression(
     """
     inside, outside = (np.flatnonzero(task.labelled & side) for side in (~samples.tested, samples.tested))
     targets, truth = task.values[inside], task.values[outside]
-    people, owners = np.unique(samples.subjects[outside], return_inverse=True)
+    people, subject_index = np.unique(samples.subjects[outside], return_inverse=True)
     folds = regression_fold_table(targets, samples.subjects[inside], seed=seed)
     predicted: dict[tuple[str, str], Floats] = {}
     for model, values in samples.vectors.items():
         for probe in probes if predicted else (MEAN, *probes):
             fit = fit_regressor(probe, values[inside], targets, values[outside], folds=folds, seed=seed)
             predicted["" if probe == MEAN else model, probe] = fit.scores
-    draws = subject_multiplicities(len(people), samples=replicates, seed=seed)
+    draws = bootstrap_weights(len(people), samples=replicates, seed=seed)
     drawn = dict(
-        zip(predicted, weighted_regression(np.stack(list(predicted.values())), truth, owners, draws).mae, strict=True)
+        zip(
+            predicted,
+            weighted_regression(np.stack(list(predicted.values())), truth, subject_index, draws).mae,
+            strict=True,
+        )
     )
     rows = []
     for (model, probe), scores in predicted.items():
-        figures = regression_figures(scores, truth, owners, draws)
+        figures = regression_figures(scores, truth, subject_index, draws)
         others = {"to_mean": ("", MEAN), "to_teacher": (TEACHER, probe)}
-        gaps = {name: _gap(predicted, drawn, (model, probe), other, truth, owners) for name, other in others.items()}
+        gaps = {
+            name: _gap(predicted, drawn, (model, probe), other, truth, subject_index) for name, other in others.items()
+        }
         rows.append(
             {"model": model, "probe": probe, **to_dict(figures), **{name: to_dict(gap) for name, gap in gaps.items()}}
         )
@@ -98,21 +104,28 @@ def regression(
 
 
 def _gap(
-    predicted: Mapping[Any, Floats], drawn: Mapping[Any, Floats], one: Any, other: Any, truth: Floats, owners: Owners
+    predicted: Mapping[Any, Floats],
+    drawn: Mapping[Any, Floats],
+    one: Any,
+    other: Any,
+    truth: Floats,
+    subject_index: Owners,
 ) -> Estimate:
     """MAE of one less that of the other, paired; null of itself and where the other was not measured."""
     if one == other or other not in predicted or (one[0] == "" and other[0]):
         return Estimate()
     gap = float(np.mean(np.abs(predicted[one] - truth)) - np.mean(np.abs(predicted[other] - truth)))
     bounds = difference_interval(
-        gap, drawn[one] - drawn[other], degrees_of_freedom=float(max(1, len(np.unique(owners)) - 1))
+        gap, drawn[one] - drawn[other], degrees_of_freedom=float(max(1, len(np.unique(subject_index)) - 1))
     )
     return Estimate(gap, *(bounds or (None, None)))
 
 
-def samples_of(found: Embedded, targets: Sequence[str]) -> tuple[Samples, list[RegressionTask], list[LeftOut]]:
+def collect_samples(
+    found: EmbeddedDataset, targets: Sequence[str]
+) -> tuple[Samples, list[RegressionTask], list[LeftOut]]:
     """Raises InputError when no column can be a target, saying why."""
-    records, of_clip = records_of(found.clips)
+    records, of_clip = group_recordings(found.clips)
     subjects, splits = [item.subject for item in records], [item.split for item in records]
     sets = [
         regression_tasks([item.label(name) for item in records], column=name, subjects=subjects, splits=splits)
@@ -124,7 +137,7 @@ def samples_of(found: Embedded, targets: Sequence[str]) -> tuple[Samples, list[R
             f"no target: {'; '.join(f'{item.name}: {item.reason}' for item in left_out)}",
             "name another column with --target",
         )
-    vectors = {model: bags_of(values, of_clip).mean() for model, values in found.vectors.items()}
+    vectors = {model: group_clips(values, of_clip).mean() for model, values in found.vectors.items()}
     return Samples(vectors, np.asarray(subjects), np.asarray(splits) == TEST_SPLIT), tasks, left_out
 
 
@@ -218,7 +231,7 @@ def command(
 ) -> None:
     """Predict a column of numbers of DATA from embeddings, beside the mean; writes results, a table and a plot."""
     found = embed_data(data, teacher=teacher, models=models, label_columns=targets, framing=framing)
-    samples, tasks, left_out = samples_of(found, targets)
+    samples, tasks, left_out = collect_samples(found, targets)
     measured = []
     with progress("regression", total=len(tasks)) as advance:
         for done, task in enumerate(tasks, start=1):

@@ -77,19 +77,19 @@ def growth(points: Sequence[Point]) -> tuple[Growth, ...]:
 
 
 def measure(
-    model: Path, *, factors: Sequence[int], stages: Sequence[str], folder: Path, say: Callable[[str], None]
+    model: Path, *, factors: Sequence[int], stages: Sequence[str], folder: Path, log: Callable[[str], None]
 ) -> tuple[Point, ...]:
     """Every stage over every factor. Raises InputError with what a stage says when it fails."""
     points = []
     for factor in factors:
-        say(f"{factor}x: making {factor * _SUBJECTS * _RECORDINGS} recordings")
+        log(f"{factor}x: making {factor * _SUBJECTS * _RECORDINGS} recordings")
         data = write_corpus(
             folder / f"{factor}x", subjects=factor * _SUBJECTS, recordings_per_subject=_RECORDINGS, seed=0
         )
         clips, commands = 0, _commands(model, data=data, out=folder / f"{factor}x-out")
         for stage in STAGES:
             if stage in stages or not clips:  # embed runs always: it counts the clips
-                say(f"{factor}x: {stage}")
+                log(f"{factor}x: {stage}")
                 seconds, peak, printed = run_process(commands[stage])
                 clips = clips or int(printed["clips"])
                 points.append(Point(stage, factor, clips, seconds, peak))
@@ -108,9 +108,7 @@ def run_process(arguments: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
     """Seconds and peak bytes of a hearlite command, and the JSON that it prints. Raises InputError when it fails."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hearlite.cli.main", *arguments, "--json"], stdout=out, stderr=errors
-        )
+        process = subprocess.Popen([sys.executable, "-m", "hearlite", *arguments, "--json"], stdout=out, stderr=errors)
         _, status, used = os.wait4(process.pid, 0)  # the usage of this child alone
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -124,7 +122,7 @@ def run_process(arguments: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
         return seconds, used.ru_maxrss * _MAXRSS_UNIT, json.loads(out.read())
 
 
-def as_results(points: Sequence[Point], *, command: str) -> dict[str, Any]:
+def to_results(points: Sequence[Point], *, command: str) -> dict[str, Any]:
     """The content of results.json."""
     return {
         "schema": SCHEMA,
@@ -170,9 +168,9 @@ def command(model: Path, factors: tuple[int, ...], stages: tuple[str, ...], work
             factors=sorted(set(factors)),
             stages=stages,
             folder=work or Path(temporary),
-            say=lambda text: click.echo(text, err=True),
+            log=lambda text: click.echo(text, err=True),
         )
-    results = as_results(points, command=command_line())
+    results = to_results(points, command=command_line())
     write_json(out / "results.json", results)
     write_plot(results, out / "scaling.svg")
     for point in points:

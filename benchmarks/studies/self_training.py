@@ -25,8 +25,8 @@ from hearlite.benchmarks.probes.logistic import fit_probe, regularisation_path
 from hearlite.benchmarks.report.dot_plot import Dots, write_dots
 from hearlite.benchmarks.report.format import auroc_text, difference_text, tasks_text
 from hearlite.benchmarks.report.svg import MARKERS
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, subject_multiplicities
-from hearlite.benchmarks.stats.comparisons import mean_over_tasks, paired_means, replicated, scored
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, bootstrap_weights
+from hearlite.benchmarks.stats.comparisons import bootstrap_aurocs, mean_over_tasks, paired_means, scored
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
     data_argument,
@@ -41,7 +41,7 @@ from hearlite.benchmarks.studies.inputs import (
     teacher_option,
     write_study,
 )
-from hearlite.benchmarks.studies.label_efficiency import part_of
+from hearlite.benchmarks.studies.label_efficiency import draw_subset
 from hearlite.benchmarks.tasks.binary import Task
 from hearlite.errors import InputError
 from hearlite.progress import progress
@@ -98,8 +98,8 @@ def semi_supervised(
     parts; a part of a task without both classes in two folds is left out and counted. Raises InputError when that
     leaves none.
     """
-    people, owners = np.unique(subjects[tested], return_inverse=True)
-    draws = subject_multiplicities(len(people), samples=samples, seed=seed)
+    people, subject_index = np.unique(subjects[tested], return_inverse=True)
+    draws = bootstrap_weights(len(people), samples=samples, seed=seed)
     rows = []
     with progress("self-training", total=len(SHARES)) as advance:
         for done, share in enumerate(SHARES, start=1):
@@ -108,7 +108,9 @@ def semi_supervised(
             for task, parts in zip(tasks, by_task, strict=True):
                 scores = {key: np.stack([part[0][key] for part in parts]) for key in parts[0][0]}
                 found.append(
-                    replicated(scores, task.labels[task.labelled & tested], owners[task.labelled[tested]], draws)
+                    bootstrap_aurocs(
+                        scores, task.labels[task.labelled & tested], subject_index[task.labelled[tested]], draws
+                    )
                 )
             means = mean_over_tasks(found)
             aurocs = {
@@ -148,7 +150,7 @@ def _parts(
     inside, outside = np.flatnonzero(task.labelled & ~tested), np.flatnonzero(task.labelled & tested)
     found = []
     for draw in range(DRAWS):
-        part = part_of(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)
+        part = draw_subset(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)
         known, hidden = inside[part], inside[~part]
         labels, folds = task.labels[known], fold_table(task.labels[known], subjects[known], seed=seed)
         scores: dict[str, Floats] = {}

@@ -57,7 +57,7 @@ PACKAGES = (
 )
 
 
-def read_litertjs(folder: Path | None, *, registry: str | None, say: Callable[[str], None]) -> dict[str, bytes]:
+def read_litertjs(folder: Path | None, *, registry: str | None, log: Callable[[str], None]) -> dict[str, bytes]:
     """The runtime's files by `package/path`: out of `folder`, where npm installed it, or out of the user's cache, into
     which they are fetched once.
 
@@ -69,7 +69,7 @@ def read_litertjs(folder: Path | None, *, registry: str | None, say: Callable[[s
         read = (
             _read_installed(package, folder)
             if folder
-            else _read_tarball(_fetched(package, registry=registry, say=say), package)
+            else _read_tarball(_fetched(package, registry=registry, log=log), package)
         )
         files |= {f"{package.name}/{path}": content for path, content in read.items()}
     return files
@@ -91,12 +91,12 @@ def _read_installed(package: NpmPackage, folder: Path) -> dict[str, bytes]:
         ) from error
 
 
-def _fetched(package: NpmPackage, *, registry: str | None, say: Callable[[str], None]) -> bytes:
+def _fetched(package: NpmPackage, *, registry: str | None, log: Callable[[str], None]) -> bytes:
     """The package's tarball, checked; fetched when the cache doesn't have it or has a damaged one."""
     target = cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz"
     if not (target.is_file() and hashlib.sha512(target.read_bytes()).hexdigest() == package.sha512):
         base = _registry(registry)
-        say(f"fetching {_SCOPE}/{package.name} {VERSION} ({package.size / 1e6:.1f} MB), once, into {target.parent}")
+        log(f"fetching {_SCOPE}/{package.name} {VERSION} ({package.size / 1e6:.1f} MB), once, into {target.parent}")
         url = f"{base}/{_SCOPE}/{package.name}/-/{package.name}-{VERSION}.tgz"
         hint = f"run the command again where the registry can be reached, name another by --registry, {BY_HAND}"
         download(url, target, digest=package.sha512, size=package.size, algorithm="sha512", hint=hint)

@@ -65,7 +65,7 @@ _POLICY = (
 
 
 def make_files(
-    model: Path, *, hop_s: float, litert: Path | None, registry: str | None, say: Callable[[str], None]
+    model: Path, *, hop_s: float, litert: Path | None, registry: str | None, log: Callable[[str], None]
 ) -> dict[str, bytes]:
     """Everything that is served, by path.
 
@@ -74,8 +74,8 @@ def make_files(
     """
     clip_starts_s(recording_s=AUDIO.clip_s, hop_s=hop_s)  # refuses the hops that Python refuses
     embedder, manifest = open_bundle(model)
-    runtime = read_litertjs(litert, registry=registry, say=say)
-    say(f"embedding synthetic sounds with {manifest.name}")
+    runtime = read_litertjs(litert, registry=registry, log=log)
+    log(f"embedding synthetic sounds with {manifest.name}")
     known = landmarks(embedder)
     content = model.read_bytes()
     files = {f"/litert/{path}": data for path, data in runtime.items()}
@@ -105,7 +105,7 @@ def _facts(manifest: Manifest, known: Landmarks, *, hop_s: float, size: int) -> 
         and [{"name": label.name, "threshold": label.threshold} for label in manifest.head.labels],
         "golden_tolerance": manifest.golden_tolerance or TOLERANCE[manifest.precision],
         "teacher": manifest.teacher.name,
-        "standin": manifest.teacher.standin,
+        "surrogate_note": manifest.teacher.surrogate_note,
         **dataclasses.asdict(manifest.audio),
         "clip_samples": manifest.audio.clip_samples,
         "hop_samples": round(hop_s * manifest.audio.sample_rate_hz),

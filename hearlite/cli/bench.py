@@ -99,19 +99,19 @@ def bench(
     from hearlite.data.dataset import load_dataset
     from hearlite.embedders.open import open_teacher
 
-    say = partial(click.echo, err=True)
+    log = partial(click.echo, err=True)
     plan = cost.plan(models, threads=threads, seed=seed) if latency else None
     if plan:
-        say("note: --latency is now a command of its own: hearlite cost")
+        log("note: --latency is now a command of its own: hearlite cost")
     if data is None:
         if plan is None:
             raise UsageError("DATA is missing", "name labelled recordings; `hearlite cost` measures cost alone")
-        return print_data(bench_cost(plan, out=out, command=command_line(), say=say), as_json=as_json)
+        return print_data(bench_cost(plan, out=out, command=command_line(), log=log), as_json=as_json)
 
     columns = tuple(dict.fromkeys((*label_columns, *subgroup_columns)))
     dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=columns)
     report_dataset(dataset)
-    gathered = gather_cost(plan, command=command_line(), say=say) if plan else None
+    gathered = gather_cost(plan, command=command_line(), log=log) if plan else None
     measured = gathered.cost if gathered else read_cost(cost_results).cost if cost_results else None
     result = run_bench(
         dataset,

@@ -115,7 +115,7 @@ class CostOptions:
 
     def plan(self, models: tuple[Path, ...], *, threads: int, seed: int) -> Plan:
         """Return what benchmarks/cost/measure.py is to measure."""
-        from hearlite.benchmarks.cost.legacy_runtime import find_python
+        from hearlite.benchmarks.cost.legacy_runtime import find_legacy_python
         from hearlite.benchmarks.cost.measure import Phone, Plan
 
         return Plan(
@@ -129,7 +129,7 @@ class CostOptions:
             arm=self.arm,
             arm_results=self.arm_results,
             phone=Phone(self.serial, self.exec_prefix, self.benchmark_binary) if self.android else None,
-            old_python=self.legacy_python or (find_python() if self.legacy_runtime else None),
+            old_python=self.legacy_python or (find_legacy_python() if self.legacy_runtime else None),
         )
 
 
@@ -164,8 +164,8 @@ def cost(models: tuple[Path, ...], out: Path, threads: int, seed: int, cost: Cos
     """
     from hearlite.benchmarks.run_cost import bench_cost
 
-    say = partial(click.echo, err=True)
+    log = partial(click.echo, err=True)
     print_data(
-        bench_cost(cost.plan(models, threads=threads, seed=seed), out=out, command=command_line(), say=say),
+        bench_cost(cost.plan(models, threads=threads, seed=seed), out=out, command=command_line(), log=log),
         as_json=as_json,
     )

@@ -28,15 +28,15 @@ def demo(model: Path, port: int, hop_s: float, litert: Path | None, registry: st
     """
     from hearlite.export.demo.server import make_files, open_server
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         click.echo(text, err=True)
 
     with open_server(port=port) as server:
-        server.files = make_files(model, hop_s=hop_s, litert=litert, registry=registry, say=say)
+        server.files = make_files(model, hop_s=hop_s, litert=litert, registry=registry, log=log)
         port = server.server_address[1]
-        say(f"a phone on USB opens the same address after: adb reverse tcp:{port} tcp:{port}")
+        log(f"a phone on USB opens the same address after: adb reverse tcp:{port} tcp:{port}")
         click.echo(f"open http://localhost:{port} (Ctrl-C ends it)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            say("ended")
+            log("ended")

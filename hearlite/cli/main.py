@@ -97,7 +97,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _fail(message: str, hint: str, code: int) -> None:
     click.echo(f"error: {message}" + (f"\n  {hint}" if hint else ""), err=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -50,7 +50,7 @@ def quantize(
     """
     from hearlite import api
     from hearlite.data.manifest import DEFAULT_LABELS
-    from hearlite.gate import read_verdict
+    from hearlite.gate import read_gate_result
     from hearlite.quantize.gate import summary
 
     if data is None and label_columns:
@@ -66,6 +66,6 @@ def quantize(
         allow_failed_gate=allow_failed_gate,
     )
     print_data(
-        {"recipe": folder.name, "folder": str(folder), **summary(read_verdict(folder / "compare.json"))},
+        {"recipe": folder.name, "folder": str(folder), **summary(read_gate_result(folder / "compare.json"))},
         as_json=as_json,
     )

@@ -12,17 +12,17 @@ import click
 
 from hearlite.audio.synth import write_corpus
 from hearlite.benchmarks.probes.embeddings import make_tasks
-from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
+from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
 from hearlite.benchmarks.run import bench
 from hearlite.data.dataset import Dataset, load_dataset
 from hearlite.data.records import read_records
 from hearlite.distill.presets import load_preset
-from hearlite.distill.replay import Supply
+from hearlite.distill.replay import TrainingReplay
 from hearlite.distill.train import distill
 from hearlite.embedders.open import open_teacher
 from hearlite.errors import InputError
 from hearlite.export.tflite import export
-from hearlite.gate import read_verdict
+from hearlite.gate import read_gate_result
 from hearlite.quantize.gate import describe
 from hearlite.quantize.pipeline import quantize_auto
 from hearlite.quantize.recipe import AUTO, find_recipe
@@ -125,16 +125,16 @@ def quantize_int8(run: Run, dataset: Dataset, *, label_columns: tuple[str, ...],
     passes or not. Raises GateError.
     """
     try:
-        quality = AurocLossProbe(dataset, label_columns)
+        quality = QuantizationProbe(dataset, label_columns)
     except InputError as error:
         click.echo(f"AUROC loss is not measured: {error}", err=True)
         quality = None
     found = [recipe for recipe in map(find_recipe, AUTO) if recipe.activations == "int8"]
     attempts = quantize_auto(
-        run, recipes=found, allow_failed_gate=allow_failed_gate, training=Supply(run), quality=quality
+        run, recipes=found, allow_failed_gate=allow_failed_gate, training=TrainingReplay(run), quality=quality
     )
     for reason in filter(None, (attempt.reason for attempt in attempts)):
         click.echo(reason, err=True)
     chosen = attempts[-1].recipe
-    click.echo(f"{chosen}: {describe(read_verdict(run.quantized(chosen) / 'compare.json'))}", err=True)
+    click.echo(f"{chosen}: {describe(read_gate_result(run.quantized(chosen) / 'compare.json'))}", err=True)
     return chosen

@@ -26,7 +26,7 @@ from hearlite.files import replacing, sha256_of
 
 ROW_GROUP = 4_096  # rows that are written at once: 8 MB of HeAR's vectors
 _METADATA_KEY = b"hearlite"
-_METADATA_TEXTS = ("teacher", "kind", "licence", "notice", "standin", "fingerprint")
+_METADATA_TEXTS = ("teacher", "kind", "licence", "notice", "surrogate_note", "fingerprint")
 
 
 @contextmanager
@@ -101,7 +101,9 @@ class EmbeddingsTeacher:
             dim=dim,
             licence=metadata.get("licence", "unknown"),
             fingerprint=sha256_of(self.path),
-            standin=metadata.get("standin", f"{name} stands in for HeAR: vectors that nobody said the origin of"),
+            surrogate_note=metadata.get(
+                "surrogate_note", f"{name} stands in for HeAR: vectors that nobody said the origin of"
+            ),
             notice=metadata.get("notice", ""),
         )
 

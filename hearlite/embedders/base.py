@@ -26,7 +26,7 @@ class EmbedderInfo:
     dim: int
     licence: str  # SPDX id or a short text; "unknown" when nobody said
     fingerprint: str  # sha256 hex of what defines it (files, constants)
-    standin: str = ""  # why this is not HeAR, shown in the first line of every report; "" for HeAR itself
+    surrogate_note: str = ""  # why this is not HeAR, shown in the first line of every report; "" for HeAR itself
     notice: str = ""  # text that must travel with anything derived from it
 
 

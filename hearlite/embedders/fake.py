@@ -38,7 +38,7 @@ class FakeTeacher:
             dim=dim,
             licence="Apache-2.0",
             fingerprint=digest({"fake": 1, "dim": dim, "seed": seed, "layers": [features, _FAKE_HIDDEN]}),
-            standin=f"{name} stands in for HeAR: a random projection for tests, its vectors mean nothing",
+            surrogate_note=f"{name} stands in for HeAR: a random projection for tests, its vectors mean nothing",
         )
 
     def embed(self, clips: Clips) -> Embeddings:

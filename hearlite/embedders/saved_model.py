@@ -86,7 +86,7 @@ class SavedModelTeacher:
             dim=dim,
             licence="unknown",
             fingerprint=_fingerprint(self.folder),
-            standin=f"saved-model:{folder} stands in for HeAR: another network, from a folder given by the user",
+            surrogate_note=f"saved-model:{folder} stands in for HeAR: another network, from a folder given by the user",
         )
         self._probe()
 
@@ -208,7 +208,7 @@ class HearTeacher:
                 _HOW_TO_GET_HEAR,
             )
         self.info = dataclasses.replace(
-            info, name=f"hear:{folder}", kind="hear", licence=HEAR_LICENCE, standin="", notice=HEAR_NOTICE
+            info, name=f"hear:{folder}", kind="hear", licence=HEAR_LICENCE, surrogate_note="", notice=HEAR_NOTICE
         )
 
     def embed(self, clips: Clips) -> Embeddings:

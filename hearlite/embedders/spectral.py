@@ -31,7 +31,7 @@ class SpectralTeacher:
                     "frontend": to_dict(HEAR_FRONTEND),
                 }
             ),
-            standin="spectral is a stand-in for HeAR: fixed statistics of its spectrogram, not a neural network",
+            surrogate_note="spectral is a stand-in for HeAR: fixed statistics of its spectrogram, not a neural network",
         )
 
     def embed(self, clips: Clips) -> Embeddings:

@@ -43,7 +43,7 @@ class TfliteEmbedder:
             dim=self._probe(),
             licence="unknown",
             fingerprint=hashlib.sha256(f"{self._model.sha256}#{self._output.name}".encode()).hexdigest(),
-            standin=f"{name} stands in for HeAR: a .tflite model of which only the file is known",
+            surrogate_note=f"{name} stands in for HeAR: a .tflite model of which only the file is known",
         )
 
     def embed(self, clips: Clips) -> Embeddings:

@@ -99,7 +99,7 @@ class Head:
     clips: int
     subjects: int
     already_heard: int  # of the subjects: by the student, unlabelled, which flatters the AUROC
-    heard: tuple[str, ...]  # hashes of the subjects, who can be no test subjects of this file
+    trained_subjects: tuple[str, ...]  # hashes of the subjects, who can be no test subjects of this file
     threshold_rule: str
     golden_scores: tuple[float, ...] = ()  # of the golden signal
 

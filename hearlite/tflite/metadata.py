@@ -101,7 +101,7 @@ def _description(manifest: Manifest) -> str:
             f"Turns {manifest.audio.clip_s:g} s of audio into an embedding of {manifest.dim} dimensions{scores}. A"
             " research tool, never a diagnostic."
         ),
-        f"{manifest.teacher.standin}." if manifest.teacher.standin else "",
+        f"{manifest.teacher.surrogate_note}." if manifest.teacher.surrogate_note else "",
         (
             ""
             if manifest.gate_passed

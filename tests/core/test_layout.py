@@ -202,7 +202,7 @@ def test_files_are_short_or_have_a_reason() -> None:
 
 
 def test_folders_hold_few_modules() -> None:
-    counts = Counter(name(path.parent) for path in FILES if path.name != "__init__.py")
+    counts = Counter(name(path.parent) for path in FILES if not path.name.startswith("__"))
     assert {
         folder: count for folder, count in counts.items() if count > MORE_MODULES.get(folder, (MAX_MODULES,))[0]
     } == {}

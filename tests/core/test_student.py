@@ -176,7 +176,7 @@ def test_student_embedder(tiny_run: Run, clips: NDArray[np.int16]) -> None:
     assert np.isfinite(vectors).all()
     assert embedder.embed(np.zeros((0, AUDIO.clip_samples), np.float32)).shape == (0, 32)
     assert embedder.info.licence == tiny_run.spec.teacher.licence
-    assert embedder.info.standin == tiny_run.spec.teacher.standin
+    assert embedder.info.surrogate_note == tiny_run.spec.teacher.surrogate_note
     with pytest.raises(InputError, match="shape"):
         embedder.embed(from_int16(clips)[:, :-1])
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.kernels
 
 
 def test_what_a_student_has_heard_is_told_by_subjects_not_by_name(
-    bundle: Bundles, labelled: Path, unheard: Path
+    bundle: Bundles, labelled: Path, other_subjects: Path
 ) -> None:
     _, manifest = open_bundle(bundle.f32)
 
@@ -37,7 +37,7 @@ def test_what_a_student_has_heard_is_told_by_subjects_not_by_name(
         return any("has heard nothing of" in note for note in notes)
 
     assert not told(dataclasses.replace(load_dataset(labelled), name="a part of it"))
-    assert told(dataclasses.replace(load_dataset(unheard), name=manifest.dataset.name))
+    assert told(dataclasses.replace(load_dataset(other_subjects), name=manifest.dataset.name))
 
 
 def test_unlabelled_recordings_make_a_file_and_the_reason_for_no_report_comes_first(

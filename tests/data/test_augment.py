@@ -50,7 +50,7 @@ def on_grid(clips: Array) -> Array:
     return np.asarray(np.round(clips * FULL_SCALE) / FULL_SCALE, dtype=np.float32)
 
 
-def heard(clips: Array, *, step: int = 0, seed: int = 0, **parts: Any) -> Array:
+def trained_subjects(clips: Array, *, step: int = 0, seed: int = 0, **parts: Any) -> Array:
     """`clips` with only `parts` switched on."""
     return np.asarray(Augment(dataclasses.replace(OFF, **parts), seed=seed).waveform(tf.constant(clips), step=step))
 
@@ -112,7 +112,7 @@ def test_impossible_settings_are_refused_by_name(wrong: dict[str, Any]) -> None:
 
 def test_off_changes_no_bit(images: Array) -> None:
     clips = noise(3, 4_000)  # not on the int16 grid: even rounding would show
-    np.testing.assert_array_equal(heard(clips), clips)
+    np.testing.assert_array_equal(trained_subjects(clips), clips)
     np.testing.assert_array_equal(seen(images), images)
 
 
@@ -165,7 +165,7 @@ def test_a_row_depends_on_no_other_row(images: Array) -> None:
 
 
 def test_rows_with_the_same_clip_get_different_views() -> None:
-    views = heard(np.repeat(noise(1, 4_000), 8, axis=0), gain_db=20.0, noise_p=1.0, device_p=1.0)
+    views = trained_subjects(np.repeat(noise(1, 4_000), 8, axis=0), gain_db=20.0, noise_p=1.0, device_p=1.0)
     assert len(np.unique(views, axis=0)) == 8
 
 
@@ -195,29 +195,29 @@ def test_gain_is_uniform_in_its_range_and_stops_at_the_peak_limits() -> None:
     clips = on_grid(
         np.clip(noise(200, 400, rms=0.02), -0.06, 0.06)
     )  # peak at -24 dB: 20 dB up and down are within the limits
-    gains = db(rms(heard(clips, gain_db=20.0)) / rms(clips))
+    gains = db(rms(trained_subjects(clips, gain_db=20.0)) / rms(clips))
     assert -20.1 < gains.min() < -18.0
     assert 18.0 < gains.max() < 20.1
     assert abs(gains.mean()) < 2.5
 
     loud = np.tile(np.sin(np.arange(400) * 0.1).astype(np.float32), (200, 1))
     small = np.abs(loud[0]) < 0.1  # never clipped: they show the gain
-    assert db(rms(heard(loud, gain_db=20.0)[:, small]) / rms(loud[:, small])).max() < 6.1
+    assert db(rms(trained_subjects(loud, gain_db=20.0)[:, small]) / rms(loud[:, small])).max() < 6.1
     quiet = on_grid(loud * 5e-4)  # -66 dB
-    assert db(rms(heard(quiet, gain_db=20.0)) / rms(quiet)).min() > -0.5
+    assert db(rms(trained_subjects(quiet, gain_db=20.0)) / rms(quiet)).min() > -0.5
 
 
 def test_gain_clips_and_leaves_int16_steps() -> None:
     sine = 0.9 * np.sin(np.arange(4_000) * 0.1).astype(np.float32)[None]
-    clipped = heard(np.repeat(sine, 50, axis=0), gain_db=20.0)
+    clipped = trained_subjects(np.repeat(sine, 50, axis=0), gain_db=20.0)
     assert (clipped.max(axis=1) == (FULL_SCALE - 1) / FULL_SCALE).any()
-    faint = heard(np.repeat(sine * 0.01, 50, axis=0), gain_db=20.0)
+    faint = trained_subjects(np.repeat(sine * 0.01, 50, axis=0), gain_db=20.0)
     assert min(len(np.unique(row)) for row in faint) < 250  # from 590 steps
 
 
 def test_dc_offset_moves_the_clip_and_nothing_else() -> None:
     clips = on_grid(noise(50, 400))
-    difference = heard(clips, dc_offset=0.01) - clips
+    difference = trained_subjects(clips, dc_offset=0.01) - clips
     assert np.ptp(difference, axis=1).max() < 1.001 / FULL_SCALE
     assert 0.008 < np.abs(difference).max() <= 0.0101
     assert difference.min() < 0 < difference.max()
@@ -225,7 +225,7 @@ def test_dc_offset_moves_the_clip_and_nothing_else() -> None:
 
 def test_low_pass_attenuates_above_its_corner_and_spares_what_is_below() -> None:
     clips = noise(3, CLIP, rms=0.1)
-    out = heard(clips, low_pass_p=1.0, low_pass_hz=(2_000.0, 2_000.0))
+    out = trained_subjects(clips, low_pass_p=1.0, low_pass_hz=(2_000.0, 2_000.0))
     np.testing.assert_allclose(db(level(out, 100, 1_000) / level(clips, 100, 1_000)), 0.0, atol=0.3)
     np.testing.assert_allclose(db(level(out, 1_950, 2_050) / level(clips, 1_950, 2_050)), -3.0, atol=0.5)
     assert (db(level(out, 4_000, 8_000) / level(clips, 4_000, 8_000)) < -24.0).all()
@@ -233,14 +233,14 @@ def test_low_pass_attenuates_above_its_corner_and_spares_what_is_below() -> None
 
 def test_high_pass_attenuates_below_its_corner_and_spares_what_is_above() -> None:
     clips = noise(3, CLIP, rms=0.1)
-    out = heard(clips, high_pass_p=1.0, high_pass_hz=(300.0, 300.0))
+    out = trained_subjects(clips, high_pass_p=1.0, high_pass_hz=(300.0, 300.0))
     np.testing.assert_allclose(db(level(out, 1_000, 8_000) / level(clips, 1_000, 8_000)), 0.0, atol=0.2)
     assert (db(level(out, 20, 75) / level(clips, 20, 75)) < -24.0).all()
 
 
 def test_tilt_is_a_straight_line_in_octaves() -> None:
     clips = noise(120, CLIP // 4, rms=0.02)
-    out = heard(clips, tilt_db_per_octave=2.0)
+    out = trained_subjects(clips, tilt_db_per_octave=2.0)
     edges_hz = 100.0 * 2.0 ** np.arange(0.0, 6.5, 0.5)
     curves = np.stack([db(level(out, a, b) / level(clips, a, b)) for a, b in pairwise(edges_hz)], axis=1)
     slopes, offsets = np.polyfit(0.5 * np.arange(curves.shape[1]), curves.T, 1)
@@ -253,12 +253,12 @@ def test_tilt_is_a_straight_line_in_octaves() -> None:
 def test_a_device_rings_after_the_sound_and_colours_it_differently_each_time() -> None:
     click = np.zeros((12, CLIP), np.float32)
     click[:, 1_000] = 0.5
-    out = heard(click, device_p=1.0) ** 2
+    out = trained_subjects(click, device_p=1.0) ** 2
     after = out[:, 1_000:1_256].sum(axis=1) / out.sum(axis=1)
     assert (after > 0.995).all()  # causal and short, but for the mean that goes and the grid of responses
     assert (out[:, 1_001:1_256].sum(axis=1) > 0.01 * out[:, 1_000]).all()
     clips = noise(12, CLIP, rms=0.02)
-    coloured = heard(clips, device_p=1.0)
+    coloured = trained_subjects(clips, device_p=1.0)
     bands = np.stack(
         [db(level(coloured, hz, hz + 100) / level(clips, hz, hz + 100)) for hz in range(200, 7_800, 100)], axis=1
     )
@@ -271,10 +271,10 @@ def test_parts_are_as_frequent_as_their_probability() -> None:
     clips = on_grid(noise(500, 256))
     clips -= clips.mean(axis=1, keepdims=True)
     for out in (
-        heard(clips, low_pass_p=0.3),
-        heard(clips, high_pass_p=0.3),
-        heard(clips, device_p=0.3),
-        heard(clips, noise_p=0.3),
+        trained_subjects(clips, low_pass_p=0.3),
+        trained_subjects(clips, high_pass_p=0.3),
+        trained_subjects(clips, device_p=0.3),
+        trained_subjects(clips, noise_p=0.3),
     ):
         changed = np.abs(out - clips).max(axis=1) > 1.001 / FULL_SCALE
         assert 0.2 < changed.mean() < 0.4
@@ -284,7 +284,7 @@ def test_parts_are_as_frequent_as_their_probability() -> None:
 def test_nothing_wraps_around(samples: int) -> None:
     clips = np.zeros((8, samples), np.float32)
     clips[:, -1] = 0.9
-    out = heard(clips, device_p=1.0)
+    out = trained_subjects(clips, device_p=1.0)
     assert np.abs(out[:, : samples // 2] - np.median(out, axis=1)[:, None]).max() < 0.005
 
 
@@ -293,13 +293,13 @@ def test_noise_has_the_ratio_asked_for(snr_db: float) -> None:
     clips = on_grid(noise(12, CLIP, rms=0.05))
     clips[::2, CLIP // 2 :] = 0.0  # half a recording counts as it is
     clips -= clips.mean(axis=1, keepdims=True)
-    added = heard(clips, noise_p=1.0, noise_snr_db=(snr_db, snr_db)) - clips
+    added = trained_subjects(clips, noise_p=1.0, noise_snr_db=(snr_db, snr_db)) - clips
     np.testing.assert_allclose(db(rms(clips) / rms(added)), snr_db, atol=1.0)
 
 
 def test_noise_is_gaussian_independent_and_between_white_and_brown() -> None:
     clips = noise(30, CLIP, rms=0.1)
-    added = heard(clips, noise_p=1.0, noise_snr_db=(0.0, 0.0)) - clips
+    added = trained_subjects(clips, noise_p=1.0, noise_snr_db=(0.0, 0.0)) - clips
     assert np.abs(np.corrcoef(added)[np.triu_indices(30, 1)]).max() < 0.3
     kurtosis = (added**4).mean(axis=1) / (added**2).mean(axis=1) ** 2
     np.testing.assert_allclose(kurtosis, 3.0, atol=0.6)

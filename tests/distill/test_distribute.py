@@ -63,7 +63,8 @@ from hearlite.distill.distribute import strategy
 found = strategy()
 from hearlite.data.dataset import load_dataset
 from hearlite.distill.train import distill_student
-from hearlite.spec import STUDENT_FRONTEND, Block, StudentSpec, TrainSpec, from_dict
+from hearlite.serialization import from_dict
+from hearlite.spec import STUDENT_FRONTEND, Block, StudentSpec, TrainSpec
 from hearlite.embedders.open import FakeTeacher
 
 blocks = (Block(0, 16, stride=(2, 2)), Block(24, 16, stride=(2, 2)), Block(24, 16, tap=True), Block(32, 24, (3, 5), (2, 2)))

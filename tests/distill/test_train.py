@@ -33,7 +33,7 @@ from hearlite.distill.presets import load_preset
 from hearlite.distill.refit import refit_head
 from hearlite.distill.targets import Targets
 from hearlite.distill.train import Trainer, average_decay, distill, learning_rate
-from hearlite.distill.validation_metrics import mean_cosine, probe_correlation, probe_directions
+from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import InputError, UsageError
 from hearlite.files import read_arrays, write_arrays
@@ -48,7 +48,8 @@ import sys
 from pathlib import Path
 from hearlite.data.dataset import load_dataset
 from hearlite.distill.train import distill
-from hearlite.spec import TrainSpec, load_toml
+from hearlite.serialization import load_toml
+from hearlite.spec import TrainSpec
 from hearlite.embedders.open import FakeTeacher
 
 corpus, config, folder = map(Path, sys.argv[1:])
@@ -213,8 +214,8 @@ def test_tensorboard_has_each_step_once_after_a_kill(tiny_run: Run, tmp_path: Pa
     assert [step for step, _ in scalars(tmp_path, "loss")] == [4]
     resumed.write(rows[:2])
     resumed.close(rows[:2])
-    assert scalars(tmp_path, "val_probe_correlation") == [
-        (row[0], pytest.approx(row[HISTORY.index("val_probe_correlation")])) for row in rows[:2]
+    assert scalars(tmp_path, "val_random_probe_correlation") == [
+        (row[0], pytest.approx(row[HISTORY.index("val_random_probe_correlation")])) for row in rows[:2]
     ]
     assert history(run) == history(tiny_run)[:2]
 
@@ -240,13 +241,13 @@ def test_history_and_metrics(tiny_run: Run, tiny_train: TrainSpec) -> None:
     metrics = json.loads(tiny_run.metrics.read_text())
     assert metrics["steps"] == 12
     assert metrics["val_clips"] == 7
-    for name in ("val_probe_correlation", "val_centred_cosine"):
+    for name in ("val_random_probe_correlation", "val_centred_cosine"):
         assert metrics[name] in (metrics[f"{name}_before_refit"], metrics[f"{name}_after_refit"])
-    assert metrics["val_probe_correlation"] == max(
-        metrics["val_probe_correlation_before_refit"], metrics["val_probe_correlation_after_refit"]
+    assert metrics["val_random_probe_correlation"] == max(
+        metrics["val_random_probe_correlation_before_refit"], metrics["val_random_probe_correlation_after_refit"]
     )
-    assert metrics["val_probe_correlation_before_refit"] == pytest.approx(
-        max(row["val_probe_correlation"] for row in rows), abs=1e-6
+    assert metrics["val_random_probe_correlation_before_refit"] == pytest.approx(
+        max(row["val_random_probe_correlation"] for row in rows), abs=1e-6
     )
 
 
@@ -255,8 +256,8 @@ def test_the_figure_in_metrics_is_that_of_the_weights(tiny_run: Run) -> None:
     val = val_examples(read_records(tiny_run.records), targets=targets, seed=0)
     found, metrics = StudentEmbedder(tiny_run).embed(from_int16(val.pcm)), json.loads(tiny_run.metrics.read_text())
     assert mean_cosine(found, val.targets) == pytest.approx(metrics["val_centred_cosine"], abs=1e-4)
-    correlation = probe_correlation(found, val.targets, directions=probe_directions(targets))
-    assert correlation == pytest.approx(metrics["val_probe_correlation"], abs=1e-4)
+    correlation = random_probe_correlation(found, val.targets, directions=probe_directions(targets))
+    assert correlation == pytest.approx(metrics["val_random_probe_correlation"], abs=1e-4)
 
 
 def test_an_unfinished_run_is_not_opened(tiny_run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from hearlite.distill.targets import Targets, fit_targets
-from hearlite.distill.validation_metrics import MIN_CLIPS, PROBES, mean_cosine, probe_correlation, probe_directions
+from hearlite.distill.validation_metrics import (
+    MIN_CLIPS,
+    PROBES,
+    mean_cosine,
+    probe_directions,
+    random_probe_correlation,
+)
 from hearlite.errors import InputError
 
 DIM = 32
@@ -32,15 +38,15 @@ def targets() -> Targets:
 def test_no_scale_or_offset_matters(targets: Targets) -> None:
     wanted, directions = targets.forward(vectors(200, seed=1)), probe_directions(targets)
     assert directions.shape == (DIM, PROBES)
-    assert probe_correlation(wanted, wanted, directions=directions) == pytest.approx(1.0)
-    assert probe_correlation(0.1 * wanted + 3.0, wanted, directions=directions) == pytest.approx(1.0)
-    assert probe_correlation(-wanted, wanted, directions=directions) == pytest.approx(-1.0)
+    assert random_probe_correlation(wanted, wanted, directions=directions) == pytest.approx(1.0)
+    assert random_probe_correlation(0.1 * wanted + 3.0, wanted, directions=directions) == pytest.approx(1.0)
+    assert random_probe_correlation(-wanted, wanted, directions=directions) == pytest.approx(-1.0)
 
 
 def test_unrelated_and_constant_students_keep_nothing(targets: Targets) -> None:
     wanted, directions = targets.forward(vectors(2000, seed=1)), probe_directions(targets)
-    assert abs(probe_correlation(targets.forward(vectors(2000, seed=2)), wanted, directions=directions)) < 0.05
-    assert probe_correlation(np.ones_like(wanted), wanted, directions=directions) == 0.0
+    assert abs(random_probe_correlation(targets.forward(vectors(2000, seed=2)), wanted, directions=directions)) < 0.05
+    assert random_probe_correlation(np.ones_like(wanted), wanted, directions=directions) == 0.0
 
 
 def test_small_directions_count_more_than_in_the_cosine(targets: Targets) -> None:
@@ -50,7 +56,7 @@ def test_small_directions_count_more_than_in_the_cosine(targets: Targets) -> Non
     axes[:, 8:] = 0.0
     large_only = axes @ targets.rotation
     assert mean_cosine(large_only, wanted) > 0.85
-    assert probe_correlation(large_only, wanted, directions=directions) < 0.8
+    assert random_probe_correlation(large_only, wanted, directions=directions) < 0.8
 
 
 @pytest.mark.parametrize("normalisation", ["standardised", "centred"])
@@ -60,7 +66,7 @@ def test_the_figure_does_not_depend_on_the_normalisation(targets: Targets, norma
     truth = vectors(300, seed=1)
     student = truth + np.random.default_rng(3).standard_normal(truth.shape).astype(np.float32)
     found = [
-        probe_correlation(t.forward(student), t.forward(truth), directions=probe_directions(t))
+        random_probe_correlation(t.forward(student), t.forward(truth), directions=probe_directions(t))
         for t in (targets, other)
     ]
     assert found[0] == pytest.approx(found[1], abs=0.02)  # other axes' signs, so other random probes of the same kind
@@ -70,4 +76,4 @@ def test_the_figure_does_not_depend_on_the_normalisation(targets: Targets, norma
 def test_two_clips_always_correlate(targets: Targets) -> None:
     few = targets.forward(vectors(MIN_CLIPS - 1))
     with pytest.raises(InputError, match="2 clips of validation subjects"):
-        probe_correlation(few, few, directions=probe_directions(targets))
+        random_probe_correlation(few, few, directions=probe_directions(targets))

@@ -132,14 +132,14 @@ def test_a_teacher_says_what_it_is(teacher: Embedder) -> None:
     assert info.name.split(":")[0] == info.kind
     assert len(info.fingerprint) == 64 and info.licence
     if info.kind == "hear":
-        assert (info.standin, info.notice, info.licence, info.dim) == (
+        assert (info.surrogate_note, info.notice, info.licence, info.dim) == (
             "",
             HEAR_NOTICE,
             "HAI-DEF terms",
             HEAR_EMBEDDING_DIM,
         )
     else:
-        assert "HeAR" in info.standin and info.notice == ""
+        assert "HeAR" in info.surrogate_note and info.notice == ""
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ def test_vectors_come_back_with_all_that_is_known_about_them(tmp_path: Path, cli
     teacher = EmbeddingsTeacher(path)
     np.testing.assert_array_equal(teacher.embed(clips[[3, 0, 3]]), FakeTeacher(16).embed(clips[[3, 0, 3]]))
     assert (teacher.info.kind, teacher.info.dim, teacher.info.licence) == ("embeddings", 16, "Apache-2.0")
-    assert teacher.info.standin == FakeTeacher(16).info.standin
+    assert teacher.info.surrogate_note == FakeTeacher(16).info.surrogate_note
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -444,7 +444,7 @@ def test_the_notice_of_hear_travels_with_its_vectors(tmp_path: Path, hear_folder
     with embeddings_writer(tmp_path / "v.parquet", info=hear.info) as add:
         add([clip_id(pcm) for pcm in to_int16(clips)], hear.embed(clips))
     info = open_teacher(f"embeddings:{tmp_path / 'v.parquet'}").info
-    assert (info.notice, info.licence, info.standin) == (HEAR_NOTICE, "HAI-DEF terms", "")
+    assert (info.notice, info.licence, info.surrogate_note) == (HEAR_NOTICE, "HAI-DEF terms", "")
 
 
 def test_missing_vectors_are_counted(tmp_path: Path, clips: Clips) -> None:
@@ -469,7 +469,7 @@ def test_other_list_types_and_no_metadata_are_read(tmp_path: Path, clips: Clips,
         _parquet(tmp_path, [clip_id(pcm) for pcm in to_int16(clips)], pa.array(rows, types[kind]))
     )
     np.testing.assert_array_equal(teacher.embed(clips), np.eye(10, dtype=np.float32))
-    assert teacher.info.licence == "unknown" and "HeAR" in teacher.info.standin
+    assert teacher.info.licence == "unknown" and "HeAR" in teacher.info.surrogate_note
 
 
 def _parquet(folder: Path, ids: Any, vectors: Any, *, metadata: bytes | None = None) -> Path:
@@ -484,7 +484,15 @@ def _parquet(folder: Path, ids: Any, vectors: Any, *, metadata: bytes | None = N
     return folder / "odd.parquet"
 
 
-_GOOD = {"teacher": "t", "kind": "fake", "licence": "MIT", "notice": "", "standin": "", "fingerprint": "", "dim": 2}
+_GOOD = {
+    "teacher": "t",
+    "kind": "fake",
+    "licence": "MIT",
+    "notice": "",
+    "surrogate_note": "",
+    "fingerprint": "",
+    "dim": 2,
+}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.probes.classifier_head import HeadProbe
-from hearlite.benchmarks.probes.embeddings import embed_clips, require_unheard
+from hearlite.benchmarks.probes.embeddings import embed_clips, require_disjoint_subjects
 from hearlite.benchmarks.probes.logistic import C_GRID, MAX_ITER
 from hearlite.bundle import METADATA_NAME, check_scores, describe, open_bundle, read_manifest
 from hearlite.cli.main import cli
@@ -62,8 +62,8 @@ def three(manifest: Path) -> Path:
     return path
 
 
-def probe(dataset: Dataset, *columns: str, heard: tuple[str, ...] = ()) -> HeadProbe:
-    return HeadProbe(dataset, columns, heard=heard, samples=SAMPLES)
+def probe(dataset: Dataset, *columns: str, trained_subjects: tuple[str, ...] = ()) -> HeadProbe:
+    return HeadProbe(dataset, columns, trained_subjects=trained_subjects, samples=SAMPLES)
 
 
 @pytest.fixture(scope="session")
@@ -141,8 +141,8 @@ def test_manifest(headed: Path, softmaxed: Path, narrow: Dataset) -> None:
     assert head is not None and (head.kind, head.output, head.synthetic) == ("sigmoid", "scores", True)
     (label,) = head.labels
     people = {clip.subject for clip in narrow.clips if clip.split != "test"}
-    assert label.name == "narrow=yes" and head.subjects == len(people) == len(head.heard)
-    assert set(head.heard) == {subject_hash(person) for person in people}
+    assert label.name == "narrow=yes" and head.subjects == len(people) == len(head.trained_subjects)
+    assert set(head.trained_subjects) == {subject_hash(person) for person in people}
     assert label.low is not None and label.high is not None and 0 <= label.low <= label.auroc <= label.high <= 1
     assert label.auroc > 0.7  # any network hears it
     assert json.loads(headed.with_suffix(".json").read_text()) == to_dict(manifest)
@@ -227,16 +227,16 @@ def test_test_subjects_are_refused(narrow: Dataset, headed: Path, bundle: Bundle
     tested = next(clip.subject for clip in narrow.clips if clip.split == "test")
     trained = next(clip.subject for clip in narrow.clips if clip.split == "train")
     with pytest.raises(InputError, match="distilled on 1 of the test subjects"):
-        probe(narrow, "narrow", heard=(subject_hash(tested),))
+        probe(narrow, "narrow", trained_subjects=(subject_hash(tested),))
     swapped = dataclasses.replace(
         narrow, clips=tuple(dataclasses.replace(clip, split="test") for clip in narrow.clips if clip.subject == trained)
     )
     manifest = dataclasses.replace(
-        read_manifest(headed), dataset=dataclasses.replace(read_manifest(headed).dataset, heard=())
+        read_manifest(headed), dataset=dataclasses.replace(read_manifest(headed).dataset, trained_subjects=())
     )
     with pytest.raises(InputError, match="given a head by 1 of the test subjects"):
-        require_unheard(manifest, swapped)
-    require_unheard(manifest, narrow)
+        require_disjoint_subjects(manifest, swapped)
+    require_disjoint_subjects(manifest, narrow)
 
 
 def test_test_recordings_are_never_read(quantized_run: Run, narrow: Dataset, headed: Path, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_head_of_other_dimensions_is_refused(bundle: Bundles, headed: Path) ->
         fuse(headed.read_bytes(), FittedHead(a_head(), np.zeros((1, 32)), np.zeros(1)))  # it has one already
 
 
-def test_the_command(quantized_run: Run, labelled: Path, unheard: Path, tmp_path: Path) -> None:
+def test_the_command(quantized_run: Run, labelled: Path, other_subjects: Path, tmp_path: Path) -> None:
     run, out = str(quantized_run.folder), str(tmp_path)
     for arguments, kind, says in (
         (
@@ -316,7 +316,7 @@ def test_the_command(quantized_run: Run, labelled: Path, unheard: Path, tmp_path
             UsageError,
             "--label narrow has no effect without --classifier-data",
         ),
-        ([run, "--out", out, "--classifier-data", str(unheard)], InputError, "label"),
+        ([run, "--out", out, "--classifier-data", str(other_subjects)], InputError, "label"),
         (
             [run, "--out", out, "--classifier-data", str(labelled), "--label", "narrow"],
             InputError,
@@ -333,7 +333,7 @@ def test_the_command(quantized_run: Run, labelled: Path, unheard: Path, tmp_path
         "--recipe",
         QuantSpec.recipe,
         "--classifier-data",
-        str(unheard),
+        str(other_subjects),
         "--label",
         "narrow",
     ]
@@ -343,6 +343,6 @@ def test_the_command(quantized_run: Run, labelled: Path, unheard: Path, tmp_path
     assert manifest.head is not None and manifest.head.already_heard == 0
     with pytest.raises(UsageError, match="exported already"):
         cli.main(
-            ["export", str(model), "--out", out, "--platform", "python", "--classifier-data", str(unheard)],
+            ["export", str(model), "--out", out, "--platform", "python", "--classifier-data", str(other_subjects)],
             standalone_mode=False,
         )

@@ -180,17 +180,17 @@ def test_the_runtime_is_fetched_once_and_checked_always(
     registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    assert read_litertjs(None, registry=registry.as_uri(), say=said.append) == {"core/dist/index.js": b"code"}
+    assert read_litertjs(None, registry=registry.as_uri(), log=said.append) == {"core/dist/index.js": b"code"}
     (cached,) = (tmp_path / "cache/hearlite/litertjs").iterdir()
     whole = cached.read_bytes()
     assert len(said) == 1
-    assert read_litertjs(None, registry="file:///nowhere", say=said.append) == {
+    assert read_litertjs(None, registry="file:///nowhere", log=said.append) == {
         "core/dist/index.js": b"code"
     }  # asks nobody
     assert len(said) == 1
     cached.write_bytes(whole[:-1])
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{registry.as_uri()}/")
-    read_litertjs(None, registry=None, say=said.append)
+    read_litertjs(None, registry=None, log=said.append)
     assert cached.read_bytes() == whole and len(said) == 2
 
 
@@ -198,19 +198,19 @@ def test_another_tarball_of_that_name_is_refused(registry: Path, tmp_path: Path)
     (source,) = registry.rglob("*.tgz")
     source.write_bytes(source.read_bytes()[::-1])
     with pytest.raises(InputError, match="sha512"):
-        read_litertjs(None, registry=registry.as_uri(), say=lambda text: None)
+        read_litertjs(None, registry=registry.as_uri(), log=lambda text: None)
     assert list((tmp_path / "cache/hearlite/litertjs").iterdir()) == []
 
 
 def test_offline_says_what_to_do(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=rf"npm install @litertjs/core@{re.escape(VERSION)}.*--litert FOLDER"):
-        read_litertjs(None, registry="file:///nowhere", say=lambda text: None)
+        read_litertjs(None, registry="file:///nowhere", log=lambda text: None)
     monkeypatch.delenv("NPM_CONFIG_REGISTRY", raising=False)
     monkeypatch.setattr(litertjs.shutil, "which", lambda name: None)
     with pytest.raises(UsageError, match=r"no npm registry is known.*--registry URL"):
-        read_litertjs(None, registry=None, say=lambda text: None)
+        read_litertjs(None, registry=None, log=lambda text: None)
     with pytest.raises(UsageError, match="registry is 'npm'"):
-        read_litertjs(None, registry="npm", say=lambda text: None)
+        read_litertjs(None, registry="npm", log=lambda text: None)
 
 
 def test_an_installed_runtime_of_the_right_version_is_taken(registry: Path, tmp_path: Path) -> None:
@@ -218,12 +218,12 @@ def test_an_installed_runtime_of_the_right_version_is_taken(registry: Path, tmp_
     (root / "dist").mkdir(parents=True)
     (root / "package.json").write_text(json.dumps({"version": VERSION}))
     with pytest.raises(InputError, match="install it again"):
-        read_litertjs(tmp_path / "app", registry=None, say=lambda text: None)
+        read_litertjs(tmp_path / "app", registry=None, log=lambda text: None)
     (root / "dist/index.js").write_bytes(b"installed")
-    assert read_litertjs(tmp_path / "app", registry=None, say=lambda text: None) == {"core/dist/index.js": b"installed"}
+    assert read_litertjs(tmp_path / "app", registry=None, log=lambda text: None) == {"core/dist/index.js": b"installed"}
     (root / "package.json").write_text(json.dumps({"version": "0.0.1"}))
     with pytest.raises(InputError, match=r"has version 0.0.1; the page was tested with"):
-        read_litertjs(tmp_path / "app", registry=None, say=lambda text: None)
+        read_litertjs(tmp_path / "app", registry=None, log=lambda text: None)
 
 
 def test_landmarks_are_centred_directions_on_their_principal_axes() -> None:
@@ -267,7 +267,7 @@ def test_the_frontend_alone_is_the_files_own(bundle: Bundles, clips: NDArray[np.
 
 
 def test_what_is_served_of_a_file(bundle: Bundles, registry: Path) -> None:
-    files = make_files(bundle.i8, hop_s=0.5, litert=None, registry=registry.as_uri(), say=lambda text: None)
+    files = make_files(bundle.i8, hop_s=0.5, litert=None, registry=registry.as_uri(), log=lambda text: None)
     assert files["/model.tflite"] == bundle.i8.read_bytes()
     assert {
         "/",
@@ -278,12 +278,14 @@ def test_what_is_served_of_a_file(bundle: Bundles, registry: Path) -> None:
     } <= set(files)
     facts, manifest = json.loads(files["/demo.json"]), bundle.manifest("i8")
     assert facts["hop_samples"] == AUDIO.clip_samples / 4 and facts["clip_samples"] == AUDIO.clip_samples
-    assert facts["standin"] == manifest.teacher.standin and facts["golden_embedding"] == list(manifest.golden_embedding)
+    assert facts["surrogate_note"] == manifest.teacher.surrogate_note and facts["golden_embedding"] == list(
+        manifest.golden_embedding
+    )
     values = np.frombuffer(files["/landmarks.f32"], "<f4").reshape(-1, manifest.dim)
     assert len(values) == len(facts["labels"]) + 3
     np.testing.assert_array_equal(values[len(facts["labels"])], landmarks(open_bundle(bundle.i8)[0]).mean)
     with pytest.raises(UsageError, match="hop_s is 3"):
-        make_files(bundle.i8, hop_s=3.0, litert=None, registry=registry.as_uri(), say=lambda text: None)
+        make_files(bundle.i8, hop_s=3.0, litert=None, registry=registry.as_uri(), log=lambda text: None)
 
 
 def test_command_ends_with_a_message(bundle: Bundles, server: DemoServer, capsys: pytest.CaptureFixture[str]) -> None:

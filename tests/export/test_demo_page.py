@@ -70,8 +70,8 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("chromium")
-    heard = np.tile(sound("cough", 0)[0], 3)
-    sf.write(folder / "microphone.wav", heard, AUDIO.sample_rate_hz)
+    trained_subjects = np.tile(sound("cough", 0)[0], 3)
+    sf.write(folder / "microphone.wav", trained_subjects, AUDIO.sample_rate_hz)
     fake = (
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
@@ -82,7 +82,7 @@ def demo(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory
         for precision, file in (("i8", bundle.i8), ("f32", bundle.f32), ("head", headed)):
             server = stack.enter_context(open_server(port=0))
             litert = Path(LITERTJS) if LITERTJS else None
-            server.files = make_files(file, hop_s=HOP_S, litert=litert, registry=None, say=print)
+            server.files = make_files(file, hop_s=HOP_S, litert=litert, registry=None, log=print)
             threading.Thread(target=server.serve_forever, daemon=True).start()
             stack.callback(server.shutdown)
             addresses[precision] = f"http://localhost:{server.server_address[1]}/"

@@ -22,7 +22,7 @@ from hearlite.embedders.saved_model import HEAR_NOTICE
 from hearlite.errors import GateError, InputError
 from hearlite.export.tflite import export
 from hearlite.files import sha256_of
-from hearlite.gate import AurocLoss, TaskLoss, read_verdict
+from hearlite.gate import AurocDrop, TaskDrop, read_gate_result
 from hearlite.run import Run
 from hearlite.self_test import check_embedder, require
 from hearlite.serialization import to_dict
@@ -110,7 +110,7 @@ def test_a_batch_is_one_by_one(bundle: Bundles, clips: NDArray[np.int16]) -> Non
 def test_an_opened_bundle_knows_its_teacher(bundle: Bundles, quantized_run: Run) -> None:
     embedder, _ = open_bundle(bundle.i8)
     assert embedder.info.licence == quantized_run.spec.teacher.licence
-    assert embedder.info.standin == quantized_run.spec.teacher.standin
+    assert embedder.info.surrogate_note == quantized_run.spec.teacher.surrogate_note
 
 
 def test_targets_lead_back_to_the_teacher(bundle: Bundles, quantized_run: Run) -> None:
@@ -220,7 +220,7 @@ def test_what_quantization_cost_travels_with_the_file(bundle: Bundles, quantized
     assert bundle.manifest("f32").quantization is None
     verdict = bundle.manifest("i8").quantization
     assert verdict is not None
-    assert verdict == read_verdict(quantized_run.quantized(QuantSpec.recipe) / "compare.json")
+    assert verdict == read_gate_result(quantized_run.quantized(QuantSpec.recipe) / "compare.json")
     assert (verdict.auroc, verdict.auroc_passed, verdict.limits.max_mean_auroc_loss) == (None, None, 0.003)
     assert {"stem", "head"} < {layer.layer for layer in verdict.layers}
     card = bundle.i8.with_suffix(".md").read_text()
@@ -230,8 +230,8 @@ def test_what_quantization_cost_travels_with_the_file(bundle: Bundles, quantized
 
     folder = Path(shutil.copytree(quantized_run.folder, tmp_path / "run"))
     path = folder / QuantSpec.recipe / "compare.json"
-    task = TaskLoss("sick=a|b", 70, 9, 11, 0.91, 0.9, 0.01, 0.002, 0.018)
-    loss = AurocLoss("00", "lungs", 70, 14, 2000, 0.01, 0.002, 0.018, (task,))
+    task = TaskDrop("sick=a|b", 70, 9, 11, 0.91, 0.9, 0.01, 0.002, 0.018)
+    loss = AurocDrop("00", "lungs", 70, 14, 2000, 0.01, 0.002, 0.018, (task,))
     data = {**json.loads(path.read_text()), "auroc": to_dict(loss), "auroc_passed": False, "passed": False}
     path.write_text(json.dumps(data))
     run = dataclasses.replace(quantized_run, folder=folder)
@@ -271,7 +271,7 @@ def test_card_and_notice_name_teacher_data_and_limits(bundle: Bundles, quantized
     assert "not a diagnostic" in card
     assert "Research tool, not a diagnostic." in notice
     assert "Trained on synthetic sound" in card
-    assert quantized_run.spec.teacher.standin in card
+    assert quantized_run.spec.teacher.surrogate_note in card
     assert quantized_run.spec.teacher.licence in notice
     assert HEAR_NOTICE not in notice
     assert "{{" not in card

@@ -43,7 +43,7 @@ def test_a_folder_is_complete(bundle: Bundles, tmp_path: Path, platform: str) ->
     texts = {path.name: path.read_text() for path in files if path.suffix not in (".tflite", ".wav", ".json")}
     snippet, readme = texts[PLATFORMS[platform].snippet], texts["README.md"]
     assert manifest.licence in texts["NOTICE.txt"]
-    assert manifest.licence in readme and manifest.teacher.standin in readme and "never a diagnostic" in readme
+    assert manifest.licence in readme and manifest.teacher.surrogate_note in readme and "never a diagnostic" in readme
     assert bundle.i8.name in snippet or bundle.i8.stem in snippet
     assert str(AUDIO.clip_samples) in snippet and "{{" not in snippet + readme and "{%" not in snippet + readme
     if platform in ("ios", "flutter", "react-native"):

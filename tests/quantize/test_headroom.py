@@ -48,8 +48,8 @@ def test_the_function_stays_on_what_was_seen(quiet: bytes) -> None:
 
 def test_quiet_channels_come_up_to_the_ceiling_and_none_above(quiet: bytes) -> None:
     before, after = peaks(quiet), peaks(fill_headroom(quiet, measure(quiet, IMAGES, histograms=False)))
-    heard = before["block1_expand"] > 1e-3
-    low = heard & (before["block1_expand"] < 0.5)
+    trained_subjects = before["block1_expand"] > 1e-3
+    low = trained_subjects & (before["block1_expand"] < 0.5)
     assert low.sum() >= 3
     assert (after["block1_expand"][low] > 4.0 * before["block1_expand"][low]).all()
     for name, peak in after.items():

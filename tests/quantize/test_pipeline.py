@@ -19,11 +19,11 @@ from hearlite.data.dataset import Dataset, clip_id
 from hearlite.data.records import Records, Views, read_records, write_records
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import GateError, InputError, UsageError
-from hearlite.gate import AurocLoss, Comparison, LayerLoss, TaskLoss, judge, read_verdict
+from hearlite.gate import AurocDrop, Comparison, LayerLoss, TaskDrop, evaluate_gate, read_gate_result
 from hearlite.quantize import pipeline as ptq
 from hearlite.quantize.calibrate import choose_calibration
 from hearlite.quantize.compare import compare_embeddings, compare_files
-from hearlite.quantize.gate import failure, limits_of, summary
+from hearlite.quantize.gate import failure, gate_limits, summary
 from hearlite.quantize.pipeline import quantize, quantize_auto
 from hearlite.quantize.recipe import recipes
 from hearlite.quantize.static import Quantized
@@ -157,9 +157,9 @@ def test_a_failed_gate_leaves_no_model_unless_forced(copied: Run, lenient_recipe
         quantize(run, recipe=strict)
 
 
-def lost(mean: float, *, data: str = "a", low: float | None = None) -> AurocLoss:
+def lost(mean: float, *, data: str = "a", low: float | None = None) -> AurocDrop:
     low = mean - 0.0005 if low is None else low
-    return AurocLoss(
+    return AurocDrop(
         data,
         "lungs",
         70,
@@ -168,7 +168,7 @@ def lost(mean: float, *, data: str = "a", low: float | None = None) -> AurocLoss
         mean,
         low,
         mean + 0.001,
-        (TaskLoss("label=cough", 70, 9, 11, 0.9, 0.9 - mean, mean, low, None),),
+        (TaskDrop("label=cough", 70, 9, 11, 0.9, 0.9 - mean, mean, low, None),),
     )
 
 
@@ -178,7 +178,7 @@ class Measured:
     def __init__(self, mean: float, *, data: str = "a") -> None:
         self.mean, self.data, self.calls = mean, data, 0
 
-    def __call__(self, reference: bytes, quantized: bytes) -> AurocLoss:
+    def __call__(self, reference: bytes, quantized: bytes) -> AurocDrop:
         assert reference != quantized
         self.calls += 1
         return lost(self.mean, data=self.data)
@@ -198,9 +198,9 @@ def copied(quantized_run: Run, built: Quantized, tmp_path: Path, monkeypatch: py
 
 
 def test_both_terms_of_the_gate_must_pass() -> None:
-    limits = limits_of(QuantSpec(), STUDENTS["tiny"])
+    limits = gate_limits(QuantSpec(), STUDENTS["tiny"])
     assert (limits.min_centred_cosine, limits.max_mean_auroc_loss) == (0.99, MAX_MEAN_AUROC_LOSS) == (0.99, 0.003)
-    own = limits_of(QuantSpec(min_centred_cosine=0.5, max_mean_auroc_loss=0.02), STUDENTS["small"])
+    own = gate_limits(QuantSpec(min_centred_cosine=0.5, max_mean_auroc_loss=0.02), STUDENTS["small"])
     assert (own.min_centred_cosine, own.max_mean_auroc_loss) == (0.5, 0.02)
     layer = LayerLoss("block3_project", 11.0, 0.4, "range too wide: outliers reach 40 deviations of the median channel")
     for cosine, mean, passed in (
@@ -210,7 +210,7 @@ def test_both_terms_of_the_gate_must_pass() -> None:
         (0.995, None, True),
         (0.98, None, False),
     ):
-        verdict = judge(
+        verdict = evaluate_gate(
             Comparison(40, cosine, cosine, 20.0), None if mean is None else lost(mean), limits=limits, layers=(layer,)
         )
         assert verdict.passed is passed
@@ -227,10 +227,10 @@ def test_both_terms_of_the_gate_must_pass() -> None:
 
 
 def test_a_loss_that_few_recordings_may_have_made_asks_for_more() -> None:
-    limits, comparison = limits_of(QuantSpec(), STUDENTS["tiny"]), Comparison(40, 0.995, 0.99, 20.0)
+    limits, comparison = gate_limits(QuantSpec(), STUDENTS["tiny"]), Comparison(40, 0.995, 0.99, 20.0)
     hints = []
     for low in (-0.01, 0.004):
-        error = failure(QuantSpec(), judge(comparison, lost(0.008, low=low), limits=limits, layers=()))
+        error = failure(QuantSpec(), evaluate_gate(comparison, lost(0.008, low=low), limits=limits, layers=()))
         assert error is not None
         hints.append("label more recordings" in error.hint)
     assert hints == [True, False]
@@ -238,12 +238,12 @@ def test_a_loss_that_few_recordings_may_have_made_asks_for_more() -> None:
 
 def test_auroc_loss_is_measured_where_it_was_not_or_by_other_data(copied: Run, lenient_recipe: QuantSpec) -> None:
     folder = copied.quantized(lenient_recipe.recipe)
-    before, model = read_verdict(folder / "compare.json"), (folder / "model.tflite").read_bytes()
+    before, model = read_gate_result(folder / "compare.json"), (folder / "model.tflite").read_bytes()
     assert before.auroc is None
     assert "was not measured" in json.loads((folder / "compare.json").read_text())["gate"]
     quality = Measured(0.001)
     assert quantize(copied, recipe=lenient_recipe, quality=quality) == folder
-    verdict = read_verdict(folder / "compare.json")
+    verdict = read_gate_result(folder / "compare.json")
     assert verdict.auroc == lost(0.001)
     assert (verdict.cosine_passed, verdict.auroc_passed, verdict.passed) == (True, True, True)
     assert (verdict.comparison, verdict.layers) == (before.comparison, before.layers)
@@ -255,7 +255,7 @@ def test_auroc_loss_is_measured_where_it_was_not_or_by_other_data(copied: Run, l
     other = Measured(0.002, data="b")
     quantize(copied, recipe=lenient_recipe, quality=other)
     assert other.calls == 1
-    found = read_verdict(folder / "compare.json").auroc
+    found = read_gate_result(folder / "compare.json").auroc
     assert found is not None and found.mean == 0.002
     assert (folder / "model.tflite").read_bytes() == model
 
@@ -273,7 +273,7 @@ def test_a_file_that_loses_auroc_is_refused_unless_forced(copied: Run, lenient_r
     assert (written["limits"]["max_mean_auroc_loss"], written["auroc"]["tasks"][0]["name"]) == (0.003, "label=cough")
     assert quantize(copied, recipe=lenient_recipe, quality=Measured(0.008), allow_failed_gate=True) == folder
     assert (folder / "model.tflite").is_file()
-    assert read_verdict(folder / "compare.json").passed is False
+    assert read_gate_result(folder / "compare.json").passed is False
     with pytest.raises(GateError, match="AUROC loss"):  # leaving the labels out makes it no better
         quantize(copied, recipe=lenient_recipe)
 
@@ -283,9 +283,9 @@ def test_a_comparison_of_another_version_is_made_again(copied: Run, lenient_reci
     for broken in ({"passed": True}, {**json.loads(path.read_text()), "limits": 3}):
         path.write_text(json.dumps(broken))
         with pytest.raises(InputError, match=r"compare\.json"):
-            read_verdict(path)
+            read_gate_result(path)
     quantize(copied, recipe=lenient_recipe)
-    assert read_verdict(path).passed
+    assert read_gate_result(path).passed
 
 
 def test_auto_keeps_the_nearest_when_it_must(copied: Run, built: Quantized, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +304,7 @@ def test_auto_keeps_the_nearest_when_it_must(copied: Run, built: Quantized, monk
     assert [attempt.folder for attempt in refused] == [None] * 3
     assert kept.recipe == "near"
     assert {path.parent.name for path in run.folder.glob("*/model.tflite")} == {"near", QuantSpec.recipe}
-    assert read_verdict(run.quantized("near") / "compare.json").passed is False
+    assert read_gate_result(run.quantized("near") / "compare.json").passed is False
     enough = [*recipes[:1], QuantSpec(recipe="near", min_centred_cosine=0.9)]
     first = quantize_auto(run, recipes=enough)
     assert [attempt.folder for attempt in first] == [None, run.quantized("near")]

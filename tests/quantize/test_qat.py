@@ -19,16 +19,16 @@ tf = pytest.importorskip("tensorflow")
 tf_keras = pytest.importorskip("tf_keras")
 pytest.importorskip("tensorflow_model_optimization")
 
-from hearlite.distill.replay import Supply
+from hearlite.distill.replay import TrainingReplay
 from hearlite.errors import InputError, UsageError
 from hearlite.quantize.build import layer_ranges
 from hearlite.quantize.finetune import Trained, train_quantized
 from hearlite.quantize.fold import fold
 from hearlite.quantize.pipeline import quantize
-from hearlite.quantize.qat import layer_of, set_ranges, simulate
+from hearlite.quantize.qat import layer_name, set_ranges, simulate
 from hearlite.quantize.recipe import recipes
 from hearlite.quantize.static import even_channels
-from hearlite.quantize.tensor_tap import Probe, dequantize, short_name, tensors_by_name
+from hearlite.quantize.tensor_tap import TensorTap, dequantize, short_name, tensors_by_name
 from hearlite.run import Run
 from hearlite.spec import QatSpec, TrainSpec
 from hearlite.tflite.convert import convert_network, quantize_calibrated
@@ -87,12 +87,12 @@ def test_the_file_does_what_the_simulation_did(trained: Trained) -> None:
     network = convert_network(trained.network)
     plain = Graph(network)
     quantized = quantize_calibrated(
-        network, {index: RANGES[layer_of(plain, index, output="embedding_sum")] for index in plain.activations}
+        network, {index: RANGES[layer_name(plain, index, output="embedding_sum")] for index in plain.activations}
     )
     graph, stored = Graph(quantized), tensors_by_name(quantized)
     by_index = {tensor.index: tensor for tensor in stored.values()}
     wrapped = {layer.layer.name: layer for layer in trained.simulated.layers if hasattr(layer, "layer")}
-    probe = Probe(quantized, by_index)
+    probe = TensorTap(quantized, by_index)
     seen = [probe(image[None]) for image in images]
     values = {
         index: dequantize(np.concatenate([item[index] for item in seen]), tensor) for index, tensor in by_index.items()
@@ -207,5 +207,5 @@ def test_a_run_trains_on_with_its_own_batches_and_loss(tiny_run: Run, tmp_path: 
     recipe = dataclasses.replace(
         recipe, calibration_clips=16, min_centred_cosine=0.5, qat=dataclasses.replace(recipe.qat, fraction=0.5)
     )
-    folder = quantize(run, recipe=recipe, training=Supply(run))
+    folder = quantize(run, recipe=recipe, training=TrainingReplay(run))
     assert (folder / "model.tflite").is_file()

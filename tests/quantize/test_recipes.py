@@ -17,7 +17,7 @@ from small import run_file, small_images, small_network
 pytest.importorskip("tensorflow")
 
 from hearlite.errors import InputError, UsageError
-from hearlite.gate import read_verdict
+from hearlite.gate import read_gate_result
 from hearlite.quantize.compare import LayerComparison, compare_embeddings, compare_layers
 from hearlite.quantize.pipeline import quantize, quantize_auto
 from hearlite.quantize.recipe import AUTO, find_recipe, read_recipe, recipes, require_known
@@ -235,7 +235,7 @@ def test_auto_gets_past_the_layers_that_fail_a_plain_recipe(tiny_run: Run, hard_
     path.write_text(json.dumps({**wrecking, "min_centred_cosine": 0.0}))
     free = (find_recipe(str(path)), dataclasses.replace(find_recipe("static_wi8_ai8"), min_centred_cosine=0.0))
     low, high = (
-        read_verdict(quantize(tried, recipe=recipe) / "compare.json").comparison.centred_cosine for recipe in free
+        read_gate_result(quantize(tried, recipe=recipe) / "compare.json").comparison.centred_cosine for recipe in free
     )
     assert (
         low + 0.02 < high
@@ -244,7 +244,7 @@ def test_auto_gets_past_the_layers_that_fail_a_plain_recipe(tiny_run: Run, hard_
     path.write_text(json.dumps({**wrecking, "min_centred_cosine": gate}))
     static = dataclasses.replace(find_recipe("static_wi8_ai8"), min_centred_cosine=gate)
     plain, passed = quantize_auto(run, recipes=[find_recipe(str(path)), static, find_recipe("float16")])
-    verdict = read_verdict(run.quantized("plain") / "compare.json")
+    verdict = read_gate_result(run.quantized("plain") / "compare.json")
     assert not verdict.passed
     assert {layer.layer for layer in verdict.worst(3)} == set(OUTLIERS)
     causes = [
@@ -259,7 +259,7 @@ def test_auto_gets_past_the_layers_that_fail_a_plain_recipe(tiny_run: Run, hard_
     assert passed.folder == run.quantized("static_wi8_ai8")
     assert (passed.folder / "model.tflite").is_file()
     assert not {
-        layer.layer for layer in read_verdict(passed.folder / "compare.json").layers if layer.lost > 0.05
+        layer.layer for layer in read_gate_result(passed.folder / "compare.json").layers if layer.lost > 0.05
     } & set(OUTLIERS)
 
 

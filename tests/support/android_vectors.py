@@ -81,8 +81,8 @@ def _sound(label: str, *, duration_s: float, rate_hz: int = AUDIO.sample_rate_hz
     """int16 `[duration_s * rate_hz]`"""
     rng = np.random.default_rng(0)
     device = dataclasses.replace(DEVICES[0], sample_rate_hz=rate_hz)
-    heard, _, _ = recording(label, rng=rng, subject=draw_subject(rng), device=device, duration_s=duration_s)
-    return to_int16(heard.astype(np.float32))
+    trained_subjects, _, _ = recording(label, rng=rng, subject=draw_subject(rng), device=device, duration_s=duration_s)
+    return to_int16(trained_subjects.astype(np.float32))
 
 
 def _windows(samples: Samples) -> Samples:

@@ -136,7 +136,7 @@ def test_the_output_is_part_of_name_and_fingerprint(models: Path) -> None:
     first, second = (TfliteEmbedder(models / "signed.tflite", output=output).info for output in ("embedding", "scores"))
     assert second.name == f"tflite:{models / 'signed.tflite'}#scores"
     assert (second.kind, second.dim, second.licence) == ("tflite", 2, "unknown")
-    assert second.standin.startswith(f"{second.name} stands in for HeAR")
+    assert second.surrogate_note.startswith(f"{second.name} stands in for HeAR")
     assert first.fingerprint != second.fingerprint
     assert TfliteEmbedder(models / "signed.tflite", name="student").info.name == "student"
 

@@ -69,7 +69,7 @@ def test_every_field_by_its_slot(bundle: Bundles, precision: str) -> None:
     assert content is not None and content[4:8] == b"M001"
     model = Table.root(content)
     assert model.text(0) == manifest.name
-    assert "never a diagnostic" in model.text(1) and manifest.teacher.standin in model.text(1)
+    assert "never a diagnostic" in model.text(1) and manifest.teacher.surrogate_note in model.text(1)
     assert model.text(2) == f"hearlite {manifest.hearlite}"
     assert manifest.teacher.name in model.text(4)
     assert manifest.licence in model.text(5)

@@ -56,7 +56,7 @@ def open_box(folder: Path) -> Box:
     return Box(folder=folder, versions=facts["versions"], signature=facts["signature"])
 
 
-def set_up(folder: Path, *, mirror: str | None = None, say: Callable[[str], None]) -> Box:
+def set_up(folder: Path, *, mirror: str | None = None, log: Callable[[str], None]) -> Box:
     """The box in `folder`, set up as far as it isn't yet; a finished one costs no download. Raises UsageError on
     another host, InputError.
     """
@@ -69,19 +69,19 @@ def set_up(folder: Path, *, mirror: str | None = None, say: Callable[[str], None
             return box
         (folder / "box.json").unlink(missing_ok=True)
         source = open_mirror(mirror)
-        say(f"setting up {folder}: about 185 MB are fetched, once")
-        packages = _fetch(source, folder / "downloads", say=say)
+        log(f"setting up {folder}: about 185 MB are fetched, once")
+        packages = _fetch(source, folder / "downloads", log=log)
         for part in PARTS:
             debs = [packages[part.architecture][name] for name in part.packages]
             key = _hash([*(package.sha256 for package in debs), repr(part), repr(WHEELS.get(part.name))])
-            _make(folder / part.name, key=key, fill=_filler(part, debs, folder / "downloads"), say=say)
-        _make(folder / "bin", key=_key(), fill=lambda out: build_programs(folder, out), say=say)
+            _make(folder / part.name, key=key, fill=_filler(part, debs, folder / "downloads"), log=log)
+        _make(folder / "bin", key=_key(), fill=lambda out: build_programs(folder, out), log=log)
         _finish(folder, packages, source.signature)
         _remove_leavings(folder)
         return open_box(folder)
 
 
-def _fetch(source: Mirror, downloads: Path, *, say: Callable[[str], None]) -> dict[str, dict[str, Package]]:
+def _fetch(source: Mirror, downloads: Path, *, log: Callable[[str], None]) -> dict[str, dict[str, Package]]:
     """Everything into `downloads`; returns the packages by architecture and name."""
     downloads.mkdir(parents=True, exist_ok=True)
     wanted: dict[str, set[str]] = {}
@@ -93,7 +93,7 @@ def _fetch(source: Mirror, downloads: Path, *, say: Callable[[str], None]) -> di
         found[architecture] = read_index(index, names=names)
     every = [(architecture, package) for architecture, packages in found.items() for package in packages.values()]
     size = sum(package.size for _, package in every) / 1e6
-    say(f"fetching {len(every)} packages, {size:.0f} MB, LiteRT {LITERT_VERSION} and tflite-runtime {TFLITE_VERSION}")
+    log(f"fetching {len(every)} packages, {size:.0f} MB, LiteRT {LITERT_VERSION} and tflite-runtime {TFLITE_VERSION}")
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
         jobs: list[Future[Any]] = [
             pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for _, p in every
@@ -122,11 +122,11 @@ def _filler(part: Part, debs: list[Package], downloads: Path) -> Callable[[Path]
     return fill
 
 
-def _make(target: Path, *, key: str, fill: Callable[[Path], None], say: Callable[[str], None]) -> None:
+def _make(target: Path, *, key: str, fill: Callable[[Path], None], log: Callable[[str], None]) -> None:
     """`target` filled beside its place, then renamed. One that is there with this key is kept."""
     if (target / "part.json").is_file() and read_json(target / "part.json") == {"key": key}:
         return
-    say(f"making {target.name}")
+    log(f"making {target.name}")
     building = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{_BUILDING}{target.name}."))
     try:
         fill(building)

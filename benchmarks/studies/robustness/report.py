@@ -21,7 +21,7 @@ def table(results: Mapping[str, Any]) -> str:
     ]
     lines[0] += (
         f"fitted once to {train['clips']} clean clips of {train['subjects']} others. Teacher:"
-        f" {teacher['standin'] or teacher['name']}."
+        f" {teacher['surrogate_note'] or teacher['name']}."
     )
     lines.append("")
     for student, required in zip(students, results["requirements"], strict=True):

@@ -162,7 +162,7 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
             clean = np.empty(0)
             for row, condition in enumerate((None, *plan.conditions)):
                 audio = (
-                    _heard(batch, condition, counts[row - 1])
+                    _trained_subjects(batch, condition, counts[row - 1])
                     if condition
                     else from_int16(np.stack([_clip(item).pcm for item in batch]))
                 )
@@ -178,7 +178,7 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
     )
 
 
-def _heard(batch: Sequence[Clip | Skipped], condition: Condition, counts: NDArray[np.int64]) -> Clips:
+def _trained_subjects(batch: Sequence[Clip | Skipped], condition: Condition, counts: NDArray[np.int64]) -> Clips:
     """The batch under a condition, float32 `[n, clip_samples]`; adds to its row of `Scored.counts`."""
     clips = [_clip(item) for item in batch]
     changed = [perturb(clip, condition) for clip in clips]

@@ -21,12 +21,12 @@ from hearlite.benchmarks.stats.bootstrap import (
     LEVEL,
     Bools,
     Floats,
+    bootstrap_weights,
     degrees_of_freedom,
     difference_interval,
     disjoint_pairs,
     rate_interval,
     standard_error,
-    subject_multiplicities,
 )
 from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
 from hearlite.benchmarks.studies.robustness.perturbations import Condition
@@ -52,7 +52,7 @@ class _Model:
         for scores, (labels, labelled) in zip(scored.scores, plan.test_tasks, strict=True):
             parts.append([auroc(row[labelled], labels[labelled]) for row in scores])
             replicates += weighted_aurocs(
-                scores[:, labelled], labels[labelled], draws.owners[labelled], draws.multiplicities
+                scores[:, labelled], labels[labelled], draws.subject_index[labelled], draws.subject_weights
             )
         self.by_task: Floats = np.asarray(parts)
         self.means: Floats = self.by_task.mean(axis=0)
@@ -70,10 +70,10 @@ class _Draws:
     """What all models share: draws of test subjects, and how sure the least sure task is."""
 
     def __init__(self, plan: Design) -> None:
-        people, self.owners = np.unique([ref.subject for ref in plan.test.clips], return_inverse=True)
-        self.multiplicities = subject_multiplicities(len(people), samples=SAMPLES, seed=plan.seed)
-        sides = [(labels[labelled], self.owners[labelled]) for labels, labelled in plan.test_tasks]
-        self.freedom = min(degrees_of_freedom(*side) for side in sides)
+        people, self.subject_index = np.unique([ref.subject for ref in plan.test.clips], return_inverse=True)
+        self.subject_weights = bootstrap_weights(len(people), samples=SAMPLES, seed=plan.seed)
+        sides = [(labels[labelled], self.subject_index[labelled]) for labels, labelled in plan.test_tasks]
+        self.dof = min(degrees_of_freedom(*side) for side in sides)
         self.trials = min(disjoint_pairs(*side) for side in sides)
 
     def difference(self, value: float, replicates: Floats, *, exact: bool) -> Estimate:
@@ -81,7 +81,7 @@ class _Draws:
         clips in any draw, the subjects are too few to show a change, and it is as sure as `trials` comparisons without
         a failure make it, as in noninferiority.py.
         """
-        bounds = (value, value) if exact else difference_interval(value, replicates, degrees_of_freedom=self.freedom)
+        bounds = (value, value) if exact else difference_interval(value, replicates, degrees_of_freedom=self.dof)
         if bounds and not exact and standard_error(replicates) == 0.0:
             half = 1 - ((1 - LEVEL) / 2) ** (1 / self.trials)
             bounds = value - half, value + half
@@ -103,7 +103,7 @@ def summarize(scored: Mapping[str, Scored], plan: Design, *, reference: str, mar
     rows = []
     for name, model in models.items():
         low, high = rate_interval(
-            model.means[0], model.replicates[0], degrees_of_freedom=draws.freedom, trials=draws.trials
+            model.means[0], model.replicates[0], degrees_of_freedom=draws.dof, trials=draws.trials
         ) or (None, None)
         found = [
             _row(index, model, models[reference], draws=draws, margin=margin) for index in range(1, len(conditions) + 1)
@@ -126,7 +126,7 @@ def summarize(scored: Mapping[str, Scored], plan: Design, *, reference: str, mar
         "gain_limit": GAIN_LIMIT,
         "train": {"clips": len(plan.train.clips), "subjects": subjects[0]},
         "test": {"clips": len(plan.test.clips), "subjects": subjects[1]},
-        "degrees_of_freedom": draws.freedom,
+        "degrees_of_freedom": draws.dof,
         "tasks": [task.name for task in plan.tasks],
         "conditions": conditions,
         "results": rows,

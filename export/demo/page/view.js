@@ -13,7 +13,7 @@ export class View {
   constructor(spec, landmarks) {
     Object.assign(this, { spec, landmarks, take: null, image: null });
     at('file').textContent = `${spec.name}: ${spec.size}, ${spec.precision}, ${(spec.bytes / 1e6).toFixed(2)} MB, ${spec.dim} dimensions`;
-    at('teacher').textContent = [`Teacher: ${spec.standin || spec.teacher}`, spec.gate_passed ? '' : 'This file failed its quality gate']
+    at('teacher').textContent = [`Teacher: ${spec.surrogate_note || spec.teacher}`, spec.gate_passed ? '' : 'This file failed its quality gate']
       .filter(Boolean).map((text) => `${text}.`).join(' ');
     at('licence').textContent = `Licence of the file: ${spec.licence}. ${spec.notice}`;
     at('axes').textContent = `marks: examples, on their two principal axes (${spec.shares.map((share) => `${(100 * share).toFixed(0)} %`).join(' and ')} of variance); rings: windows of your sound, the large one tied to its nearest example`;

@@ -282,7 +282,9 @@ def test_two_runs_at_once_are_refused(job: Job, phone: Path) -> None:
     arguments = [
         sys.executable,
         "-m",
-        "hearlite.benchmarks.android.bench",
+        "hearlite",
+        "study",
+        "android-bench",
         str(job.model),
         "--runner",
         str(runner.parent),

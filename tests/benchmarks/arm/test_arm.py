@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from hearlite.benchmarks.arm.cores import ARM64, CORES, write_prefix
 from hearlite.benchmarks.arm.cycles import COVERED, Cycles, hottest, read_estimate, regions
 from hearlite.benchmarks.arm.instruction_count import Block, Output, read_counts, run_core, run_tflite
-from hearlite.benchmarks.arm.instruction_mix import CLASSES, class_of, executed_by_class, read_disassembly
+from hearlite.benchmarks.arm.instruction_mix import CLASSES, executed_by_class, instruction_class, read_disassembly
 from hearlite.benchmarks.arm.measure import read_model
 from hearlite.benchmarks.arm.parity import (
     EXTREMES,
@@ -33,10 +33,10 @@ from hearlite.benchmarks.arm.parity import (
     compare,
     largest_difference,
     make_inputs,
-    precision_of,
+    model_precision,
 )
 from hearlite.benchmarks.arm.regression_check import changed
-from hearlite.benchmarks.arm.rows import as_rows
+from hearlite.benchmarks.arm.rows import to_rows
 from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.schema import Measured, Milliseconds, OnCore, OnX86, PartOnCore
 from hearlite.benchmarks.arm.table import table
@@ -69,7 +69,7 @@ NAMES = [*NOISES, *EXTREMES]
     ],
 )
 def test_classes_of_instructions(instruction, expected):
-    assert class_of(instruction) == expected
+    assert instruction_class(instruction) == expected
 
 
 def test_executed_instructions_are_weighted_by_runs():
@@ -229,9 +229,9 @@ def summary(*pairs: tuple[str, str]) -> Summary:
 
 
 def test_precision_is_that_of_the_network():
-    assert precision_of(summary(("FLOAT32", "FLOAT32"), ("INT8", "INT8"))) == "int8"
-    assert precision_of(summary(("FLOAT32", "INT8"))) == "dynamic"
-    assert precision_of(summary(("FLOAT32", "FLOAT32"))) == "float"
+    assert model_precision(summary(("FLOAT32", "FLOAT32"), ("INT8", "INT8"))) == "int8"
+    assert model_precision(summary(("FLOAT32", "INT8"))) == "dynamic"
+    assert model_precision(summary(("FLOAT32", "FLOAT32"))) == "float"
 
 
 def test_inputs_are_the_same_every_time_and_in_range():
@@ -289,7 +289,7 @@ def test_a_core_without_a_model_has_counts_and_parity_alone():
     assert heading.count("|") == row.count("|")
     assert "Cortex-A7 (Raspberry Pi 2) is 32-bit" in table(made)
     assert "None" not in table(made)
-    modelled, unmodelled = as_rows(made)
+    modelled, unmodelled = to_rows(made)
     assert modelled.ms == (1.0, 2.0)
     assert (unmodelled.ms, unmodelled.mega_cycles, unmodelled.ms_per_audio_s) == (None, None, None)
     assert unmodelled.made_by == "QEMU 7.2, tflite-runtime 2.14.0"
@@ -319,7 +319,7 @@ def test_the_gate_names_every_failure():
 
 @pytest.mark.parametrize("passed", [True, False])
 def test_the_command_writes_its_figures_before_the_gate_speaks(monkeypatch, tmp_path, passed):
-    main = importlib.import_module("hearlite.benchmarks.arm.__main__")
+    main = importlib.import_module("hearlite.benchmarks.arm.command")
     versions = {"qemu": "7.2", "litert": "2.3.0", "llvm": "19"}
     monkeypatch.setattr(main, "set_up", lambda folder, **options: Box(folder, versions, "good"))
     monkeypatch.setattr(main, "read_model", lambda path: path)
@@ -340,21 +340,21 @@ def test_the_command_writes_its_figures_before_the_gate_speaks(monkeypatch, tmp_
 def test_counts_of_an_earlier_day_must_come_again(tmp_path):
     now, said = results(measured()), []
     before = json.loads(json.dumps({**now, "created": "2026-01-01T00:00:00+00:00", "schema": "hearlite-arm/2"}))
-    assert changed(now, before, say=said.append) == []
+    assert changed(now, before, log=said.append) == []
     assert said == ["3 of 3 counts are those of 2026-01-01T00:00:00+00:00"]  # the file and its halves
     before["files"][0]["cores"][0]["parts"][1]["instructions"] += 1
     before["versions"]["qemu"] = "7.1"
-    assert changed(now, before, say=said.append) == [
+    assert changed(now, before, log=said.append) == [
         "m.tflite on a53, network: 1,000,000 instructions, 1,000,001 before"
     ]
     assert said[1] == "2 of 3 counts are those of 2026-01-01T00:00:00+00:00; qemu 7.1 -> 7.2"
     before["files"][0]["sha256"] = "1" * 64
     with pytest.raises(InputError, match="no file is also in the run"):
-        changed(now, before, say=said.append)
+        changed(now, before, log=said.append)
 
 
 def test_files_need_a_folder_for_their_figures():
-    main = importlib.import_module("hearlite.benchmarks.arm.__main__")
+    main = importlib.import_module("hearlite.benchmarks.arm.command")
     assert isinstance(CliRunner().invoke(main.command, ["m.tflite"]).exception, UsageError)
 
 
@@ -368,7 +368,7 @@ def test_files_need_a_folder_for_their_figures():
     ],
 )
 def test_an_earlier_run_is_read_before_anything_is_set_up(monkeypatch, tmp_path, arguments, content, error, says):
-    main = importlib.import_module("hearlite.benchmarks.arm.__main__")
+    main = importlib.import_module("hearlite.benchmarks.arm.command")
     monkeypatch.setattr(main, "set_up", lambda *_, **__: pytest.fail("the box was set up first"))
     monkeypatch.setattr(main, "read_model", lambda path: path)
     if content is not None:
@@ -397,7 +397,7 @@ def test_a_student_runs_on_every_core_as_it_does_here(bundle, precision):
     box = open_box(Path(os.environ["HEARLITE_ARM_BOX"]))
     model = read_model(getattr(bundle, precision))
     assert model.precision == {"i8": "int8", "f32": "float"}[precision]
-    first, again = (measure(box, model, cores=list(CORES.values()), say=print) for _ in range(2))
+    first, again = (measure(box, model, cores=list(CORES.values()), log=print) for _ in range(2))
     assert first.cores == again.cores, "instructions, cycles and parity are the same every time"
     assert all(core.repeatable for core in first.cores)
     *arm64, a7 = first.cores

@@ -103,7 +103,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_set_up_makes_a_box_that_opens_and_is_not_made_again(small, tmp_path):
     said: list[str] = []
-    made = set_up(tmp_path / "box", mirror=small, say=said.append)
+    made = set_up(tmp_path / "box", mirror=small, log=said.append)
     assert made.versions == {
         "litert": "2.3.0",
         "tflite_runtime": "2.14.0",
@@ -124,7 +124,7 @@ def test_set_up_makes_a_box_that_opens_and_is_not_made_again(small, tmp_path):
     }, "downloads and compiler go"
     said.clear()
     (tmp_path / "box/downloads").mkdir()  # killed after box.json was written
-    assert set_up(tmp_path / "box", mirror="file:///nonexistent", say=said.append) == made, "no network the second time"
+    assert set_up(tmp_path / "box", mirror="file:///nonexistent", log=said.append) == made, "no network the second time"
     assert said == []
     assert not (tmp_path / "box/downloads").exists()
 
@@ -137,7 +137,7 @@ def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_
     whole = broken.read_bytes()
     broken.write_bytes(whole[:-5])
     with pytest.raises(InputError, match=re.escape(broken.name)):
-        set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+        set_up(tmp_path / "box", mirror=small, log=lambda text: None)
     names = {path.name for path in (tmp_path / "box").iterdir()}
     assert names == {".lock", "downloads"}
     with pytest.raises(InputError, match="no finished box"):
@@ -152,7 +152,7 @@ def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_
         real(url, target, digest=digest, size=size)
 
     monkeypatch.setattr(mirror, "download", recorded)
-    set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    set_up(tmp_path / "box", mirror=small, log=lambda text: None)
     assert hashlib.sha256(whole).hexdigest() in asked
     assert not kept & set(asked), "what had come is not fetched again"
 
@@ -167,10 +167,10 @@ def test_a_wheel_that_does_not_come_leaves_nothing_half_built(small, tmp_path, m
 
     monkeypatch.setattr(box, "fetch_wheel", refused)
     with pytest.raises(InputError, match="armv7l"):
-        set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+        set_up(tmp_path / "box", mirror=small, log=lambda text: None)
     assert {path.name for path in (tmp_path / "box").iterdir()} == {".lock", "downloads"}
     monkeypatch.setattr(box, "fetch_wheel", whole)
-    set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    set_up(tmp_path / "box", mirror=small, log=lambda text: None)
     kept = (tmp_path / "box/armv7" / WHEELS["armv7"].folder).iterdir()
     assert {path.name for path in kept} == {Path(path).name for path in WHEELS["armv7"].members}
     assert not (tmp_path / "box/armv7/usr/lib/libc6").exists(), "of a package only what runs is kept"
@@ -186,23 +186,23 @@ def test_a_set_up_that_dies_while_it_unpacks_is_resumed(small, tmp_path, monkeyp
 
     monkeypatch.setattr(box, "unpack", dying)
     with pytest.raises(KeyboardInterrupt):
-        set_up(tmp_path / "box", mirror=small, say=made.append)
+        set_up(tmp_path / "box", mirror=small, log=made.append)
     assert not list((tmp_path / "box").glob("box.json"))
     assert not (tmp_path / "box/compiler").exists()
     (tmp_path / "box/.building.compiler.abc").mkdir()  # what a kill -9 leaves
     monkeypatch.setattr(box, "unpack", real)
     made.clear()
-    set_up(tmp_path / "box", mirror=small, say=made.append)
+    set_up(tmp_path / "box", mirror=small, log=made.append)
     assert [text for text in made if text.startswith("making")] == ["making compiler", "making headers", "making bin"]
     assert not list((tmp_path / "box").glob(".building*"))
 
 
 def test_a_damaged_box_and_one_of_another_version_are_refused(small, tmp_path, monkeypatch):
-    set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+    set_up(tmp_path / "box", mirror=small, log=lambda text: None)
     counter = tmp_path / "box/bin/counter.so"
     counter.write_bytes(b"changed")
     with pytest.raises(InputError, match=r"counter\.so is missing or damaged; delete"):
-        set_up(tmp_path / "box", mirror=small, say=lambda text: None)
+        set_up(tmp_path / "box", mirror=small, log=lambda text: None)
     monkeypatch.setattr(box, "_key", lambda: "of another version")
     with pytest.raises(InputError, match="another version"):
         open_box(tmp_path / "box")
@@ -211,7 +211,7 @@ def test_a_damaged_box_and_one_of_another_version_are_refused(small, tmp_path, m
 def test_other_hosts_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(box.platform, "machine", lambda: "aarch64")
     with pytest.raises(UsageError, match="runs on Linux x86-64"):
-        set_up(tmp_path, say=lambda text: None)
+        set_up(tmp_path, log=lambda text: None)
 
 
 def test_of_a_wheel_only_the_library_is_taken(tmp_path):

@@ -11,11 +11,11 @@ from fixtures import ARM, BENCH
 from hearlite.benchmarks.cost import measure as cost_module
 from hearlite.benchmarks.cost.footprint import footprint
 from hearlite.benchmarks.cost.measure import Plan, measure_cost
-from hearlite.benchmarks.cost.operator_profile import as_parts, operator_parts
+from hearlite.benchmarks.cost.operator_profile import operator_parts, to_parts
 from hearlite.benchmarks.cost.reference_models import HEAR
-from hearlite.benchmarks.cost.roofline import convolution, limit, measure_ceiling
+from hearlite.benchmarks.cost.roofline import convolution, measure_ceiling, roofline_bound
 from hearlite.benchmarks.cost.stage_profile import FRONTEND, stage_parts, stage_prefixes
-from hearlite.benchmarks.cost.subprocesses import OLD, compare_old, output_step, run_alone
+from hearlite.benchmarks.cost.subprocesses import OLD, compare_old, output_step, run_isolated
 from hearlite.benchmarks.cost.targets import goals
 from hearlite.benchmarks.report.html import write_report
 from hearlite.benchmarks.report.markdown import cost_table
@@ -172,7 +172,7 @@ def test_stages_take_the_difference_between_prefixes():
 
 
 def test_operators_are_summed_by_kind_and_the_rest_is_between_them():
-    parts = as_parts([("A", 1.0), ("B", 5.0), ("A", 1.0)], whole_ms=8.0)
+    parts = to_parts([("A", 1.0), ("B", 5.0), ("A", 1.0)], whole_ms=8.0)
     assert [(part.name, part.ms, part.share) for part in parts] == [
         ("B", 5.0, 0.625),
         ("A", 2.0, 0.25),
@@ -198,7 +198,7 @@ def test_a_process_of_its_own_says_memory_and_outputs(small, tmp_path):
     given, got = tmp_path / "in.npy", tmp_path / "out.npy"
     rows = np.random.default_rng(0).uniform(-1, 1, (2, 1, 16, 32, CHANNELS)).astype(np.float32)
     np.save(given, rows)
-    found = run_alone(small["float32"], runtime="litert", inputs=given, outputs=got)
+    found = run_isolated(small["float32"], runtime="litert", inputs=given, outputs=got)
     assert found["load_ms"] > 0 and found["first_ms"] > 0 and found["runtime"].startswith("litert ")
     if found["peak_bytes"] is not None:
         assert 0 < found["peak_bytes"] < found["process_bytes"]
@@ -207,7 +207,7 @@ def test_a_process_of_its_own_says_memory_and_outputs(small, tmp_path):
     with pytest.raises(InputError, match="broken"):
         broken = tmp_path / "broken.tflite"
         broken.write_bytes(b"no model")
-        run_alone(broken, runtime="litert")
+        run_isolated(broken, runtime="litert")
 
 
 def test_the_older_runtime_is_compared_in_steps_of_the_output(small, tmp_path, legacy_python):
@@ -237,7 +237,7 @@ CEILING = Ceiling("litert 2", int8_macs_per_s=100e9, float32_macs_per_s=50e9, by
     [(0.8, 1e12, "compute"), (1.0, 10e9, "memory"), (10.0, 1e12, "overhead")],
 )
 def test_a_limit_names_what_explains_the_time(median_ms, bandwidth, bound):
-    found = limit(
+    found = roofline_bound(
         made(),
         timed("hearlite_small_2s_i8.tflite", median_ms),
         ceiling=CEILING,
@@ -250,7 +250,7 @@ def test_a_limit_names_what_explains_the_time(median_ms, bandwidth, bound):
 
 
 def test_a_bound_beyond_the_measured_time_is_none():
-    found = limit(
+    found = roofline_bound(
         made(), timed("hearlite_small_2s_i8.tflite", 0.7), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=8e9
     )
     assert found.memory_ms == pytest.approx(1.0)
@@ -258,7 +258,7 @@ def test_a_bound_beyond_the_measured_time_is_none():
         found.text.startswith("No bound: moving")
         and "the model of memory overestimates here (arithmetic at peak: 86 %)" in found.text
     )
-    too_low = limit(
+    too_low = roofline_bound(
         made(), timed("hearlite_small_2s_i8.tflite", 0.5), ceiling=CEILING, profile=None, bandwidth_bytes_per_s=1e12
     )
     assert (
@@ -303,7 +303,7 @@ def test_a_missed_goal_says_what_keeps_it(tmp_path):
     known = measured()
     profiles = {profile.model: profile for profile in known.profiles}
     limits = tuple(
-        limit(model, row, ceiling=CEILING, profile=profiles.get(model.name), bandwidth_bytes_per_s=1e12)
+        roofline_bound(model, row, ceiling=CEILING, profile=profiles.get(model.name), bandwidth_bytes_per_s=1e12)
         for model, row in zip(known.models, known.latency, strict=True)
     )
     (missed,) = (goal for goal in goals(measured(limits=limits)) if not goal.met)
@@ -342,9 +342,9 @@ def test_an_int8_network_executes_fewer_instructions_on_arm_than_its_float32_one
 
 def test_goals_on_arm_are_held_where_its_rows_were_given(monkeypatch):
     rows = ARM
-    monkeypatch.setattr("hearlite.benchmarks.run_cost.measure_cost", lambda plan, say: measured())
+    monkeypatch.setattr("hearlite.benchmarks.run_cost.measure_cost", lambda plan, log: measured())
     found = gather_cost(
-        Plan(bundles=(), arm_results=rows), command="hearlite bench --latency", say=lambda text: None
+        Plan(bundles=(), arm_results=rows), command="hearlite bench --latency", log=lambda text: None
     ).cost.goals
     on_arm = [goal.model for goal in found if "Cortex-A76" in goal.what]
     assert on_arm == ["hearlite_tiny_2s_i8.tflite"]
@@ -388,12 +388,12 @@ def test_results_of_cost_are_distrusted(tmp_path, where, value, message):
 
 def test_too_few_runs_are_refused(bundle):
     with pytest.raises(UsageError, match="50 or more"):
-        measure_cost(Plan(bundles=(bundle.i8,), runs=10), say=lambda text: None)
+        measure_cost(Plan(bundles=(bundle.i8,), runs=10), log=lambda text: None)
 
 
 def test_everything_of_a_bundle_is_measured(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(cost_module, "measure_ceiling", lambda: CEILING)
-    cost = measure_cost(Plan(bundles=(bundle.i8, bundle.f32), runs=50), say=lambda text: None)
+    cost = measure_cost(Plan(bundles=(bundle.i8, bundle.f32), runs=50), log=lambda text: None)
     names = [model.name for model in cost.models]
     assert (
         [row.model for row in cost.latency]
@@ -464,7 +464,7 @@ def test_a_phone_stands_beside_and_what_it_computes_wrong_is_refused(passed, lat
     student = measured().models[2].name
     monkeypatch.setattr(hearlite.benchmarks.android.adb, "find_device", lambda **options: asked.append(options))
     monkeypatch.setattr(hearlite.benchmarks.android.bench, "bench_android", bench_android)
-    monkeypatch.setattr(hearlite.benchmarks.run_cost, "measure_cost", lambda plan, say: measured())
+    monkeypatch.setattr(hearlite.benchmarks.run_cost, "measure_cost", lambda plan, log: measured())
     command = [
         "cost",
         student,
@@ -521,7 +521,7 @@ def run(*arguments):
     return 0
 
 
-def test_cost_is_a_command_and_joins_a_report_of_quality(bundle, unheard, tmp_path, monkeypatch, capsys):
+def test_cost_is_a_command_and_joins_a_report_of_quality(bundle, other_subjects, tmp_path, monkeypatch, capsys):
     assert run("bench", "--model", bundle.i8, "--out", tmp_path) == 2
     assert "hearlite cost" in capsys.readouterr().err
     monkeypatch.setattr(cost_module, "measure_ceiling", lambda: CEILING)
@@ -542,5 +542,5 @@ def test_cost_is_a_command_and_joins_a_report_of_quality(bundle, unheard, tmp_pa
         "--cost",
         tmp_path / "out" / "results.json",
     )
-    assert run("bench", unheard, "--label", "narrow", *given) == 0, capsys.readouterr().err
+    assert run("bench", other_subjects, "--label", "narrow", *given) == 0, capsys.readouterr().err
     assert read_results(tmp_path / "both" / "results.json").cost == found

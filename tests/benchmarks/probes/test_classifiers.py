@@ -17,16 +17,16 @@ SUBJECTS, CLIPS, DIM = 45, 6, 8
 def data():
     """(train, labels, folds, test, test labels, owners of train): linearly separable up to noise."""
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(SUBJECTS), CLIPS)
-    labels = rng.random(len(owners)) < 0.4
+    subject_index = np.repeat(np.arange(SUBJECTS), CLIPS)
+    labels = rng.random(len(subject_index)) < 0.4
     values = (
-        rng.normal(size=(len(owners), DIM))
+        rng.normal(size=(len(subject_index), DIM))
         + 1.3 * np.outer(labels, rng.normal(size=DIM))
-        + 0.5 * rng.normal(size=(SUBJECTS, DIM))[owners]
+        + 0.5 * rng.normal(size=(SUBJECTS, DIM))[subject_index]
     )
-    outside = owners >= 30
-    folds = fold_table(labels[~outside], owners[~outside], seed=0)
-    return values[~outside], labels[~outside], folds, values[outside], labels[outside], owners[~outside]
+    outside = subject_index >= 30
+    folds = fold_table(labels[~outside], subject_index[~outside], seed=0)
+    return values[~outside], labels[~outside], folds, values[outside], labels[outside], subject_index[~outside]
 
 
 @pytest.fixture(autouse=True)
@@ -83,10 +83,10 @@ def test_a_probe_is_fitted_again_with_what_was_chosen(kind, data):
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_out_of_fold_scores_never_saw_the_label(kind, data):
     """Labels that are noise by subject: whoever scored its own training clips would do well on them."""
-    train, _, _, test, _, owners = data
+    train, _, _, test, _, subject_index = data
     rng = np.random.default_rng(1)
-    labels = rng.random(30)[owners] < 0.5
-    folds = fold_table(labels, owners, seed=0)
+    labels = rng.random(30)[subject_index] < 0.5
+    folds = fold_table(labels, subject_index, seed=0)
     fitted = fit_classifier(kind, train, labels, test, folds=folds, seed=0)
     assert 0.2 < auroc(fitted.out_of_fold, labels) < 0.75
 

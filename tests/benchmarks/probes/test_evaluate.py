@@ -20,16 +20,16 @@ def made_up(seed=0, *, effect=0.8):
     sick.
     """
     rng = np.random.default_rng(seed)
-    owners = np.repeat(np.arange(SUBJECTS), CLIPS)
-    events = rng.integers(3, size=len(owners))
-    sick = owners % 5 == 0
+    subject_index = np.repeat(np.arange(SUBJECTS), CLIPS)
+    events = rng.integers(3, size=len(subject_index))
+    sick = subject_index % 5 == 0
     embeddings = (
-        rng.normal(size=(len(owners), DIM))
+        rng.normal(size=(len(subject_index), DIM))
         + effect * rng.normal(size=(3, DIM))[events]
         + effect * np.outer(sick, rng.normal(size=DIM))
     )
-    subjects = [f"s{owner}" for owner in owners]
-    splits = ["test" if owner % 3 == 0 else "val" if owner % 7 == 0 else "train" for owner in owners]
+    subjects = [f"s{owner}" for owner in subject_index]
+    splits = ["test" if owner % 3 == 0 else "val" if owner % 7 == 0 else "train" for owner in subject_index]
     return (
         embeddings.astype(np.float32),
         [f"event {k}" for k in events],
@@ -189,11 +189,11 @@ def test_a_copy_keeps_everything_and_noise_loses(results):
     teacher, copy, noisy, duration, permuted = results.summary
     assert teacher.auroc.value > 0.75
     assert (copy.difference.value, copy.difference.low, copy.difference.high) == (0.0, 0.0, 0.0)
-    assert (copy.excess_ratio.value, copy.excess_ratio.low, copy.excess_ratio.high) == (1.0, 1.0, 1.0)
-    assert noisy.difference.high < 0 and noisy.excess_ratio.high < 1
+    assert (copy.retention.value, copy.retention.low, copy.retention.high) == (1.0, 1.0, 1.0)
+    assert noisy.difference.high < 0 and noisy.retention.high < 1
     assert duration.auroc.low < 0.5 < duration.auroc.high
     assert permuted.auroc.value == pytest.approx(0.5, abs=0.06)
-    assert teacher.difference.value is None and teacher.excess_ratio.value is None
+    assert teacher.difference.value is None and teacher.retention.value is None
 
 
 def test_paired_difference_is_surer_than_the_aurocs_themselves(results):
@@ -256,7 +256,7 @@ def test_excess_ratio_to_a_reference_at_chance_is_undefined():
     tasks = binary_tasks(events, column="event", subjects=subjects, splits=splits).tasks[:1]
     models = {"noise": np.random.default_rng(0).normal(size=(len(embeddings), 2)), "good": embeddings}
     _, good, _ = run_probes(models, tasks, subjects, splits, reference="noise", seed=0, samples=100).summary
-    assert good.auroc.value > 0.7 and not good.excess_ratio.shown and good.difference.shown
+    assert good.auroc.value > 0.7 and not good.retention.shown and good.difference.shown
 
 
 def test_probes_that_do_not_converge_are_notes_not_warnings(monkeypatch):

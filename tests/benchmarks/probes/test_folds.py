@@ -38,9 +38,9 @@ def test_regression_folds_keep_subjects_whole_and_targets_alike():
 
 
 def test_regression_folds_of_a_handful_of_subjects():
-    owners = np.repeat(np.arange(5), 2)
-    folds = regression_fold_table(owners * 1.0, owners, seed=0)
-    assert len(set(folds)) == FOLDS and all(len(set(folds[owners == owner])) == 1 for owner in range(5))
+    subject_index = np.repeat(np.arange(5), 2)
+    folds = regression_fold_table(subject_index * 1.0, subject_index, seed=0)
+    assert len(set(folds)) == FOLDS and all(len(set(folds[subject_index == owner])) == 1 for owner in range(5))
 
 
 def test_the_papers_split_is_a_fifth_of_each_class_and_leaks_subjects():

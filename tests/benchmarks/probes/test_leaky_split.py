@@ -9,8 +9,8 @@ from hearlite.benchmarks.probes.evaluate import run_probes
 from hearlite.benchmarks.probes.folds import clip_wise_split
 from hearlite.benchmarks.probes.leaky_split import leaking_beside
 from hearlite.benchmarks.stats.auroc import auroc
-from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
-from hearlite.benchmarks.stats.comparisons import replicated
+from hearlite.benchmarks.stats.bootstrap import bootstrap_weights
+from hearlite.benchmarks.stats.comparisons import bootstrap_aurocs
 from hearlite.benchmarks.tasks.binary import binary_tasks
 
 SUBJECTS, CLIPS = 60, 8
@@ -22,13 +22,16 @@ def results():
     coin says who is sick.
     """
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(SUBJECTS), CLIPS)
-    embeddings = rng.normal(size=(SUBJECTS, 80))[owners] + 0.3 * rng.normal(size=(len(owners), 80))
+    subject_index = np.repeat(np.arange(SUBJECTS), CLIPS)
+    embeddings = rng.normal(size=(SUBJECTS, 80))[subject_index] + 0.3 * rng.normal(size=(len(subject_index), 80))
     sick = rng.random(SUBJECTS) < 0.5
-    subjects, splits = [f"s{owner}" for owner in owners], ["test" if owner % 3 == 0 else "train" for owner in owners]
-    labels = [str(int(sick[owner])) for owner in owners]
+    subjects, splits = (
+        [f"s{owner}" for owner in subject_index],
+        ["test" if owner % 3 == 0 else "train" for owner in subject_index],
+    )
+    labels = [str(int(sick[owner])) for owner in subject_index]
     tasks = binary_tasks(labels, column="sick", subjects=subjects, splits=splits).tasks
-    models = {"teacher": embeddings, "noise": rng.normal(size=(len(owners), 2))}
+    models = {"teacher": embeddings, "noise": rng.normal(size=(len(subject_index), 2))}
     return run_probes(models, tasks, subjects, splits, reference="teacher", seed=0, samples=400, clip_wise=True)
 
 
@@ -53,17 +56,17 @@ def test_the_interval_of_a_gap_holds_the_truth_in_95_percent_of_studies():
     """Two models of known AUROC, one for each split: binormal scores with a random effect of the subject, as in
     test_bootstrap.py.
     """
-    rng, owners = np.random.default_rng(1), np.repeat(np.arange(30), 6)
-    labels = owners % 2 == 1
-    draws = subject_multiplicities(30, samples=300, seed=0)
-    outside = owners % 3 == 0  # leak-free: ten subjects
+    rng, subject_index = np.random.default_rng(1), np.repeat(np.arange(30), 6)
+    labels = subject_index % 2 == 1
+    draws = bootstrap_weights(30, samples=300, seed=0)
+    outside = subject_index % 3 == 0  # leak-free: ten subjects
     leaking = clip_wise_split(labels, seed=0)
     truth = NormalDist().cdf(2.0 / 2) - NormalDist().cdf(1.2 / 2)
     held = []
     for _ in range(300):
-        shared = rng.normal(size=30)[owners] + rng.normal(size=len(owners))
+        shared = rng.normal(size=30)[subject_index] + rng.normal(size=len(subject_index))
         by_split = [
-            replicated({"m": (effect * labels + shared)[side]}, labels[side], owners[side], draws)
+            bootstrap_aurocs({"m": (effect * labels + shared)[side]}, labels[side], subject_index[side], draws)
             for effect, side in ((2.0, leaking), (1.2, outside))
         ]
         (found,) = leaking_beside(*by_split)

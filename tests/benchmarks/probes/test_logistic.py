@@ -14,11 +14,11 @@ SUBJECTS, CLIPS, DIM = 60, 5, 12
 def made_up(*, effect=0.8):
     """(features, labels, tested, folds of the rest): every third subject is tested."""
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(SUBJECTS), CLIPS)
-    labels = rng.integers(3, size=len(owners)) == 0
-    values = rng.normal(size=(len(owners), DIM)) + effect * np.outer(labels, rng.normal(size=DIM))
-    test = owners % 3 == 0
-    return values, labels, test, fold_table(labels[~test], owners[~test], seed=0)
+    subject_index = np.repeat(np.arange(SUBJECTS), CLIPS)
+    labels = rng.integers(3, size=len(subject_index)) == 0
+    values = rng.normal(size=(len(subject_index), DIM)) + effect * np.outer(labels, rng.normal(size=DIM))
+    test = subject_index % 3 == 0
+    return values, labels, test, fold_table(labels[~test], subject_index[~test], seed=0)
 
 
 def test_probe_is_the_one_of_the_textbook():
@@ -76,11 +76,11 @@ def test_thresholds_of_out_of_fold_scores_hold_for_others_however_strong_the_reg
     tiny C are nothing.
     """
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(60), 4)
-    labels = rng.random(len(owners)) < 0.5
-    values = labels[:, None] + 0.2 * rng.normal(size=(len(owners), 3))
-    test = owners >= 40
-    folds = fold_table(labels[~test], owners[~test], seed=0)
+    subject_index = np.repeat(np.arange(60), 4)
+    labels = rng.random(len(subject_index)) < 0.5
+    values = labels[:, None] + 0.2 * rng.normal(size=(len(subject_index), 3))
+    test = subject_index >= 40
+    folds = fold_table(labels[~test], subject_index[~test], seed=0)
     for c in (1e-6, 1e-2, 10.0):
         monkeypatch.setattr(logistic, "C_GRID", (c,))
         fitted = fit_probe(values[~test], labels[~test], values[test], folds=folds)

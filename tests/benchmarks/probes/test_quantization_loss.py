@@ -13,9 +13,9 @@ from conftest import Bundles
 from numpy.typing import NDArray
 
 import hearlite.benchmarks.probes.embeddings
-from hearlite.benchmarks.probes import quantization_loss as auroc_loss
+from hearlite.benchmarks.probes import quantization_loss as auroc_drop
 from hearlite.benchmarks.probes.embeddings import Embedded
-from hearlite.benchmarks.probes.quantization_loss import AurocLossProbe
+from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
 from hearlite.data.dataset import Clip, ClipRef, Dataset, Skipped, load_dataset, read_clips
 from hearlite.errors import InputError
 
@@ -69,8 +69,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[bytes]]:
             dataset.clips, {name: files[content][rows].astype(np.float32) for name, content in contents.items()}, 0, 0
         )
 
-    monkeypatch.setattr(auroc_loss, "TfliteEmbedder", lambda content, name: content)
-    monkeypatch.setattr(auroc_loss, "embed_clips", embed_clips)
+    monkeypatch.setattr(auroc_drop, "TfliteEmbedder", lambda content, name: content)
+    monkeypatch.setattr(auroc_drop, "embed_clips", embed_clips)
     return passes
 
 
@@ -78,7 +78,7 @@ def test_a_file_loses_nothing_to_itself_nor_to_its_multiple(asked: list[set[byte
     """Probes standardize, so a multiple is the same to them: any loss would be of other folds, another C or other
     draws.
     """
-    probe = AurocLossProbe(made_up(), ["sick"])
+    probe = QuantizationProbe(made_up(), ["sick"])
     for other in (b"float", b"scaled"):
         found = probe(b"float", other)
         (task,) = found.tasks
@@ -89,12 +89,12 @@ def test_a_file_loses_nothing_to_itself_nor_to_its_multiple(asked: list[set[byte
 
 
 def test_a_loss_is_signed_counted_and_paired(asked: list[set[bytes]]) -> None:
-    probe = AurocLossProbe(made_up(), ["sick"])
+    probe = QuantizationProbe(made_up(), ["sick"])
     (near,), (noise,) = probe(b"float", b"near").tasks, probe(b"float", b"noise").tasks
     assert (noise.name, noise.clips, noise.positive_subjects, noise.negative_subjects) == ("sick=1", 150, 10, 20)
     assert noise.loss == noise.reference - noise.quantized > 0.2
     assert noise.low is not None and noise.low > 0.05
-    (gain,) = AurocLossProbe(made_up(), ["sick"])(b"noise", b"float").tasks
+    (gain,) = QuantizationProbe(made_up(), ["sick"])(b"noise", b"float").tasks
     assert gain.loss < -0.2
     assert near.low is not None and near.high is not None and noise.high is not None
     assert near.low <= near.loss <= near.high
@@ -105,12 +105,12 @@ def test_a_loss_is_signed_counted_and_paired(asked: list[set[bytes]]) -> None:
 
 def test_embeddings_that_say_nothing_are_at_chance(asked: list[set[bytes]]) -> None:
     """Not below it, where each fold's share of positives would put them."""
-    (task,) = AurocLossProbe(made_up(), ["sick"])(b"float", b"silent").tasks
+    (task,) = QuantizationProbe(made_up(), ["sick"])(b"float", b"silent").tasks
     assert task.quantized == pytest.approx(0.5, abs=1e-6)
 
 
 def test_the_mean_is_over_tasks_on_the_same_draws(asked: list[set[bytes]]) -> None:
-    found = AurocLossProbe(made_up(), ["sick", "again", "same"])(b"float", b"noise")
+    found = QuantizationProbe(made_up(), ["sick", "again", "same"])(b"float", b"noise")
     first, again = found.tasks
     assert (first.name, again.name) == ("sick=1", "again=1"), "what asks the same is asked once"
     assert found.mean == pytest.approx((first.loss + again.loss) / 2)
@@ -122,7 +122,7 @@ def test_the_mean_is_over_tasks_on_the_same_draws(asked: list[set[bytes]]) -> No
 
 
 def test_the_float32_file_is_embedded_once(asked: list[set[bytes]]) -> None:
-    probe = AurocLossProbe(made_up(), ["sick"])
+    probe = QuantizationProbe(made_up(), ["sick"])
     results = [probe(b"float", other) for other in (b"near", b"noise", b"near")]
     assert asked == [{b"float", b"near"}, {b"noise"}, {b"near"}]
     assert results[0] == results[2]
@@ -139,30 +139,30 @@ def test_test_subjects_are_not_needed_and_change_nothing(asked: list[set[bytes]]
         else clip
         for clip in dataset.clips
     )
-    expected = AurocLossProbe(dataset, ["sick"])(b"float", b"near")
-    assert AurocLossProbe(dataclasses.replace(dataset, clips=poisoned), ["sick"])(b"float", b"near") == expected
+    expected = QuantizationProbe(dataset, ["sick"])(b"float", b"near")
+    assert QuantizationProbe(dataclasses.replace(dataset, clips=poisoned), ["sick"])(b"float", b"near") == expected
     without = tuple(clip for clip in dataset.clips if clip.split != "test")
-    assert AurocLossProbe(dataclasses.replace(dataset, clips=without), ["sick"])(b"float", b"near") == expected
+    assert QuantizationProbe(dataclasses.replace(dataset, clips=without), ["sick"])(b"float", b"near") == expected
 
 
 def test_tasks_of_too_few_subjects_are_none(asked: list[set[bytes]]) -> None:
     with pytest.raises(InputError, match="rare=1: a class of 3 training and validation subjects, needs 5") as caught:
-        AurocLossProbe(made_up(), ["rare"])
+        QuantizationProbe(made_up(), ["rare"])
     assert "--label" in caught.value.hint
     with pytest.raises(InputError, match="no labelled clip"):
-        AurocLossProbe(made_up(tested=range(SUBJECTS)), ["sick"])
-    assert [task.name for task in AurocLossProbe(made_up(), ["rare", "sick"])(b"float", b"near").tasks] == ["sick=1"]
+        QuantizationProbe(made_up(tested=range(SUBJECTS)), ["sick"])
+    assert [task.name for task in QuantizationProbe(made_up(), ["rare", "sick"])(b"float", b"near").tasks] == ["sick=1"]
 
 
 def test_what_it_was_measured_with_has_a_fingerprint() -> None:
-    first = AurocLossProbe(made_up(), ["sick"]).data
-    assert first == AurocLossProbe(made_up(), ["sick"]).data
+    first = QuantizationProbe(made_up(), ["sick"]).data
+    assert first == QuantizationProbe(made_up(), ["sick"]).data
     others = [
-        AurocLossProbe(made_up(), ["again"]),
-        AurocLossProbe(made_up(positive=4), ["sick"]),
-        AurocLossProbe(made_up(), ["sick"], seed=1),
-        AurocLossProbe(made_up(tested=range(28, 40)), ["sick"]),
-        AurocLossProbe(dataclasses.replace(made_up(), sha256="ef" * 32), ["sick"]),
+        QuantizationProbe(made_up(), ["again"]),
+        QuantizationProbe(made_up(positive=4), ["sick"]),
+        QuantizationProbe(made_up(), ["sick"], seed=1),
+        QuantizationProbe(made_up(tested=range(28, 40)), ["sick"]),
+        QuantizationProbe(dataclasses.replace(made_up(), sha256="ef" * 32), ["sick"]),
     ]
     assert len({first, *(other.data for other in others)}) == 6
 
@@ -178,7 +178,7 @@ def test_files_of_a_student(bundle: Bundles, labelled: Path, monkeypatch: pytest
     monkeypatch.setattr(hearlite.benchmarks.probes.embeddings, "read_clips", watched)
     dataset = load_dataset(labelled, label_columns=("narrow",))
     assert {clip.split for clip in dataset.clips} == {"train", "val", "test"}
-    probe = AurocLossProbe(dataset, ("narrow",))
+    probe = QuantizationProbe(dataset, ("narrow",))
     i8, same = (probe(bundle.f32.read_bytes(), file.read_bytes()) for file in (bundle.i8, bundle.f32))
     assert heard == {"train", "val"}
     assert i8.subjects == 14

@@ -10,7 +10,7 @@ from hearlite.benchmarks.probes.regressors import (
     regression_figures,
     weighted_regression,
 )
-from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import bootstrap_weights
 from hearlite.errors import InputError, UsageError
 
 SUBJECTS, CLIPS, DIM = 45, 6, 8
@@ -22,12 +22,12 @@ def data():
     noise.
     """
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(SUBJECTS), CLIPS)
-    values = rng.normal(size=(SUBJECTS, DIM))[owners] + 0.5 * rng.normal(size=(len(owners), DIM))
-    targets = 0.7 + 0.02 * values @ rng.normal(size=DIM) + 0.02 * rng.normal(size=len(owners))
-    outside = owners >= 30
-    folds = regression_fold_table(targets[~outside], owners[~outside], seed=0)
-    return values[~outside], targets[~outside], folds, values[outside], targets[outside], owners[outside] - 30
+    subject_index = np.repeat(np.arange(SUBJECTS), CLIPS)
+    values = rng.normal(size=(SUBJECTS, DIM))[subject_index] + 0.5 * rng.normal(size=(len(subject_index), DIM))
+    targets = 0.7 + 0.02 * values @ rng.normal(size=DIM) + 0.02 * rng.normal(size=len(subject_index))
+    outside = subject_index >= 30
+    folds = regression_fold_table(targets[~outside], subject_index[~outside], seed=0)
+    return values[~outside], targets[~outside], folds, values[outside], targets[outside], subject_index[outside] - 30
 
 
 def fit(kind, data):
@@ -36,9 +36,9 @@ def fit(kind, data):
 
 
 def test_ridge_and_mlp_beat_the_mean_and_repeat_themselves(data):
-    *_, truth, owners = data
-    draws = subject_multiplicities(15, samples=400, seed=0)
-    figures = {kind: regression_figures(fit(kind, data).scores, truth, owners, draws) for kind in REGRESSORS}
+    *_, truth, subject_index = data
+    draws = bootstrap_weights(15, samples=400, seed=0)
+    figures = {kind: regression_figures(fit(kind, data).scores, truth, subject_index, draws) for kind in REGRESSORS}
     assert figures["mean"].r2.value <= 0 and figures["mean"].pearson.value is None
     for kind in ("ridge", "mlp"):
         assert figures[kind].mae.value < 0.8 * figures["mean"].mae.value
@@ -100,23 +100,23 @@ def test_out_of_fold_predictions_never_saw_the_target(data):
 
 
 def test_figures_equal_scikit_learn(data):
-    *_, truth, owners = data
+    *_, truth, subject_index = data
     predicted = fit("ridge", data).scores
-    figures = regression_figures(predicted, truth, owners, subject_multiplicities(15, samples=10, seed=0))
+    figures = regression_figures(predicted, truth, subject_index, bootstrap_weights(15, samples=10, seed=0))
     assert figures.mae.value == pytest.approx(mean_absolute_error(truth, predicted), abs=1e-12)
     assert figures.r2.value == pytest.approx(r2_score(truth, predicted), abs=1e-12)
     assert figures.pearson.value == pytest.approx(np.corrcoef(truth, predicted)[0, 1], abs=1e-12)
 
 
 def test_replicates_equal_resampled_arrays(data):
-    *_, truth, owners = data
+    *_, truth, subject_index = data
     predicted = fit("ridge", data).scores
-    draws = subject_multiplicities(15, samples=20, seed=3)
+    draws = bootstrap_weights(15, samples=20, seed=3)
     found = weighted_regression(
-        np.stack([predicted, -predicted]), truth + 1000, owners, draws
+        np.stack([predicted, -predicted]), truth + 1000, subject_index, draws
     )  # a large offset must not cost digits
     for row, draw in enumerate(draws):
-        clips = np.repeat(np.arange(len(truth)), draw[owners])
+        clips = np.repeat(np.arange(len(truth)), draw[subject_index])
         for model, sign in enumerate((1, -1)):
             y, p = truth[clips] + 1000, sign * predicted[clips]
             assert found.mae[model, row] == pytest.approx(mean_absolute_error(y, p), rel=1e-9)
@@ -136,13 +136,15 @@ def test_replicates_of_one_target_are_marked():
 def test_intervals_hold_the_truth():
     """Predictions with an error of subject and clip: the true MAE is known, 300 data sets of 20 subjects."""
     rng = np.random.default_rng(4)
-    owners = np.repeat(np.arange(20), 5)
-    draws = subject_multiplicities(20, samples=300, seed=0)
+    subject_index = np.repeat(np.arange(20), 5)
+    draws = bootstrap_weights(20, samples=300, seed=0)
     true_mae = np.sqrt(2 * 2 / np.pi)  # of a normal error of variance 2
     covered = 0
     for _ in range(300):
         truth = rng.normal(size=100)
-        mae = regression_figures(truth + rng.normal(size=20)[owners] + rng.normal(size=100), truth, owners, draws).mae
+        mae = regression_figures(
+            truth + rng.normal(size=20)[subject_index] + rng.normal(size=100), truth, subject_index, draws
+        ).mae
         covered += mae.low <= true_mae <= mae.high
     assert 0.91 <= covered / 300 <= 0.98
 

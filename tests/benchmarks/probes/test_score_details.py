@@ -5,7 +5,7 @@ import pytest
 
 from hearlite.benchmarks.probes.evaluate import detailed
 from hearlite.benchmarks.probes.logistic import Fitted
-from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import bootstrap_weights
 from hearlite.benchmarks.stats.calibration import fit_platt
 from hearlite.benchmarks.stats.estimates import Estimate, Score
 from hearlite.benchmarks.stats.operating_point import choose_threshold
@@ -19,13 +19,13 @@ def made_up():
     rng = np.random.default_rng(0)
     train, test = rng.random(TRAIN) < 0.4, rng.random(TEST) < 0.4
     fit = Fitted(rng.normal(size=TEST) + 1.5 * test, rng.normal(size=TRAIN) + 1.5 * train, {"C": 0.1}, 0)
-    owners = np.arange(TEST) % SUBJECTS
-    return fit, train, test, owners, subject_multiplicities(SUBJECTS, samples=200, seed=0)
+    subject_index = np.arange(TEST) % SUBJECTS
+    return fit, train, test, subject_index, bootstrap_weights(SUBJECTS, samples=200, seed=0)
 
 
-def details(fit, train, test, owners, draws, **subgroups):
+def details(fit, train, test, subject_index, draws, **subgroups):
     bare = Score("student", Estimate(0.8, 0.7, 0.9), Estimate(), Estimate())
-    return detailed(bare, fit, train, test, owners, draws, subgroups=subgroups)
+    return detailed(bare, fit, train, test, subject_index, draws, subgroups=subgroups)
 
 
 def test_every_figure_has_an_interval(made_up):
@@ -55,10 +55,10 @@ def test_every_figure_has_an_interval(made_up):
 
 
 def test_thresholds_and_scaling_know_no_test_clip(made_up):
-    fit, train, test, owners, draws = made_up
+    fit, train, test, subject_index, draws = made_up
     score = details(*made_up)
     assert score.point.threshold == choose_threshold(fit.out_of_fold, train)
-    other = details(dataclasses.replace(fit, scores=-fit.scores), train, ~test, owners, draws)
+    other = details(dataclasses.replace(fit, scores=-fit.scores), train, ~test, subject_index, draws)
     assert other.point.threshold == score.point.threshold
     best_on_test = choose_threshold(fit.scores, test)
     assert score.point.threshold != best_on_test
@@ -68,9 +68,9 @@ def test_thresholds_and_scaling_know_no_test_clip(made_up):
 
 
 def test_training_clips_that_nobody_scored_are_left_out(made_up):
-    fit, train, test, owners, draws = made_up
+    fit, train, test, subject_index, draws = made_up
     holes = fit.out_of_fold.copy()
     holes[::3] = np.nan
-    score = details(dataclasses.replace(fit, out_of_fold=holes), train, test, owners, draws)
+    score = details(dataclasses.replace(fit, out_of_fold=holes), train, test, subject_index, draws)
     kept = np.isfinite(holes)
     assert score.point.threshold == choose_threshold(holes[kept], train[kept])

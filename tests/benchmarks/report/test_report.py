@@ -39,7 +39,7 @@ from hearlite.benchmarks.stats.estimates import (
 from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError, UsageError
-from hearlite.gate import AurocLoss, Comparison, LayerLoss, Limits, TaskLoss, judge
+from hearlite.gate import AurocDrop, Comparison, LayerLoss, Limits, TaskDrop, evaluate_gate
 
 HOSTILE = "<script>alert(1)</script> $\\frac{x $ \" ' & \ud800 \u0000 \u202e 咳"
 
@@ -137,7 +137,7 @@ def latency(model, median_ms):
     )
 
 
-def make(*, tasks=("event=cough",), standin="", synthetic=False, dataset="field data", notes=()):
+def make(*, tasks=("event=cough",), surrogate_note="", synthetic=False, dataset="field data", notes=()):
     results = tuple(task(name) for name in tasks)
     summary = results[0].scores if results else ()
     probes = ProbeResults(
@@ -157,7 +157,7 @@ def make(*, tasks=("event=cough",), standin="", synthetic=False, dataset="field 
         command="hearlite bench data",
         machine="Some CPU (x86_64, 2 logical CPUs)",
         dataset=DatasetInfo(dataset, "ab" * 32, 100, 30, 5, 15, synthetic),
-        teacher=EmbedderInfo("hear:/data/hear", "hear", 4, "HAI-DEF", "cd" * 32, standin, "a notice"),
+        teacher=EmbedderInfo("hear:/data/hear", "hear", 4, "HAI-DEF", "cd" * 32, surrogate_note, "a notice"),
         models=[
             ModelInfo("teacher", "teacher", bytes=1_213_000_000, parameters=303_200_000, macs=29_800_000_000, dim=4),
             ModelInfo("small_f32", "f32", "small_f32.tflite", 4_400_000, 1_070_000, 42_000_000, 4, "ef" * 32),
@@ -442,7 +442,7 @@ def test_leaking_figures_are_too_good_only_where_the_gap_shows(page):
 
 
 def test_stand_in_and_synthetic_data_are_named_in_the_first_line(page):
-    text = str(Text(page(make(standin="spectral stands in for HeAR: nothing learned", synthetic=True))))
+    text = str(Text(page(make(surrogate_note="spectral stands in for HeAR: nothing learned", synthetic=True))))
     assert text.startswith(
         "Teacher: hear:/data/hear. Not HeAR: spectral stands in for HeAR: nothing learned. Synthetic data: these"
         " figures say nothing about people."
@@ -484,7 +484,7 @@ def test_same_results_give_the_same_page(page):
 def judged(auroc):
     layers = tuple(LayerLoss(f"block{k}_project", 20.0 + k, 0.01 * k, "rounding to 256 levels") for k in range(6))
     limits = Limits(0.99, 0.003)
-    verdict = judge(
+    verdict = evaluate_gate(
         Comparison(40, 0.9917, 0.98, 20.0),
         auroc,
         limits=limits,
@@ -498,7 +498,7 @@ def judged(auroc):
 
 
 def test_what_quantization_cost_is_shown_layer_by_layer(page):
-    loss = AurocLoss(
+    loss = AurocDrop(
         "00",
         "lungs",
         70,
@@ -507,7 +507,7 @@ def test_what_quantization_cost_is_shown_layer_by_layer(page):
         0.0081,
         0.0019,
         0.0132,
-        (TaskLoss(HOSTILE, 70, 9, 11, 0.91, 0.902, 0.0081, 0.0019, 0.0132),),
+        (TaskDrop(HOSTILE, 70, 9, 11, 0.91, 0.902, 0.0081, 0.0019, 0.0132),),
     )
     html = page(judged(loss))
     text = str(Text(html))
@@ -542,8 +542,8 @@ def test_what_quantization_cost_is_shown_layer_by_layer(page):
     ],
 )
 def test_a_gate_is_passed_by_an_estimate_and_what_its_interval_says_is_beside(page, low, mean, high, says):
-    loss = AurocLoss(
-        "00", "lungs", 70, 14, 2000, mean, low, high, (TaskLoss("sick", 70, 9, 11, 0.91, 0.902, mean, low, high),)
+    loss = AurocDrop(
+        "00", "lungs", 70, 14, 2000, mean, low, high, (TaskDrop("sick", 70, 9, 11, 0.91, 0.902, mean, low, high),)
     )
     assert f", {says}" in str(Text(page(judged(loss))))
 
@@ -565,8 +565,8 @@ def test_layers_that_lose_nothing_themselves_are_ringed_by_noise(page):
 
 
 def test_a_loss_of_an_impossible_auroc_is_refused(tmp_path):
-    loss = AurocLoss(
-        "00", "lungs", 70, 14, 2000, 0.1, None, None, (TaskLoss("sick", 70, 9, 11, 1.5, 1.4, 0.1, None, None),)
+    loss = AurocDrop(
+        "00", "lungs", 70, 14, 2000, 0.1, None, None, (TaskDrop("sick", 70, 9, 11, 1.5, 1.4, 0.1, None, None),)
     )
     with pytest.raises(UsageError, match="outside 0 to 1"):
         write_results(judged(loss), tmp_path / "results.json")
@@ -652,7 +652,7 @@ def test_at_most_nine_roc_curves_and_the_rest_is_said(page):
 
 def test_figures_without_an_interval_are_not_shown(page):
     results = make()
-    bare = dataclasses.replace(results.summary[2], auroc=Estimate(0.8642), excess_ratio=Estimate(0.9142))
+    bare = dataclasses.replace(results.summary[2], auroc=Estimate(0.8642), retention=Estimate(0.9142))
     text = str(Text(page(dataclasses.replace(results, summary=(*results.summary[:2], bare, results.summary[3])))))
     assert "0.864" not in text and "91" not in text.split("AUROC per task")[0]
     assert "undefined" in text

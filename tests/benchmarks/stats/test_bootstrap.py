@@ -8,13 +8,13 @@ from click.testing import CliRunner
 
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import (
+    bootstrap_weights,
     degrees_of_freedom,
     difference_interval,
     disjoint_pairs,
     interval,
     rate_interval,
     standard_error,
-    subject_multiplicities,
     t_tail,
     weighted_sums,
 )
@@ -50,35 +50,39 @@ def test_the_coverage_study_writes_its_results(tmp_path, monkeypatch):
 def test_permuted_labels_are_at_chance_within_their_interval():
     """Labels are permuted over subjects, so that nothing is left to find."""
     rng = np.random.default_rng(13)
-    owners = np.repeat(np.arange(30), CLIPS)
-    scores = rng.normal(size=30)[owners] + rng.normal(size=len(owners))
-    draws = subject_multiplicities(30, samples=300, seed=0)
+    subject_index = np.repeat(np.arange(30), CLIPS)
+    scores = rng.normal(size=30)[subject_index] + rng.normal(size=len(subject_index))
+    draws = bootstrap_weights(30, samples=300, seed=0)
     covered = 0
     for _ in range(300):
-        labels = (rng.permutation(30) < 12)[owners]
-        drawn = weighted_aurocs(scores[None], labels, owners, draws)[0]
+        labels = (rng.permutation(30) < 12)[subject_index]
+        drawn = weighted_aurocs(scores[None], labels, subject_index, draws)[0]
         low, high = rate_interval(
-            auroc(scores, labels), drawn, degrees_of_freedom=degrees_of_freedom(labels, owners), trials=12
+            auroc(scores, labels), drawn, degrees_of_freedom=degrees_of_freedom(labels, subject_index), trials=12
         )
         covered += low <= 0.5 <= high
     assert 0.92 <= covered / 300 <= 0.98
 
 
 def test_degrees_of_freedom_lie_between_the_smaller_class_and_all_subjects():
-    owners = np.repeat(np.arange(40), 2)
-    assert degrees_of_freedom(owners < 20, owners) == pytest.approx(38)  # two samples of 20, as the t test
-    assert degrees_of_freedom(owners < 4, owners) == pytest.approx(
+    subject_index = np.repeat(np.arange(40), 2)
+    assert degrees_of_freedom(subject_index < 20, subject_index) == pytest.approx(
+        38
+    )  # two samples of 20, as the t test
+    assert degrees_of_freedom(subject_index < 4, subject_index) == pytest.approx(
         (1 / 4 + 1 / 36) ** 2 / (1 / (16 * 3) + 1 / (36**2 * 35))
     )
-    assert 3 <= degrees_of_freedom(owners < 4, owners) < 5
-    assert degrees_of_freedom(np.arange(80) % 2 == 0, owners) == 39  # every subject has both: one sample of pairs
-    assert degrees_of_freedom(owners < 1, owners) == 1
+    assert 3 <= degrees_of_freedom(subject_index < 4, subject_index) < 5
+    assert (
+        degrees_of_freedom(np.arange(80) % 2 == 0, subject_index) == 39
+    )  # every subject has both: one sample of pairs
+    assert degrees_of_freedom(subject_index < 1, subject_index) == 1
 
 
 def test_disjoint_pairs_use_no_subject_twice():
-    owners = np.repeat(np.arange(9), 2)
-    assert disjoint_pairs(owners < 3, owners) == 3
-    assert disjoint_pairs(np.arange(18) % 2 == 0, owners) == 4  # nine subjects with both classes: four pairs
+    subject_index = np.repeat(np.arange(9), 2)
+    assert disjoint_pairs(subject_index < 3, subject_index) == 3
+    assert disjoint_pairs(np.arange(18) % 2 == 0, subject_index) == 4  # nine subjects with both classes: four pairs
     assert disjoint_pairs(np.array([True, False]), np.array([0, 0])) == 1
 
 
@@ -141,17 +145,17 @@ def test_undefined_replicates_are_left_out():
 
 def test_weighted_sums_equal_resampled_clips():
     rng = np.random.default_rng(17)
-    owners, columns = rng.integers(7, size=40), rng.normal(size=(40, 3))
-    draws = subject_multiplicities(7, samples=5, seed=0)
-    expected = [np.repeat(columns, row[owners], axis=0).sum(axis=0) for row in draws]
-    np.testing.assert_allclose(weighted_sums(columns, owners, draws), expected, atol=1e-12)
+    subject_index, columns = rng.integers(7, size=40), rng.normal(size=(40, 3))
+    draws = bootstrap_weights(7, samples=5, seed=0)
+    expected = [np.repeat(columns, row[subject_index], axis=0).sum(axis=0) for row in draws]
+    np.testing.assert_allclose(weighted_sums(columns, subject_index, draws), expected, atol=1e-12)
 
 
 def test_every_replicate_draws_as_many_subjects_as_there_are():
-    draws = subject_multiplicities(30, samples=200, seed=3)
+    draws = bootstrap_weights(30, samples=200, seed=3)
     assert (draws.sum(axis=1) == 30).all()
     assert draws.mean() == 1 and draws.var() == pytest.approx(1 - 1 / 30, abs=0.1)
-    np.testing.assert_array_equal(draws, subject_multiplicities(30, samples=200, seed=3))
-    assert (draws != subject_multiplicities(30, samples=200, seed=4)).any()
+    np.testing.assert_array_equal(draws, bootstrap_weights(30, samples=200, seed=3))
+    assert (draws != bootstrap_weights(30, samples=200, seed=4)).any()
     with pytest.raises(UsageError, match="samples is 0"):
-        subject_multiplicities(30, samples=0, seed=0)
+        bootstrap_weights(30, samples=0, seed=0)

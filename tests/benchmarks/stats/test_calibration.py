@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import bootstrap_weights
 from hearlite.benchmarks.stats.calibration import (
     Platt,
     brier,
@@ -100,9 +100,9 @@ def test_calibration_error_of_extremes(equal_mass):
 
 
 def test_reliability_curve_is_what_the_error_is_made_of():
-    probabilities, labels, owners = made_up(4)
-    draws = subject_multiplicities(40, samples=300, seed=0)
-    curve = reliability_curve(probabilities, labels, owners, draws)
+    probabilities, labels, subject_index = made_up(4)
+    draws = bootstrap_weights(40, samples=300, seed=0)
+    curve = reliability_curve(probabilities, labels, subject_index, draws)
     assert sum(curve.clips) == 400
     assert list(curve.predicted) == sorted(curve.predicted)
     gaps = np.abs(np.subtract(curve.observed, curve.predicted)) * np.array(curve.clips) / 400
@@ -115,7 +115,7 @@ def test_reliability_curve_is_what_the_error_is_made_of():
 
 def test_shares_of_a_reliability_curve_lie_in_their_intervals():
     """Calibrated probabilities: the true share of positives in a bin is its mean probability."""
-    draws = subject_multiplicities(40, samples=200, seed=0)
+    draws = bootstrap_weights(40, samples=200, seed=0)
     curves = [reliability_curve(*made_up(300 + seed, n=800), draws) for seed in range(60)]
     held = [
         low <= at <= high
@@ -127,7 +127,7 @@ def test_shares_of_a_reliability_curve_lie_in_their_intervals():
 
 
 def test_intervals_see_a_miscalibration_and_none_where_there_is_none():
-    draws = subject_multiplicities(40, samples=500, seed=0)
+    draws = bootstrap_weights(40, samples=500, seed=0)
     good, bad = (calibration(*made_up(5, n=2000, slope=slope), draws) for slope in (1.0, 0.3))
     assert good.ece.low == good.ece_equal_mass.low == 0 < good.ece.value < good.ece.high
     assert bad.ece.low > 0.05 and bad.ece_equal_mass.low > 0.05
@@ -140,7 +140,7 @@ def test_true_calibration_errors_lie_in_their_intervals():
     """100 calibrated and 100 overconfident data sets. The intervals err to the wide side, those of the Brier score hold
     95 %.
     """
-    draws = subject_multiplicities(40, samples=200, seed=0)
+    draws = bootstrap_weights(40, samples=200, seed=0)
     for slope in (1.0, 0.5):
         large, _, _ = made_up(6, n=400_000)
         logits = np.log(large / (1 - large))

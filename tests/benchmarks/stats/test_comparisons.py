@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import interval, subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import bootstrap_weights, interval
 from hearlite.benchmarks.stats.comparisons import (
-    Replicated,
+    BootstrapAurocs,
     TaskScores,
+    effective_sample,
     mean_over_tasks,
     paired_by_task,
     paired_means,
     scored,
-    sureness,
 )
 from hearlite.benchmarks.stats.delong import paired_delong
 from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
@@ -32,21 +32,29 @@ def studies(subjects, *, sets=SETS):
     """Means over the three tasks of `sets` studies: positive are half the subjects, a third of them, or two of five
     clips of every subject.
     """
-    rng, owners = np.random.default_rng(1), np.repeat(np.arange(subjects), CLIPS)
-    draws = subject_multiplicities(subjects, samples=SAMPLES, seed=0)
+    rng, subject_index = np.random.default_rng(1), np.repeat(np.arange(subjects), CLIPS)
+    draws = bootstrap_weights(subjects, samples=SAMPLES, seed=0)
     tasks = [[] for _ in range(sets)]
-    common = np.sqrt(0.5) * noise(rng, owners, sets=sets)
+    common = np.sqrt(0.5) * noise(rng, subject_index, sets=sets)
     for labels, effect in zip(
-        (owners % 2 == 1, owners % 3 == 0, np.arange(len(owners)) % CLIPS < 2), EFFECTS, strict=True
+        (subject_index % 2 == 1, subject_index % 3 == 0, np.arange(len(subject_index)) % CLIPS < 2),
+        EFFECTS,
+        strict=True,
     ):
-        shared = common + np.sqrt(0.2) * noise(rng, owners, sets=sets)
-        both = [kept * effect * labels + shared + np.sqrt(0.3) * noise(rng, owners, sets=sets) for kept in (1, KEPT)]
-        drawn = [weighted_aurocs(scores, labels, owners, draws) for scores in both]
+        shared = common + np.sqrt(0.2) * noise(rng, subject_index, sets=sets)
+        both = [
+            kept * effect * labels + shared + np.sqrt(0.3) * noise(rng, subject_index, sets=sets) for kept in (1, KEPT)
+        ]
+        drawn = [weighted_aurocs(scores, labels, subject_index, draws) for scores in both]
         for study, found in enumerate(tasks):
             observed = {
                 name: auroc(scores[study], labels) for name, scores in zip(("teacher", "student"), both, strict=True)
             }
-            found.append(Replicated(observed, np.stack([part[study] for part in drawn]), *sureness(labels, owners)))
+            found.append(
+                BootstrapAurocs(
+                    observed, np.stack([part[study] for part in drawn]), *effective_sample(labels, subject_index)
+                )
+            )
     return [mean_over_tasks(found) for found in tasks]
 
 
@@ -59,7 +67,7 @@ def test_means_differences_and_ratios_hold_the_truth_in_95_percent_of_studies(su
         "difference": (student - teacher, [of_student.difference for _, of_student in found]),
         "ratio": (
             (student - 0.5) / (teacher - 0.5),
-            [of_student.excess_ratio for _, of_student in found if of_student.excess_ratio.shown],
+            [of_student.retention for _, of_student in found if of_student.retention.shown],
         ),
     }
     for figure, (truth, estimates) in truths.items():
@@ -74,18 +82,20 @@ def test_a_plain_percentile_interval_of_the_mean_would_not():
 
 
 def one_task(seed, *, loss, subjects=40):
-    rng, owners = np.random.default_rng(seed), np.repeat(np.arange(subjects), CLIPS)
-    labels = owners % 2 == 1
-    shared = noise(rng, owners, sets=1)[0]
+    rng, subject_index = np.random.default_rng(seed), np.repeat(np.arange(subjects), CLIPS)
+    labels = subject_index % 2 == 1
+    shared = noise(rng, subject_index, sets=1)[0]
     scores = {
         "teacher": 1.5 * labels + shared,
-        "student": (1.5 - loss) * labels + shared + 0.1 * rng.normal(size=len(owners)),
+        "student": (1.5 - loss) * labels + shared + 0.1 * rng.normal(size=len(subject_index)),
     }
     drawn = weighted_aurocs(
-        np.stack(list(scores.values())), labels, owners, subject_multiplicities(subjects, samples=400, seed=0)
+        np.stack(list(scores.values())), labels, subject_index, bootstrap_weights(subjects, samples=400, seed=0)
     )
     observed = {name: auroc(values, labels) for name, values in scores.items()}
-    return TaskScores(scores, labels, owners, Replicated(observed, drawn, *sureness(labels, owners)))
+    return TaskScores(
+        scores, labels, subject_index, BootstrapAurocs(observed, drawn, *effective_sample(labels, subject_index))
+    )
 
 
 def test_every_task_has_its_own_delong_test_corrected_over_tasks():
@@ -95,7 +105,8 @@ def test_every_task_has_its_own_delong_test_corrected_over_tasks():
     for task, pair in zip(tasks, pairs, strict=True):
         assert (pair.model, pair.to) == ("student", "teacher")
         assert (
-            pair.p == paired_delong(task.scores["student"], task.scores["teacher"], task.labels, subjects=task.owners).p
+            pair.p
+            == paired_delong(task.scores["student"], task.scores["teacher"], task.labels, subjects=task.subject_index).p
         )
         assert pair.difference.value == pytest.approx(task.aurocs.observed["student"] - task.aurocs.observed["teacher"])
         assert pair.p <= pair.p_holm <= 3 * pair.p + 1e-15
@@ -117,10 +128,10 @@ def test_means_are_one_question_and_a_wide_margin_answers_it():
 def test_a_mean_is_as_sure_as_its_least_sure_task():
     rng = np.random.default_rng(0)
     parts = [
-        Replicated({"a": value}, rng.random((1, 10)), freedom, trials)
-        for value, freedom, trials in ((0.6, 9.0, 20), (0.8, 30.0, 5))
+        BootstrapAurocs({"a": value}, rng.random((1, 10)), dof, trials)
+        for value, dof, trials in ((0.6, 9.0, 20), (0.8, 30.0, 5))
     ]
     parts[1].drawn[0, 3] = np.nan
     found = mean_over_tasks(parts)
-    assert (found.observed["a"], found.freedom, found.trials) == (pytest.approx(0.7), 9.0, 5)
+    assert (found.observed["a"], found.dof, found.trials) == (pytest.approx(0.7), 9.0, 5)
     assert np.flatnonzero(np.isnan(found.drawn[0])).tolist() == [3]

@@ -48,11 +48,16 @@ def two_models(rng, *, n=80, decimals=1):
 
 def clustered(rng, *, subjects, clips, share_of_both=0.5):
     """Scores of two models that share subject effects; some subjects have clips of both classes."""
-    owners = np.repeat(np.arange(subjects), clips)
+    subject_index = np.repeat(np.arange(subjects), clips)
     both = rng.random(subjects) < share_of_both
-    labels = np.where(both[owners], rng.random(len(owners)) < 0.5, owners % 2 == 1)
-    base = labels + rng.normal(size=subjects)[owners]
-    return base + rng.normal(size=len(owners)), 0.6 * base + rng.normal(size=len(owners)), labels, owners
+    labels = np.where(both[subject_index], rng.random(len(subject_index)) < 0.5, subject_index % 2 == 1)
+    base = labels + rng.normal(size=subjects)[subject_index]
+    return (
+        base + rng.normal(size=len(subject_index)),
+        0.6 * base + rng.normal(size=len(subject_index)),
+        labels,
+        subject_index,
+    )
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 8])
@@ -72,28 +77,31 @@ def test_delong_equals_the_brute_force_components_with_ties(decimals):
 
 @pytest.mark.parametrize("share_of_both", [0.0, 0.5, 1.0])
 def test_obuchowski_equals_its_formula_written_out(share_of_both):
-    first, second, labels, owners = clustered(
+    first, second, labels, subject_index = clustered(
         np.random.default_rng(1), subjects=15, clips=4, share_of_both=share_of_both
     )
-    first, names = np.round(first, 1), np.array([f"subject {owner}" for owner in owners])
-    _, covariance = auroc_covariance([first, second], labels, owners)
+    first, names = np.round(first, 1), np.array([f"subject {owner}" for owner in subject_index])
+    _, covariance = auroc_covariance([first, second], labels, subject_index)
     assert covariance[0, 0] == pytest.approx(brute_force_clustered_variance(first, labels, names), rel=1e-10)
     # The covariance by the variance of a sum of components: no formula of its own.
     sums = pairs(first, labels) + pairs(second, labels)
     both = covariance.sum()
-    assert both == pytest.approx(_variance_of(sums, labels, owners), rel=1e-10)
+    assert both == pytest.approx(_variance_of(sums, labels, subject_index), rel=1e-10)
     assert paired_delong(first, second, labels, subjects=names).standard_error == pytest.approx(
-        np.sqrt(_variance_of(pairs(first, labels) - pairs(second, labels), labels, owners)), rel=1e-10
+        np.sqrt(_variance_of(pairs(first, labels) - pairs(second, labels), labels, subject_index)), rel=1e-10
     )
 
 
-def _variance_of(won, labels, owners):
-    tens = np.bincount(owners[labels], weights=won.mean(axis=1) - won.mean(), minlength=owners.max() + 1) / labels.sum()
+def _variance_of(won, labels, subject_index):
+    tens = (
+        np.bincount(subject_index[labels], weights=won.mean(axis=1) - won.mean(), minlength=subject_index.max() + 1)
+        / labels.sum()
+    )
     ones = (
-        np.bincount(owners[~labels], weights=won.mean(axis=0) - won.mean(), minlength=owners.max() + 1)
+        np.bincount(subject_index[~labels], weights=won.mean(axis=0) - won.mean(), minlength=subject_index.max() + 1)
         / (~labels).sum()
     )
-    i, i10, i01 = (len(set(members)) for members in (owners, owners[labels], owners[~labels]))
+    i, i10, i01 = (len(set(members)) for members in (subject_index, subject_index[labels], subject_index[~labels]))
     return i10 / (i10 - 1) * (tens**2).sum() + i01 / (i01 - 1) * (ones**2).sum() + 2 * i / (i - 1) * (tens * ones).sum()
 
 
@@ -106,13 +114,13 @@ def test_one_clip_a_subject_is_delong():
 
 @pytest.mark.parametrize("share_of_both", [0.0, 1.0])
 def test_clustered_errors_agree_with_the_clustered_bootstrap(share_of_both):
-    first, second, labels, owners = clustered(
+    first, second, labels, subject_index = clustered(
         np.random.default_rng(3), subjects=150, clips=4, share_of_both=share_of_both
     )
-    drawn = clustered_bootstrap(np.stack([first, second]), labels, owners, samples=3000, seed=0)
-    test = paired_delong(first, second, labels, subjects=owners)
+    drawn = clustered_bootstrap(np.stack([first, second]), labels, subject_index, samples=3000, seed=0)
+    test = paired_delong(first, second, labels, subjects=subject_index)
     assert test.standard_error == pytest.approx(np.std(drawn[0] - drawn[1]), rel=0.06)
-    low, high = delong_interval(first, labels, subjects=owners)
+    low, high = delong_interval(first, labels, subjects=subject_index)
     assert (high - low) / 2 / 1.96 == pytest.approx(np.std(drawn[0]), rel=0.06)
     independent = delong_interval(first, labels)
     if not share_of_both:  # subjects of one class: their clips say the same thing several times
@@ -121,14 +129,14 @@ def test_clustered_errors_agree_with_the_clustered_bootstrap(share_of_both):
 
 def test_swapping_models_turns_the_sign_and_shuffling_clips_changes_nothing():
     rng = np.random.default_rng(4)
-    first, second, labels, owners = clustered(rng, subjects=20, clips=3)
-    test, swapped = (paired_delong(a, b, labels, subjects=owners) for a, b in ((first, second), (second, first)))
+    first, second, labels, subject_index = clustered(rng, subjects=20, clips=3)
+    test, swapped = (paired_delong(a, b, labels, subjects=subject_index) for a, b in ((first, second), (second, first)))
     assert (swapped.difference, swapped.z, swapped.low, swapped.high) == pytest.approx(
         (-test.difference, -test.z, -test.high, -test.low)
     )
     assert swapped.p == pytest.approx(test.p)
     order = rng.permutation(len(labels))
-    shuffled = paired_delong(first[order], second[order], labels[order], subjects=owners[order])
+    shuffled = paired_delong(first[order], second[order], labels[order], subjects=subject_index[order])
     assert (shuffled.z, shuffled.p) == pytest.approx((test.z, test.p), rel=1e-9)
 
 
@@ -152,21 +160,21 @@ def test_p_values_are_uniform_when_nothing_differs_and_clusters_matter():
     far more often.
     """
     rng = np.random.default_rng(7)
-    owners = np.repeat(np.arange(40), 5)
-    labels = owners % 2 == 1
+    subject_index = np.repeat(np.arange(40), 5)
+    labels = subject_index % 2 == 1
     wrong = {"clustered": 0, "independent": 0}
     for _ in range(500):
-        one, two = (labels + rng.normal(size=40)[owners] + rng.normal(size=200) for _ in range(2))
-        wrong["clustered"] += paired_delong(one, two, labels, subjects=owners).p < 0.05
+        one, two = (labels + rng.normal(size=40)[subject_index] + rng.normal(size=200) for _ in range(2))
+        wrong["clustered"] += paired_delong(one, two, labels, subjects=subject_index).p < 0.05
         wrong["independent"] += paired_delong(one, two, labels).p < 0.05
     assert 0.03 <= wrong["clustered"] / 500 <= 0.09
     assert wrong["independent"] / 500 > 0.15  # why the report takes the clustered one
 
 
 def test_clustered_p_and_interval_are_of_t_with_the_bootstrap_s_degrees_of_freedom():
-    first, second, labels, owners = clustered(np.random.default_rng(10), subjects=14, clips=4)
-    test = paired_delong(first, second, labels, subjects=owners)
-    t = stats.t(degrees_of_freedom(labels, owners))
+    first, second, labels, subject_index = clustered(np.random.default_rng(10), subjects=14, clips=4)
+    test = paired_delong(first, second, labels, subjects=subject_index)
+    t = stats.t(degrees_of_freedom(labels, subject_index))
     assert test.p == pytest.approx(2 * t.sf(abs(test.z)), rel=1e-9)
     assert test.high - test.difference == pytest.approx(t.ppf(0.975) * test.standard_error, rel=1e-9)
     normal = 2 * (1 - NormalDist().cdf(abs(test.z)))
@@ -175,12 +183,12 @@ def test_clustered_p_and_interval_are_of_t_with_the_bootstrap_s_degrees_of_freed
 
 def test_a_dozen_subjects_are_wrong_in_5_percent_by_t_and_more_often_by_the_normal():
     """1000 pairs of models of equal AUROC, 6 positive and 6 negative subjects."""
-    rng, owners = np.random.default_rng(11), np.repeat(np.arange(12), 4)
-    labels = owners % 2 == 1
+    rng, subject_index = np.random.default_rng(11), np.repeat(np.arange(12), 4)
+    labels = subject_index % 2 == 1
     tests = []
     for _ in range(1000):
-        one, two = (labels + rng.normal(size=12)[owners] + rng.normal(size=48) for _ in range(2))
-        tests.append(paired_delong(one, two, labels, subjects=owners))
+        one, two = (labels + rng.normal(size=12)[subject_index] + rng.normal(size=48) for _ in range(2))
+        tests.append(paired_delong(one, two, labels, subjects=subject_index))
     by_t = np.mean([test.p < 0.05 for test in tests])
     by_normal = np.mean([abs(test.z) > NormalDist().inv_cdf(0.975) for test in tests])
     assert 0.03 <= by_t <= 0.07 < by_normal, (by_t, by_normal)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
-from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import bootstrap_weights
 from hearlite.benchmarks.stats.operating_point import choose_threshold, operating_point, sweep_figures
 from hearlite.benchmarks.stats.threshold_sweep import average_precision, sensitivity_at
 from hearlite.errors import InputError, UsageError
@@ -51,8 +51,10 @@ def test_what_chooses_no_threshold_is_refused():
 
 
 def test_figures_equal_scikit_learn():
-    scores, labels, owners = made_up()
-    point = operating_point(scores, labels, owners, subject_multiplicities(SUBJECTS, samples=50, seed=0), threshold=0.5)
+    scores, labels, subject_index = made_up()
+    point = operating_point(
+        scores, labels, subject_index, bootstrap_weights(SUBJECTS, samples=50, seed=0), threshold=0.5
+    )
     answer = scores >= 0.5
     (passed, false), (missed, true) = confusion_matrix(labels, answer)
     cells = point.confusion
@@ -74,12 +76,12 @@ def test_figures_equal_scikit_learn():
 def test_intervals_hold_the_truth_and_shrink_with_subjects_not_with_clips():
     """True sensitivity 0.5 with a subject effect, so clips of a subject are alike: 300 data sets of 20 subjects."""
     rng = np.random.default_rng(1)
-    owners = np.repeat(np.arange(20), 6)
+    subject_index = np.repeat(np.arange(20), 6)
     labels = np.arange(120) % 2 == 0
-    draws = subject_multiplicities(20, samples=300, seed=0)
+    draws = bootstrap_weights(20, samples=300, seed=0)
     found = [
         operating_point(
-            rng.normal(size=20)[owners] + rng.normal(size=120), labels, owners, draws, threshold=0.0
+            rng.normal(size=20)[subject_index] + rng.normal(size=120), labels, subject_index, draws, threshold=0.0
         ).sensitivity
         for _ in range(300)
     ]
@@ -89,28 +91,30 @@ def test_intervals_hold_the_truth_and_shrink_with_subjects_not_with_clips():
 
 
 def test_a_rate_of_one_is_as_sure_as_its_subjects_are_many():
-    labels, owners = np.arange(40) % 2 == 0, np.arange(40) % 10
-    point = operating_point(labels * 1.0, labels, owners, subject_multiplicities(10, samples=50, seed=0), threshold=0.5)
+    labels, subject_index = np.arange(40) % 2 == 0, np.arange(40) % 10
+    point = operating_point(
+        labels * 1.0, labels, subject_index, bootstrap_weights(10, samples=50, seed=0), threshold=0.5
+    )
     assert point.accuracy.value == point.accuracy.high == 1
     assert point.accuracy.low == pytest.approx(0.025**0.1)  # ten subjects
     assert point.sensitivity.low == pytest.approx(0.025**0.2)  # five of them have a positive
 
 
 def test_f1_of_no_answer_at_all_is_zero_and_of_a_replicate_without_a_positive_undefined():
-    scores, labels, owners = made_up()
+    scores, labels, subject_index = made_up()
     point = operating_point(
-        scores, labels, owners, subject_multiplicities(SUBJECTS, samples=50, seed=0), threshold=99.0
+        scores, labels, subject_index, bootstrap_weights(SUBJECTS, samples=50, seed=0), threshold=99.0
     )
     assert (point.f1.value, point.sensitivity.value, point.specificity.value) == (0, 0, 1)
     with pytest.raises(InputError, match="threshold is nan"):
         operating_point(
-            scores, labels, owners, subject_multiplicities(SUBJECTS, samples=50, seed=0), threshold=float("nan")
+            scores, labels, subject_index, bootstrap_weights(SUBJECTS, samples=50, seed=0), threshold=float("nan")
         )
 
 
 def test_sweep_figures_have_value_chance_and_interval():
-    scores, labels, owners = made_up()
-    figures = sweep_figures(scores, labels, owners, subject_multiplicities(SUBJECTS, samples=400, seed=0))
+    scores, labels, subject_index = made_up()
+    figures = sweep_figures(scores, labels, subject_index, bootstrap_weights(SUBJECTS, samples=400, seed=0))
     assert figures.average_precision.value == average_precision(scores, labels)
     assert figures.prevalence == labels.mean()
     assert (

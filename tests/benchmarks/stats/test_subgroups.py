@@ -2,29 +2,33 @@ import numpy as np
 import pytest
 
 from hearlite.benchmarks.stats.auroc import auroc
-from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import bootstrap_weights
 from hearlite.benchmarks.stats.subgroups import subgroup_aurocs
 from hearlite.benchmarks.tasks.demographics import age_bands, subgroup_values
 from hearlite.errors import InputError
 
 SUBJECTS, CLIPS = 80, 5
-DRAWS = subject_multiplicities(SUBJECTS, samples=400, seed=0)
+DRAWS = bootstrap_weights(SUBJECTS, samples=400, seed=0)
 
 
 def made_up(seed, *, effects):
     """(scores, labels, owners, group of each clip): subjects of group k are as easy as effects[k]."""
     rng = np.random.default_rng(seed)
-    owners = np.repeat(np.arange(SUBJECTS), CLIPS)
-    groups = owners % len(effects)
-    labels = rng.random(len(owners)) < 0.4
-    scores = np.asarray(effects)[groups] * labels + rng.normal(size=SUBJECTS)[owners] + rng.normal(size=len(owners))
-    return scores, labels, owners, [f"group {group}" for group in groups]
+    subject_index = np.repeat(np.arange(SUBJECTS), CLIPS)
+    groups = subject_index % len(effects)
+    labels = rng.random(len(subject_index)) < 0.4
+    scores = (
+        np.asarray(effects)[groups] * labels
+        + rng.normal(size=SUBJECTS)[subject_index]
+        + rng.normal(size=len(subject_index))
+    )
+    return scores, labels, subject_index, [f"group {group}" for group in groups]
 
 
 def test_each_group_is_measured_within_itself():
-    scores, labels, owners, groups = made_up(0, effects=(0.5, 2.0))
+    scores, labels, subject_index, groups = made_up(0, effects=(0.5, 2.0))
     scores = scores + 100 * (np.array(groups) == "group 1")  # a group that scores higher as a whole
-    found = subgroup_aurocs(scores, labels, owners, DRAWS, groups, column="site")
+    found = subgroup_aurocs(scores, labels, subject_index, DRAWS, groups, column="site")
     assert [group.value for group in found.groups] == ["group 0", "group 1"]
     for group in found.groups:
         inside = np.array(groups) == group.value
@@ -39,8 +43,8 @@ def test_each_group_is_measured_within_itself():
 
 
 def test_the_gap_is_between_the_best_and_the_worst_of_many():
-    scores, labels, owners, groups = made_up(1, effects=(1.0, 3.0, 0.2, 1.5))
-    found = subgroup_aurocs(scores, labels, owners, DRAWS, groups, column="site")
+    scores, labels, subject_index, groups = made_up(1, effects=(1.0, 3.0, 0.2, 1.5))
+    found = subgroup_aurocs(scores, labels, subject_index, DRAWS, groups, column="site")
     values = {group.value: group.auroc.value for group in found.groups}
     assert found.gap.value == pytest.approx(max(values.values()) - min(values.values()))
     assert values[found.best] == max(values.values()) and values[found.worst] == min(values.values())
@@ -52,8 +56,8 @@ def test_groups_that_are_alike_have_a_gap_of_noise_which_the_interval_and_p_say(
     """
     found = []
     for seed in range(100):
-        scores, labels, owners, groups = made_up(100 + seed, effects=(1.0, 1.0, 1.0, 1.0))
-        found.append(subgroup_aurocs(scores, labels, owners, DRAWS, groups, column="site"))
+        scores, labels, subject_index, groups = made_up(100 + seed, effects=(1.0, 1.0, 1.0, 1.0))
+        found.append(subgroup_aurocs(scores, labels, subject_index, DRAWS, groups, column="site"))
     assert np.mean([item.gap.value for item in found]) > 0.08
     assert np.mean([item.gap.low > 0 for item in found]) <= 0.10
     assert 0.3 <= np.mean([item.p for item in found]) <= 0.7
@@ -63,28 +67,28 @@ def test_groups_that_are_alike_have_a_gap_of_noise_which_the_interval_and_p_say(
 
 
 def test_groups_of_too_few_subjects_say_why_and_unknown_is_no_group():
-    scores, labels, owners, _ = made_up(2, effects=(1.0,))
-    values = np.where(owners < 3, "rare", np.where(owners < 40, "usual", "")).tolist()
-    found = subgroup_aurocs(scores, labels, owners, DRAWS, values, column="device")
+    scores, labels, subject_index, _ = made_up(2, effects=(1.0,))
+    values = np.where(subject_index < 3, "rare", np.where(subject_index < 40, "usual", "")).tolist()
+    found = subgroup_aurocs(scores, labels, subject_index, DRAWS, values, column="device")
     assert [group.value for group in found.groups] == ["usual"]
     assert [(item.name, item.reason[0]) for item in found.left_out] == [("device=rare", "3")]
     assert (found.gap.value, found.p, found.best, found.worst) == (None, None, "", "")
 
 
 def test_a_group_of_one_class_is_left_out():
-    scores, labels, owners, _ = made_up(3, effects=(1.0,))
-    values = np.where(labels & (owners < 40), "sick", "mixed").tolist()
-    found = subgroup_aurocs(scores, labels, owners, DRAWS, values, column="ward")
+    scores, labels, subject_index, _ = made_up(3, effects=(1.0,))
+    values = np.where(labels & (subject_index < 40), "sick", "mixed").tolist()
+    found = subgroup_aurocs(scores, labels, subject_index, DRAWS, values, column="ward")
     assert [item.name for item in found.left_out] == ["ward=sick"]
     assert found.left_out[0].reason == "0 negative subjects in test, needs 5"
 
 
 def test_no_group_at_all_and_a_wrong_number_of_values():
-    scores, labels, owners, groups = made_up(4, effects=(1.0,))
-    nothing = subgroup_aurocs(scores, labels, owners, DRAWS, [""] * len(scores), column="sex")
+    scores, labels, subject_index, groups = made_up(4, effects=(1.0,))
+    nothing = subgroup_aurocs(scores, labels, subject_index, DRAWS, [""] * len(scores), column="sex")
     assert (nothing.groups, nothing.left_out, nothing.gap.value) == ((), (), None)
     with pytest.raises(InputError, match="399 values for 400 clips"):
-        subgroup_aurocs(scores, labels, owners, DRAWS, groups[:-1], column="sex")
+        subgroup_aurocs(scores, labels, subject_index, DRAWS, groups[:-1], column="sex")
 
 
 def test_ages_become_bands_and_impossible_ones_are_flagged():

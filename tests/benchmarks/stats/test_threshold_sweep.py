@@ -4,7 +4,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.metrics import roc_curve as sklearn_roc
 
 from hearlite.benchmarks.stats.auroc import auroc
-from hearlite.benchmarks.stats.bootstrap import subject_multiplicities
+from hearlite.benchmarks.stats.bootstrap import bootstrap_weights
 from hearlite.benchmarks.stats.threshold_sweep import average_precision, roc_curve, sensitivity_at, weighted_sweep
 from hearlite.errors import InputError
 
@@ -49,11 +49,11 @@ def test_exactly_one_false_alarm_in_twenty_is_allowed():
 
 
 def test_replicates_equal_resampled_arrays():
-    scores, labels, owners = made_up()
-    draws = subject_multiplicities(25, samples=20, seed=3)
-    swept = weighted_sweep(np.stack([scores, -scores]), labels, owners, draws)
+    scores, labels, subject_index = made_up()
+    draws = bootstrap_weights(25, samples=20, seed=3)
+    swept = weighted_sweep(np.stack([scores, -scores]), labels, subject_index, draws)
     for row, draw in enumerate(draws):
-        clips = np.repeat(np.arange(len(scores)), draw[owners])
+        clips = np.repeat(np.arange(len(scores)), draw[subject_index])
         for model, sign in enumerate((1, -1)):
             assert swept.average_precision[model, row] == pytest.approx(
                 average_precision_score(labels[clips], sign * scores[clips]), abs=1e-12

@@ -137,30 +137,30 @@ def test_a_manifest_without_the_official_split_is_refused(icbhi: Path, fake_stud
 
 def test_replicates_are_scores_of_resampled_sounds() -> None:
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(8), 6)
+    subject_index = np.repeat(np.arange(8), 6)
     truth, guess = (np.asarray(rng.choice(["normal", "wheeze", "both"], 48), dtype=object) for _ in range(2))
     draws = np.stack([np.bincount(rng.integers(8, size=8), minlength=8) for _ in range(5)]).astype(np.uint16)
-    found = replicates(truth, guess, owners, draws, normal="normal")
+    found = replicates(truth, guess, subject_index, draws, normal="normal")
     for column, row in zip(found.T, draws, strict=True):
-        clips = np.repeat(np.arange(48), row[owners])
+        clips = np.repeat(np.arange(48), row[subject_index])
         score = challenge_score(truth[clips].tolist(), guess[clips].tolist(), normal="normal")
         np.testing.assert_allclose(column, [score.sensitivity, score.specificity, score.average, score.harmonic])
     lonely = np.zeros((1, 8), dtype=np.uint16)
     lonely[0, 0] = 8
-    one = np.where(owners == 0, "normal", "wheeze").astype(object)
-    assert np.isnan(replicates(one, guess, owners, lonely, normal="normal")[[0, 2, 3]]).all()
+    one = np.where(subject_index == 0, "normal", "wheeze").astype(object)
+    assert np.isnan(replicates(one, guess, subject_index, lonely, normal="normal")[[0, 2, 3]]).all()
 
 
 def test_guessing_scores_a_quarter_below_knowing_and_the_interval_knows_few_subjects() -> None:
     rng = np.random.default_rng(1)
-    owners = np.repeat(np.arange(40), 5)
-    subjects = np.array([f"s{owner}" for owner in owners])
+    subject_index = np.repeat(np.arange(40), 5)
+    subjects = np.array([f"s{owner}" for owner in subject_index])
     truth = np.asarray(rng.choice(["normal", "crackle", "wheeze"], 200), dtype=object)
     guess = np.asarray(rng.permutation(truth), dtype=object)
     (sure, wild) = measure(truth, {"teacher": truth, "student": guess}, subjects, normal="normal", seed=0, samples=300)
     assert sure["average"]["value"] == 1 and 0.8 < sure["average"]["low"] < 1
     assert wild["average"]["low"] < 1 / 3 + 0.05 < 0.5 and wild["average_difference"]["high"] < -0.4
-    few = owners < 10
+    few = subject_index < 10
     (_, narrow) = measure(
         truth[few], {"teacher": truth[few], "student": guess[few]}, subjects[few], normal="normal", seed=0, samples=300
     )

@@ -21,10 +21,12 @@ def made_up(seed: int, *, sign: float) -> tuple[Side, Side]:
     rng = np.random.default_rng(seed)
     found = []
     for subjects in (30, 20):
-        owners = np.repeat(np.arange(subjects), 4)
-        labels = owners % 2 == 0
-        values = rng.normal(size=(len(owners), 4)) + np.outer(labels, [sign, 1.5, 0, 0]) * [1, sign, 1, 1]
-        found.append(Side({"teacher": values, "noise": rng.normal(size=(len(owners), 2))}, labels, owners))
+        subject_index = np.repeat(np.arange(subjects), 4)
+        labels = subject_index % 2 == 0
+        values = rng.normal(size=(len(subject_index), 4)) + np.outer(labels, [sign, 1.5, 0, 0]) * [1, sign, 1, 1]
+        found.append(
+            Side({"teacher": values, "noise": rng.normal(size=(len(subject_index), 2))}, labels, subject_index)
+        )
     return found[0], found[1]
 
 
@@ -53,7 +55,7 @@ def test_sides_are_of_labelled_clips_and_need_subjects_of_both_classes(labelled:
     train, test = sides(found, column="narrow", positive="yes")
     assert len(train.labels) + len(test.labels) == len(dataset.clips)
     assert train.vectors["teacher"].shape == (len(train.labels), 8)
-    assert (int(train.owners.max()) + 1, int(test.owners.max()) + 1) == (14, 6)
+    assert (int(train.subject_index.max()) + 1, int(test.subject_index.max()) + 1) == (14, 6)
     with pytest.raises(InputError, match=r"a class of 0 subjects in train, needs 5; its values of 'narrow': no, yes"):
         sides(found, column="narrow", positive="wide")
 

@@ -16,8 +16,8 @@ from hearlite.audio.clips import to_int16
 from hearlite.benchmarks.studies.error_gallery import (
     Judged,
     command,
+    evaluate_gate,
     find_mistakes,
-    judge,
     mistakes,
     require_outside_git,
     spectrogram,
@@ -61,14 +61,16 @@ def test_a_missed_clip_is_not_thought_unsure_because_the_threshold_is_low() -> N
 
 def test_answers_of_a_probe_are_right_where_the_embedding_says_so() -> None:
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(40), 4)
-    labels = rng.random(len(owners)) < 0.5
-    task = Task("sick", "1", labels, np.ones(len(owners), dtype=bool))
-    values = labels[:, None] + 0.3 * rng.normal(size=(len(owners), 3))
-    values[owners % 4 == 0] *= np.where(owners[owners % 4 == 0] == 0, -1, 1)[:, None]  # subject 0 is turned upside down
-    found = judge(values, task, [f"s{owner}" for owner in owners], owners % 4 == 0, seed=0)
+    subject_index = np.repeat(np.arange(40), 4)
+    labels = rng.random(len(subject_index)) < 0.5
+    task = Task("sick", "1", labels, np.ones(len(subject_index), dtype=bool))
+    values = labels[:, None] + 0.3 * rng.normal(size=(len(subject_index), 3))
+    values[subject_index % 4 == 0] *= np.where(subject_index[subject_index % 4 == 0] == 0, -1, 1)[
+        :, None
+    ]  # subject 0 is turned upside down
+    found = evaluate_gate(values, task, [f"s{owner}" for owner in subject_index], subject_index % 4 == 0, seed=0)
     assert 0.2 < found.threshold < 0.8
-    assert ((found.probability >= found.threshold) != labels[owners % 4 == 0]).tolist() == found.wrong.tolist()
+    assert ((found.probability >= found.threshold) != labels[subject_index % 4 == 0]).tolist() == found.wrong.tolist()
     assert found.wrong[4:].mean() < 0.1
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from hearlite.benchmarks.probes.evaluate import run_probes
 from hearlite.benchmarks.studies import label_efficiency
-from hearlite.benchmarks.studies.label_efficiency import SHARES, efficiency, part_of, table
+from hearlite.benchmarks.studies.label_efficiency import SHARES, draw_subset, efficiency, table
 from hearlite.benchmarks.tasks.binary import binary_tasks
 
 SUBJECTS, CLIPS = 80, 4
@@ -21,10 +21,13 @@ SUBJECTS, CLIPS = 80, 4
 @pytest.fixture(scope="module")
 def made_up():
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(SUBJECTS), CLIPS)
-    sick = (owners % 2 == 0) & (rng.random(len(owners)) < 0.7)
-    embeddings = rng.normal(size=(len(owners), 12)) + 0.5 * np.outer(sick, rng.normal(size=12))
-    subjects, splits = np.array([f"s{owner}" for owner in owners]), np.where(owners % 4 < 2, "train", "test")
+    subject_index = np.repeat(np.arange(SUBJECTS), CLIPS)
+    sick = (subject_index % 2 == 0) & (rng.random(len(subject_index)) < 0.7)
+    embeddings = rng.normal(size=(len(subject_index), 12)) + 0.5 * np.outer(sick, rng.normal(size=12))
+    subjects, splits = (
+        np.array([f"s{owner}" for owner in subject_index]),
+        np.where(subject_index % 4 < 2, "train", "test"),
+    )
     tasks = binary_tasks(
         [str(int(value)) for value in sick], column="sick", subjects=subjects.tolist(), splits=splits.tolist()
     ).tasks
@@ -36,15 +39,15 @@ def test_parts_are_of_whole_subjects_and_lie_within_each_other(made_up):
     labels, people = task.labels[~tested], subjects[~tested]
     whole = set(people)
     for draw in range(3):
-        parts = [part_of(labels, people, share=share, draw=draw, seed=0) for share in SHARES]
+        parts = [draw_subset(labels, people, share=share, draw=draw, seed=0) for share in SHARES]
         assert parts[0].all()
         names = [set(people[part]) for part in parts]
         assert all(set(people[~part]) == whole - set(people[part]) for part in parts)
         assert all(smaller <= larger for larger, smaller in itertools.pairwise(names))
         assert [len(part) for part in names] == sorted((len(part) for part in names), reverse=True)
         assert labels[parts[-1]].any() and not labels[parts[-1]].all()
-    assert set(people[part_of(labels, people, share=0.1, draw=0, seed=0)]) != set(
-        people[part_of(labels, people, share=0.1, draw=1, seed=0)]
+    assert set(people[draw_subset(labels, people, share=0.1, draw=0, seed=0)]) != set(
+        people[draw_subset(labels, people, share=0.1, draw=1, seed=0)]
     )
 
 

@@ -14,12 +14,12 @@ from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
 from hearlite.benchmarks.probes.multiple_instance import (
     PENALTIES,
-    Bags,
-    bags_of,
+    ClipBags,
     fit_attention,
-    lengths_of,
+    group_clips,
+    group_recordings,
     loss_and_gradient,
-    records_of,
+    recording_lengths,
     weights_of,
 )
 from hearlite.benchmarks.stats.auroc import auroc
@@ -31,26 +31,26 @@ from hearlite.errors import InputError
 DIM = 6
 
 
-def made_up(*, faint: bool, records: int = 160, seed: int = 0) -> tuple[Bags, np.ndarray, np.ndarray]:
+def made_up(*, faint: bool, records: int = 160, seed: int = 0) -> tuple[ClipBags, np.ndarray, np.ndarray]:
     """(bags, labels, subjects), two records a subject: the sign is faint in every clip, or plain in one clip that a
     loud dimension marks.
     """
     rng = np.random.default_rng(seed)
     counts = rng.integers(3, 9, size=records)
     labels = rng.random(records) < 0.5
-    owners = np.repeat(np.arange(records), counts)
-    values = rng.normal(size=(len(owners), DIM))
+    subject_index = np.repeat(np.arange(records), counts)
+    values = rng.normal(size=(len(subject_index), DIM))
     if faint:
-        values[:, 0] += 0.9 * labels[owners]
+        values[:, 0] += 0.9 * labels[subject_index]
     else:
         marked = np.cumsum(counts) - 1 - rng.integers(counts)
         values[:, 1] *= 0.1
         values[marked, 1] += 3.0
         values[marked, 0] += np.where(labels, 2.0, -2.0)
-    return Bags(values, counts), labels, np.array([f"s{record // 2:02d}" for record in range(records)])
+    return ClipBags(values, counts), labels, np.array([f"s{record // 2:02d}" for record in range(records)])
 
 
-def halves(*, faint: bool) -> tuple[Bags, np.ndarray, Bags, np.ndarray, np.ndarray]:
+def halves(*, faint: bool) -> tuple[ClipBags, np.ndarray, ClipBags, np.ndarray, np.ndarray]:
     bags, labels, subjects = made_up(faint=faint)
     first, last = np.arange(80), np.arange(80, 160)
     return (
@@ -66,22 +66,22 @@ def test_bags_are_what_a_loop_over_records_gives() -> None:
     bags, _, _ = made_up(faint=True, records=12)
     parts = np.split(bags.values, np.cumsum(bags.counts)[:-1])
     np.testing.assert_allclose(bags.mean(), [part.mean(axis=0) for part in parts])
-    np.testing.assert_array_equal(bags.max_of(bags.values), [part.max(axis=0) for part in parts])
+    np.testing.assert_array_equal(bags.maxima(bags.values), [part.max(axis=0) for part in parts])
     taken = bags.take(np.array([5, 0, 11]))
     np.testing.assert_array_equal(taken.values, np.concatenate([parts[5], parts[0], parts[11]]))
     mixed = np.random.default_rng(0).permutation(len(bags.values))
-    again = bags_of(bags.values[mixed], bags.owners[mixed])
+    again = group_clips(bags.values[mixed], bags.subject_index[mixed])
     np.testing.assert_allclose(again.mean(), bags.mean())
     np.testing.assert_array_equal(again.counts, bags.counts)
 
 
 def test_a_row_of_the_manifest_is_a_record(corpus: Path) -> None:
     clips = load_dataset(corpus).clips
-    records, of_clip = records_of(clips)
+    records, of_clip = group_recordings(clips)
     assert len(records) == len({(clip.name, clip.row) for clip in clips}) == of_clip.max() + 1
     assert all(records[number].row == clip.row for number, clip in zip(of_clip, clips, strict=True))
     event, whole = records[0], dataclasses.replace(records[0], event_start_s=None, event_end_s=None)
-    lengths = lengths_of([event, whole], np.array([0, 1, 1, 1]))
+    lengths = recording_lengths([event, whole], np.array([0, 1, 1, 1]))
     assert lengths.tolist() == [[event.event_end_s - event.event_start_s], [6.0]]
 
 
@@ -94,7 +94,7 @@ def test_the_gradient_of_attention_is_that_of_its_loss() -> None:
     error = check_grad(*parts, start)
     assert error < 1e-6
     weights = weights_of(1e3 * np.random.default_rng(2).normal(size=len(bags.values)), bags)
-    np.testing.assert_allclose(bags.sum_of(weights), 1.0)
+    np.testing.assert_allclose(bags.sums(weights), 1.0)
 
 
 def test_attention_finds_the_clip_that_matters_and_the_mean_a_sign_that_is_everywhere() -> None:
@@ -143,7 +143,7 @@ def test_rows_compare_with_the_single_clip_and_with_the_teacher() -> None:
         subjects=subjects.tolist(),
         splits=np.where(tested, "test", "train").tolist(),
     ).tasks
-    noisy = Bags(bags.values + 2 * np.random.default_rng(3).normal(size=bags.values.shape), bags.counts)
+    noisy = ClipBags(bags.values + 2 * np.random.default_rng(3).normal(size=bags.values.shape), bags.counts)
     found = pooling({"teacher": bags, "student": noisy}, tasks, subjects, tested, seed=0, samples=300)
     assert [row["method"] for row in found["mean"]] == list(METHODS)
     single, mean = found["mean"][0]["models"], found["mean"][2]["models"]

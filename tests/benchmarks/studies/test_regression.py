@@ -17,12 +17,16 @@ from hearlite.errors import InputError
 
 def made_up() -> tuple[RegressionTask, Samples]:
     rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(90), 3)
+    subject_index = np.repeat(np.arange(90), 3)
     values = np.repeat(rng.normal(70, 10, size=90), 3)
-    heard = values[:, None] / 10 + rng.normal(size=(270, 4))
-    vectors = {"teacher": heard, "student": heard + rng.normal(size=heard.shape), "deaf": rng.normal(size=(270, 4))}
+    trained_subjects = values[:, None] / 10 + rng.normal(size=(270, 4))
+    vectors = {
+        "teacher": trained_subjects,
+        "student": trained_subjects + rng.normal(size=trained_subjects.shape),
+        "deaf": rng.normal(size=(270, 4)),
+    }
     task = RegressionTask("fvc", values, np.arange(270) % 9 > 0)
-    return task, Samples(vectors, np.array([f"s{owner:02d}" for owner in owners]), owners >= 50)
+    return task, Samples(vectors, np.array([f"s{owner:02d}" for owner in subject_index]), subject_index >= 50)
 
 
 def test_models_stand_beside_the_mean_and_the_teacher() -> None:

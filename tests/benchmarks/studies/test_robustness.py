@@ -38,7 +38,7 @@ from hearlite.spec import AUDIO
 RATE_HZ = AUDIO.sample_rate_hz
 ABOUT = {
     "dataset": {"name": "tones", "synthetic": True},
-    "teacher": {"name": "pitch", "standin": ""},
+    "teacher": {"name": "pitch", "surrogate_note": ""},
     "models": [{"name": "student", "precision": "i8", "sha256": ""}],
 }
 
@@ -149,12 +149,16 @@ def test_a_model_that_ignores_gain_has_changed_by_exactly_nothing(found: dict, g
 def test_a_model_that_needs_loudness_is_found(found: dict) -> None:
     """The tones' rms is 0.07 and its limit 0.005, so 20 dB less are heard and 30 are not."""
     rows = rows_of(found, "quiet")
-    broken, heard = rows["gain -30 dB"], rows["gain -20 dB"]
-    assert broken["auroc"] == pytest.approx(1 - heard["auroc"])
+    broken, trained_subjects = rows["gain -30 dB"], rows["gain -20 dB"]
+    assert broken["auroc"] == pytest.approx(1 - trained_subjects["auroc"])
     assert broken["change"]["high"] < -GAIN_LIMIT
     assert (broken["gain_verdict"], broken["verdict"]) == (BEYOND, INFERIOR)
     assert broken["centred_cosine"] < 0.5
-    assert (heard["gain_verdict"], heard["verdict"], heard["change"]["value"]) == (WITHIN, NON_INFERIOR, 0.0)
+    assert (trained_subjects["gain_verdict"], trained_subjects["verdict"], trained_subjects["change"]["value"]) == (
+        WITHIN,
+        NON_INFERIOR,
+        0.0,
+    )
     required = {row["model"]: row for row in found["requirements"]}["quiet"]
     assert (required["gain"]["verdict"], required["gain"]["furthest"]) == (BEYOND, "gain -30 dB")
     assert (required["gain"]["passed"], required["gain"]["conditions"]) == (3, 4)
@@ -187,9 +191,11 @@ def test_scores_are_those_of_a_bench_whose_test_clips_are_changed(tones: Dataset
     scored = score(plan, embedder=model, folder=tmp_path)
     (labels,) = [task.labels[: len(plan.train.clips)] for task in plan.tasks]
     subjects = np.asarray([ref.subject for ref in plan.train.clips])
-    heard = [list(read_clips(side.clips, reach_s=REACH_S)) for side in (plan.train, plan.test)]
-    train, test = (np.stack([clip.pcm for clip in clips if isinstance(clip, Clip)]) for clips in heard)
-    changed = np.stack([perturb(clip, plan.conditions[0]).audio for clip in heard[1] if isinstance(clip, Clip)])
+    trained_subjects = [list(read_clips(side.clips, reach_s=REACH_S)) for side in (plan.train, plan.test)]
+    train, test = (np.stack([clip.pcm for clip in clips if isinstance(clip, Clip)]) for clips in trained_subjects)
+    changed = np.stack(
+        [perturb(clip, plan.conditions[0]).audio for clip in trained_subjects[1] if isinstance(clip, Clip)]
+    )
     vectors = [model.embed(audio).astype(np.float64) for audio in (from_int16(train), from_int16(test), changed)]
     folds = fold_table(labels, subjects, seed=0)
     for row in (0, 1):
@@ -245,10 +251,14 @@ def test_a_condition_that_changes_no_clip_decides_nothing(tones: Dataset) -> Non
     assert required["shift_and_padding"] is None
 
 
-def opens(monkeypatch: pytest.MonkeyPatch, *, heard: tuple[str, ...] = ()) -> None:
+def opens(monkeypatch: pytest.MonkeyPatch, *, trained_subjects: tuple[str, ...] = ()) -> None:
     def open_bundle(path: Path) -> tuple[Listener, SimpleNamespace]:
         manifest = SimpleNamespace(
-            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=SimpleNamespace(heard=heard), head=None
+            name=path.name,
+            tflite_sha256="0" * 64,
+            precision="i8",
+            dataset=SimpleNamespace(trained_subjects=trained_subjects),
+            head=None,
         )
         return Listener(path.name, needs_an_end), manifest
 
@@ -256,10 +266,10 @@ def opens(monkeypatch: pytest.MonkeyPatch, *, heard: tuple[str, ...] = ()) -> No
 
 
 def test_a_model_that_heard_a_test_subject_is_refused(tones: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    opens(monkeypatch, heard=(subject_hash("s01"), subject_hash("s13")))  # s01 is of train
+    opens(monkeypatch, trained_subjects=(subject_hash("s01"), subject_hash("s13")))  # s01 is of train
     with pytest.raises(InputError, match="distilled on 1 of the test subjects, the first is 's13'"):
         study_inputs.open_models("fake:8", [Path("a.tflite")], (tones,))
-    opens(monkeypatch, heard=(subject_hash("s01"),))
+    opens(monkeypatch, trained_subjects=(subject_hash("s01"),))
     assert list(study_inputs.open_models("fake:8", [Path("a.tflite")], (tones,)).embedders) == [TEACHER, "a.tflite"]
     with pytest.raises(UsageError, match=r"two models have the name a\.tflite"):
         study_inputs.open_models("fake:8", [Path("a.tflite"), Path("b/a.tflite")], (tones,))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hearlite.benchmarks.studies import scaling
-from hearlite.benchmarks.studies.scaling import Point, as_results, growth, measure, run_process, write_plot
+from hearlite.benchmarks.studies.scaling import Point, growth, measure, run_process, to_results, write_plot
 from hearlite.errors import InputError
 
 POINTS = (Point("embed", 1, 100, 2.0, 1000), Point("embed", 10, 1000, 11.0, 1900), Point("bench", 1, 100, 5.0, 500))
@@ -18,7 +18,7 @@ def test_growth_is_per_further_clip():
 
 
 def test_results_are_json_and_drawn(tmp_path):
-    results = json.loads(json.dumps(as_results(POINTS, command="python -m hearlite.benchmarks.studies.scaling")))
+    results = json.loads(json.dumps(to_results(POINTS, command="python -m hearlite.benchmarks.studies.scaling")))
     write_plot(results, tmp_path / "scaling.svg")
     assert "<svg" in (tmp_path / "scaling.svg").read_text()
 
@@ -31,6 +31,6 @@ def test_a_stage_that_fails_says_why(tmp_path):
 def test_embedding_is_measured_in_a_process_of_its_own(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(scaling, "_SUBJECTS", 3)
     monkeypatch.setattr(scaling, "_RECORDINGS", 1)
-    (point,) = measure(bundle.i8, factors=[1], stages=["embed"], folder=tmp_path, say=lambda text: None)
+    (point,) = measure(bundle.i8, factors=[1], stages=["embed"], folder=tmp_path, log=lambda text: None)
     assert (point.stage, point.factor) == ("embed", 1)
     assert point.clips >= 3 and point.seconds > 0 and point.peak_bytes > 10_000_000

@@ -49,8 +49,8 @@ def test_a_test_clip_is_scored_alone() -> None:
 
 
 def study(labels: np.ndarray, values: np.ndarray) -> list[dict]:
-    owners = np.repeat(np.arange(120), 5)
-    subjects, tested = np.array([f"s{owner:03d}" for owner in owners]), owners >= 80
+    subject_index = np.repeat(np.arange(120), 5)
+    subjects, tested = np.array([f"s{owner:03d}" for owner in subject_index]), subject_index >= 80
     task = Task("sick", "1", labels, np.ones(len(labels), dtype=bool))
     noise = values + 2 * np.random.default_rng(9).normal(size=values.shape)
     return semi_supervised({"teacher": values, "student": noise}, [task], subjects, tested, seed=0, samples=200)

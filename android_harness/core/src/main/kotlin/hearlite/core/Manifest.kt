@@ -26,7 +26,7 @@ class Manifest(
     val highHz: Double,
     val teacher: String,
     /** Not empty: what stands in for HeAR, so that nothing here is a statement about HeAR. */
-    val standin: String,
+    val surrogateNote: String,
     val licence: String,
     val notice: String,
     /** False: the file failed its quality gate and was written by force. */
@@ -92,7 +92,7 @@ class Manifest(
                 pcmFullScale = audio.int("pcm_full_scale", least = 1),
                 highHz = frontend.number("high_hz"),
                 teacher = json.table("teacher").string("name"),
-                standin = json.table("teacher").string("standin"),
+                surrogateNote = json.table("teacher").string("surrogate_note"),
                 licence = json.string("licence"),
                 notice = json.string("notice"),
                 gatePassed = json.boolean("gate_passed"),

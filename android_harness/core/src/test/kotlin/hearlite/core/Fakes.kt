@@ -30,7 +30,7 @@ fun manifestText(vararg changes: Pair<String, String>): String {
     val text = """
         {"schema": "hearlite-manifest/1", "name": "tiny.tflite", "precision": "i8", "signature": "embed", "input": "audio", "output": "embedding",
          "dim": 2, "audio": {"sample_rate_hz": 8, "clip_s": 1.0, "pcm_full_scale": 4}, "student": {"frontend": {"sample_rate_hz": 8, "high_hz": 3.5}},
-         "teacher": {"name": "fake", "standin": "a fake"}, "licence": "CC0-1.0", "notice": "", "gate_passed": true,
+         "teacher": {"name": "fake", "surrogate_note": "a fake"}, "licence": "CC0-1.0", "notice": "", "gate_passed": true,
          "golden_embedding": [1.5, -2e0], "golden_tolerance": 0.05, "tflite_sha256": "$SHA256_OF_ABC"}
     """
     return changes.fold(text) { old, (from, to) -> old.replace(from, to).also { check(it != old) { "$from is not there" } } }

@@ -18,7 +18,7 @@ class ManifestTest {
         assertEquals(8, manifest.clipSamples)
         assertEquals(4, manifest.pcmFullScale)
         assertEquals(3.5, manifest.highHz, 0.0)
-        assertEquals("a fake", manifest.standin)
+        assertEquals("a fake", manifest.surrogateNote)
         assertArrayEquals(floatArrayOf(1.5f, -2f), manifest.goldenEmbedding, 0f)
         assertEquals(0.05, manifest.goldenTolerance!!, 0.0)
         assertNull(parse("\"golden_tolerance\": 0.05, " to "").goldenTolerance)
