@@ -1,4 +1,4 @@
-# make quickstart | test | test-kernels | lint | lock
+# make quickstart | test | test-fast | test-kernels | lint | results | lock
 # Every target makes .venv first, from requirements.lock; nothing but Python 3.10 - 3.13 and make is needed.
 SUPPORTED := 3.13 3.12 3.11 3.10
 VENV := .venv
@@ -18,7 +18,7 @@ $(error no Python of $(SUPPORTED) with venv and pip found$(if $(PYTHON), as '$(P
 endif
 READY := $(VENV)/.ready-$(VERSION)
 
-.PHONY: quickstart test test-kernels lint lock lock-check clean
+.PHONY: quickstart test test-fast test-kernels results results-check lint lock lock-check clean
 
 quickstart: $(READY)  ## the main job: recordings in (synthetic unless DATA=...), an int8 .tflite with its report out
 	$(BIN)/hearlite quickstart --out quickstart $(if $(DATA),--data $(DATA)) $(if $(TEACHER),--teacher $(TEACHER))
@@ -29,6 +29,12 @@ test: $(READY)  ## the whole test suite
 test-kernels: $(READY)  ## what trains, quantizes, exports and checks, with the kernels that TensorFlow picks on other processors
 	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -m kernels
 	TF_ENABLE_ONEDNN_OPTS=1 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m kernels
+
+results: $(READY)  ## index.json, docs/results.md and the table of README.md from benchmarks/results
+	$(BIN)/python -m hearlite.benchmarks.report.committed update
+
+results-check: $(READY)  ## which results are older than their code; fails when a page is not what its results say
+	$(BIN)/python -m hearlite.benchmarks.report.committed check
 
 lint: $(READY)  ## ruff, the workflows' schema, and mypy
 	$(BIN)/ruff check .

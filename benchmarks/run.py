@@ -106,17 +106,17 @@ def bench(
         clip_wise=protocol == "paper",
         seed=seed,
     )
-    models = [_teacher_model(teacher), *(_bundle_model(path, manifest) for path, _, manifest in bundles)]
+    models = [_teacher_model(teacher), *(_bundle_model(path, manifest, dataset) for path, _, manifest in bundles)]
     models += [
         ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors
     ]
-    notes = [f"framing of short events: {framing}", *dataset.notes, *_warnings(bundles, teacher, dataset, embedded)]
+    notes = [*dataset.notes, *_warnings(bundles, teacher, embedded)]
     notes += [note for _, found in grouped.values() for note in found]
     results = collect(
         probes,
         command=command,
         machine=device(),
-        dataset=_dataset_info(dataset, embedded),
+        dataset=_dataset_info(dataset, embedded, framing=framing),
         teacher=teacher.info,
         models=models,
         latency=_latency(teacher, bundles, threads=threads, seed=seed),
@@ -172,7 +172,9 @@ def _teacher_model(teacher: Embedder) -> ModelInfo:
     )
 
 
-def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
+def _bundle_model(path: Path, manifest: Manifest, dataset: Dataset) -> ModelInfo:
+    # By subjects, not by name: a dataset may be a part of another.
+    hashes = {subject_hash(clip.subject) for clip in dataset.clips}
     return ModelInfo(
         name=manifest.name,
         kind=manifest.precision,
@@ -184,6 +186,10 @@ def _bundle_model(path: Path, manifest: Manifest) -> ModelInfo:
         dim=manifest.dim,
         quantization=manifest.quantization,
         recipe=manifest.recipe,
+        size=manifest.size,
+        gate_passed=manifest.gate_passed,
+        trained_on=manifest.dataset.name,
+        trained_on_dataset=not hashes.isdisjoint(manifest.dataset.trained_subjects),
     )
 
 
@@ -205,7 +211,7 @@ def _runtime(teacher: Embedder) -> str:
     return f"{package} {version(package)}"
 
 
-def _dataset_info(dataset: Dataset, embedded: Embedded) -> DatasetInfo:
+def _dataset_info(dataset: Dataset, embedded: Embedded, *, framing: str) -> DatasetInfo:
     subjects = {split: len({clip.subject for clip in embedded.clips if clip.split == split}) for split in SPLITS}
     digest = hashlib.sha256(f"{dataset.sha256}{dataset.labels_sha256}".encode()).hexdigest()
     return DatasetInfo(
@@ -216,30 +222,16 @@ def _dataset_info(dataset: Dataset, embedded: Embedded) -> DatasetInfo:
         val_subjects=subjects["val"],
         test_subjects=subjects["test"],
         synthetic=dataset.synthetic,
+        framing=framing,
     )
 
 
-def _warnings(
-    bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, dataset: Dataset, embedded: Embedded
-) -> list[str]:
+def _warnings(bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embedder, embedded: Embedded) -> list[str]:
     notes = [
-        f"{manifest.name} failed its quality gate and was written all the same (--allow-failed-gate)"
+        f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is compared with"
         for _, _, manifest in bundles
-        if not manifest.gate_passed
+        if manifest.teacher.fingerprint != teacher.info.fingerprint
     ]
-    hashes = {subject_hash(clip.subject) for clip in dataset.clips}
-    for _, _, manifest in bundles:
-        if manifest.teacher.fingerprint != teacher.info.fingerprint:
-            notes.append(
-                f"{manifest.name} was distilled from {manifest.teacher.name}, another teacher than the one it is"
-                " compared with"
-            )
-        if hashes.isdisjoint(
-            manifest.dataset.trained_subjects
-        ):  # by subjects, not by name: a dataset may be a part of another
-            notes.append(
-                f"{manifest.name} was distilled on {manifest.dataset.name} and has heard nothing of {dataset.name}"
-            )
     if embedded.silent:
         notes.append(f"{embedded.silent} clips are silent")
     return notes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearlite.benchmarks.cost.measure import Phone, Plan, measure_cost, with_goals
+from hearlite.benchmarks.cost.measure import Phone, Plan, measure_cost
 from hearlite.benchmarks.schema.cost import ArmRow, Cost
 from hearlite.benchmarks.schema.device import DeviceBench
 from hearlite.benchmarks.schema.io import write_cost
@@ -57,9 +57,7 @@ def gather_cost(plan: Plan, *, command: str, log: Callable[[str], None]) -> Gath
     refused += [
         f"{item.model} computes something else on {item.device.name}" for item in android if not item.parity.passed
     ]
-    return Gathered(
-        with_goals(dataclasses.replace(cost, arm=rows, android=android)), tuple(refused)
-    )  # again: some goals are ARM's
+    return Gathered(dataclasses.replace(cost, arm=rows, android=android), tuple(refused))
 
 
 def _on_phone(path: Path, phone: Phone, *, log: Callable[[str], None]) -> DeviceBench:
@@ -86,7 +84,7 @@ def bench_cost(plan: Plan, *, out: Path, command: str, log: Callable[[str], None
 
 
 def cost_summary(cost: Cost) -> dict[str, str]:
-    """A line for each model and goal."""
+    """Return a line for each model."""
     audio_s = {model.name: model.audio_s for model in cost.models}
     lines = {}
     for row in cost.latency:
@@ -96,6 +94,4 @@ def cost_summary(cost: Cost) -> dict[str, str]:
             f"{row.median_ms:.2f} ms [{row.p5_ms:.2f}, {row.p95_ms:.2f}] a call, {each_s:.2f} ms a second of sound,"
             f" {row.runs} runs"
         )
-    for goal in cost.goals:
-        lines[f"{goal.model}: {goal.what}"] = f"{'met' if goal.met else 'missed'}: {goal.got}, wanted {goal.wanted}"
     return lines

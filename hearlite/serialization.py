@@ -26,6 +26,14 @@ def to_dict(spec: Any) -> dict[str, Any]:
     return data
 
 
+def without_defaults(value: Any) -> Any:
+    """Return plain data of dataclasses, without the fields that have their default; `from_dict` fills them in again."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {field.name: without_defaults(item) for field, item in pairs if item != field.default}
+    return [without_defaults(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def from_dict(kind: type[Spec], data: Any, *, where: str) -> Spec:
     """A spec of `kind` from plain data; every key must be known and every value of its type. `where` names the source
     in errors.

@@ -32,7 +32,7 @@ _BYTES = {
 
 
 def footprint(
-    path: Path, *, name: str, kind: str, audio_s: float | None = None, note: str = "", source: str = ""
+    path: Path, *, name: str, kind: str, audio_s: float | None = None, note: str = "", source: str = "", size: str = ""
 ) -> Footprint:
     """Read `path`. `audio_s`: seconds of sound that a call takes in, needed where the input is no waveform.
 
@@ -67,6 +67,7 @@ def footprint(
         activation_peak_bytes=peak,
         note=note,
         source=source,
+        size=size,
     )
 
 

@@ -25,7 +25,6 @@ from hearlite.benchmarks.cost.reference_models import shape_footprint, shape_pat
 from hearlite.benchmarks.cost.roofline import measure_ceiling, roofline_bound
 from hearlite.benchmarks.cost.stage_profile import BY_PREFIXES, stage_parts, stage_prefixes
 from hearlite.benchmarks.cost.subprocesses import STARTS, benchmark_tool, compare_old, measure_cold_start
-from hearlite.benchmarks.cost.targets import goals
 from hearlite.benchmarks.schema.cost import (
     ColdStart,
     Cost,
@@ -109,7 +108,7 @@ def measure_cost(plan: Plan, *, log: Callable[[str], None]) -> Cost:
         models=tuple(entry.made for entry in entries),
         latency=latency,
         speedups=_speedups(entries, rounds),
-        alone=alone,
+        cold_starts=alone,
         profiles=profiles,
         old_runtime=tuple(_old(entry, plan.old_python) for entry in entries if entry.student)
         if plan.old_python
@@ -117,12 +116,7 @@ def measure_cost(plan: Plan, *, log: Callable[[str], None]) -> Cost:
         cross_checks=_cross_checks(entries, plan),
         notes=tuple(f"{entry.made.name}: {entry.made.note}" for entry in entries if entry.made.note),
     )
-    return with_goals(_with_limits(cost, log=log) if plan.threads == 1 else cost)
-
-
-def with_goals(cost: Cost) -> Cost:
-    """The same, held against what the project promised."""
-    return dataclasses.replace(cost, goals=goals(cost))
+    return _with_limits(cost, log=log) if plan.threads == 1 else cost
 
 
 def _entries(plan: Plan, *, log: Callable[[str], None]) -> list[_Entry]:
@@ -137,7 +131,10 @@ def _entries(plan: Plan, *, log: Callable[[str], None]) -> list[_Entry]:
     students = zip(plan.bundles, manifests, distinct_names(manifests), strict=True)
     return [
         *entries,
-        *(_Entry(footprint(path, name=name, kind=manifest.precision), path) for path, manifest, name in students),
+        *(
+            _Entry(footprint(path, name=name, kind=manifest.precision, size=manifest.size), path)
+            for path, manifest, name in students
+        ),
     ]
 
 

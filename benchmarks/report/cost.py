@@ -113,7 +113,7 @@ def _row(cost: Cost, model: Footprint, series: Series) -> CostRow:
         series=series,
         latency=timed[0] if timed else None,
         others=tuple(timed[1:]),
-        alone=next((item for item in cost.alone if item.model == model.name), None),
+        alone=next((item for item in cost.cold_starts if item.model == model.name), None),
         cross_check=next((item for item in cost.cross_checks if item.model == model.name), None),
         limit=next((item for item in cost.limits if item.model == model.name), None),
         profile=next((item for item in cost.profiles if item.model == model.name), None),

@@ -61,6 +61,7 @@ def render(results: Results, *, other: Results | None = None) -> str:
     return page(
         "report.html.j2",
         results=results,
+        facts=_facts(results),
         rows=rows,
         trio=trio,
         reference=reference,
@@ -88,6 +89,22 @@ def render(results: Results, *, other: Results | None = None) -> str:
         score_of=lambda task, name: next((score for score in task.scores if score.model == name), None),
         view=_cost(results, rows),
     )
+
+
+def _facts(results: Results) -> tuple[str, ...]:
+    """Return what a reader must know about the recordings and the models, as sentences."""
+    framing = {
+        "context": "Events shorter than a clip are shown in the real sound around them.",
+        "zero-pad": "Events shorter than a clip are padded with zeros, which leaks their duration.",
+    }
+    apart = [
+        f"{model.name} was distilled on {model.trained_on or 'other recordings'}, without any subject of"
+        f" {results.dataset.name}."
+        for model in results.models
+        if model.trained_on_dataset is False
+    ]
+    slimmed = "Curves and operating points are not in this results.json." if results.slimmed_from else ""
+    return tuple(filter(None, (framing[results.dataset.framing], *apart, slimmed)))
 
 
 def _cost(results: Results, rows: Sequence[Row]) -> CostView | None:

@@ -25,8 +25,8 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
         )
         if excess.shown and score.model != results.reference:
             text += (
-                f", keeps {100 * (excess.value or 0):.1f} % [{100 * (excess.low or 0):.1f},"
-                f" {100 * (excess.high or 0):.1f}] of the teacher's excess"
+                f", retention {100 * (excess.value or 0):.1f} % [{100 * (excess.low or 0):.1f},"
+                f" {100 * (excess.high or 0):.1f}]"
             )
         if sizes.get(score.model):
             text += f", {(sizes[score.model] or 0) / 1e6:.2f} MB"

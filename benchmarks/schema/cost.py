@@ -42,7 +42,8 @@ class Footprint:
     # The most that is alive at once, in the order of the operators: the arena of a runtime that packs perfectly.
     activation_peak_bytes: int
     note: str = ""  # SHAPE_ONLY, what is not in the file
-    source: str = ""  # of a shape: where its geometry stands
+    source: str = ""  # of a shape: where its geometry is published
+    size: str = ""  # of a student: tiny, small or base
 
 
 @dataclass(frozen=True)
@@ -189,18 +190,6 @@ class ArmRow:
 
 
 @dataclass(frozen=True)
-class Goal:
-    """Something that the project promised, what was measured, and if it was missed, what explains it."""
-
-    model: str
-    what: str
-    wanted: str
-    got: str
-    met: bool
-    why: str = ""
-
-
-@dataclass(frozen=True)
 class Cost:
     """Everything about cost, of models that ran side by side."""
 
@@ -209,7 +198,7 @@ class Cost:
     models: tuple[Footprint, ...]
     latency: tuple[Latency, ...]
     speedups: tuple[Speedup, ...] = ()
-    alone: tuple[ColdStart, ...] = ()
+    cold_starts: tuple[ColdStart, ...] = ()
     profiles: tuple[Profile, ...] = ()
     ceiling: Ceiling | None = None
     limits: tuple[RooflineBound, ...] = ()
@@ -217,5 +206,4 @@ class Cost:
     cross_checks: tuple[CrossCheck, ...] = ()
     arm: tuple[ArmRow, ...] = ()
     android: tuple[DeviceBench, ...] = ()
-    goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()

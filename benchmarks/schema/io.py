@@ -9,7 +9,6 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from hearlite.benchmarks.schema.results import (
     CLASSIFIERS,
     COST_SCHEMA,
     KINDS,
+    OLDER_COST_SCHEMA,
+    OLDER_SCHEMA,
     SCHEMA,
     CostResults,
     DatasetInfo,
@@ -27,12 +28,15 @@ from hearlite.benchmarks.schema.results import (
     Seed,
     Versions,
 )
+from hearlite.benchmarks.schema.upgrade import upgrade_cost, upgrade_results
 from hearlite.benchmarks.schema.validate import check_cost, check_times
 from hearlite.benchmarks.stats.estimates import ROC_POINTS, VERDICTS, Paired, Score
 from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError, UsageError
 from hearlite.files import write_bytes
+from hearlite.names import FRAMINGS
+from hearlite.provenance import now
 from hearlite.serialization import from_dict
 
 _LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
@@ -86,11 +90,6 @@ def collect(
     )
 
 
-def now() -> str:
-    """UTC, ISO 8601."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def write_results(results: Results, path: Path) -> None:
     """Write results.json through a temporary file. NaN and infinity become null. Raises UsageError for results that
     `read_results` would refuse.
@@ -134,6 +133,14 @@ def read_results(path: Path) -> Results:
     """
     data = read_data(path)
     schema = data.get("schema") if isinstance(data, dict) else None
+    if schema == OLDER_SCHEMA:
+        try:
+            data = upgrade_results(data)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path}: not readable: {type(error).__name__}: {error}", "run hearlite bench again"
+            ) from error
+        schema = data["schema"]
     if schema != SCHEMA:
         older = str(schema).startswith(SCHEMA.partition("/")[0])
         advice = (
@@ -153,6 +160,8 @@ def _check(results: Results, *, where: str) -> None:
     names = [model.name for model in results.models]
     if results.margin is not None and not 0 < results.margin < 0.5:
         raise InputError(f"{where}: margin is {results.margin}", "an AUROC difference lies above 0 and below 0.5")
+    if results.dataset.framing not in FRAMINGS:
+        raise InputError(f"{where}: framing is {results.dataset.framing!r}", f"use one of {', '.join(FRAMINGS)}")
     if results.probe not in CLASSIFIERS:
         raise InputError(f"{where}: probe is {results.probe!r}", f"use one of {', '.join(CLASSIFIERS)}")
     for model in results.models:
@@ -281,6 +290,13 @@ def read_cost(path: Path) -> CostResults:
     data = read_data(path)
     if not is_cost(data):
         raise InputError(f"{path}: schema is not {COST_SCHEMA!r}", "give the results.json of hearlite cost")
+    if data["schema"] == OLDER_COST_SCHEMA:
+        try:
+            data = {**data, "cost": upgrade_cost(data["cost"]), "schema": COST_SCHEMA}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path}: not readable: {type(error).__name__}: {error}", "run hearlite cost again"
+            ) from error
     results = from_dict(CostResults, data, where=str(path))
     check_cost(results.cost, where=str(path))
     return results
@@ -288,4 +304,4 @@ def read_cost(path: Path) -> CostResults:
 
 def is_cost(data: object) -> bool:
     """Whether a results.json holds cost alone."""
-    return isinstance(data, dict) and data.get("schema") == COST_SCHEMA
+    return isinstance(data, dict) and data.get("schema") in (COST_SCHEMA, OLDER_COST_SCHEMA)

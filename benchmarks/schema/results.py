@@ -12,10 +12,13 @@ from hearlite.benchmarks.stats.estimates import Counts, Estimate, Paired, Score
 from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.gate import GateResult
+from hearlite.provenance import commit
 from hearlite.spec import PRECISION_NAMES
 
-SCHEMA = "hearlite-results/2"
-COST_SCHEMA = "hearlite-cost/1"  # of a results.json without quality
+SCHEMA = "hearlite-results/3"
+OLDER_SCHEMA = "hearlite-results/2"  # of version 0.1, read by upgrade.py
+COST_SCHEMA = "hearlite-cost/2"  # of a results.json without quality
+OLDER_COST_SCHEMA = "hearlite-cost/1"
 KINDS = (
     "teacher",
     *PRECISION_NAMES,
@@ -90,6 +93,10 @@ class ModelInfo:
     sha256: str = ""  # of the file
     quantization: GateResult | None = None  # what the file's manifest says that quantization cost
     recipe: str = ""  # "" for float32
+    size: str = ""  # of a student: tiny, small or base
+    gate_passed: bool | None = None  # of a student; False: kept with --allow-failed-gate
+    trained_on: str = ""  # name of the dataset that a student was distilled on
+    trained_on_dataset: bool | None = None  # whether that holds subjects of the dataset of this benchmark
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ class DatasetInfo:
     val_subjects: int
     test_subjects: int
     synthetic: bool
+    framing: str = "context"  # of events shorter than a clip; "zero-pad" leaks their duration
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,7 @@ class Versions:
     scikit_learn: str
     litert: str
     hearlite: str
+    commit: str = ""  # of the checkout that ran; "" for an installed package
 
     @classmethod
     def current(cls) -> Versions:
@@ -127,6 +136,7 @@ class Versions:
             scikit_learn=_version("scikit-learn"),
             litert=_version("ai-edge-litert"),
             hearlite=hearlite.__version__,
+            commit=commit(),
         )
 
 
@@ -155,6 +165,7 @@ class Results:
     probe: str = "logistic"  # one of classifiers.py
     leaking: tuple[Leaking, ...] = ()  # means over all tasks by a paper's clip-wise split, which LEAKS
     cost: Cost | None = None  # beside peers, with profiles and limits: only where it was asked for
+    slimmed_from: str = ""  # sha256 of the whole results.json, where this one holds its tables only
     schema: str = SCHEMA
 
 

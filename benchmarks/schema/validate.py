@@ -34,7 +34,7 @@ def check_cost(cost: Cost, *, where: str) -> None:
     about: list[Any] = [
         *cost.latency,
         *cost.speedups,
-        *cost.alone,
+        *cost.cold_starts,
         *cost.profiles,
         *cost.limits,
         *cost.old_runtime,
@@ -54,7 +54,7 @@ def check_cost(cost: Cost, *, where: str) -> None:
     for row in cost.latency:
         check_times(row, where=where)
     times = [
-        *(start.load_ms for start in cost.alone),
+        *(start.load_ms for start in cost.cold_starts),
         *(part.ms for item in cost.profiles for part in (*item.stages, *item.operators)),
     ]
     if min(times, default=0.0) < 0:

@@ -38,6 +38,7 @@ STUDIES = {
     "interval-coverage": Study(_ROOT + "studies.interval_coverage", "do the 95 % intervals hold the truth? Simulated"),
     "scaling": Study(_ROOT + "studies.scaling", "time and memory over 1 to 100 times as much sound"),
     "android-bench": Study(_ROOT + "android.bench", "parity and latency of one file on a phone, over adb"),
+    "targets": Study(_ROOT + "cost.targets", "the project's own targets, held against a results.json of cost"),
     "ablation": Study(_ROOT + "experiments.ablation", "what each piece of the training recipe is worth"),
     "ptq-ladder": Study(_ROOT + "experiments.ptq_ladder", "what each step of int8 quantization is worth"),
     "training-throughput": Study(

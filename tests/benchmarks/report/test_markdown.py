@@ -6,28 +6,58 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 import soundfile
+from fixtures import BENCH
 
-from hearlite.benchmarks.report.markdown import BEGIN, END, TABLES, render, render_all
+from hearlite.benchmarks.report.committed import LARGEST_BYTES, RESULTS, compact, pages, read_index
+from hearlite.benchmarks.report.markdown import at_a_glance, results_page
+from hearlite.benchmarks.schema.io import read_results
 from hearlite.cli.main import cli
+from hearlite.errors import InputError
+from hearlite.files import sha256_of
 from hearlite.spec import AUDIO
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_results_table_is_generated_from_the_committed_results() -> None:
-    written = README.partition(BEGIN)[2].partition(END)[0]
-    folder = ROOT / "benchmarks" / "results"
-    assert written.strip() == render(folder).strip(), "run: python -m hearlite.benchmarks.report.markdown"
-    assert (folder / TABLES).read_text(encoding="utf-8") == render_all(folder), (
-        "run: python -m hearlite.benchmarks.report.markdown"
+def test_pages_of_results_are_what_the_results_say() -> None:
+    entries = read_index(RESULTS)
+    for path, text in pages(RESULTS, entries).items():
+        assert path.name == "index.json" or path.read_text(encoding="utf-8") == text, "run: make results"
+
+
+def test_results_are_slim(tmp_path: Path) -> None:
+    """A slim benchmark is read as any other, says whose copy it is, and has the same tables."""
+    folder = tmp_path / "results" / "sprsound-yamnet"
+    folder.mkdir(parents=True)
+    shutil.copy(BENCH, folder / "results.json")
+    whole = at_a_glance(folder.parent), results_page(folder.parent, [("sprsound-yamnet", "what", "a command")])
+    (folder / "results.json").write_bytes(compact(BENCH))
+    slimmed = read_results(folder / "results.json")
+    assert slimmed.slimmed_from == sha256_of(BENCH) and (folder / "results.json").stat().st_size < BENCH.stat().st_size
+    assert all(
+        score.calibration is None and not score.roc.true_positive for task in slimmed.tasks for score in task.scores
     )
+    assert (
+        at_a_glance(folder.parent),
+        results_page(folder.parent, [("sprsound-yamnet", "what", "a command")]),
+    ) == whole
+    assert compact(folder / "results.json") == (folder / "results.json").read_bytes(), "once more changes nothing"
+    assert len(compact(BENCH)) < LARGEST_BYTES
+
+
+def test_a_result_that_nothing_is_said_of_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "about.toml").write_text("results = []")
+    with pytest.raises(InputError, match="'new' is not both there and described"):
+        read_index(tmp_path)
 
 
 def commands() -> list[list[str]]:
@@ -38,7 +68,9 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_a_command_of_the_readme_is_one_that_hearlite_knows(words: list[str]) -> None:
-    command = cli.commands[words[1]]
+    with click.Context(cli) as above:
+        command = cli.get_command(above, words[1])
+    assert command is not None
     with click.Context(command, info_name=words[1], resilient_parsing=True) as context:
         command.make_parser(context).parse_args(words[2:])  # raises NoSuchOption
     known = {option for parameter in command.params for option in parameter.opts}

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from fixtures import BENCH
 
 from hearlite.benchmarks.report.cost import SYMBOLS
 from hearlite.benchmarks.report.format import (
@@ -20,7 +21,7 @@ from hearlite.benchmarks.report.rendering import KIND_NAMES
 from hearlite.benchmarks.report.svg import MARKERS, Series, reliability_svg
 from hearlite.benchmarks.schema.cost import COST_KINDS, Latency
 from hearlite.benchmarks.schema.io import collect, read_results, write_results
-from hearlite.benchmarks.schema.results import KINDS, DatasetInfo, Leaking, ModelInfo, ProbeResults, TaskResult
+from hearlite.benchmarks.schema.results import KINDS, SCHEMA, DatasetInfo, Leaking, ModelInfo, ProbeResults, TaskResult
 from hearlite.benchmarks.stats.estimates import (
     Calibration,
     Confusion,
@@ -209,9 +210,51 @@ def test_results_come_back_as_they_were_written(tmp_path):
     results = make()
     write_results(results, tmp_path / "results.json")
     assert read_results(tmp_path / "results.json") == results
-    assert json.loads((tmp_path / "results.json").read_text())["schema"] == "hearlite-results/2"
+    assert json.loads((tmp_path / "results.json").read_text())["schema"] == SCHEMA
     assert [model.name for model in results.models][-1] == "permuted labels"  # probed but not listed by the caller
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_results_of_version_0_1_are_read(tmp_path):
+    """Keys that were renamed, and facts that stood in notes only."""
+    path, student = tmp_path / "results.json", "hearlite_tiny_2s_i8.tflite"
+    results = read_results(BENCH)
+    data = json.loads(BENCH.read_text())
+    for model in data["models"]:
+        for key in ("size", "gate_passed", "trained_on", "trained_on_dataset"):
+            model.pop(key, None)
+    for model in data["cost"]["models"]:
+        model.pop("size", None)
+    del data["dataset"]["framing"]
+    data["cost"]["goals"] = []
+    text = json.dumps({**data, "schema": "hearlite-results/2"})
+    for old, new in (("standin", "surrogate_note"), ("excess_ratio", "retention"), ("alone", "cold_starts")):
+        text = text.replace(f'"{new}":', f'"{old}":')
+    path.write_text(text)
+    read = read_results(path)
+    assert read.summary == results.summary and read.teacher == results.teacher and read.cost == results.cost
+    data = json.loads(text)
+    data["notes"] = [
+        "framing of short events: zero-pad",
+        f"{student} failed its quality gate and was written by force",
+        f"{student} was distilled on elsewhere and has heard nothing of sprsound",
+        "3 clips are silent",
+    ]
+    path.write_text(json.dumps(data))
+    read = read_results(path)
+    (model,) = (model for model in read.models if model.name == student)
+    assert (model.size, model.gate_passed, model.trained_on, model.trained_on_dataset) == (
+        "tiny",
+        False,
+        "elsewhere",
+        False,
+    )
+    assert read.dataset.framing == "zero-pad" and read.notes == ("3 clips are silent",)
+    write_report(path, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert (
+        "Don't ship it" in page and "which leaks their duration" in page and "without any subject of sprsound" in page
+    )
 
 
 def test_numbers_keep_their_precision_and_nan_becomes_null(tmp_path):
@@ -235,11 +278,11 @@ def edited(key, value):
         (
             edited("schema", "other/1"),
             (
-                "schema is 'other/1'; this hearlite reads 'hearlite-results/2' and, on its own, 'hearlite-cost/1'; a"
+                "schema is 'other/1'; this hearlite reads 'hearlite-results/3' and, on its own, 'hearlite-cost/2'; a"
                 " study's figures"
             ),
         ),
-        (edited("schema", "hearlite-results/1"), "'hearlite-cost/1'; run hearlite bench again"),
+        (edited("schema", "hearlite-results/1"), "'hearlite-cost/2'; run hearlite bench again"),
         (lambda data: data["tasks"][0]["scores"][0]["point"]["f1"].update(high=1.5), "outside 0 to 1"),
         (lambda data: data["tasks"][0]["scores"][0]["calibration"]["reliability"]["low"].pop(), "unequal sides"),
         (edited("probe", "guess"), "probe is 'guess'; use one of logistic, svm, forest, boosting, mlp"),
