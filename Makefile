@@ -26,6 +26,9 @@ quickstart: $(READY)  ## the main job: recordings in (synthetic unless DATA=...)
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest
 
+test-fast: $(READY)  ## what needs no TensorFlow, browser, JVM or package index, in under a minute
+	$(BIN)/python -m pytest -m "not tensorflow and not slow and not browser and not jvm and not arm and not network"
+
 test-kernels: $(READY)  ## what trains, quantizes, exports and checks, with the kernels that TensorFlow picks on other processors
 	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -m kernels
 	TF_ENABLE_ONEDNN_OPTS=1 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m kernels

@@ -5,6 +5,7 @@ be.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 from collections import Counter
 from collections.abc import Iterator
@@ -60,13 +61,18 @@ ROOMS = {  # room of benchmarks/: those it may import, in the order in which a r
 }
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """(line, full name) of everything a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -116,7 +122,7 @@ def test_constants_live_in_spec() -> None:
         f"{name(path)}:{node.lineno} {node.value}"
         for path in FILES
         if name(path) != "hearlite/spec.py"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value in CONSTANTS
     ]
     assert found == []
@@ -148,7 +154,7 @@ def test_only_runtime_imports_an_interpreter() -> None:
         f"{name(path)}:{node.lineno}"
         for path in FILES
         if name(path) not in IMPORT_AN_INTERPRETER
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and node.attr in ("Interpreter", "InterpreterWithCustomOps")
     ]
     assert by_attribute == []
@@ -163,7 +169,7 @@ def test_no_pickles() -> None:
     loads = [
         f"{name(path)}:{node.lineno}"
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "load"
@@ -214,4 +220,4 @@ def test_no_catch_all_modules() -> None:
 
 
 def test_every_file_says_what_it_is() -> None:
-    assert [name(path) for path in FILES if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))] == []
+    assert [name(path) for path in FILES if not ast.get_docstring(parsed(path))] == []

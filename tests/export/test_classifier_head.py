@@ -21,6 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+pytest.importorskip("tensorflow")
+
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.probes.classifier_head import HeadProbe
 from hearlite.benchmarks.probes.embeddings import embed_clips, require_disjoint_subjects
