@@ -35,7 +35,8 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
     """Check the split, the disk below `records`, memory and one training step. Takes seconds; writes nothing.
 
     Raises
-    ------ InputError
+    ------
+    InputError
         If a side of the split that distillation needs is empty, or disk, memory or TensorFlow on this machine do not
         suffice.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hearlite.model import load as load
     from hearlite.run import Run as Run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Dataset": "hearlite.data.dataset",

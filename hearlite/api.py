@@ -44,7 +44,8 @@ def embed(
     """Embed every clip of a folder, a manifest or a recording.
 
     Parameters
-    ---------- data : str, Path or Dataset
+    ----------
+    data : str, Path or Dataset
         As `load_dataset` takes or gives it; `labels`, `hop_s` and `framing` are for the former.
     model : Model, str or Path
         What `load` gives or takes.
@@ -56,13 +57,16 @@ def embed(
         What stands around an event shorter than 2 s: "context" or "zero-pad".
 
     Returns
-    ------- pyarrow.Table
+    -------
+    pyarrow.Table
         A row for each clip: `file`, `start_s`, `end_s` (of the clip), `subject`, `split`, `silent`, the label columns,
-        and `embedding`, float32. `.to_pandas()` makes a DataFrame of it where pandas is installed. Recordings that
-        cannot be read are left out with a warning.
+        and `embedding`, float32.
+        `.to_pandas()` makes a DataFrame of it where pandas is installed. Recordings that cannot be read are left out
+        with a warning.
 
     Raises
-    ------ InputError
+    ------
+    InputError
         When the data cannot be read at all; see `load_dataset`.
     """
     import pyarrow as pa
@@ -122,7 +126,8 @@ def distill(
     interrupted run.
 
     Parameters
-    ---------- data : str, Path or a sequence of them, or a Dataset
+    ----------
+    data : str, Path or a sequence of them, or a Dataset
         Folders or manifests. Test subjects are left out. `hop_s` and `events_only` are not for a Dataset, which is cut
         already.
     run : str or Path
@@ -143,7 +148,8 @@ def distill(
         Make the records by this many Ray actors; 0: in this process.
 
     Raises
-    ------ InputError
+    ------
+    InputError
         For data, a teacher or a machine that will not do; found out before training wherever that is possible.
     """
     from hearlite.distill.distribute import strategy
@@ -267,7 +273,7 @@ def export(
     labels, framing
         Of `classifier_data`, as for `embed`.
     overwrite : bool
-        Replace files that are there and differ.
+        Replace files that exist and differ.
     allow_failed_gate : bool
         Write a file whose gate or checks failed, marked as failed.
 
@@ -320,7 +326,8 @@ def benchmark(
     training and test.
 
     Parameters
-    ---------- data : str, Path or Dataset
+    ----------
+    data : str, Path or Dataset
         Labelled recordings.
     models : sequence of str or Path
         Exported .tflite files.
@@ -338,11 +345,13 @@ def benchmark(
         Of folds and bootstrap.
 
     Returns
-    ------- Results
+    -------
+    Results
         What results.json holds.
 
     Raises
-    ------ InputError
+    ------
+    InputError
         When the labels make no task, or a file was distilled on test subjects.
     """
     from hearlite.benchmarks.run import bench

@@ -84,15 +84,18 @@ def load(source: PathLike, *, threads: int | None = None) -> Model:
     """Open a model.
 
     Parameters
-    ---------- source : str or Path
+    ----------
+    source : str or Path
         An exported .tflite (its manifest is verified where it lies beside the file), any other .tflite that takes a 16
-        kHz waveform, the folder of a finished run, or a teacher as on the command line: `spectral`, `hear:DIR`,
-        `saved-model:DIR`, `tflite:FILE#OUTPUT`.
+        kHz waveform, the folder of a
+        finished run, or a teacher as on the command line: `spectral`, `hear:DIR`, `saved-model:DIR`,
+        `tflite:FILE#OUTPUT`.
     threads : int, optional
         Of the network; by default 1 for a .tflite and TensorFlow's choice for others.
 
     Raises
-    ------ InputError
+    ------
+    InputError
         For a file or folder that is not there, is damaged, or is no embedder.
     UsageError
         For text that names none of these.

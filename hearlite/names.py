@@ -6,7 +6,9 @@ The values belong to the modules named beside them; tests hold that each of thos
 
 from __future__ import annotations
 
-SIZES = ("tiny", "small", "base")  # of hearlite/spec.py's STUDENTS
+from hearlite.spec import STUDENTS
+
+SIZES = tuple(STUDENTS)
 FRAMINGS = ("context", "zero-pad")  # data/dataset.py: what surrounds an event shorter than 2 s
 CLASSIFIERS = ("logistic", "svm", "forest", "boosting", "mlp")  # benchmarks/probes/classifiers.py
 PLATFORMS = ("android", "ios", "flutter", "react-native", "web", "python")  # export/package.py
@@ -17,14 +19,4 @@ REFERENCE_SHAPES = (  # benchmarks/cost/reference_models.py
     "frill-shape",
     "efficientat-mn04-shape",
     "efficientat-mn10-shape",
-)
-DATASETS = (  # benchmarks/datasets/importer.py
-    "sprsound",
-    "sprsound-records",
-    "sprsound-asthma",
-    "icbhi",
-    "esc50",
-    "coswara",
-    "coughvid",
-    "fsd50k",
 )

@@ -1,12 +1,14 @@
-"""A run folder: the only hand-over between distill, quantize and export. It alone suffices to quantize and export.
+"""A run folder: the only hand-over between distill, quantize and export, and all that the latter two need.
 
-spec.json      what was asked: student, training, teacher, data; compared on resume, never edited targets.npz    mean,
-projection and inverse of the teacher's coordinates state.npz      checkpoint of an unfinished training weights.npz
-the finished network, float32, by variable name; its presence means: distill is done history.csv    one row a checkpoint
-metrics.json   figures on validation subjects records/       clips and teacher vectors (or elsewhere, see spec.json)
-<recipe>/      one folder for each quantization: recipe.json, calibration.json, compare.json (figures, limits, verdict,
-layers; hearlite/gate.py)
-               and, where the gate was passed or forced, model.tflite
+- `spec.json`: what was asked for (student, training, teacher, data); compared on resume, never edited
+- `targets.npz`: mean, projection and inverse of the teacher's coordinates
+- `state.npz`: checkpoint of an unfinished training
+- `weights.npz`: the finished network, float32, by variable name; its presence means that distillation is done
+- `history.csv`: one row for each checkpoint
+- `metrics.json`: figures on validation subjects
+- `records/`: clips and teacher vectors (or elsewhere, see `spec.json`)
+- `<recipe>/`: one folder for each quantization, with `recipe.json`, `calibration.json`, `compare.json` (figures, limits,
+  verdict, layers; see hearlite/gate.py) and, where the gate was passed or `--allow-failed-gate` given, `model.tflite`
 """
 
 from __future__ import annotations

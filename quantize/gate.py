@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from hearlite.errors import GateError
 from hearlite.gate import SCHEMA, AurocDrop, GateResult, Limits, TaskDrop
-from hearlite.spec import MAX_MEAN_AUROC_LOSS, MIN_CENTRED_COSINE, QuantSpec, StudentSpec
+from hearlite.spec import MAX_MEAN_AUROC_LOSS, QuantSpec, StudentSpec
 
 NOT_MEASURED = "AUROC loss was not measured: no labelled recordings were given, so the centred cosine alone decides"
 
@@ -32,7 +32,7 @@ def gate_limits(recipe: QuantSpec, student: StudentSpec) -> Limits:
     """The recipe's own limits, or those of the student's size."""
     cosine, loss = recipe.min_centred_cosine, recipe.max_mean_auroc_loss
     return Limits(
-        MIN_CENTRED_COSINE[student.size] if cosine is None else cosine, MAX_MEAN_AUROC_LOSS if loss is None else loss
+        student.min_centred_cosine if cosine is None else cosine, MAX_MEAN_AUROC_LOSS if loss is None else loss
     )
 
 

@@ -12,26 +12,17 @@ import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hearlite import files
-from hearlite.benchmarks.datasets import coswara, coughvid, esc50, fsd50k, icbhi, sprsound
+from hearlite.benchmarks.datasets import DATASETS
 from hearlite.benchmarks.datasets.source import Log, Row, Source
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, TEST_SPLIT, TRAIN_SPLITS
 from hearlite.data.dataset import Skipped, split_of
 from hearlite.errors import InputError, UsageError
 
-SOURCES: dict[str, Source] = {
-    "sprsound": sprsound.EVENTS,
-    "sprsound-asthma": sprsound.ASTHMA,
-    "sprsound-records": sprsound.RECORDS,
-    "icbhi": icbhi.CYCLES,
-    "esc50": esc50.CLIPS,
-    "coswara": coswara.RECORDINGS,
-    "coughvid": coughvid.RECORDINGS,
-    "fsd50k": fsd50k.CLIPS,
-}
 _TRAIN, _VAL = TRAIN_SPLITS
 
 
@@ -39,7 +30,7 @@ _TRAIN, _VAL = TRAIN_SPLITS
 class Imported:
     """The rows of a manifest, and all that was left out of it."""
 
-    name: str  # one of SOURCES
+    name: str  # one of DATASETS
     folder: Path
     rows: tuple[Row, ...]
     splits: tuple[str, ...]  # of each row; () where a hash of the subject has to decide, as load_dataset does
@@ -48,7 +39,18 @@ class Imported:
 
     @property
     def source(self) -> Source:
-        return SOURCES[self.name]
+        return open_source(self.name)
+
+
+def open_source(name: str) -> Source:
+    """Return the dataset of a name in DATASETS. Raises UsageError for another."""
+    if name not in DATASETS:
+        raise UsageError(
+            f"dataset is {name!r}", f"use one of {', '.join(DATASETS)}; any other needs a manifest CSV of its own"
+        )
+    module, _, attribute = DATASETS[name].partition(".")
+    source: Source = getattr(import_module(f"hearlite.benchmarks.datasets.{module}"), attribute)
+    return source
 
 
 def import_dataset(name: str, folder: Path) -> Imported:
@@ -57,23 +59,20 @@ def import_dataset(name: str, folder: Path) -> Imported:
     Raises UsageError for an unknown name, InputError when `folder` is not that dataset or nothing in it can be used.
     What can't be used is listed.
     """
-    if name not in SOURCES:
-        raise UsageError(
-            f"dataset is {name!r}", f"use one of {', '.join(SOURCES)}; any other needs a manifest CSV of its own"
-        )
+    source = open_source(name)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder", f"unpack {SOURCES[name].title} there: {SOURCES[name].url}")
+        raise InputError(f"{folder}: no such folder", f"unpack {source.title} there: {source.url}")
     log = Log()
-    rows = SOURCES[name].read(folder, log)
+    rows = source.read(folder, log)
     if not rows:
         reasons = "; ".join(f"{item.file}: {item.reason}" for item in log.skipped[:3])
         raise InputError(
-            f"{folder}: nothing of {SOURCES[name].title} can be used",
-            reasons or f"is this what {SOURCES[name].url} unpacks to?",
+            f"{folder}: nothing of {source.title} can be used",
+            reasons or f"is this what {source.url} unpacks to?",
         )
     splits, notes = leak_free_splits(rows, trained=log.trained)
     return Imported(
-        name, folder, tuple(rows), tuple(splits), tuple(log.skipped), (*SOURCES[name].caveats, *log.notes(), *notes)
+        name, folder, tuple(rows), tuple(splits), tuple(log.skipped), (*source.caveats, *log.notes(), *notes)
     )
 
 

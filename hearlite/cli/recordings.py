@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hearlite.benchmarks.datasets import DATASETS
 from hearlite.cli.options import (
     DATA,
     framing_option,
@@ -15,12 +16,11 @@ from hearlite.cli.options import (
     print_data,
     report_dataset,
 )
-from hearlite.names import DATASETS
 from hearlite.spec import DISTILL_HOP_S
 
 
 @click.command(name="import")
-@click.argument("name", metavar="DATASET", type=click.Choice(DATASETS))
+@click.argument("name", metavar="DATASET", type=click.Choice(list(DATASETS)))
 @click.argument("source", type=DATA)
 @click.option("--out", type=DATA, help="Manifest, in SOURCE or in a folder above it; default: SOURCE/manifest.csv.")
 @overwrite_option

@@ -16,16 +16,18 @@ from hearlite.tflite.interpreter import Tensor, TfliteModel, listed
 
 
 class TfliteEmbedder:
-    """An Embedder from any .tflite file that takes a float32 waveform, `[samples]` or `[1, samples]` at 16 kHz, and has
-    a vector as output.
+    """An embedder from any .tflite file that takes a float32 waveform at 16 kHz and outputs a vector.
 
-    A model with a shorter input than a clip sees windows that are spread evenly, the last one ending with the clip, and
-    their vectors are averaged. A free length becomes that of a clip. One clip at a time. Raises InputError for a model
-    that is none of this.
+    The input is `[samples]` or `[1, samples]`. A model with a shorter input than a clip gets windows that are spread
+    evenly, the last one ending with the clip, and their vectors are averaged. A free length becomes that of a clip. One
+    clip at a time. Raises InputError for a model that does not meet these requirements.
 
     Parameters
-    ---------- output : name of the output; by default the only one, else the one called "embedding". name : what
-    reports call it; by default `tflite:PATH`, with `#OUTPUT` if one was asked for.
+    ----------
+    output : str, optional
+        Name of the output; by default the only one, else the one called "embedding".
+    name : str, optional
+        What reports call the model; by default `tflite:PATH`, with `#OUTPUT` if one was asked for.
     """
 
     def __init__(
