@@ -1,4 +1,4 @@
-"""hearlite: distill, quantize, export and benchmark small health-acoustic embedders.
+"""hearlite: distill, quantize, export and benchmark small health-acoustic embedders::
 
     model = hearlite.load("hearlite_small_2s_i8.tflite")
     vectors = model.embed("cough.wav")

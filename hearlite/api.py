@@ -1,8 +1,6 @@
-"""The public API: what the command line does, as functions. `import hearlite` exposes it and loads nothing heavy before
-it is used.
+"""The public API: what the command line does, as functions. `import hearlite` exposes it, loading nothing heavy.
 
-Like a command, it may import every stage. Everything that is not named in `hearlite.__all__` may change between
-releases.
+Like a command it may import every stage. What is not in `hearlite.__all__` may change between releases.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
 - `history.csv`: one row for each checkpoint
 - `metrics.json`: figures on validation subjects
 - `records/`: clips and teacher vectors (or elsewhere, see `spec.json`)
-- `<recipe>/`: one folder for each quantization, with `recipe.json`, `calibration.json`, `compare.json` (figures, limits,
-  verdict, layers; see hearlite/gate.py) and, where the gate was passed or `--allow-failed-gate` given, `model.tflite`
+- `<recipe>/`: one folder for each quantization, with `recipe.json`, `calibration.json`, `compare.json` (figures,
+  limits, verdict, layers; see hearlite/gate.py) and, where the gate was passed or `--allow-failed-gate` given, `model.tflite`
 """
 
 from __future__ import annotations

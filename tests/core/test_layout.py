@@ -7,13 +7,21 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import hearlite
 from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent.parent
 CORE = "hearlite"
@@ -177,6 +185,30 @@ def test_no_pickles() -> None:
         if not any(keyword.arg == "allow_pickle" and ast.unparse(keyword.value) == "False" for keyword in node.keywords)
     ]
     assert loads == []
+
+
+def test_rooms_of_the_core_import_in_one_order() -> None:
+    """Sound knows nothing of datasets, and a .tflite file nothing of who embeds with it."""
+    allowed = {
+        "audio": (),
+        "tflite": ("audio",),
+        "embedders": ("audio", "data", "tflite"),
+        "data": ("audio", "embedders"),
+    }
+    wrong = []
+    for room, others in allowed.items():
+        refused = tuple(f"hearlite.{name}" for name in (*allowed, "cli", "api") if name not in (room, *others))
+        wrong += [item for item in offenders(refused) if item.startswith(f"hearlite/{room}/")]
+    assert wrong == []
+
+
+def test_one_version() -> None:
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert hearlite.__version__ == found
+    assert f"\nversion: {found}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(
+        rf"^## (Unreleased \({re.escape(found)}\)|{re.escape(found)} \()", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
 
 
 def test_rooms_of_benchmarks_import_in_one_order() -> None:
