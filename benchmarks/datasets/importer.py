@@ -1,5 +1,4 @@
-"""A user's own copy of a public dataset -> a manifest that `hearlite.data.dataset.load_dataset` reads, without moving
-or changing a recording.
+"""Write a manifest for a user's own copy of a public dataset, without moving or changing a recording.
 
 The manifest's `split` never has a subject on two sides. Where an official split has, its sides stay in
 `official_split`, for who wants to show a leaking figure beside the honest one.
@@ -39,6 +38,7 @@ class Imported:
 
     @property
     def source(self) -> Source:
+        """Return the dataset's description."""
         return open_source(self.name)
 
 
@@ -77,8 +77,9 @@ def import_dataset(name: str, folder: Path) -> Imported:
 
 
 def leak_free_splits(rows: list[Row], *, trained: Iterable[str] = ()) -> tuple[list[str], list[str]]:
-    """(split of each row, notes) from the official sides, no subject on two: who is heard in official training anywhere
-    trains.
+    """Return (split of each row, notes) from the official sides, with no subject on two.
+
+    A subject in official training anywhere trains.
 
     So what is tested here is a part of what is tested officially. Rows without an official side train, and so does who
     is in `trained`. Where there is no side at all, or too few subjects are left to test, the splits are []. Without an
@@ -107,7 +108,7 @@ def leak_free_splits(rows: list[Row], *, trained: Iterable[str] = ()) -> tuple[l
 
 
 def _leaks(rows: list[Row], side: dict[str, str]) -> list[str]:
-    """A note on the rows whose official side is not their subject's."""
+    """Return a note on the rows whose official side is not their subject's."""
     moved = [row for row in rows if (row.side or _TRAIN) != side[row.subject]]
     if not moved:
         return []
@@ -117,8 +118,9 @@ def _leaks(rows: list[Row], side: dict[str, str]) -> list[str]:
 
 
 def write_manifest(imported: Imported, out: Path, *, overwrite: bool = False) -> dict[str, Any]:
-    """Write the manifest and, beside it, `<name>.source.json` with source, licence, notes and everything skipped;
-    returns a summary.
+    """Write the manifest and, beside it, `<name>.source.json`; return a summary.
+
+    The latter has source, licence, notes and everything skipped.
 
     Paths in a manifest stay below its folder, so `out` must lie in the dataset's folder or above it. Raises UsageError
     otherwise, or when another file is there and not `overwrite`, or where nothing can be written. The same import again
@@ -164,7 +166,7 @@ def _remedy(folder: Path) -> str:
 
 
 def _table(imported: Imported, prefix: Path) -> str:
-    """The manifest: event times only where there are events, a split only where all rows have one."""
+    """Return the manifest: event times only where there are events, a split only where all rows have one."""
     rows = imported.rows
     events = any(row.start_s is not None for row in rows)
     official = any(row.official for row in rows)

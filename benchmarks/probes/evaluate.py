@@ -1,5 +1,6 @@
-"""Linear probes on frozen embeddings: the same folds, test clips and bootstrap draws for every model, so that their
-differences mean something.
+"""Linear probes on frozen embeddings, with the same folds, test clips and bootstrap draws for every model.
+
+Only so do their differences mean something.
 
 Intervals say how the figures would vary with other test subjects; the probe itself is fitted once, on the training
 subjects.
@@ -184,8 +185,9 @@ def _bench(
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
-    """One task: its result without comparisons, what these are made of (the permuted baseline last, without scores),
-    and notes.
+    """Return one task's result without comparisons, what these are made of, and notes.
+
+    The permuted baseline comes last, without scores.
     """
     inside, outside = np.flatnonzero(task.labelled & ~bench.tested), np.flatnonzero(task.labelled & bench.tested)
     train, test, subject_index = task.labels[inside], task.labels[outside], bench.subject_index[outside]
@@ -243,7 +245,10 @@ def _counts(labels: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Counts:
 
 
 def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> dict[str, Floats]:
-    """The embeddings as float64. Raises InputError or UsageError for what can't be probed."""
+    """Return the embeddings as float64.
+
+    Raises InputError or UsageError for what can't be probed.
+    """
     if reference not in models:
         raise UsageError(f"reference is {reference!r}", f"use one of {', '.join(models)}")
     if PERMUTED in models:
@@ -277,7 +282,7 @@ def detailed(
     *,
     subgroups: Mapping[str, Sequence[str]],
 ) -> Score:
-    """The score with all that only a single task has.
+    """Return the score with everything that only a single task has.
 
     Parameters: `train` [n_train], the labels that `fit` was fitted to; `test`, `subject_index` [n_test];
     `subject_weights` [samples, subjects]; `subgroups`, for each column its values of the test clips, [n_test]. Raises
