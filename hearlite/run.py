@@ -8,7 +8,8 @@
 - `metrics.json`: figures on validation subjects
 - `records/`: clips and teacher vectors (or elsewhere, see `spec.json`)
 - `<recipe>/`: one folder for each quantization, with `recipe.json`, `calibration.json`, `compare.json` (figures,
-  limits, verdict, layers; see hearlite/gate.py) and, where the gate was passed or `--allow-failed-gate` given, `model.tflite`
+  limits, verdict, layers; see hearlite/gate.py) and, where the gate was passed or failed files were allowed,
+  `model.tflite`
 """
 
 from __future__ import annotations

@@ -297,8 +297,9 @@ def compares_recipes(results: Results) -> bool:
 
 
 def recipe_table(name: str, results: Results) -> str:
-    """The section of the benchmark in the folder `name`; a loss is float32's AUROC less the file's, paired, of the mean
-    over tasks.
+    """Return the section of the benchmark in the folder `name`.
+
+    A drop is float32's AUROC less the file's, paired, of the mean over tasks.
     """
     models = {model.name: model for model in results.models}
     pairs: dict[str, list[Paired]] = {}
@@ -347,6 +348,6 @@ def _recipe_row(
 
 
 def _loss(difference: Estimate) -> Estimate:
-    """The other sign, with the ends in order."""
+    """Return the other sign, with the ends in order."""
     value, low, high = (None if end is None else -end for end in (difference.value, difference.high, difference.low))
     return Estimate(value, low, high)

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 def load_preset(
     name: str, *, teacher: str = "", config: Path | None = None, steps: int | None = None, seed: int | None = None
 ) -> TrainSpec:
-    """The preset `name`, or the user's `config` file instead, with `steps` and `seed` replaced where given.
+    """Return the preset `name`, or the user's `config` file, with `steps` and `seed` replaced where given.
 
     For a `teacher` whose vectors were computed elsewhere there is one view of each clip: it knows no other.
     """
