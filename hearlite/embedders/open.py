@@ -1,8 +1,7 @@
-"""What a student learns from: HeAR itself, a peer network, vectors computed elsewhere, or a stand-in. All are
-Embedders.
+"""Open a teacher by name: HeAR itself, another network, vectors computed elsewhere, or a surrogate.
 
-`open_teacher` is the only way in for commands; distillation and benchmarks see the interface in embedder.py and can't
-tell teachers apart.
+Commands open teachers with `open_teacher` alone; distillation and benchmarks use only the Embedder interface in
+base.py.
 """
 
 from __future__ import annotations
@@ -26,10 +25,27 @@ KINDS = {
 
 
 def open_teacher(text: str, *, threads: int | None = None) -> Embedder:
-    """The teacher that `text` names, one of KINDS. `threads` is for the networks; None leaves TensorFlow's choice, and
-    1 for a .tflite.
+    """Open the teacher with the given name.
 
-    Raises UsageError for an unknown kind or a malformed one, and what the teachers raise.
+    Parameters
+    ----------
+    text : str
+        A name of one of KINDS, such as "spectral" or "hear:DIR".
+    threads : int, optional
+        Number of CPU threads of a network; by default TensorFlow's choice, and 1 for a .tflite.
+
+    Returns
+    -------
+    Embedder
+
+    Raises
+    ------
+    UsageError
+        When the name is unknown or malformed.
+    InputError
+        When the teacher's files are missing, damaged or unsuitable.
+    MissingExtraError
+        When the teacher needs TensorFlow and it is not installed.
     """
     kind, colon, rest = text.partition(":")
     if text == "spectral":
