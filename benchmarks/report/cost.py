@@ -79,11 +79,11 @@ class CostView:
     plot: str  # SVG; empty with fewer than two models
 
     def stages(self, row: CostRow) -> tuple[Part, ...]:
-        """Return the names of all stages, in order."""
+        """Return what each stage takes, in order; empty without a profile."""
         return row.profile.stages if row.profile else ()
 
     def operators(self, row: CostRow) -> tuple[Part, ...]:
-        """Return the names of all kinds of operators."""
+        """Return what the slowest kinds of operators take; empty without a profile."""
         return row.profile.operators[:_SHOWN_PARTS] if row.profile else ()
 
 

@@ -115,7 +115,7 @@ def test_samples_that_are_no_sound(
 
 
 def test_a_file_knows_its_rate(recording: Path) -> None:
-    with pytest.raises(UsageError, match="a file knows its own rate"):
+    with pytest.raises(UsageError, match="the rate is read from the file"):
         hearlite.load("spectral").embed(recording, 16_000)
 
 

@@ -184,7 +184,7 @@ def test_a_cut_file_is_called_so_in_one_sentence(tmp_path: Path, capsys: pytest.
     assert run("info", cut) == 3
     assert (
         capsys.readouterr().err
-        == f"error: {cut}: the .tflite file is cut or damaged\n  copy it again, or export it again\n"
+        == f"error: {cut}: the .tflite file is truncated or damaged\n  copy it again, or export it again\n"
     )
 
 

@@ -280,7 +280,7 @@ def a_head(**changes: Any) -> Head:
         (lambda head: head["labels"][0].update(name="a\nb"), "printable"),
         (lambda head: head["labels"][0].update(name="x" * 101), "1 to 100"),
         (lambda head: head["labels"][0].update(threshold=1.5), "outside 0 to 1"),
-        (lambda head: head["labels"].append(dict(head["labels"][0])), "expected different ones"),
+        (lambda head: head["labels"].append(dict(head["labels"][0])), "expected distinct labels"),
         (lambda head: head["labels"].append({**head["labels"][0], "name": "y"}), "golden scores"),
         (
             lambda head: head.update(golden_scores=[]) or head["labels"].append({**head["labels"][0], "name": "y"}),
