@@ -28,7 +28,7 @@ from hearlite.embedders.base import Embeddings
 from hearlite.errors import InputError
 from hearlite.model import Model, PathLike, load
 from hearlite.run import Run, open_run
-from hearlite.spec import AUDIO, AUROC_MARGIN, DISTILL_HOP_S, PRECISIONS
+from hearlite.spec import AUDIO, AUROC_MARGIN, DISTILL_HOP_S, PRECISIONS, student_spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -193,17 +193,18 @@ def distill(
     folder, cache = Path(run), None if records is None else Path(records)
     if "TF_CONFIG" in os.environ:  # several processes: set TensorFlow up before a teacher uses it
         strategy()
+    opened = open_teacher(teacher)
     if ray_workers and not (folder / "weights.npz").is_file():
         from hearlite.data.cluster import write_records_on_ray
         from hearlite.data.records import Views
+        from hearlite.distill.preflight import require_feasible
 
+        place = cache or folder / "records"
+        student = student_spec(size, embedding_dim=opened.info.dim)
+        require_feasible(dataset, student=student, train=train, records=place)  # before the workers spend hours
         views = Views(train.views, spec=train.view)
-        write_records_on_ray(
-            dataset, teacher=teacher, folder=cache or folder / "records", views=views, actors=ray_workers
-        )
-    return run_distill(
-        dataset, teacher=open_teacher(teacher), size=size, train=train, folder=folder, records_folder=cache
-    )
+        write_records_on_ray(dataset, teacher=teacher, folder=place, views=views, actors=ray_workers)
+    return run_distill(dataset, teacher=opened, size=size, train=train, folder=folder, records_folder=cache)
 
 
 def quantize(
