@@ -1,4 +1,4 @@
-# make quickstart | test | test-fast | test-kernels | lint | results | lock
+# make quickstart | test | test-fast | test-kernels | lint | docs | results | lock
 # Every target makes .venv first, from requirements.lock; nothing but Python 3.10 - 3.13 and make is needed.
 SUPPORTED := 3.13 3.12 3.11 3.10
 VENV := .venv
@@ -18,7 +18,7 @@ $(error no Python of $(SUPPORTED) with venv and pip found$(if $(PYTHON), as '$(P
 endif
 READY := $(VENV)/.ready-$(VERSION)
 
-.PHONY: quickstart test test-fast test-kernels results results-check lint lock lock-check clean
+.PHONY: quickstart test test-fast test-kernels docs results results-check lint lock lock-check clean
 
 quickstart: $(READY)  ## the main job: recordings in (synthetic unless DATA=...), an int8 .tflite with its report out
 	$(BIN)/hearlite quickstart --out quickstart $(if $(DATA),--data $(DATA)) $(if $(TEACHER),--teacher $(TEACHER))
@@ -26,9 +26,15 @@ quickstart: $(READY)  ## the main job: recordings in (synthetic unless DATA=...)
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest
 
+test-fast: $(READY)  ## what needs no TensorFlow, browser, JVM or package index, in under a minute
+	$(BIN)/python -m pytest -n auto -m "not tensorflow and not slow and not browser and not jvm and not arm and not network"
+
 test-kernels: $(READY)  ## what trains, quantizes, exports and checks, with the kernels that TensorFlow picks on other processors
 	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -m kernels
 	TF_ENABLE_ONEDNN_OPTS=1 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m kernels
+
+docs: $(READY)  ## the documentation, without warnings, into build/docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/docs
 
 results: $(READY)  ## index.json, docs/results.md and the table of README.md from benchmarks/results
 	$(BIN)/python -m hearlite.benchmarks.report.committed update
@@ -36,14 +42,16 @@ results: $(READY)  ## index.json, docs/results.md and the table of README.md fro
 results-check: $(READY)  ## which results are older than their code; fails when a page is not what its results say
 	$(BIN)/python -m hearlite.benchmarks.report.committed check
 
-lint: $(READY)  ## ruff, the workflows' schema, and mypy
+lint: $(READY)  ## ruff, spelling, the workflows' schema, and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/mypy -p hearlite
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header
-EXTRAS := --extra train --extra test --extra cluster
+EXTRAS := --extra train --extra test --extra cluster --extra docs
 lock: $(READY)  ## pin all dependencies again, with hashes: one file for every supported Python and platform
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) $(EXTRAS) -o requirements.lock pyproject.toml

@@ -1,5 +1,6 @@
-"""One benchmark: embed a labelled dataset by teacher, students and baselines, probe them all on the same folds, time
-them, write the report.
+"""One benchmark: embed a labelled dataset, probe teacher, students and baselines, time them, write the report.
+
+All on the same folds.
 """
 
 from __future__ import annotations
@@ -139,8 +140,9 @@ def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tupl
 
 
 def match_float32(manifests: Sequence[Manifest]) -> dict[str, str]:
-    """The name of each quantized file's own float32 file, where both are there: of the same size, teacher and
-    recordings.
+    """Return the name of each quantized file's own float32 file, where both are there.
+
+    Of the same size, teacher and recordings.
     """
     floats = {(item.size, item.teacher, item.dataset): item.name for item in manifests if item.precision == "f32"}
     keys = {item.name: (item.size, item.teacher, item.dataset) for item in manifests if item.precision != "f32"}
@@ -148,8 +150,9 @@ def match_float32(manifests: Sequence[Manifest]) -> dict[str, str]:
 
 
 def _durations(clips: Sequence[ClipRef]) -> NDArray[np.float64]:
-    """Length of each clip's event, `[n, 1]` in seconds; 0 where there is no annotated event. What it alone reaches,
-    framing has leaked.
+    """Return the length of each clip's event, `[n, 1]` in seconds; 0 where there is no annotated event.
+
+    What this alone reaches, framing has leaked.
     """
     return np.asarray([[(clip.event_end_s or 0.0) - (clip.event_start_s or 0.0)] for clip in clips])
 

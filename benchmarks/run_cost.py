@@ -23,7 +23,7 @@ class Gathered:
     refused: tuple[str, ...] = ()
 
     def require(self, out: Path) -> None:
-        """Raises GateError when something was refused; `out` holds the figures."""
+        """Raise GateError when something was refused; `out` holds the figures."""
         if self.refused:
             raise GateError(
                 "; ".join(self.refused),
@@ -32,8 +32,9 @@ class Gathered:
 
 
 def gather_cost(plan: Plan, *, command: str, log: Callable[[str], None]) -> Gathered:
-    """Measure `plan` here and, where it asks for it, on emulated ARM cores and a phone. `log` hears what is being
-    done.
+    """Measure `plan` here and, where it asks for it, on emulated ARM cores and a phone.
+
+    `log` receives progress messages.
     """
     rows: tuple[ArmRow, ...] = ()
     refused: list[str] = []
@@ -71,9 +72,7 @@ def _on_phone(path: Path, phone: Phone, *, log: Callable[[str], None]) -> Device
 
 
 def bench_cost(plan: Plan, *, out: Path, command: str, log: Callable[[str], None]) -> dict[str, Any]:
-    """Cost without quality: write `out`/results.json and `out`/report.html; returns the summary that the command line
-    prints.
-    """
+    """Write `out`/results.json and `out`/report.html of cost alone; return the summary to print."""
     from hearlite.benchmarks.report.html import write_report
 
     gathered = gather_cost(plan, command=command, log=log)

@@ -1,5 +1,6 @@
-"""What only the student hears, in the training graph: the target stays that of the clean clip, so the student learns
-not to care about the device.
+"""Augmentation of the student's input, in the training graph.
+
+The target stays that of the clean clip, so the student learns not to care about the device.
 
 Every draw is a function of (seed, step, row), so a resumed training sees the same views. A device is one complex
 response per clip on a coarse grid of frequencies: tilt, band limits and impulse response are multiplied there, and
@@ -34,16 +35,18 @@ class _Draw(IntEnum):
 
 
 class Augment:
-    """The student's own views of a batch. Row i depends on (seed, step, i) and its own clip alone, but for MixStyle's
-    partner.
+    """The student's own views of a batch.
+
+    Row i depends on (seed, step, i) and its own clip alone, except for MixStyle's partner.
     """
 
     def __init__(self, spec: AugmentSpec, *, seed: int) -> None:
         self.spec, self.seed = spec, seed
 
     def waveform(self, clips: Any, *, step: Any) -> Any:
-        """float32 `[n, samples]` in [-1, 1) -> the same as another device would record it, on the int16 grid. `step`:
-        integer or scalar tensor.
+        """Return clips as another device would record them, on the int16 grid.
+
+        float32 `[n, samples]` in [-1, 1) -> the same shape. `step`: integer or scalar tensor.
 
         The order is that of a recording: sound through tilt, band limits and device, its noise, gain, offset, clipping,
         int16 steps.
@@ -76,8 +79,9 @@ class Augment:
         return _to_int16_grid(clips + spec.dc_offset * (2.0 * offset - 1.0))
 
     def image(self, image: Any, *, step: Any) -> Any:
-        """float32 `[n, frames, mels, 1]` of the frontend -> the same shape after Freq-MixStyle and one frequency
-        mask.
+        """Return the frontend's images after Freq-MixStyle and one frequency mask.
+
+        float32 `[n, frames, mels, 1]` -> the same shape.
         """
         spec, rows, mels = self.spec, tf.shape(image)[0], image.shape[2]
         on, order, width, first = (value[:, 0] for value in self._dice(_Draw.IMAGE, [rows, 4], step=step))
@@ -122,8 +126,9 @@ class Augment:
         return response
 
     def _noise(self, spectrum: Any, *, snr_db: Any, slope: Any, step: Any) -> Any:
-        """Complex noise of the shape of `spectrum` `[n, bins]`, power f^-slope, `snr_db` `[n, 1]` below it by
-        Parseval's theorem.
+        """Return complex noise of the shape of `spectrum` `[n, bins]`, power f^-slope.
+
+        `snr_db` `[n, 1]` below it by Parseval's theorem.
 
         Bins are uniform, not Gaussian, and of 16 bits: a third of the cost, and a sum of thousands of them is Gaussian
         in time anyway.
@@ -155,8 +160,9 @@ class Augment:
         return tf.stack([tf.constant(self.seed, tf.int64), tf.cast(step, tf.int64) * len(_Draw) + draw])
 
     def _dice(self, draw: _Draw, shape: list[Any], *, step: Any) -> list[Any]:
-        """`shape[1]` tensors `[n, 1]` in [0, 1). Philox fills row after row from a counter: a row doesn't depend on how
-        many there are.
+        """Return `shape[1]` tensors `[n, 1]` in [0, 1).
+
+        Philox fills row after row from a counter: a row doesn't depend on how many there are.
         """
         return list(
             tf.unstack(tf.random.stateless_uniform(shape, self._key(draw, step), alg="philox")[..., None], axis=1)
@@ -164,8 +170,9 @@ class Augment:
 
 
 def freq_mixstyle(image: Any, *, partner: Any, own: Any) -> Any:
-    """Each mel band's mean and deviation over time become a mixture of the clip's own and its partner's: another
-    device, the same events.
+    """Mix each mel band's mean and deviation over time with those of the clip's partner.
+
+    Another device, the same events.
 
     Schmid et al., "Knowledge distillation from transformers for low-complexity acoustic scene classification", DCASE
     2022, after MixStyle, arXiv:2104.02008. `image` `[n, frames, mels, 1]`, `partner` int `[n]` (rows of the batch),
@@ -181,8 +188,9 @@ def freq_mixstyle(image: Any, *, partner: Any, own: Any) -> Any:
 
 
 def mask_bands(image: Any, *, first: Any, width: Any) -> Any:
-    """`[n, frames, mels, 1]` with bands `first` ... `first + width - 1` at 0, which PCEN gives a band without sound.
-    Both float `[n]`.
+    """Return `[n, frames, mels, 1]` with bands `first` ... `first + width - 1` at 0.
+
+    PCEN gives 0 to a band without sound. Both are float `[n]`.
     """
     band = tf.range(image.shape[2], dtype=tf.float32)[None, :]
     kept = (band < first[:, None]) | (band >= (first + width)[:, None])
@@ -190,8 +198,9 @@ def mask_bands(image: Any, *, first: Any, width: Any) -> Any:
 
 
 def _device_impulse(noise: Any, *, decay_s: Any, level: Any) -> Any:
-    """A random device, `[n, taps]` of energy 1: the direct sound, then decaying noise `level` `[n, 1]` times as strong
-    (0: none).
+    """Return a random device's impulse response, `[n, taps]` of energy 1.
+
+    The direct sound, then decaying noise `level` `[n, 1]` times as strong (0: none).
 
     Stands in for measured microphone responses (Morocutti et al. 2023, arXiv:2305.07499); its decay sets how fine its
     ripple is.

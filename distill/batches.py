@@ -1,5 +1,6 @@
-"""From record shards to training batches: every batch is a function of (seed, step), so a resumed run sees what an
-uninterrupted one would.
+"""From record shards to training batches.
+
+Every batch is a function of (seed, step), so a resumed run gets what an uninterrupted one would.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Examples:
 
 
 def teacher_vectors(records: Records, split: str, *, clips: int = 0) -> NDArray[np.float32]:
-    """The teacher vectors of a split, `[n, dim]`: all, or those of `clips` clips."""
+    """Return the teacher vectors of a split, `[n, dim]`: all, or those of `clips` clips."""
     parts = [
         read_examples(shard, rows)[1]
         for shard, rows in zip(records.shards, records.rows(split, clips=clips), strict=True)
@@ -44,15 +45,17 @@ def val_examples(records: Records, *, targets: Targets, seed: int) -> Examples:
 
 
 class Batches:
-    """Shuffled training batches of all training clips, or of `clips`; memory is bounded by POOL_SHARDS however many
-    records there are.
+    """Shuffled training batches of all training clips, or of `clips`.
+
+    Memory is bounded by POOL_SHARDS however many records there are.
     """
 
     def __init__(
         self, records: Records, *, targets: Targets, batch_size: int, seed: int, clips: int = 0, replicas: int = 1
     ) -> None:
-        """`batch_size` is rounded down to a multiple of `replicas`. Raises InputError where there are fewer clips than
-        replicas.
+        """Prepare batches of `batch_size`, rounded down to a multiple of `replicas`.
+
+        Raises InputError where there are fewer clips than replicas.
         """
         self.records, self.targets, self.seed = records, targets, seed
         self.rows = records.rows("train", clips=clips)
@@ -70,7 +73,7 @@ class Batches:
         self._plan: tuple[int, list[tuple[tuple[int, ...], NDArray[np.intp]]]] | None = None
 
     def at(self, step: int) -> Batch:
-        """The batch of a step."""
+        """Return the batch of a step."""
         epoch, index = divmod(step, self.steps_per_epoch)
         shards, chosen = self._epoch(epoch)[index]
         pool = self._load(shards)

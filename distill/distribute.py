@@ -1,5 +1,6 @@
-"""How many replicas train, and what they say to each other. One process and one device is the case of one replica:
-there is no other code path.
+"""How many replicas train, and how they communicate.
+
+One process and one device is the case of one replica: there is no other code path.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from hearlite.errors import UsageError
 
 @functools.cache
 def strategy() -> Any:
-    """All workers of TF_CONFIG where it is set, else all GPUs of this machine, else its CPU (several only where it was
-    split into logical ones).
+    """Return the strategy of all workers of TF_CONFIG where it is set, else of this machine's devices.
+
+    All GPUs, else the CPU (several only where it was split into logical ones).
 
     With TF_CONFIG call it before anything else uses TensorFlow, such as a teacher: the connections are made then.
     Raises UsageError otherwise.
@@ -62,8 +64,9 @@ def worker() -> Worker:
 
 
 def slice_of_batch(rows: int, *, replica: int, replicas: int) -> slice:
-    """Which rows of the global batch a replica trains on. `rows` is a multiple of `replicas`, so that means of means
-    are means.
+    """Return the rows of the global batch that a replica trains on.
+
+    `rows` is a multiple of `replicas`, so that means of means are means.
     """
     each = rows // replicas
     return slice(replica * each, (replica + 1) * each)
@@ -85,15 +88,17 @@ def shared_out(arrays: Sequence[Any], *, among: Any) -> tuple[Any, ...]:
 
 
 def first_replica(value: Any, *, of: Any) -> Any:
-    """The value on this process's first replica, as numpy: for what is the same on all. Unlike reading a variable, it
-    asks no other process.
+    """Return the value on this process's first replica, as numpy: for what is the same on all.
+
+    Unlike reading a variable, it asks no other process.
     """
     return of.experimental_local_results(value)[0].numpy()
 
 
 def agreed(numbers: Sequence[float], *, among: Any) -> list[float]:
-    """The mean of what all replicas say, the same everywhere to the last bit; also the place where processes wait for
-    each other.
+    """Return the mean over all replicas, the same everywhere to the last bit.
+
+    It is also where processes wait for each other.
 
     Processes on unequal machines round differently, and one that stopped early by its own figure would leave the others
     waiting for ever.

@@ -1,5 +1,6 @@
-"""What a run says while it trains: history.csv, and the same figures for TensorBoard where it is installed. Both are
-made from the checkpoint.
+"""The history of a training: history.csv, and the same figures for TensorBoard where it is installed.
+
+Both are made from the checkpoint.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class Journal:
     """A run's history.csv and tensorboard/."""
 
     def __init__(self, run: Run, *, history: Sequence[Row]) -> None:
-        """`history` is that of the checkpoint. A killed run's events may go further or less far: they are written anew,
-        no step is there twice.
+        """Start from `history`, that of the checkpoint.
+
+        A killed run's events may go further or less far: they are written anew, and no step is there twice.
         """
         self.run, self._writer = run, None
         folder = run.folder / "tensorboard"
@@ -66,6 +68,7 @@ class Journal:
 
 
 def write_history(path: Path, history: Sequence[Row]) -> None:
+    """Write history.csv in full, in case the process was killed after its last checkpoint."""
     text = io.StringIO()
     writer: Any = csv.writer(text, lineterminator="\n")
     writer.writerow(HISTORY)

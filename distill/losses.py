@@ -18,23 +18,26 @@ def huber(prediction: Any, target: Any) -> Any:
 
 
 def centred_cosine(prediction: Any, target: Any) -> Any:
-    """1 - cosine. The targets have mean 0; the raw cosine of two HeAR vectors says nothing (0.98 same class, 0.92
-    different).
+    """Return 1 - cosine.
+
+    The targets have mean 0; the raw cosine of two HeAR vectors says nothing (0.98 same class, 0.92 different).
     """
     return 1.0 - tf.reduce_mean(tf.reduce_sum(_unit(prediction) * _unit(target), axis=1))
 
 
 def relational(prediction: Any, target: Any) -> Any:
-    """Mean squared difference of the batch's cosine-similarity matrices (similarity-preserving distillation,
-    arXiv:1907.09682).
+    """Return the mean squared difference of the batch's cosine-similarity matrices.
+
+    Similarity-preserving distillation, arXiv:1907.09682.
     """
     ours, theirs = _unit(prediction), _unit(target)
     return tf.reduce_mean((tf.matmul(ours, ours, transpose_b=True) - tf.matmul(theirs, theirs, transpose_b=True)) ** 2)
 
 
 def whitened(prediction: Any, target: Any, *, rotation: Any, weights: Any) -> Any:
-    """Squared error in PCA axes, each weighted by 1 / (variance + shrinkage): probes read small directions too, but
-    noise must not rule.
+    """Return the squared error in PCA axes, each weighted by 1 / (variance + shrinkage).
+
+    Probes read small directions too, but noise must not rule.
     """
     return tf.reduce_mean(weights * tf.matmul(prediction - target, rotation, transpose_b=True) ** 2)
 
@@ -53,6 +56,7 @@ class DistillationLoss:
         )  # predicting the mean costs 1
 
     def __call__(self, prediction: Any, target: Any) -> Any:
+        """Return the weighted sum of the losses, a scalar."""
         spec, total = self.spec, tf.constant(0.0)
         if spec.huber:
             total += spec.huber * huber(prediction, target)

@@ -1,6 +1,4 @@
-"""What would stop a distillation later, found before it starts: an empty side of the split, disk, memory, and a
-training step that can't be taken.
-"""
+"""Checks before a distillation starts: an empty side of the split, disk, memory, one training step."""
 
 from __future__ import annotations
 
@@ -35,7 +33,8 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
     """Check the split, the disk below `records`, memory and one training step. Takes seconds; writes nothing.
 
     Raises
-    ------ InputError
+    ------
+    InputError
         If a side of the split that distillation needs is empty, or disk, memory or TensorFlow on this machine do not
         suffice.
     """
@@ -58,8 +57,9 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
 
 
 def rehearse(student: StudentSpec, train: TrainSpec) -> None:
-    """Take one training step of the very network on two clips of noise, with the kernels that training will use. Raises
-    InputError if it fails.
+    """Take one training step of the very network on two clips of noise.
+
+    With the kernels that training will use. Raises InputError if it fails.
     """
     make_repeatable(train.seed)
     rng = np.random.default_rng(train.seed)
@@ -122,8 +122,9 @@ def _require_memory(wanted: float) -> None:
 
 
 def available_memory() -> int | None:
-    """Bytes that a new process may take: what Linux calls MemAvailable, less if a container's limit is lower. None on
-    other systems.
+    """Return the bytes that a new process may take; None where unknown.
+
+    Linux's MemAvailable, or less if a container's limit is lower.
     """
     if sys.platform != "linux":
         return None

@@ -1,5 +1,6 @@
-"""Closed-form end of a training: the embedding's linear layers by ridge regression on what the trained trunk hears in
-every training clip.
+"""The closed-form end of a training: the embedding's linear layers by ridge regression.
+
+On the trained trunk's features of every training clip.
 """
 
 from __future__ import annotations

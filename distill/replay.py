@@ -1,5 +1,6 @@
-"""What quantization-aware distillation needs of this stage: the same batches and the same loss again. The command line
-hands it to quantize.
+"""The training of a run again, for quantization-aware distillation: the same batches and the same loss.
+
+The caller hands it to quantize, since stages don't import each other.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class TrainingReplay:
         return self._batches.at(step)
 
     def loss(self, prediction: Any, target: Any) -> Any:
+        """Return the distillation loss of two `[n, dim]`, a TensorFlow scalar."""
         return self._loss(prediction, target)
 
     # Read when a recipe trains at all: most don't, and the index of every shard takes a while.

@@ -38,10 +38,12 @@ class Targets:
         return targets @ self.inverse + self.mean
 
     def save(self, path: Path) -> None:
+        """Write the arrays to an .npz."""
         write_arrays(path, {name: getattr(self, name) for name in self.__dataclass_fields__})
 
     @classmethod
     def load(cls, path: Path) -> Targets:
+        """Read what `save` wrote. Raises InputError."""
         arrays = read_arrays(path)
         if set(arrays) != set(cls.__dataclass_fields__):
             raise InputError(f"{path}: holds {sorted(arrays)}", f"expected {sorted(cls.__dataclass_fields__)}")
@@ -85,8 +87,9 @@ def fit_targets(vectors: Float32, *, normalisation: str = "phi-s") -> Targets:
 
 
 def equalising_rotation(eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Orthogonal `[dim, dim]` that spreads `eigenvalues` evenly: every diagonal entry of R.T @ diag(eigenvalues) @ R is
-    their mean.
+    """Return an orthogonal `[dim, dim]` that spreads `eigenvalues` evenly.
+
+    Every diagonal entry of R.T @ diag(eigenvalues) @ R is their mean.
 
     A Hadamard matrix where dim is a power of two, as in PHI-S. Otherwise the Hadamard matrix of dim's power-of-two
     factor times a Hartley matrix of the odd rest, which is even only nearly; plane rotations then make it exact (at

@@ -1,5 +1,6 @@
-"""Training: records and targets in, weights.npz out. Killed at any moment and started again, it ends with the same
-weights.
+"""Training: records and targets in, weights.npz out.
+
+Killed at any moment and started again, it ends with the same weights.
 
 That holds because batches are a function of (seed, step), TensorFlow runs its deterministic kernels, and a checkpoint
 holds everything else: weights, their moving average, the optimizer's moments, the step and the history. None of it says
@@ -228,7 +229,7 @@ class Trainer:
         return bool(self.spec.patience) and len(found) - 1 - int(np.argmax(found or [0.0])) >= self.spec.patience
 
     def _finish(self, journal: Journal) -> None:
-        """The best checkpoint's average weights, with the head refitted where that helps on validation subjects."""
+        """Return the best checkpoint's average weights, with the head refitted where validation improves."""
         self.trained.set_weights(self.best)
         _, cosine, before = self._evaluate()
         refit_head(self.trained, self.frontend, self.batches.examples(), ridge=self.spec.ridge)
@@ -278,7 +279,9 @@ def distill_student(
     folder: Path,
     records_folder: Path | None = None,
 ) -> Run:
-    """The whole stage: records, targets, training, in one resumable run folder. A finished one is returned as it is.
+    """Run the whole stage in one resumable run folder: records, targets, training.
+
+    A finished run is returned as it is.
 
     The processes of TF_CONFIG call it with the same arguments and a folder that they share. All make records, the chief
     writes the rest.
@@ -330,6 +333,9 @@ def average_decay(step: int, spec: TrainSpec) -> float:
 
 
 def _replicated_alike(weight: Any) -> Any:
-    """A moving average that each replica keeps for itself: they are the same everywhere, so nothing is sent."""
+    """Return a moving average that each replica keeps for itself.
+
+    They are the same everywhere, so nothing is sent.
+    """
     first = tf.VariableAggregation.ONLY_FIRST_REPLICA
     return tf.Variable(weight, trainable=False, synchronization=tf.VariableSynchronization.ON_READ, aggregation=first)

@@ -35,8 +35,9 @@ def probe_directions(targets: Targets, *, seed: int = 0) -> Floats:
 
 
 def random_probe_correlation(predicted: Floats, wanted: Floats, *, directions: Floats) -> float:
-    """Mean Pearson correlation of the probes' scores on the student, `predicted` `[n, dim]`, with those on the teacher,
-    `wanted` `[n, dim]`.
+    """Return the mean Pearson correlation of random probes' scores on student and teacher.
+
+    `predicted` and `wanted`, both `[n, dim]`.
 
     What training stops by. What users do with an embedding is to fit a linear probe, whose AUROC no scale or offset of
     its score moves, and Pearson's r is blind to just these. The centred cosine isn't what they do: four fifths of it

@@ -24,7 +24,7 @@ def model_card(manifest: Manifest) -> str:
 
 
 def notice(manifest: Manifest) -> str:
-    """What must be passed on with the file: the teacher's terms hold for a student of it."""
+    """Return what must be passed on with the file: the teacher's terms hold for a student of it."""
     lines = [
         (
             f"{manifest.name}: distilled by hearlite {manifest.hearlite} (Apache-2.0) from the outputs of"

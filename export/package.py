@@ -1,6 +1,4 @@
-"""A ready folder for an app developer: model, manifest, NOTICE, the golden sound, and a snippet in the idiom of the
-platform.
-"""
+"""A ready folder for an app developer: model, manifest, NOTICE, the golden sound, and a snippet."""
 
 from __future__ import annotations
 
@@ -23,8 +21,9 @@ GOLDEN = "golden.wav"
 
 @dataclass(frozen=True)
 class Platform:
-    """`snippet` is the file's name, from export/snippets/<snippet>.j2; `needs` what an app adds to its build; `tested`
-    how the snippet was.
+    """A platform: its snippet, what an app adds to its build, and how the snippet was tested.
+
+    `snippet` is the file's name, from export/snippets/<snippet>.j2.
     """
 
     snippet: str
@@ -105,8 +104,9 @@ def _render(name: str, manifest: Manifest, *, platform: str) -> bytes:
 
 
 def golden_wav(manifest: Manifest) -> bytes:
-    """The sound of the manifest's golden embedding, as 16-bit WAV. Raises InputError for one that this version doesn't
-    know.
+    """Return the sound of the manifest's golden embedding, as 16-bit WAV.
+
+    Raises InputError for one that this version doesn't know.
     """
     signals = check_signals()
     if manifest.golden_signal not in signals:
@@ -118,7 +118,7 @@ def golden_wav(manifest: Manifest) -> bytes:
 
 
 def wav_bytes(pcm: NDArray[np.int16]) -> bytes:
-    """A 16-bit WAV file of int16 `[samples]` at 16 kHz."""
+    """Return a 16-bit WAV file of int16 `[samples]` at 16 kHz."""
     import soundfile as sf
 
     stream = io.BytesIO()

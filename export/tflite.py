@@ -36,8 +36,9 @@ def export(
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> Path:
-    """`hearlite_<size>_2s_<precision>.tflite` in `to`, with manifest, card, NOTICE and targets; returns its path.
-    Without `recipe` it is float32.
+    """Write `hearlite_<size>_2s_<precision>.tflite` to `to`, with manifest, card, NOTICE and targets.
+
+    Returns its path. Without `recipe` it is float32.
 
     With `fit_head` it is called `..._head.tflite` and has scores as a second output; its embeddings are those of the
     file without, bit by bit.
@@ -83,8 +84,9 @@ def export_files(
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
-    """`export` each recipe of `names`; "float32" is the unquantized student. Without names: the first of `preferred`
-    that passed, then float32.
+    """Export each recipe of `names`; "float32" is the unquantized student.
+
+    Without names: the first of `preferred` that passed, then float32.
 
     Of two recipes with the same precision the preferred one stands for it. Raises what `export` raises.
     """
@@ -105,8 +107,9 @@ def export_files(
 
 
 def _with_head(content: bytes, fit_head: FitHead) -> tuple[bytes, Head]:
-    """The file with the head that was fitted to it, and what the manifest says of that: with the golden signal's
-    scores.
+    """Return the file with the classifier that was fitted to it, and its entry in the manifest.
+
+    With the golden signal's scores.
     """
     fitted = fit_head(content)
     fused = fuse(content, fitted)
@@ -179,7 +182,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
 
 
 def _cost(verdict: GateResult, *, on: str) -> list[Metric]:
-    """What quantization cost, as far as it was measured."""
+    """Return what quantization cost, as far as it was measured."""
     found, loss = verdict.comparison, verdict.auroc
     figures = [Metric("centred cosine to the float32 student", found.centred_cosine, f"{found.clips} {on}")]
     if loss is not None:

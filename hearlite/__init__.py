@@ -1,10 +1,12 @@
-"""hearlite: distill, quantize, export and benchmark small health-acoustic embedders.
+"""Distill, quantize, export and benchmark small health-acoustic embedders.
+
+::
 
     model = hearlite.load("hearlite_small_2s_i8.tflite")
     vectors = model.embed("cough.wav")
     table = hearlite.embed("recordings/", model=model)
 
-A research tool, never a diagnostic. What `__all__` names is the public API; it is loaded when it is first used.
+A research tool, never a diagnostic. The names in `__all__` are the public API; each is imported on first use.
 """
 
 from importlib import import_module
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from hearlite.model import load as load
     from hearlite.run import Run as Run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Dataset": "hearlite.data.dataset",
@@ -35,7 +37,7 @@ _HOMES = {
     "load": "hearlite.model",
     "load_dataset": "hearlite.data.dataset",
 }
-_STAGES = ("distill", "export", "quantize")  # packages that can be called, see hearlite/callable_module.py
+_STAGES = ("distill", "export", "quantize")  # callable packages, see hearlite/callable_module.py
 
 __all__ = sorted(("__version__", *_HOMES, *_STAGES))
 

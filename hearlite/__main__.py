@@ -1,4 +1,4 @@
-"""`python -m hearlite` is the command line."""
+"""Run the command line as `python -m hearlite`."""
 
 from hearlite.cli.main import main
 

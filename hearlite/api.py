@@ -1,8 +1,11 @@
-"""The public API: what the command line does, as functions. `import hearlite` exposes it and loads nothing heavy before
-it is used.
+"""The public API: the stages of the command line as Python functions.
 
-Like a command, it may import every stage. Everything that is not named in `hearlite.__all__` may change between
-releases.
+`import hearlite` exposes these functions without importing anything heavy; each imports what it needs when it is
+called. Names that are not in `hearlite.__all__` may change between releases. Like the commands, this module may import
+every stage.
+
+Training, quantizing and exporting need TensorFlow (`pip install "hearlite[train]"`) and raise ModuleNotFoundError
+without it. Benchmarking and embedding need it only for models that are SavedModels or runs.
 """
 
 from __future__ import annotations
@@ -41,29 +44,40 @@ def embed(
     hop_s: float = AUDIO.clip_s,
     framing: str = "context",
 ) -> pa.Table:
-    """Embed every clip of a folder, a manifest or a recording.
+    """Embed every 2 s clip of a folder, a manifest or a recording.
 
     Parameters
-    ---------- data : str, Path or Dataset
-        As `load_dataset` takes or gives it; `labels`, `hop_s` and `framing` are for the former.
+    ----------
+    data : str, Path or Dataset
+        A folder of recordings, a manifest CSV or one recording, or a Dataset from `load_dataset`. A Dataset is already
+        cut into clips, so `labels`, `hop_s` and `framing` have no effect on it.
     model : Model, str or Path
-        What `load` gives or takes.
+        A model from `load`, or anything that `load` accepts.
     labels : sequence of str
-        Columns of the manifest to carry along.
+        Label columns of the manifest to copy into the table.
     hop_s : float
-        Seconds between the windows of long sounds.
+        Seconds between the starts of two clips of a long sound, above 0 and at most 2.
     framing : str
-        What stands around an event shorter than 2 s: "context" or "zero-pad".
+        Padding of annotated events shorter than 2 s: "context" takes the surrounding sound, "zero-pad" zeros.
 
     Returns
-    ------- pyarrow.Table
-        A row for each clip: `file`, `start_s`, `end_s` (of the clip), `subject`, `split`, `silent`, the label columns,
-        and `embedding`, float32. `.to_pandas()` makes a DataFrame of it where pandas is installed. Recordings that
-        cannot be read are left out with a warning.
+    -------
+    pyarrow.Table
+        One row per clip: `file`, `start_s` and `end_s` (of the clip, in seconds), `subject`, `split`, `silent`, the
+        label columns, and `embedding` (float32 `[dim]`). A label column whose name is one of these is called
+        `label:NAME`. `.to_pandas()` converts the table where pandas is installed.
+
+    Warns
+    -----
+    UserWarning
+        When clips or recordings could not be read and were left out.
 
     Raises
-    ------ InputError
-        When the data cannot be read at all; see `load_dataset`.
+    ------
+    InputError
+        When no clip can be read, the manifest is invalid (see `load_dataset`), or the model cannot be opened.
+    UsageError
+        When `framing`, `hop_s` or the model's name is not allowed.
     """
     import pyarrow as pa
 
@@ -118,33 +132,52 @@ def distill(
     events_only: bool = False,
     ray_workers: int = 0,
 ) -> Run:
-    """Train a student on recordings to give the teacher's embeddings; no labels are used. The same call resumes an
-    interrupted run.
+    """Train a student to reproduce the teacher's embeddings of recordings.
+
+    No labels are used, and test subjects are left out. The same call resumes an interrupted run.
 
     Parameters
-    ---------- data : str, Path or a sequence of them, or a Dataset
-        Folders or manifests. Test subjects are left out. `hop_s` and `events_only` are not for a Dataset, which is cut
-        already.
+    ----------
+    data : str, Path, sequence of str or Path, or Dataset
+        Folders of recordings or manifest CSVs, or a Dataset from `load_dataset`. A Dataset is already cut into clips,
+        so `hop_s` and `events_only` have no effect on it.
     run : str or Path
-        Folder of the run; a finished one is returned as it is.
+        Folder of the run. A finished run is returned as it is.
     teacher : str
-        As on the command line: `hear:DIR`, `tflite:FILE#OUTPUT`, `spectral`, ...
+        `spectral`, `hear:DIR`, `saved-model:DIR`, `tflite:FILE[#OUTPUT]` or `embeddings:FILE.parquet`, as on the
+        command line. "spectral" computes statistics of HeAR's spectrogram and needs no files.
     size : str
-        tiny, small or base.
-    config, steps, seed
-        A TOML file with training settings instead of the size's preset, and what replaces its `steps` and `seed`.
+        "tiny", "small" or "base".
+    config : str or Path, optional
+        TOML file with training settings; by default the preset of the size.
+    steps : int, optional
+        Number of training steps, at least 1; overrides the config or preset.
+    seed : int, optional
+        Random seed, at least 0; overrides the config or preset.
     records : str or Path, optional
-        Folder of the record cache, to share it between runs; by default inside the run.
+        Folder of the record cache (clips with their teacher vectors), to share it between runs; by default inside
+        `run`.
     hop_s : float
-        Seconds between windows.
+        Seconds between the starts of two clips, above 0 and at most 2.
     events_only : bool
-        Learn from the manifest's annotated events only.
+        Train on the manifest's annotated events only, instead of on whole recordings.
     ray_workers : int
-        Make the records by this many Ray actors; 0: in this process.
+        Number of Ray actors that compute the records; 0 computes them in this process.
+
+    Returns
+    -------
+    Run
+        The finished run, to pass to `quantize` and `export`.
 
     Raises
-    ------ InputError
-        For data, a teacher or a machine that will not do; found out before training wherever that is possible.
+    ------
+    InputError
+        When the data or the teacher cannot be used, this machine cannot train the student, or `run` holds a run with
+        other settings. Checked before training starts wherever possible.
+    UsageError
+        When `teacher`, `size`, `hop_s` or a training setting is not allowed.
+    MissingExtraError
+        When the teacher or `ray_workers` needs a package that is not installed.
     """
     from hearlite.distill.distribute import strategy
     from hearlite.distill.presets import load_preset
@@ -158,7 +191,7 @@ def distill(
         dataset = combine([load_dataset(Path(place), hop_s=hop_s, events=events_only) for place in places])
     train = load_preset(size, teacher=teacher, config=None if config is None else Path(config), steps=steps, seed=seed)
     folder, cache = Path(run), None if records is None else Path(records)
-    if "TF_CONFIG" in os.environ:  # several processes: TensorFlow must know before a teacher uses it
+    if "TF_CONFIG" in os.environ:  # several processes: set TensorFlow up before a teacher uses it
         strategy()
     if ray_workers and not (folder / "weights.npz").is_file():
         from hearlite.data.cluster import write_records_on_ray
@@ -182,30 +215,40 @@ def quantize(
     framing: str = "context",
     allow_failed_gate: bool = False,
 ) -> Path:
-    """Quantize a finished run, gated by its difference to the float32 student.
+    """Quantize a finished run and check the result against the float32 student.
+
+    The quality gate compares the embeddings of both and, with `data`, the AUROC of probes fitted to them.
 
     Parameters
     ----------
     run : Run, str or Path
-        What `distill` returned, or its folder.
+        A run from `distill`, or its folder.
     recipe : str
-        One of hearlite's recipes, a .json file, or "auto": the first that passes its gate.
+        Name of one of hearlite's recipes, path of a .json recipe, or "auto" for the first recipe that passes its gate.
+        With "auto", the reasons why earlier recipes failed are printed to stderr.
     data : str, Path or Dataset, optional
-        Labelled recordings: gate the loss of AUROC too, on subjects that are not in test.
-    labels, framing
-        Of `data`, as for `embed`.
+        Labelled recordings (folder, manifest CSV or Dataset): the gate then limits the AUROC drop too, measured on
+        subjects that are not in the test split.
+    labels : sequence of str
+        Label columns of `data`; each becomes one or more probe tasks.
+    framing : str
+        Padding of events shorter than 2 s in `data`, "context" or "zero-pad"; no effect on a Dataset.
     allow_failed_gate : bool
-        Keep a file that fails its gate, marked as failed.
+        Keep a file that fails its gate or self-test, marked as failed.
 
     Returns
     -------
     Path
-        The folder of the recipe that was kept, with model.tflite and compare.json.
+        Folder of the kept recipe, with model.tflite and compare.json.
 
     Raises
     ------
     GateError
-        When no recipe passes.
+        When no recipe passes its gate, or the file fails its self-test.
+    InputError
+        When `run` is not a finished run, or `data` cannot be used.
+    UsageError
+        When the recipe is unknown.
     """
     from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
     from hearlite.distill.replay import TrainingReplay
@@ -252,24 +295,30 @@ def export(
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
-    """Write self-contained .tflite files of a run, each with manifest, model card and NOTICE.
+    """Write self-contained .tflite files of a run, each with a manifest, model card and NOTICE.
+
+    Every file contains the frontend: it takes 2 s of 16 kHz audio and outputs an embedding.
 
     Parameters
     ----------
     run : Run, str or Path
-        What `distill` returned, or its folder.
+        A run from `distill`, or its folder.
     out : str or Path
-        Folder for the files.
+        Folder for the files; created if missing.
     recipes : sequence of str
-        Recipes that the run was quantized by, or "float32"; by default the first that passed its gate, and float32.
+        Recipes that the run was quantized with, or "float32". By default the first recipe that passed its gate, and
+        float32.
     classifier_data : str, Path or Dataset, optional
-        Labelled recordings: a classifier fitted to their training subjects becomes the file's second output.
-    labels, framing
-        Of `classifier_data`, as for `embed`.
+        Labelled recordings. A linear classifier is fitted to their training subjects and becomes the second output of
+        each file, `scores`.
+    labels : sequence of str
+        Label columns of `classifier_data`.
+    framing : str
+        Padding of events shorter than 2 s in `classifier_data`, "context" or "zero-pad"; no effect on a Dataset.
     overwrite : bool
-        Replace files that are there and differ.
+        Replace files that exist and have different content.
     allow_failed_gate : bool
-        Write a file whose gate or checks failed, marked as failed.
+        Write a file whose gate or self-test failed, marked as failed.
 
     Returns
     -------
@@ -279,7 +328,10 @@ def export(
     Raises
     ------
     GateError
-        When a file fails its checks.
+        When a file failed its gate or fails its self-test.
+    InputError
+        When `run` is not a finished run, was not quantized with a named recipe, a different file exists and
+        `overwrite` is false, or `classifier_data` cannot be used.
     """
     from hearlite.benchmarks.probes.classifier_head import HeadProbe
     from hearlite.export.tflite import export_files
@@ -316,34 +368,48 @@ def benchmark(
     margin: float = AUROC_MARGIN,
     seed: int = 0,
 ) -> Results:
-    """Measure what exported files keep of their teacher: probes on frozen embeddings, subjects never shared between
-    training and test.
+    """Measure how much of the teacher's quality exported files retain.
+
+    Classifiers ("probes") are fitted to the frozen embeddings of training subjects and scored on test subjects; no
+    subject is in both.
 
     Parameters
-    ---------- data : str, Path or Dataset
-        Labelled recordings.
+    ----------
+    data : str, Path or Dataset
+        Labelled recordings: a folder, a manifest CSV or a Dataset from `load_dataset`, loaded with the columns named
+        in `labels` and `subgroups`.
     models : sequence of str or Path
         Exported .tflite files.
     teacher : str
-        As on the command line.
+        The teacher to compare with, named as for `distill`.
     out : str or Path
         Folder for results.json and report.html.
-    labels, subgroups : sequence of str
-        Columns to make tasks of, and columns to compare groups in.
-    hop_s, framing
-        As for `embed`.
+    labels : sequence of str
+        Label columns; each becomes one or more probe tasks.
+    subgroups : sequence of str
+        Metadata columns, such as sex or device, whose groups are compared with each other.
+    hop_s : float
+        Seconds between the starts of two clips, above 0 and at most 2; no effect on a Dataset.
+    framing : str
+        Padding of events shorter than 2 s, "context" or "zero-pad". For a Dataset, pass the framing it was loaded with:
+        it is recorded in the results.
     margin : float
-        AUROC that a model may lose and still count as non-inferior; set it before the run.
+        AUROC in (0, 0.5) that a model may lose against the teacher and still count as non-inferior. Choose it before
+        the run.
     seed : int
-        Of folds and bootstrap.
+        Seed of the folds and the bootstrap.
 
     Returns
-    ------- Results
-        What results.json holds.
+    -------
+    Results
+        The content of results.json.
 
     Raises
-    ------ InputError
-        When the labels make no task, or a file was distilled on test subjects.
+    ------
+    InputError
+        When the labels define no task, a file is not an exported bundle, or a file was distilled on test subjects.
+    UsageError
+        When the teacher's name is not allowed.
     """
     from hearlite.benchmarks.run import bench
     from hearlite.benchmarks.schema.io import read_results
@@ -356,7 +422,7 @@ def benchmark(
         else load_dataset(Path(data), hop_s=hop_s, framing=framing, label_columns=columns)
     )
     files = [Path(model) for model in models]
-    told = [
+    command = [
         "hearlite",
         "bench",
         dataset.name if isinstance(data, Dataset) else str(data),
@@ -365,16 +431,15 @@ def benchmark(
         "--out",
         str(out),
     ]
-    told += [part for file in files for part in ("--model", str(file))] + [
-        part for label in labels for part in ("--label", label)
-    ]
+    command += [part for file in files for part in ("--model", str(file))]
+    command += [part for label in labels for part in ("--label", label)]
     bench(
         dataset,
         teacher=open_teacher(teacher),
         files=files,
         label_columns=tuple(labels),
         out=Path(out),
-        command=shlex.join(told),
+        command=shlex.join(command),
         seed=seed,
         framing=framing,
         subgroup_columns=tuple(subgroups),

@@ -1,5 +1,7 @@
-"""A bundle: one .tflite, its manifest (.json), model card (.md), NOTICE and the way back to the teacher's coordinates
-(.inverse.npz).
+"""Read, write and describe bundles: an exported .tflite file with the files that belong to it.
+
+These are the manifest (.json), model card (.md), NOTICE, and the mean and matrix that map an embedding back to the
+teacher's coordinates (.inverse.npz).
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ from hearlite.tflite.model_file import FILE_IDENTIFIER, read_metadata, summarize
 
 SCHEMA = "hearlite-manifest/1"
 METADATA_NAME = "hearlite_manifest"
-_OUTSIDE = ("tflite_sha256", "golden_embedding")  # not in the copy inside the file: they depend on it
+_OUTSIDE = ("tflite_sha256", "golden_embedding")  # not in the copy inside the .tflite, as they depend on the file
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure about the file, and what it was measured on."""
+    """One figure about the file, with a description of the data it was measured on."""
 
     name: str
     value: float
@@ -43,10 +45,13 @@ class Metric:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything an app or a reader needs to use the file rightly. An app refuses a manifest that it doesn't match."""
+    """Everything that an app or a reader needs to use the file correctly.
+
+    An app should refuse a manifest whose audio or signature it does not support.
+    """
 
     schema: str
-    hearlite: str  # version that wrote it
+    hearlite: str  # version of hearlite that wrote it
     name: str  # of the .tflite, without folder
     size: str
     precision: str  # one of spec.PRECISION_NAMES
@@ -68,27 +73,28 @@ class Manifest:
     macs: int
     golden_signal: str
     golden_embedding: tuple[float, ...]
-    quantization: GateResult | None = None  # None for float32: what quantization cost, against which limits
-    golden_tolerance: float | None = (
-        None  # largest distance from golden_embedding, of its length; None before manifests said it
-    )
+    quantization: GateResult | None = None  # result of the quality gate; None for float32
+    # Largest allowed distance from golden_embedding, relative to its length; None in manifests of older versions.
+    golden_tolerance: float | None = None
     head: Head | None = None  # None: the embedding is the only output
-    tflite_sha256: str = ""  # "" in the copy inside the file, which can't know it
+    tflite_sha256: str = ""  # "" in the copy inside the file, whose hash depends on that copy
 
     def inside(self) -> bytes:
-        """The copy that is stored in the .tflite: without the golden embedding and the hash, which depend on the
-        file.
+        """Return the JSON copy that is stored in the .tflite.
+
+        It lacks the golden embedding and the hash, which depend on the file.
         """
         data = {key: value for key, value in to_dict(self).items() if key not in _OUTSIDE}
         return json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
 
 
 def manifest_path(model: Path) -> Path:
+    """Return the path of the manifest that belongs to a .tflite file."""
     return model.with_suffix(".json")
 
 
 def _read(model: Path) -> bytes:
-    """Raises InputError for a file that is missing or no .tflite, before anything is said of its manifest."""
+    """Read a .tflite file; checked on its own so that a wrong file is not reported as a missing manifest."""
     try:
         content = model.read_bytes()
     except OSError as error:
@@ -104,8 +110,27 @@ def _read(model: Path) -> bytes:
 def write_bundle(
     model: Path, content: bytes, manifest: Manifest, *, texts: Mapping[str, str], targets: Path, overwrite: bool = False
 ) -> None:
-    """Write all files of a bundle; `texts` are further files by name suffix. Raises InputError when another file of
-    that name is there.
+    """Write all files of a bundle, the manifest last.
+
+    Parameters
+    ----------
+    model : Path
+        The .tflite to write; the other files are named after it.
+    content : bytes
+        The .tflite flatbuffer.
+    manifest : Manifest
+        Its manifest; the hash is filled in here.
+    texts : mapping of str to str
+        Further text files by the suffix of their name, such as ".md".
+    targets : Path
+        The run's targets.npz, from which `mean` and `inverse` are copied.
+    overwrite : bool
+        Replace a .tflite of the same name and different content.
+
+    Raises
+    ------
+    InputError
+        When such a file exists and `overwrite` is false.
     """
     if model.exists() and not overwrite and hashlib.sha256(content).hexdigest() != sha256_of(model):
         raise InputError(
@@ -116,13 +141,20 @@ def write_bundle(
     arrays = read_arrays(targets)
     write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
     write_bytes(model, content)
-    write_json(
-        manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()}
-    )  # last: it vouches for the rest
+    # Last, so that a manifest is there only if all other files are.
+    write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})
 
 
 def read_manifest(model: Path) -> Manifest:
-    """The manifest beside a .tflite, verified: schema, known fields, and the file's hash. Raises InputError."""
+    """Return the verified manifest beside a .tflite file.
+
+    Checks its schema and fields, the hash of the .tflite, and that it equals the copy inside the file.
+
+    Raises
+    ------
+    InputError
+        When either file is missing or damaged, or the two do not belong together.
+    """
     path, content = manifest_path(model), _read(model)
     if not path.is_file():
         raise InputError(
@@ -136,9 +168,11 @@ def read_manifest(model: Path) -> Manifest:
         )
     manifest = from_dict(Manifest, data, where=str(path))
     if manifest.precision not in TOLERANCE:
-        raise InputError(f"{path}: precision is {manifest.precision!r}", f"this version knows {', '.join(TOLERANCE)}")
+        raise InputError(
+            f"{path}: precision is {manifest.precision!r}", f"this version supports {', '.join(TOLERANCE)}"
+        )
     if manifest.audio != AUDIO:
-        raise InputError(f"{path}: its audio is {manifest.audio}", f"this version feeds {AUDIO}")
+        raise InputError(f"{path}: its audio is {manifest.audio}", f"this version supports only {AUDIO}")
     if manifest.head is not None:
         manifest.head.require_valid(where=str(path))
     if hashlib.sha256(content).hexdigest() != manifest.tflite_sha256:
@@ -146,12 +180,11 @@ def read_manifest(model: Path) -> Manifest:
             f"{model}: its sha256 is not the manifest's",
             "the two files belong to different exports, or the .tflite is damaged",
         )
-    own = {
-        key: value for key, value in data.items() if key not in _OUTSIDE
-    }  # as it was written: this version may know more fields
-    if read_metadata(content, METADATA_NAME) != json.dumps(own, ensure_ascii=False).encode():
+    # From the JSON as it was written, not from the dataclass: this version may have more fields.
+    inside = {key: value for key, value in data.items() if key not in _OUTSIDE}
+    if read_metadata(content, METADATA_NAME) != json.dumps(inside, ensure_ascii=False).encode():
         raise InputError(
-            f"{path}: it is not what {model.name} says of itself", "the manifest was edited; export the file again"
+            f"{path}: it differs from the copy inside {model.name}", "the manifest was edited; export the file again"
         )
     if manifest.head is not None:
         require_fused(content, manifest.head, where=str(model))
@@ -159,7 +192,24 @@ def read_manifest(model: Path) -> Manifest:
 
 
 def open_bundle(model: Path, *, threads: int = 1) -> tuple[TfliteEmbedder, Manifest]:
-    """An exported file as an Embedder that knows its teacher and licence, and its manifest."""
+    """Open an exported file as an Embedder with the licence and notes of its manifest.
+
+    Parameters
+    ----------
+    model : Path
+        The .tflite file, with its manifest beside it.
+    threads : int
+        Number of CPU threads, at least 1.
+
+    Returns
+    -------
+    tuple of TfliteEmbedder and Manifest
+
+    Raises
+    ------
+    InputError
+        When the bundle is missing, damaged or inconsistent.
+    """
     manifest = read_manifest(model)
     embedder = TfliteEmbedder(model, output=manifest.output, threads=threads, name=manifest.name)
     embedder.info = dataclasses.replace(
@@ -169,29 +219,37 @@ def open_bundle(model: Path, *, threads: int = 1) -> tuple[TfliteEmbedder, Manif
 
 
 def distinct_names(manifests: Sequence[Manifest]) -> list[str]:
-    """The names of files; those of one name, as two int8 recipes give, with the recipe behind it."""
+    """Return the names of files, with the recipe appended where several files share a name.
+
+    Files of one run by two int8 recipes do.
+    """
     count = Counter(manifest.name for manifest in manifests)
     return [f"{item.name} ({item.recipe or 'float32'})" if count[item.name] > 1 else item.name for item in manifests]
 
 
 def check_scores(model: Path, manifest: Manifest) -> tuple[CheckResult, ...]:
-    """Whether a head gives the golden signal's scores; nothing without a head. One score may differ by as much as the
-    golden embedding may.
+    """Check that a classifier head outputs the manifest's scores for the golden signal.
+
+    A score may differ by as much as the golden embedding may. Returns () for a file without a head.
     """
     if manifest.head is None:
         return ()
     clip = from_int16(check_signals()[GOLDEN_SIGNAL][None])
-    found = TfliteEmbedder(model, output=manifest.head.output).embed(clip)[0]
-    worst, tolerance = (
-        float(np.abs(found - np.asarray(manifest.head.golden_scores)).max()),
-        TOLERANCE[manifest.precision],
-    )
+    scores = TfliteEmbedder(model, output=manifest.head.output).embed(clip)[0]
+    worst = float(np.abs(scores - np.asarray(manifest.head.golden_scores)).max())
+    tolerance = TOLERANCE[manifest.precision]
     return (CheckResult("golden scores", worst <= tolerance, f"largest difference {worst:.2g}, allowed {tolerance:g}"),)
 
 
 def describe(model: Path) -> dict[str, object]:
-    """What `hearlite info` prints of any .tflite file: operators and sizes, and the manifest's main facts when it has
-    one.
+    """Return the facts that `hearlite info` prints about any .tflite file.
+
+    These are its operators and sizes and, if a manifest is beside it, the manifest's main fields.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or damaged, or its manifest does not match it.
     """
     content = _read(model)
     try:

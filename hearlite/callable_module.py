@@ -1,6 +1,4 @@
-"""Packages that can be called: `hearlite.distill` is the package of a stage and, as `hearlite.distill(...)`, the
-function of the public API.
-"""
+"""Make packages callable: `hearlite.distill` is a package, `hearlite.distill(...)` a call of the API."""
 
 from __future__ import annotations
 
@@ -18,7 +16,8 @@ class _CallableModule(ModuleType):
 
 
 def make_callable(name: str) -> None:
-    """Let a call of the imported module `name` call the API's function of that name, which is what type checkers see
-    (hearlite/__init__.py).
+    """Make the imported module `name` callable: a call goes to the function of that name in hearlite.api.
+
+    Type checkers see only that function (hearlite/__init__.py).
     """
     sys.modules[name].__class__ = _CallableModule

@@ -1,12 +1,24 @@
-"""One family of errors for users: what was wrong, the value, what is allowed, and what to do. The CLI never shows a
-traceback for one.
+"""The exceptions that hearlite raises for mistakes a user can fix.
+
+Each message names the problem and the value, its hint the allowed values or the remedy. The command line shows both
+without a traceback and exits with the class's `exit_code`.
 """
 
 from __future__ import annotations
 
 
 class HearliteError(Exception):
-    """A user's error: `message` says what was wrong with which value, `hint` what to do about it."""
+    """Base class of errors that a user can fix.
+
+    Attributes
+    ----------
+    message : str
+        The problem and the value that caused it.
+    hint : str
+        What to do about it; may be empty.
+    exit_code : int
+        Exit status of the command line.
+    """
 
     exit_code = 3  # bad input
 
@@ -20,25 +32,25 @@ class HearliteError(Exception):
 
 
 class UsageError(HearliteError):
-    """Options that contradict each other or name nothing that exists."""
+    """Arguments that are out of range, contradict each other or name nothing that exists."""
 
     exit_code = 2
 
 
 class InputError(HearliteError):
-    """A file, manifest, model or recording that can't be used."""
+    """A file, manifest, model or recording that cannot be used."""
 
     exit_code = 3
 
 
 class GateError(HearliteError):
-    """A quality gate failed: the output exists only where the command says so."""
+    """A quality gate or self-test failed; output was written only where `allow_failed_gate` asked for it."""
 
     exit_code = 4
 
 
 class MissingExtraError(HearliteError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed; the hint is the pip command that installs it."""
 
     exit_code = 5
 

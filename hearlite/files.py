@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, hashes, and downloads into the user's cache folder."""
+"""Atomic file writes, JSON and .npz files, hashes, and verified downloads into the user's cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from hearlite.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes `path` when the block ends well, and vanishes when it doesn't."""
+    """Yield a temporary path that is renamed to `path` if the block succeeds and deleted if it raises.
+
+    It lies in the same folder, which is created if missing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -37,16 +40,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(path: Path, data: Any) -> None:
-    """JSON; NaN is refused: what is not a number must be null."""
+    """Write `data` to `path` as JSON, atomically.
+
+    Raises ValueError for NaN and infinity, which JSON lacks; write null instead.
+    """
     write_bytes(path, (json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises InputError when it cannot be read or parsed."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -56,23 +64,24 @@ def read_json(path: Path) -> Any:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """A .npz of plain arrays."""
+    """Write arrays by name to a .npz, atomically."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **dict(arrays))  # type: ignore[arg-type]  # numpy 2's allow_pickle shares the namespace of the arrays' names
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npz; pickled objects inside are refused."""
+    """Read the arrays of a .npz. Raises InputError when it is missing, damaged or holds pickled objects."""
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except Exception as error:  # a hostile or cut .npz fails in zipfile, zlib or numpy with many types
+    except Exception as error:  # a hostile or truncated .npz raises many types, from zipfile, zlib and numpy
         raise InputError(f"{path}: not a readable .npz: {error}") from error
 
 
 def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:
         return (
             hashlib.file_digest(stream, "sha256").hexdigest()
@@ -81,12 +90,12 @@ def sha256_of(path: Path) -> str:
         )
 
 
-TIMEOUT_S = 60  # without a byte
+TIMEOUT_S = 60  # without a byte received
 _CHUNK_BYTES = 1 << 18
 
 
 def cache_folder(name: str) -> Path:
-    """Below the user's cache folder (XDG Base Directory Specification)."""
+    """Return hearlite's folder `name` in the user's cache folder (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hearlite" / name
 
 
@@ -99,8 +108,27 @@ def download(
     algorithm: str = "sha256",
     hint: str = "run the command again: what has come is kept",
 ) -> None:
-    """Write `target` when every byte of `url` has come and its hex digest is right. Raises InputError, and then leaves
-    nothing.
+    """Download `url` to `target`, which appears only if size and digest are right.
+
+    Parameters
+    ----------
+    url : str
+        What to download.
+    target : Path
+        File to write or replace.
+    digest : str
+        Expected hash of the content, in hexadecimal.
+    size : int
+        Expected number of bytes; reading stops once it is exceeded.
+    algorithm : str
+        A hash of hashlib.
+    hint : str
+        Remedy in the error raised when the download fails.
+
+    Raises
+    ------
+    InputError
+        When the download fails, stalls for TIMEOUT_S, or has another size or digest.
     """
     hashed, got = hashlib.new(algorithm), 0
     with replacing(target) as temporary, temporary.open("wb") as out:

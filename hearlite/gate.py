@@ -1,5 +1,7 @@
-"""What quantization cost a file and whether that passes its gate: quantize writes it, benchmarks measures a part of it,
-export passes it on.
+"""The quality gate of quantization: what it measures, its limits, and its result.
+
+A gate compares a quantized file with the float32 student. `hearlite quantize` writes the result to compare.json, the
+AUROC part is measured by hearlite.benchmarks, and `hearlite export` copies the result into the manifest.
 """
 
 from __future__ import annotations
@@ -16,20 +18,23 @@ SCHEMA = "hearlite-compare/1"  # of compare.json
 
 @dataclass(frozen=True)
 class Comparison:
-    """Embeddings of both files. Centred: the float32 mean is subtracted from both, since raw cosines of embeddings are
-    near 1 whatever happens.
+    """How close the quantized file's embeddings are to the float32 ones.
+
+    Centred: the mean of the float32 embeddings is subtracted from both, because raw cosines of embeddings are near 1
+    regardless of the error.
     """
 
     clips: int
     centred_cosine: float  # mean over clips
     centred_cosine_p5: float  # 5th percentile
-    snr_db: float  # power of the centred float32 embeddings over that of the difference
+    snr_db: float  # power of the centred float32 embeddings over the power of the difference
 
 
 @dataclass(frozen=True)
 class TaskDrop:
-    """The AUROC of one probe task with both files. `loss` is reference - quantized: above 0 the quantized file is the
-    worse one.
+    """The AUROC of one probe task with both files.
+
+    `loss` is the AUROC drop, reference - quantized: above 0 the quantized file is worse.
     """
 
     name: str
@@ -39,45 +44,48 @@ class TaskDrop:
     reference: float
     quantized: float
     loss: float
-    low: float | None  # paired 95 % interval of the loss; null where too few bootstrap replicates have both classes
+    low: float | None  # paired 95 % interval of the drop; null where too few bootstrap replicates have both classes
     high: float | None
 
 
 @dataclass(frozen=True)
 class AurocDrop:
-    """Over all tasks, with the interval of their mean loss."""
+    """The AUROC drop of all probe tasks and its mean."""
 
-    data: str  # sha256 of the recordings, labels and protocol that it was measured with
+    data: str  # sha256 of the recordings, labels and protocol used to measure it
     dataset: str
     clips: int
     subjects: int
     replicates: int
-    mean: float
-    low: float | None
+    mean: float  # over the tasks
+    low: float | None  # 95 % interval of the mean
     high: float | None
     tasks: tuple[TaskDrop, ...]
 
 
 @dataclass(frozen=True)
 class Limits:
+    """The limits that a quantized file must keep to pass."""
+
     min_centred_cosine: float
     max_mean_auroc_loss: float
 
 
 @dataclass(frozen=True)
 class LayerLoss:
-    """One layer of the quantized network beside the float32 one."""
+    """The error of one layer of the quantized network, compared with the float32 network."""
 
     layer: str
     snr_db: float
-    lost: float  # share of a channel's variance that this layer's own rounding and clipping takes
+    lost: float  # share of a channel's variance lost to this layer's own rounding and clipping
     cause: str
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What was measured, the limits, and which term of the gate passed. `auroc` and `auroc_passed` are None where no
-    labels were given.
+    """The measurements, the limits, and which terms of the gate passed.
+
+    `auroc` and `auroc_passed` are None where no labels were given.
     """
 
     comparison: Comparison
@@ -89,8 +97,10 @@ class GateResult:
     layers: tuple[LayerLoss, ...]  # in order of execution
 
     def worst(self, count: int = 5) -> tuple[LayerLoss, ...]:
-        """The layers that lose most by themselves: what they inherit is another's fault. Where activations are float
-        none does; then by noise.
+        """Return the `count` layers that add the most error of their own, worst first.
+
+        Error inherited from earlier layers does not count. Layers with float activations add none and are ordered by
+        their signal-to-noise ratio.
         """
         return tuple(sorted(self.layers, key=lambda layer: (-layer.lost, layer.snr_db))[:count])
 
@@ -98,10 +108,26 @@ class GateResult:
 def evaluate_gate(
     comparison: Comparison, auroc: AurocDrop | None, *, limits: Limits, layers: tuple[LayerLoss, ...]
 ) -> GateResult:
-    """Both terms must pass; an AUROC loss that was not measured decides nothing.
+    """Decide whether a quantized file passes its gate.
 
-    Its point estimate decides: with few subjects an interval is so wide that no file would pass, or every one. Read the
-    interval beside it.
+    The centred cosine and, if it was measured, the mean AUROC drop must both be within their limits. The point estimate
+    of the drop decides, not its interval: with few subjects the interval is so wide that every file would pass, or
+    none. Read the interval beside it.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Agreement of the embeddings.
+    auroc : AurocDrop or None
+        The AUROC drop; None if it was not measured.
+    limits : Limits
+        The gate.
+    layers : tuple of LayerLoss
+        Errors of the layers, in order of execution; passed through.
+
+    Returns
+    -------
+    GateResult
     """
     cosine_passed = comparison.centred_cosine >= limits.min_centred_cosine
     auroc_passed = None if auroc is None else auroc.mean <= limits.max_mean_auroc_loss
@@ -111,8 +137,12 @@ def evaluate_gate(
 
 
 def read_gate_result(path: Path) -> GateResult:
-    """The verdict in a compare.json, which holds more about the layers. Raises InputError for another version's or a
-    damaged one.
+    """Read the gate's result from a compare.json, without the further details it holds about layers.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged or was written by another version.
     """
     data = read_json(path)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:

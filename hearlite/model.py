@@ -1,4 +1,4 @@
-"""A model that embeds sounds, opened from an exported file, a run or a teacher's name."""
+"""The `Model` class, which embeds sounds, and `load`, which opens a model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,19 @@ PathLike = str | Path
 
 
 class Model:
-    """An embedder of sounds: an exported file, the float32 student of a run, or a teacher.
+    """A model that turns sounds into embeddings, opened by `load`.
+
+    It is an exported file, the float32 student of a run, or a teacher. Every model takes windows of `clip_s` seconds of
+    mono audio at `sample_rate_hz`.
 
     Attributes
     ----------
     info : EmbedderInfo
-        Name, kind, dimension, licence and fingerprint.
+        Name, kind, dimension, licence and fingerprint of the model.
+    sample_rate_hz : int
+        Sampling rate of the input, 16000 Hz.
+    clip_s : float
+        Length of a window, 2 s.
     """
 
     sample_rate_hz = AUDIO.sample_rate_hz
@@ -39,7 +46,7 @@ class Model:
 
     @property
     def dim(self) -> int:
-        """Length of an embedding."""
+        """Number of values in an embedding."""
         return self.info.dim
 
     def embed(
@@ -50,52 +57,83 @@ class Model:
         Parameters
         ----------
         sound : str, Path or array
-            A recording, or its samples `[n]`: mono, floating point in [-1, 1] or int16.
-        rate : int
-            Sampling rate of an array, in Hz; a file knows its own.
+            A WAV, FLAC, Ogg or MP3 file, or samples `[n]`: mono, floating point in [-1, 1] or int16.
+        rate : int, optional
+            Sampling rate of an array, in Hz, 4000 to 384000; required for an array, not allowed for a file.
         hop_s : float
-            Seconds between the starts of two windows of 2 s, at most 2. One more window ends where the sound ends.
+            Seconds between the starts of two windows, above 0 and at most 2 (the window length). If the last window
+            would not reach the end of the sound, one more is added that ends there.
 
         Returns
         -------
-        float32 array `[windows, dim]`. A sound shorter than 2 s is padded with zeros, which costs accuracy.
+        numpy.ndarray
+            float32 `[windows, dim]`. A sound shorter than 2 s is padded with zeros to one window, which costs accuracy.
 
         Raises
         ------
         InputError
-            For a recording that cannot be read in full, and samples that are no sound.
+            When the recording cannot be read in full, or the samples have a wrong shape, dtype or range.
         UsageError
-            For an array without a rate or a file with one, and for a hop that would skip sound.
+            When an array comes without a rate or a file with one, or the hop would skip sound.
         """
         samples = _samples(sound, rate)
         starts = audio.clip_starts_s(recording_s=len(samples) / AUDIO.sample_rate_hz, hop_s=hop_s)
-        pcm = audio.to_int16(
-            np.stack([audio.cut(samples, start_s=start) for start in starts])
-        )  # on int16's steps, as every clip of a dataset
+        # Rounded to int16 steps, as the clips of every dataset are.
+        pcm = audio.to_int16(np.stack([audio.cut(samples, start_s=start) for start in starts]))
         return self.embed_clips(audio.from_int16(pcm))
 
     def embed_clips(self, clips: Clips) -> Embeddings:
-        """Embed windows that are cut already: float32 `[n, 32000]` in [-1, 1) -> float32 `[n, dim]`."""
+        """Embed 2 s windows that are already cut.
+
+        Parameters
+        ----------
+        clips : numpy.ndarray
+            float32 `[n, 32000]` in [-1, 1): 2 s of mono audio at 16 kHz per row.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 `[n, dim]`.
+
+        Raises
+        ------
+        InputError
+            When the array has another shape or dtype, or holds NaN or infinity, or the model outputs such values.
+        """
         parts = [self._embedder.embed(clips[start : start + BATCH]) for start in range(0, len(clips), BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
 
 
 def load(source: PathLike, *, threads: int | None = None) -> Model:
-    """Open a model.
+    """Open a model from a .tflite file, a run folder or a teacher's name.
 
     Parameters
-    ---------- source : str or Path
-        An exported .tflite (its manifest is verified where it lies beside the file), any other .tflite that takes a 16
-        kHz waveform, the folder of a finished run, or a teacher as on the command line: `spectral`, `hear:DIR`,
-        `saved-model:DIR`, `tflite:FILE#OUTPUT`.
+    ----------
+    source : str or Path
+        One of:
+
+        - an exported .tflite; if its manifest (.json) is beside it, both are verified,
+        - any other .tflite that takes a 16 kHz waveform,
+        - the folder of a finished run, for its float32 student (needs TensorFlow),
+        - a teacher as on the command line: `spectral`, `hear:DIR`, `saved-model:DIR`, `tflite:FILE#OUTPUT` or
+          `embeddings:FILE.parquet`.
     threads : int, optional
-        Of the network; by default 1 for a .tflite and TensorFlow's choice for others.
+        Number of CPU threads; by default 1 for a .tflite file and TensorFlow's choice for a SavedModel. Ignored for
+        runs and for teachers that are not networks.
+
+    Returns
+    -------
+    Model
+        The opened model.
 
     Raises
-    ------ InputError
-        For a file or folder that is not there, is damaged, or is no embedder.
+    ------
+    InputError
+        When the file or folder is missing or damaged, or does not hold an embedding model.
     UsageError
-        For text that names none of these.
+        When `source` names none of these.
+    MissingExtraError
+        When a SavedModel is named and TensorFlow is not installed.
     """
     from hearlite.bundle import manifest_path, open_bundle
     from hearlite.embedders.open import open_teacher
@@ -116,7 +154,7 @@ def load(source: PathLike, *, threads: int | None = None) -> Model:
 def _samples(sound: PathLike | NDArray[Any], rate: int | None) -> audio.Samples:
     if isinstance(sound, (str, Path)):
         if rate is not None:
-            raise UsageError(f"rate is {rate} for the file {sound}", "leave it out: a file knows its own rate")
+            raise UsageError(f"rate is {rate} for the file {sound}", "leave it out: the rate is read from the file")
         return audio.read_recording(Path(sound))
     if rate is None:
         raise UsageError("an array has no sampling rate", "pass it: model.embed(samples, 44100)")

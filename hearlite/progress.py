@@ -1,4 +1,4 @@
-"""Progress with an ETA on stderr: a bar on a terminal, a line now and then in a log. stdout stays free for data."""
+"""Show progress with the remaining time on stderr: a bar on a terminal, else a line every 15 s."""
 
 from __future__ import annotations
 
@@ -12,7 +12,22 @@ LOG_EVERY_S = 15.0
 
 @contextmanager
 def progress(what: str, *, total: int, start: int = 0) -> Iterator[Callable[..., None]]:
-    """Yields `advance(done, note="")`, to be called with the number of finished items of `total`."""
+    """Show the progress of a loop on stderr while the block runs.
+
+    Parameters
+    ----------
+    what : str
+        Label of the progress bar.
+    total : int
+        Number of items.
+    start : int
+        Number of items already finished, when work is resumed.
+
+    Yields
+    ------
+    callable
+        `advance(done, note="")`, to be called with the number of items finished so far.
+    """
     show = _bar if sys.stderr.isatty() else _lines
     with show(what, total, start) as advance:
         yield advance
@@ -46,9 +61,8 @@ def _bar(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
 @contextmanager
 def _lines(what: str, total: int, start: int) -> Iterator[Callable[..., None]]:
     began = last = time.monotonic()
-    first: tuple[float, int] | None = (
-        None  # when the first item was done: setting up took part of its time and none of the others'
-    )
+    # Time and count at the first call; the estimate starts there, because the first item includes setting up.
+    first: tuple[float, int] | None = None
 
     def advance(done: int, note: str = "") -> None:
         nonlocal last, first

@@ -1,4 +1,4 @@
-"""Where a figure comes from: the command that made it, when, and by which code."""
+"""The command, the time and the commit that are recorded with every result."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def command_line() -> str:
-    """Return the command as the user typed it, for results.json."""
+    """Return the command line of this process as `hearlite ARGUMENTS`, quoted for a shell."""
     return shlex.join(["hearlite", *sys.argv[1:]])
 
 
 def now() -> str:
-    """Return the time in UTC, to the second, as `2026-01-31T12:00:00Z`."""
+    """Return the current time in UTC, to the second, such as `2026-01-31T12:00:00Z`."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,12 +1,14 @@
-"""A run folder: the only hand-over between distill, quantize and export. It alone suffices to quantize and export.
+"""The run folder, which distill writes and quantize and export read; they need nothing else.
 
-spec.json      what was asked: student, training, teacher, data; compared on resume, never edited targets.npz    mean,
-projection and inverse of the teacher's coordinates state.npz      checkpoint of an unfinished training weights.npz
-the finished network, float32, by variable name; its presence means: distill is done history.csv    one row a checkpoint
-metrics.json   figures on validation subjects records/       clips and teacher vectors (or elsewhere, see spec.json)
-<recipe>/      one folder for each quantization: recipe.json, calibration.json, compare.json (figures, limits, verdict,
-layers; hearlite/gate.py)
-               and, where the gate was passed or forced, model.tflite
+spec.json      student, training, teacher and data as requested; compared on resume, never edited
+targets.npz    mean, projection and inverse of the teacher's coordinates
+state.npz      checkpoint of an unfinished training
+weights.npz    the finished network, float32, by variable name; its presence means that distillation is finished
+history.csv    one row per checkpoint
+metrics.json   figures on validation subjects
+records/       clips and teacher vectors (or elsewhere, see spec.json)
+<recipe>/      one folder per quantization: recipe.json, calibration.json, compare.json (figures, limits, gate result,
+               layers; hearlite/gate.py) and, where the gate passed or a failure was allowed, model.tflite
 """
 
 from __future__ import annotations
@@ -26,80 +28,107 @@ SCHEMA = "hearlite-run/1"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Which recordings a run learned from. The hash covers the clips, their subjects and splits."""
+    """The recordings that a run was trained on. The hash covers the clips, their subjects and splits."""
 
     name: str
     sha256: str
     train_clips: int
     train_subjects: int
     synthetic: bool
-    trained_subjects: tuple[
-        str, ...
-    ] = ()  # hashes of the training and validation subjects, who can be no test subjects
+    trained_subjects: tuple[str, ...] = ()  # hashes of training and validation subjects; none may be a test subject
 
 
 @dataclass(frozen=True)
 class RunSpec:
+    """The settings of a run, stored in its spec.json."""
+
     student: StudentSpec
     train: TrainSpec
     teacher: EmbedderInfo
     dataset: DatasetInfo
-    records: str  # folder, relative to the run when it lies inside
+    records: str  # folder of the record cache, relative to the run folder if inside it
 
 
 @dataclass(frozen=True)
 class Run:
-    """Paths of a run folder, and its spec."""
+    """A run folder: its settings, and the paths of its files.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    spec : RunSpec
+        The settings it was started with.
+    """
 
     folder: Path
     spec: RunSpec
 
     @property
     def targets(self) -> Path:
+        """Mean, projection and inverse of the teacher's coordinates (.npz)."""
         return self.folder / "targets.npz"
 
     @property
     def state(self) -> Path:
+        """Checkpoint of an unfinished training (.npz)."""
         return self.folder / "state.npz"
 
     @property
     def weights(self) -> Path:
+        """The finished float32 network (.npz)."""
         return self.folder / "weights.npz"
 
     @property
     def history(self) -> Path:
+        """Training history (.csv), one row per checkpoint."""
         return self.folder / "history.csv"
 
     @property
     def metrics(self) -> Path:
+        """Figures on validation subjects (.json)."""
         return self.folder / "metrics.json"
 
     @property
     def records(self) -> Path:
+        """Folder of the record cache."""
         return self.folder / self.spec.records
 
     def quantized(self, recipe: str) -> Path:
+        """Return the folder of the quantization by `recipe`."""
         return self.folder / recipe
 
 
 def create_run(folder: Path, spec: RunSpec) -> Run:
-    """A new run folder, or the same one again for resuming. Raises InputError when it belongs to another spec."""
+    """Create a run folder, or open it to resume a run with the same settings.
+
+    Raises
+    ------
+    InputError
+        When the folder holds a run with other settings.
+    """
     path = folder / "spec.json"
-    wanted = {"schema": SCHEMA, **to_dict(spec)}
+    expected = {"schema": SCHEMA, **to_dict(spec)}
     if path.exists():
-        found = read_json(path)
-        if found != wanted:
+        stored = read_json(path)
+        if stored != expected:
             raise InputError(
-                f"{folder} holds a run with other settings: {_difference(found, wanted)}",
+                f"{folder} holds a run with other settings: {_difference(stored, expected)}",
                 "choose another --run, or the same settings to resume",
             )
     else:
-        write_json(path, wanted)
+        write_json(path, expected)
     return Run(folder, spec)
 
 
 def open_run(folder: Path, *, finished: bool = True) -> Run:
-    """An existing run. Raises InputError when there is none, or when it must be `finished` and isn't."""
+    """Open an existing run folder.
+
+    Raises
+    ------
+    InputError
+        When there is no run in it, or `finished` is true and its distillation is not.
+    """
     path = folder / "spec.json"
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder: it has no spec.json", "make one with: hearlite distill")
@@ -114,10 +143,10 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
     return run
 
 
-def _difference(found: Any, wanted: Any, where: str = "") -> str:
-    """The first place in which two specs differ, for an error that says what to change."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in {**found, **wanted}:
-            if found.get(key) != wanted.get(key):
-                return _difference(found.get(key), wanted.get(key), f"{where}.{key}".lstrip("."))
-    return f"{where} is {found!r} there and {wanted!r} now"
+def _difference(stored: Any, expected: Any, where: str = "") -> str:
+    """Describe the first difference between two specs, for an error message."""
+    if isinstance(stored, dict) and isinstance(expected, dict):
+        for key in {**stored, **expected}:
+            if stored.get(key) != expected.get(key):
+                return _difference(stored.get(key), expected.get(key), f"{where}.{key}".lstrip("."))
+    return f"{where} is {stored!r} there and {expected!r} now"

@@ -1,5 +1,8 @@
-"""The same self-test after distilling, quantizing, exporting and on a device: signals that anybody can make again, and
-what must hold for them.
+"""The self-test of an embedding model.
+
+It is the same after distilling, quantizing and exporting, and on a device. The model embeds signals that are computed
+from formulas, so that any implementation can reproduce them; `check_embedder` lists the properties that the embeddings
+must have.
 """
 
 from __future__ import annotations
@@ -16,21 +19,25 @@ from hearlite.errors import GateError
 from hearlite.spec import AUDIO
 
 GOLDEN_SIGNAL = "chirp"
-# Of the embedding's length: float kernels of other CPUs differ by 1e-6. That takes a value of the image over an edge
-# between two int8 steps in one window of fifty, and an embedding is then up to 0.057 off (measured in Chromium).
+# Largest allowed distance between two embeddings, relative to their length, by precision. Float kernels of different
+# CPUs differ by 1e-6. In one window of fifty that moves a value of the image across the edge of an int8 step, and the
+# embedding is then off by up to 0.057 (measured in Chromium).
 TOLERANCE = {"f32": 1e-3, "f16": 1e-3, "w8": 1e-3, "d8": 0.1, "i8": 0.1}
 
 
 @dataclass(frozen=True)
 class CheckResult:
+    """The outcome of one check, with its figures as text."""
+
     name: str
     passed: bool
     detail: str
 
 
 def check_signals() -> dict[str, NDArray[np.int16]]:
-    """int16 `[clip_samples]` by name, from formulas; the noise is a 32-bit linear congruential generator (Numerical
-    Recipes).
+    """Return the test signals by name, int16 `[clip_samples]` each.
+
+    All come from formulas; the noise is a 32-bit linear congruential generator (Numerical Recipes).
     """
     full = AUDIO.pcm_full_scale
     t = np.arange(AUDIO.clip_samples) / AUDIO.sample_rate_hz
@@ -44,7 +51,7 @@ def check_signals() -> dict[str, NDArray[np.int16]]:
         "noise": 0.1 * noise,
         "quiet_noise": 2.0 / full * noise,
         "tone": 0.5 * np.sin(2 * np.pi * 440.0 * t),
-        "chirp": swell * (0.5 * np.sin(2 * np.pi * (100.0 * t + 700.0 * t**2)) + 0.02 * noise),  # 100 - 2900 Hz
+        "chirp": swell * (0.5 * np.sin(2 * np.pi * (100.0 * t + 700.0 * t**2)) + 0.02 * noise),  # 100–2900 Hz
         "clipped": 4.0 * np.sin(2 * np.pi * 200.0 * t),
         "extremes": np.where(np.arange(AUDIO.clip_samples) % 2, 1.0, -1.0),
         "offset": 0.6 + 0.05 * noise,
@@ -55,15 +62,30 @@ def check_signals() -> dict[str, NDArray[np.int16]]:
 
 
 def golden_embedding(embedder: Embedder) -> list[float]:
-    """The embedding of GOLDEN_SIGNAL, for the manifest."""
+    """Return the embedding of GOLDEN_SIGNAL, for the manifest."""
     return [float(value) for value in embedder.embed(from_int16(check_signals()[GOLDEN_SIGNAL][None]))[0]]
 
 
 def check_embedder(
     embedder: Embedder, *, precision: str, golden: Sequence[float] | None = None
 ) -> tuple[CheckResult, ...]:
-    """Run all checks; `precision` is one of spec.PRECISIONS and sets the tolerance, `golden` is the manifest's
-    embedding of GOLDEN_SIGNAL.
+    """Run the self-test and return the outcome of every check.
+
+    Embeddings must be finite, the same alone and in a batch, repeatable, unchanged at half the gain, different for
+    different signals, and equal to the golden embedding. If they are not finite, no other check runs.
+
+    Parameters
+    ----------
+    embedder : Embedder
+        The model to check.
+    precision : str
+        A key of spec.PRECISION_NAMES, such as "i8"; sets the tolerance.
+    golden : sequence of float, optional
+        The manifest's embedding of GOLDEN_SIGNAL; without it that check is left out.
+
+    Returns
+    -------
+    tuple of CheckResult
     """
     signals = check_signals()
     clips = from_int16(np.stack(list(signals.values())))
@@ -102,18 +124,18 @@ def check_embedder(
 
 
 def require(results: Sequence[CheckResult], *, what: str) -> None:
-    """Raise GateError naming the failed checks of `what`."""
+    """Raise GateError if any check failed; its message names `what` and the failed checks."""
     failed = [f"{result.name} ({result.detail})" for result in results if not result.passed]
     if failed:
         raise GateError(
             f"{what} fails {len(failed)} of {len(results)} checks: {'; '.join(failed)}",
-            "the model is damaged or was trained too shortly",
+            "the model is damaged or was not trained for long enough",
         )
 
 
-def _equal(name: str, expected: Embeddings, found: Embeddings, *, tolerance: float) -> CheckResult:
-    if expected.shape != found.shape:
-        return CheckResult(name, False, f"shape {list(found.shape)}, expected {list(expected.shape)}")
+def _equal(name: str, expected: Embeddings, actual: Embeddings, *, tolerance: float) -> CheckResult:
+    if expected.shape != actual.shape:
+        return CheckResult(name, False, f"shape {list(actual.shape)}, expected {list(expected.shape)}")
     length = np.maximum(np.linalg.norm(expected, axis=1), 1e-6)
-    worst = float((np.linalg.norm(expected - found, axis=1) / length).max())
+    worst = float((np.linalg.norm(expected - actual, axis=1) / length).max())
     return CheckResult(name, worst <= tolerance, f"largest relative difference {worst:.2g}, allowed {tolerance:g}")

@@ -1,4 +1,7 @@
-"""Frozen dataclasses to and from JSON and TOML. Unknown keys, missing fields and wrong types are refused."""
+"""Convert frozen dataclasses to and from JSON and TOML.
+
+Unknown keys, missing fields and wrong types are refused.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ Spec = TypeVar("Spec")
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
-    """A spec as plain JSON-able data."""
+    """Return a dataclass as plain data that JSON can hold."""
     data: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(spec)))
     return data
 
@@ -35,8 +38,21 @@ def without_defaults(value: Any) -> Any:
 
 
 def from_dict(kind: type[Spec], data: Any, *, where: str) -> Spec:
-    """A spec of `kind` from plain data; every key must be known and every value of its type. `where` names the source
-    in errors.
+    """Build a dataclass from plain data.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass; nested dataclasses, tuples and `X | None` are supported.
+    data : dict
+        Its fields by name. The items of `dict` fields are not checked.
+    where : str
+        Source of the data, for error messages.
+
+    Raises
+    ------
+    InputError
+        When a key is unknown, a required field is missing, or a value has the wrong type.
     """
     if not isinstance(data, dict):
         raise InputError(f"{where}: expected a table for {kind.__name__}, got {type(data).__name__}")
@@ -74,7 +90,7 @@ def _value(hint: Any, value: Any, *, where: str) -> Any:
 
 
 def load_toml(kind: type[Spec], path: Path) -> Spec:
-    """A spec of `kind` from a TOML file. Raises InputError that names file and key."""
+    """Build a dataclass from a TOML file. Raises InputError, which names the file and the key."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Every audio, frontend, network, training and quantization constant of hearlite, with its source. Nothing here imports
-TensorFlow.
+"""All audio, frontend, network, training and quantization constants of hearlite, with their sources.
 
-Sources: [hear] Google-Health/hear `audio_utils.py` and the model card; [PCEN] Wang et al. 2017, arXiv:1607.05666.
+Importing this module does not import TensorFlow. Sources: [hear] Google-Health/hear `audio_utils.py` and the model
+card; [PCEN] Wang et al. 2017, arXiv:1607.05666. "Heuristic" marks values with no published source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """What one clip is. HeAR's own values [hear]."""
+    """Rate, length and scale of a clip, the unit that models take. The values are HeAR's [hear]."""
 
     sample_rate_hz: int = 16_000
     clip_s: float = 2.0
@@ -25,20 +25,22 @@ class AudioSpec:
 
     @property
     def clip_samples(self) -> int:
+        """Number of samples in a clip."""
         return round(self.sample_rate_hz * self.clip_s)
 
 
 @dataclass(frozen=True)
 class FrontendSpec:
-    """mel-PCEN: per-clip min-max to [-1, 1], power STFT, mel, PCEN, then optionally a resize in time and log1p.
+    """The mel-PCEN frontend, which turns audio into an image, float32 `[n, frames, mels]`.
 
-    The defaults are HeAR's [hear]; the image is float32 `[n, frames, mels]`.
+    Steps: min-max of each clip to [-1, 1], power STFT, mel, PCEN [PCEN], then optionally a resize in time and log1p.
+    The defaults are HeAR's [hear].
     """
 
     sample_rate_hz: int = 16_000
     window_samples: int = 400  # 25 ms, periodic Hann
     hop_samples: int = 160  # 10 ms; the last frames are zero-padded at the end, there is no centring
-    fft_length: int = 400  # 40 Hz a bin; HeAR's is not a power of two
+    fft_length: int = 400  # 40 Hz per bin; as in HeAR, not a power of two
     mels: int = 128
     low_hz: float = 0.0
     high_hz: float = 8_000.0
@@ -48,8 +50,8 @@ class FrontendSpec:
     pcen_delta: float = 2.0
     pcen_root: float = 2.0
     pcen_floor: float = 1e-8
-    resize_frames: int = 0  # bilinear, half-pixel centres, time only; 0 keeps the frames
-    log1p: bool = False  # the student's: evens the distribution before int8
+    resize_frames: int = 0  # bilinear, half-pixel centres, time only; 0: no resize
+    log1p: bool = False  # True for students: evens out the distribution before int8
 
     def __post_init__(self) -> None:
         if self.fft_length < self.window_samples:
@@ -60,7 +62,7 @@ class FrontendSpec:
         if self.window_samples % 2 or not 1 <= self.hop_samples <= self.window_samples:
             raise UsageError(
                 f"window_samples is {self.window_samples} and hop_samples {self.hop_samples}",
-                "the window must be even and the hop from 1 to the window: a longer one leaves samples unheard",
+                "the window must be even and the hop from 1 to the window: a longer hop would skip samples",
             )
         if self.mels < 1 or self.resize_frames < 0:
             raise UsageError(
@@ -74,22 +76,23 @@ class FrontendSpec:
             )
 
     def stft_frames(self, samples: int) -> int:
-        """Number of STFT frames of a clip: every hop starts one, the last ones are zero-padded."""
+        """Return the number of STFT frames of a clip: one per hop, zero-padded at the end."""
         return math.ceil(samples / self.hop_samples)
 
     def frames(self, samples: int) -> int:
-        """Number of image rows of a clip of `samples` samples."""
+        """Return the number of frames in the image of a clip with `samples` samples."""
         return self.resize_frames or self.stft_frames(samples)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One inverted residual block (expand > 0) or depthwise-separable one (expand == 0). Kernel and stride are (time,
-    frequency).
+    """An inverted residual block, or a depthwise-separable one if `expand` is 0.
+
+    `kernel` and `stride` are (time, frequency).
     """
 
-    expand: int
-    out: int
+    expand: int  # channels of the expansion
+    out: int  # output channels
     kernel: tuple[int, int] = (3, 3)
     stride: tuple[int, int] = (1, 1)
     tap: bool = False  # its pooled output also feeds the embedding
@@ -97,8 +100,9 @@ class Block:
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """The student network: a MobileNetV2-like stack of plain ReLU6 convolutions (no squeeze-excite: it breaks int8
-    fusion), time stride 16.
+    """The student network: a MobileNetV2-like stack of plain ReLU6 convolutions with time stride 16.
+
+    It has no squeeze-excite, which breaks int8 fusion.
     """
 
     size: str
@@ -106,11 +110,12 @@ class StudentSpec:
     stem_channels: int
     blocks: tuple[Block, ...]
     head_channels: int
-    # before the pooling over time: the head spans all its rows, or "mean": it sees one and they are averaged
+    # Frequency before the pooling over time. "learned": the head's kernel spans all rows; "mean": one row, averaged.
     frequency: str = "learned"
-    # or "hard-swish-se", MobileNetV3's with squeeze-excite (arXiv:1905.02244): to compare in float, not made for int8
+    # Or "hard-swish-se", MobileNetV3's with squeeze-excite (arXiv:1905.02244): for comparison in float, not for int8.
     nonlinearity: str = "relu6"
     embedding_dim: int = 512  # the teacher's; HeAR's is 512 [hear]
+    min_centred_cosine: float = 0.995  # of quantized to float32 embeddings: the quality gate of this size
 
     def __post_init__(self) -> None:
         for name, allowed in (("frequency", ("learned", "mean")), ("nonlinearity", ("relu6", "hard-swish-se"))):
@@ -120,40 +125,38 @@ class StudentSpec:
 
 @dataclass(frozen=True)
 class LossSpec:
-    """Weights of the distillation losses, distill/losses.py."""
+    """Weights of the terms of the distillation loss, distill/losses.py."""
 
     huber: float = 1.0
     centred_cosine: float = 1.0
     relational: float = 0.5
     whitened: float = 0.25
-    whitened_shrink: float = 0.1  # of the mean eigenvalue
+    whitened_shrink: float = 0.1  # as a share of the mean eigenvalue
 
 
 @dataclass(frozen=True)
 class AugmentSpec:
-    """What only the student hears. 0 switches a part off; defaults are the recommended values, judgement where no
-    source is named.
+    """Augmentation of the student's input only; the target remains the vector of the unchanged clip.
 
-    Gain matters although the frontend removes it: clipping and the steps of int16 come after it.
+    0 switches a part off. The defaults are the recommended values, heuristic where no source is named. Gain matters
+    although the frontend removes it, because clipping and rounding to int16 come after it.
     """
 
     gain_db: float = 30.0  # uniform in +- this: hearlite's requirement, -30 ... +10 dB
-    peak_dbfs: Range = (
-        -65.0,
-        6.0,
-    )  # where gain stops: at 18 steps of int16, and at a square wave, while the target is the clean clip's
-    # of full scale, uniform in +- this; shows only where it makes clipping one-sided, the frontend removes the rest
+    # Limits of the peak after gain: 18 steps of int16, and nearly a square wave.
+    peak_dbfs: Range = (-65.0, 6.0)
+    # Share of full scale, uniform in +- this. Matters only where clipping becomes one-sided: the frontend removes it.
     dc_offset: float = 0.01
     tilt_db_per_octave: float = 2.0  # uniform in +- this: up to 6 dB at 8 kHz
     low_pass_p: float = 0.2
     low_pass_hz: Range = (1_500.0, 7_500.0)  # log-uniform: from a stethoscope to wide-band speech
     high_pass_p: float = 0.3
     high_pass_hz: Range = (20.0, 300.0)  # log-uniform: up to the telephone band, ITU-T G.712
-    device_p: float = 0.6  # of a random device impulse response; measured ones: Morocutti et al., arXiv:2305.07499
+    device_p: float = 0.6  # for a random device impulse response; measured ones: Morocutti et al., arXiv:2305.07499
     device_decay_s: Range = (0.000_3, 0.003)  # log-uniform time constant of its tail
     noise_p: float = 0.3
     noise_snr_db: Range = (5.0, 40.0)  # uniform; the colour is uniform between white and brown
-    mixstyle_p: float = 0.4  # Freq-MixStyle, Schmid et al. DCASE 2022; these two values are usual in DCASE's task 1
+    mixstyle_p: float = 0.4  # Freq-MixStyle, Schmid et al. DCASE 2022; both values are usual in DCASE's task 1
     mixstyle_alpha: float = 0.3  # of Beta(alpha, alpha)
     mask_share: float = 0.2  # the largest masked share of the mel bands; SpecAugment, arXiv:1904.08779
 
@@ -175,18 +178,18 @@ class AugmentSpec:
 
 @dataclass(frozen=True)
 class ViewSpec:
-    """What teacher and student both hear. 0 or (0, 0) switches a kind off; judgement."""
+    """Views of a clip: variants that teacher and student both take as input.
 
-    shift_s: float = (
-        0.2  # uniform in +- this, only where there is real context; 50 - 200 ms don't move HeAR's vector much
-    )
-    mixup_db: Range = (0.0, 15.0)  # how far below the clip its partner lies (rms), uniform
+    0 or (0, 0) switches a kind off. Heuristic values, no published source.
+    """
+
+    # Uniform in +- this, only where the recording goes on. Shifts of 50–200 ms change HeAR's vector little.
+    shift_s: float = 0.2
+    mixup_db: Range = (0.0, 15.0)  # level of the mixed-in clip below the clip's own (rms), uniform
     noise_snr_db: Range = (5.0, 30.0)  # uniform; the colour is uniform between white and brown
-    crop_s: Range = (
-        0.5,
-        1.8,
-    )  # of the view is kept, zeros follow: padding moves HeAR's vector a lot, and the student has to follow it
-    # of the views, on top of their kind: too few to follow at one in eight (benchmarks/results/robustness-yamnet)
+    # Length that is kept; zeros follow. Padding changes HeAR's vector a lot, and the student must learn that.
+    crop_s: Range = (0.5, 1.8)
+    # Probability of a crop on top of the view's kind; 1/8 was too rare to learn (benchmarks/results/robustness-yamnet).
     crop_p: float = 0.5
 
     def __post_init__(self) -> None:
@@ -208,7 +211,7 @@ NORMALISATIONS = {
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How a student is trained. `steps` is the length that a user changes first."""
+    """Training settings of a student. `steps` is the one to change first."""
 
     steps: int = 2_000
     batch_size: int = 64
@@ -217,19 +220,19 @@ class TrainSpec:
     weight_decay: float = 0.03
     clip_norm: float = 1.0
     ema_decay: float = 0.999
-    batchnorm_momentum: float = (
-        0.9  # Keras' 0.99 leaves the statistics behind in runs of a few hundred steps (measured)
-    )
-    checkpoint_every: int = 100  # steps: what a kill may lose
-    # checkpoints without a better probe correlation (distill/validation_metrics.py) before training ends; 0: never
+    # With Keras' 0.99 the statistics lag behind in runs of a few hundred steps (measured).
+    batchnorm_momentum: float = 0.9
+    checkpoint_every: int = 100  # steps; work since the last checkpoint is lost when training is killed
+    # Training ends early after this many checkpoints without a better probe correlation
+    # (distill/validation_metrics.py); 0: never.
     patience: int = 10
-    ridge: float = 1e-3  # of the mean feature variance, closed-form refit of the head
+    ridge: float = 1e-3  # for the closed-form refit of the head, as a share of the mean feature variance
     seed: int = 0
     loss: LossSpec = field(default_factory=LossSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
-    views: int = 2  # of each clip in the records, the clip itself included; each with the teacher's vector of it
+    views: int = 2  # per clip in the records, including the clip itself; each has its own teacher vector
     view: ViewSpec = field(default_factory=ViewSpec)
-    clips: int = 0  # of training subjects, each with all its views, drawn fairly; 0: all
+    clips: int = 0  # number of training clips to use, each with all its views, drawn at random; 0: all
     normalisation: str = "phi-s"  # of the targets, one of NORMALISATIONS
 
     def __post_init__(self) -> None:
@@ -251,44 +254,41 @@ class TrainSpec:
 
 @dataclass(frozen=True)
 class QatSpec:
-    """Quantization-aware distillation, quantize/qat.py. `fraction` of the float run's steps, 0: none."""
+    """Quantization-aware distillation, quantize/qat.py."""
 
-    fraction: float = 0.0
-    # Of the float run's peak. At 18 (CP-Mobile, winner of DCASE 2023 task 1) `base` left the float network: centred
-    # cosine 0.959, static 0.993.
+    fraction: float = 0.0  # number of steps, as a share of the float run's; 0: none
+    # Divides the float run's peak learning rate. With 18 (CP-Mobile, winner of DCASE 2023 task 1) `base` drifted away
+    # from the float network: centred cosine 0.959, static quantization 0.993.
     lr_divisor: float = 100.0
-    # of the loss is towards the float student's own output, which the gate compares with, the rest towards the
-    # teacher's
+    # Share of the loss towards the float student's output, which the gate compares with; the rest is the teacher's.
     student_share: float = 1.0
-    checkpoint_every: int = 50  # steps: what a kill may lose
+    checkpoint_every: int = 50  # steps; work since the last checkpoint is lost when training is killed
 
 
 @dataclass(frozen=True)
 class QuantSpec:
-    """A quantization recipe (quantize/recipes/*.json) and its gate, named as ai-edge-quantizer does: w weights, a
-    activations, i int, fp float.
+    """A quantization recipe (quantize/recipes/*.json) with the limits of its gate.
+
+    Recipes are named as in ai-edge-quantizer: w weights, a activations, i int, fp float.
     """
 
     recipe: str = "static_wi8_ai8"
     weights: str = "int8"  # per output channel; or "float16"
-    # "float32": weights are widened when the file is loaded; "dynamic": int8 ranges of each call, float32 between
-    # layers
+    # Or "float32": weights are widened when the file is loaded; or "dynamic": int8 ranges per call, float32 in between.
     activations: str = "int8"
-    ranges: str = "mse"  # of int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py
-    percentile: float = 99.99  # of "percentile"
-    equalize: bool = (
-        True  # channels: linear bottlenecks, quantize/equalize.py, and what ReLU6 leaves unused, quantize/headroom.py
-    )
-    refit_ridge: float = 10.0  # head refit on the int8 trunk, quantize/refit.py; 0: none
+    ranges: str = "mse"  # for int8 activations: "minmax", "percentile" or "mse", quantize/ranges.py
+    percentile: float = 99.99  # for "percentile"
+    # Equalize channels of linear bottlenecks (quantize/equalize.py) and use ReLU6's headroom (quantize/headroom.py).
+    equalize: bool = True
+    refit_ridge: float = 10.0  # for the head's refit on the int8 trunk, quantize/refit.py; 0: no refit
     qat: QatSpec = field(default_factory=QatSpec)
     calibration_clips: int = 512
     calibration_seed: int = 0
-    min_centred_cosine: float | None = None  # None: MIN_CENTRED_COSINE of the student's size
-    max_mean_auroc_loss: float | None = None  # None: MAX_MEAN_AUROC_LOSS
+    min_centred_cosine: float | None = None  # None: that of the student's size
+    max_mean_auroc_loss: float | None = None  # limit of the AUROC drop; None: MAX_MEAN_AUROC_LOSS
 
 
-# How an exported file's numbers are stored, by a recipe's (weights, activations), and what people call it. "f32" is the
-# unquantized one.
+# Code of an exported file's precision, by a recipe's (weights, activations), and its name. "f32" is not quantized.
 PRECISIONS = {
     ("float32", "float32"): "f32",
     ("int8", "int8"): "i8",
@@ -303,21 +303,18 @@ PRECISION_NAMES = {
     "w8": "int8 weights, float32 activations",
     "f16": "float16 weights",
 }
-MIN_CENTRED_COSINE = {"tiny": 0.99, "small": 0.995, "base": 0.995}  # of quantized to float32 embeddings, the gate
-MAX_MEAN_AUROC_LOSS = (
-    0.003  # of probes on the quantized file, mean over tasks, the other half of the gate; the project's goal
-)
+# AUROC drop of probes, mean over tasks, that the gate allows: the project's goal.
+MAX_MEAN_AUROC_LOSS = 0.003
 
 
 AUDIO = AudioSpec()
-DISTILL_HOP_S = 1.0  # between the windows that distill takes from a recording: every second is heard twice
-# AUROC; judgement, set before any run: what is left at 0.9 when a small student must keep 97.5 % of its teacher's
-# AUROC.
+DISTILL_HOP_S = 1.0  # between the clips that distill cuts from a recording, so that every second is used twice
+# AUROC; heuristic, set before any run: the drop from 0.9 if a small student must keep 97.5 % of its teacher's AUROC.
 AUROC_MARGIN = 0.02
 HEAR_FRONTEND = FrontendSpec(resize_frames=192)
 HEAR_EMBEDDING_DIM = 512  # [hear]
 
-# 12.5 ms hop: 160 frames, 10 output steps of 200 ms; window = two hops, so framing is two slices.
+# 12.5 ms hop: 160 frames, 10 output steps of 200 ms. The window is two hops, so that framing is two slices.
 STUDENT_FRONTEND = FrontendSpec(hop_samples=200, mels=64, low_hz=60.0, high_hz=7_800.0, log1p=True)
 
 
@@ -343,6 +340,7 @@ STUDENTS: dict[str, StudentSpec] = {
             _stage(Block(192, 96, (3, 3), (1, 2)), Block(256, 96)),
         ),
         head_channels=256,
+        min_centred_cosine=0.99,  # narrower layers round more coarsely
     ),
     "small": StudentSpec(
         size="small",
@@ -380,7 +378,10 @@ STUDENTS: dict[str, StudentSpec] = {
 
 
 def student_spec(size: str, *, embedding_dim: int) -> StudentSpec:
-    """The student of a size, for a teacher of `embedding_dim` dimensions. Raises UsageError for an unknown size."""
+    """Return the student of a size, for a teacher with `embedding_dim` dimensions.
+
+    Raises UsageError when the size is unknown.
+    """
     if size not in STUDENTS:
         raise UsageError(f"student size is {size!r}", f"use one of {', '.join(STUDENTS)}")
     return dataclasses.replace(STUDENTS[size], embedding_dim=embedding_dim)

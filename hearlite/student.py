@@ -1,10 +1,10 @@
-"""The student network, whole: mel-PCEN image -> embedding. Plain convolutions, ReLU6 and pooling only, so that every
-layer quantizes to int8.
+"""The student network in Keras: mel-PCEN image -> embedding.
 
-Inverted residuals after MobileNetV2 (arXiv:1801.04381) with rectangular (time, frequency) kernels. Fully convolutional
-in time: nothing before the global pooling fixes the number of frames. The last convolution spans all remaining
-frequency rows, so the pooling over time keeps what band a sound was in. Mid-level taps are summed, not concatenated: a
-concatenation would force one int8 scale on all of them.
+Plain convolutions, ReLU6 and pooling only, so that every layer quantizes to int8. Inverted residuals after MobileNetV2
+(arXiv:1801.04381) with rectangular (time, frequency) kernels. Fully convolutional in time: nothing before the global
+pooling fixes the number of frames. The last convolution spans all remaining frequency rows, so the pooling over time
+preserves which band a sound was in. Mid-level taps are summed, not concatenated: a concatenation would force one int8
+scale on all of them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,22 @@ EMBED_BATCH = 64  # 8 MB of audio
 
 
 def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchronized: bool = False) -> Any:
-    """Keras model: image float32 `[n, frames, mels, 1]` -> embedding float32 `[n, embedding_dim]`.
+    """Build an untrained student network.
 
-    `synchronized`: batch statistics over all replicas that train it. The variables and what they compute after training
-    are the same.
+    Parameters
+    ----------
+    spec : StudentSpec
+        Its architecture.
+    batchnorm_momentum : float
+        Momentum of the batch statistics, in [0, 1).
+    synchronized : bool
+        Compute batch statistics over all replicas in distributed training. The variables and the trained network's
+        output are the same either way.
+
+    Returns
+    -------
+    tf_keras.Model
+        Image float32 `[n, frames, mels, 1]` -> embedding float32 `[n, embedding_dim]`.
     """
     frames = spec.frontend.frames(AUDIO.clip_samples)
     parts = _Parts(batchnorm_momentum, synchronized, swish=spec.nonlinearity == "hard-swish-se")
@@ -45,10 +57,9 @@ def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchro
         x = _block(x, block, name=f"block{index}", parts=parts)
         if block.tap:
             pooled.append((f"tap{index}", x))
-    rows = 1 if spec.frequency == "mean" else x.shape[2]  # of frequency that the head sees at once
-    x = _conv(
-        x, spec.head_channels, (1, rows), (1, 1), name="head", parts=parts, padding="valid"
-    )  # [n, steps, 1, head]; [n, steps, rows, head]
+    rows = 1 if spec.frequency == "mean" else x.shape[2]  # frequency rows that the head's kernel spans
+    # [n, steps, 1, head]; [n, steps, rows, head] for "mean"
+    x = _conv(x, spec.head_channels, (1, rows), (1, 1), name="head", parts=parts, padding="valid")
     pooled.append(("embedding", x))
 
     embedding: Any = None
@@ -61,7 +72,7 @@ def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchro
 
 @dataclass(frozen=True)
 class _Parts:
-    """What all convolutions of a network share."""
+    """Settings shared by all layers of a network."""
 
     momentum: float
     synchronized: bool
@@ -76,8 +87,9 @@ class _Parts:
         return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
     def excite(self, x: Any, *, name: str) -> Any:
-        """Squeeze-and-excitation with MobileNetV3's reduction by 4; without swish there is none: it breaks streaming
-        and int8 fusion.
+        """Apply squeeze-and-excitation with MobileNetV3's reduction by 4, in networks with swish only.
+
+        It breaks streaming and int8 fusion, so the ReLU6 students have none.
         """
         if not self.swish:
             return x
@@ -89,7 +101,7 @@ class _Parts:
 
 
 def _block(x: Any, block: Block, *, name: str, parts: _Parts) -> Any:
-    """Inverted residual, or depthwise-separable when there is no expansion; residual where shape stays."""
+    """Add an inverted residual block, or a depthwise-separable one if it has no expansion."""
     y = _conv(x, block.expand, (1, 1), (1, 1), name=f"{name}_expand", parts=parts) if block.expand else x
     depthwise = layers.DepthwiseConv2D if block.stride[0] == block.stride[1] else UnequalStrideDepthwiseConv2D
     y = depthwise(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")(y)
@@ -105,13 +117,15 @@ def _block(x: Any, block: Block, *, name: str, parts: _Parts) -> Any:
 
 
 class UnequalStrideDepthwiseConv2D(layers.DepthwiseConv2D):  # type: ignore[misc]
-    """A depthwise convolution whose two strides differ, computed with stride 1 and a slice. Padding must be "same".
+    """A depthwise convolution with two different strides, computed with stride 1 and a slice.
 
-    TensorFlow's own kernel (x86 without oneDNN, ARM, macOS, GPU) refuses unequal strides, in training and in inference;
-    only oneDNN's takes them. TFLite's has always taken them: `with_native_strides` gives the network that is converted.
+    Padding must be "same". TensorFlow's own kernel (x86 without oneDNN, ARM, macOS, GPU) refuses unequal strides, in
+    training and in inference; only oneDNN's kernel accepts them. TFLite's kernel always has, so `with_native_strides`
+    builds the network that is converted.
     """
 
     def call(self, inputs: Any) -> Any:
+        """Convolve `[n, height, width, channels]`."""
         y = tf_keras.backend.depthwise_conv2d(
             inputs, self.depthwise_kernel, (1, 1), self.padding, self.data_format, self.dilation_rate
         )
@@ -124,15 +138,17 @@ class UnequalStrideDepthwiseConv2D(layers.DepthwiseConv2D):  # type: ignore[misc
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> int:
-    """Zeros that "same" puts before the first of `size` values: TensorFlow's rule, half of what the last window needs,
-    rounded down.
+    """Return the number of zeros that "same" padding puts before `size` values.
+
+    TensorFlow's rule: half of what the last window needs, rounded down.
     """
     return max((math.ceil(size / stride) - 1) * stride + kernel - size, 0) // 2
 
 
 def with_native_strides(network: Any) -> Any:
-    """A copy whose depthwise convolutions stride by themselves: what a file should hold. To convert, not to run: see
-    above.
+    """Return a copy of a network whose depthwise convolutions have native unequal strides, for conversion.
+
+    Not every TensorFlow kernel can run it, see UnequalStrideDepthwiseConv2D; TFLite can.
     """
 
     def copy(layer: Any) -> Any:
@@ -159,13 +175,17 @@ def _conv(
 
 
 def with_frontend(network: Any, spec: StudentSpec) -> Any:
-    """Keras model: audio float32 `[n, clip_samples]` in [-1, 1) -> embedding float32 `[n, embedding_dim]`."""
+    """Put the frontend before a network.
+
+    The Keras model takes audio, float32 `[n, clip_samples]` in [-1, 1), and outputs the embedding, float32
+    `[n, embedding_dim]`.
+    """
     audio = layers.Input((AUDIO.clip_samples,), name="audio")
     return tf_keras.Model(audio, network(Frontend(spec.frontend)(audio)), name="student")
 
 
 def count_macs(network: Any) -> int:
-    """Multiply-accumulates of one clip in the network's convolutions and linear layers; the frontend is not counted."""
+    """Count multiply-accumulates per clip in convolutions and linear layers, without the frontend."""
     macs = 0
     for layer in network.layers:
         if isinstance(layer, layers.DepthwiseConv2D):
@@ -178,10 +198,10 @@ def count_macs(network: Any) -> int:
 
 
 def make_repeatable(seed: int) -> None:
-    """Seed TensorFlow, and have it use deterministic kernels, so that the same training gives the same weights.
+    """Seed TensorFlow and make its kernels deterministic, so that trainings can be repeated exactly.
 
-    With a GPU it is seeded only: TensorFlow has no deterministic gradient of a depthwise convolution there and refuses
-    to compute one (documentation of tf.config.experimental.enable_op_determinism). Two trainings then differ by
+    With a GPU it is only seeded: TensorFlow has no deterministic gradient of a depthwise convolution there and refuses
+    to compute one (documentation of tf.config.experimental.enable_op_determinism). Repeated trainings then differ by
     rounding.
     """
     tf_keras.utils.set_random_seed(seed)
@@ -190,18 +210,21 @@ def make_repeatable(seed: int) -> None:
 
 
 def weights_of(network: Any) -> dict[str, NDArray[np.float32]]:
-    """The network's variables by name, for a .npz."""
+    """Return the network's variables by name, for a .npz."""
     return {variable.name: variable.numpy() for variable in network.weights}
 
 
 def load_network(spec: StudentSpec, weights: Path) -> Any:
-    """The finished network of a run. Raises InputError when the file doesn't fit the spec."""
+    """Build the network of `spec` with the weights in a run's weights.npz.
+
+    Raises InputError when they do not fit it.
+    """
     network = build_network(spec)
     arrays = read_arrays(weights)
     expected = {variable.name: tuple(variable.shape) for variable in network.weights}
-    found = {name: array.shape for name, array in arrays.items()}
-    if found != expected:
-        odd = sorted(set(found.items()) ^ set(expected.items()))[0]
+    actual = {name: array.shape for name, array in arrays.items()}
+    if actual != expected:
+        odd = sorted(set(actual.items()) ^ set(expected.items()))[0]
         raise InputError(
             f"{weights}: does not fit the {spec.size} student, first at {odd[0]} with shape {list(odd[1])}",
             "run 'hearlite distill' again",
@@ -211,7 +234,13 @@ def load_network(spec: StudentSpec, weights: Path) -> Any:
 
 
 class StudentEmbedder:
-    """A run's float32 student as an Embedder, in Keras."""
+    """The float32 student of a run as an Embedder, in Keras.
+
+    Attributes
+    ----------
+    info : EmbedderInfo
+        Its name, dimension and fingerprint, with the teacher's licence and notes.
+    """
 
     def __init__(self, run: Run) -> None:
         self.info = EmbedderInfo(
@@ -227,6 +256,7 @@ class StudentEmbedder:
         self._predict = tf.function(lambda clips: model(clips, training=False))
 
     def embed(self, clips: Clips) -> Embeddings:
+        """Embed float32 clips `[n, clip_samples]` in [-1, 1) as float32 `[n, dim]`."""
         clips = as_clips(clips)
         parts = [self._predict(clips[i : i + EMBED_BATCH]).numpy() for i in range(0, len(clips), EMBED_BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, self.info.dim), np.float32)

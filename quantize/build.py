@@ -25,20 +25,22 @@ from hearlite.tflite.graph import Graph
 
 
 class TrainingData(Protocol):
-    """What quantization-aware distillation needs of the distill stage, handed in by the caller since stages don't
-    import each other.
+    """What quantization-aware distillation needs of the distill stage.
+
+    Handed in by the caller, since stages don't import each other.
     """
 
     def batch(self, step: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """PCM `[n, clip_samples]` and targets `[n, dim]` of a step, the same whenever it is asked."""
 
     def loss(self, prediction: Any, target: Any) -> Any:
-        """The distillation loss of two `[n, dim]`, a TensorFlow scalar."""
+        """Return the distillation loss of two `[n, dim]`, a TensorFlow scalar."""
 
 
 def build(run: Run, recipe: QuantSpec, *, pcm: NDArray[np.int16], training: TrainingData | None) -> Quantized:
-    """The run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges. UsageError for a recipe that
-    trains without `training`.
+    """Return the run's network by `recipe`, calibrated with int16 `pcm` where it needs ranges.
+
+    Raises UsageError for a recipe that trains without `training`.
     """
     network = load_network(run.spec.student, run.weights)
     plain = convert_network(network)
@@ -63,8 +65,9 @@ def image_batches(pcm: NDArray[np.int16], *, spec: StudentSpec) -> list[Any]:
 
 
 def layer_ranges(network: Any, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec) -> dict[str, Range]:
-    """What `recipe` chooses for every layer's output of a float Keras network over images float32 `[frames, mels,
-    1]`.
+    """Return what `recipe` chooses for every layer's output of a float Keras network.
+
+    Over images float32 `[frames, mels, 1]`.
     """
     plain = convert_network(network)
     graph, output = Graph(plain), network.layers[-1].name
@@ -77,7 +80,7 @@ def layer_ranges(network: Any, images: Sequence[NDArray[np.float32]], *, recipe:
 def _train(
     run: Run, network: Any, recipe: QuantSpec, *, images: Sequence[NDArray[np.float32]], training: TrainingData | None
 ) -> Any:
-    """The network after quantization-aware distillation, resumed where a kill left it."""
+    """Return the network after quantization-aware distillation, resumed after an interruption."""
     if training is None:
         raise UsageError(
             f"recipe {recipe.recipe} trains, and was given no training data",

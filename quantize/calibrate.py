@@ -1,5 +1,6 @@
-"""Which clips calibrate the int8 ranges: a seeded, subject-balanced list of training records, whose hash goes into the
-manifest.
+"""The clips that calibrate int8 ranges: a seeded, subject-balanced list of training records.
+
+Its hash goes into the manifest.
 
 Recorded clips alone, not their further views: one that is cut short and padded with zeros drives some features to ten
 times their usual level, and a range that holds it costs all others. With clips alone, `small` distilled from YAMNet on
@@ -28,12 +29,14 @@ class ActivationRanges:
 
     @property
     def sha256(self) -> str:
+        """Return the hash of the list."""
         return hashlib.sha256(json.dumps(self.clip_ids).encode()).hexdigest()
 
 
 def choose_calibration(records: Records, *, clips: int, seed: int) -> ActivationRanges:
-    """At most `clips` training clips as recorded, one subject after the other in a shuffled order until enough: no
-    subject sets a range alone.
+    """Return at most `clips` training clips as recorded, one subject after the other.
+
+    In a shuffled order, until enough: no subject sets a range alone.
     """
     rng = np.random.default_rng(seed)
     by_subject: dict[str, list[tuple[int, int]]] = {}

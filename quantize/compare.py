@@ -1,5 +1,6 @@
-"""How far a quantized file's embeddings are from its float32 file's, and which layer is to blame: measured through both
-files, never simulated.
+"""How far a quantized file's embeddings are from its float32 file's, and which layer is to blame.
+
+Measured through both files, never simulated.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ class LayerComparison:
     cause: str
 
     def in_short(self) -> LayerLoss:
-        """What of it the verdict holds, rounded: it travels inside the file."""
+        """Return what the gate's result holds of it, rounded: it travels inside the file."""
         return LayerLoss(self.layer, round(self.snr_db, 2), float(f"{self.lost:.3g}"), self.cause)
 
 
 def compare_files(reference: bytes, quantized: bytes, *, pcm: NDArray[np.int16]) -> Comparison:
-    """Embed int16 `[n, clip_samples]` with both files and compare. Raises InputError for less than two clips: nothing
-    is left of one centred.
+    """Embed int16 `[n, clip_samples]` with both files and compare.
+
+    Raises InputError for fewer than two clips: nothing is left of one centred.
     """
     if len(pcm) < 2:
         raise InputError(
@@ -160,7 +162,10 @@ class _Sums:
         )
 
     def _cause(self, rounding: float, clipping: float, weights: float, *, lost: float, deviation: float) -> str:
-        """The likely one, unless most of the error came in from outside; the first three are shares of the error."""
+        """Return the likely cause, unless most of the error came in from outside.
+
+        The first three are shares of the error.
+        """
         if not self.stored.scale and not self.weight_error:
             return "weights: of this layer and those before, activations are float"
         if rounding + clipping + weights < 0.5 and lost < _MUCH:
@@ -177,8 +182,9 @@ class _Sums:
 
 
 def _weight_errors(reference: Graph, quantized: Graph) -> dict[str, float]:
-    """Relative squared error of the weights that make a tensor, by its name, for layers whose int8 weights both files
-    hold.
+    """Return the relative squared error of the weights that make a tensor, by its name.
+
+    For layers whose int8 weights both files hold.
     """
     ours = {quantized.tensor_name(node.output): node for node in quantized.layers}
     errors = {}

@@ -1,5 +1,6 @@
-"""Cross-layer equalisation (Nagel et al. 2019, arXiv:1906.04721) of linear streams: the channels of a tensor share one
-int8 scale, so even them.
+"""Cross-layer equalisation of linear streams (Nagel et al. 2019, arXiv:1906.04721).
+
+The channels of a tensor share one int8 scale, so they are evened out.
 
 Dividing a channel by s where it is made and multiplying by s where it is read changes nothing, as long as everything
 between is linear in that channel: additions and means. ReLU6 is not (min(6, x / s) * s is not min(6, x)), so only the
@@ -31,8 +32,9 @@ class Stream:
 
 
 def linear_streams(graph: Graph) -> tuple[Stream, ...]:
-    """The streams of a network that can be rescaled exactly: nothing in them is activated, an input or an output of the
-    network.
+    """Return the streams of a network that can be rescaled exactly.
+
+    Nothing in them is activated, an input or an output of the network.
     """
     groups = {index: frozenset({index}) for index in graph.activations}
     for node in graph.nodes:
@@ -61,8 +63,9 @@ def linear_streams(graph: Graph) -> tuple[Stream, ...]:
 
 
 def equalize(network: bytes, activations: Sequence[Activation]) -> bytes:
-    """The same function with the channels of every linear stream half way to one range, in logarithms: the other half
-    is the weights' share.
+    """Return the same function with the channels of every linear stream half way to one range.
+
+    In logarithms: the other half is the weights' share.
     """
     graph = Graph(network)
     peaks = {activation.index: activation.channel_peak for activation in activations}
@@ -88,8 +91,9 @@ def _scales(peak: NDArray[np.float64], read: NDArray[np.float64]) -> NDArray[np.
 
 
 def read_peak(graph: Graph, readers: Sequence[Node]) -> NDArray[np.float64] | None:
-    """Greatest magnitude `[channels]` of the weights that read each channel, each row by its own range, since scales
-    are per output channel.
+    """Return the greatest magnitude `[channels]` of the weights that read each channel.
+
+    Each row by its own range, since scales are per output channel.
 
     None where depthwise convolutions alone read: those have a scale for each channel.
     """

@@ -1,5 +1,4 @@
-"""Quantization-aware distillation: the finished float student learns on with its roundings simulated, and so learns to
-live with them.
+"""Quantization-aware distillation: the float student learns on with its rounding simulated.
 
 The loss is distillation's own; no labels. Batch norms are folded before (quantize/fold.py), and ranges keep what
 quantize/ranges.py chose for the float network: moving min-max observers would round wider than the file does. What

@@ -1,5 +1,6 @@
-"""A Keras network with the weights of its converted file: batch norms folded into convolutions, channels equalised
-where the file's are.
+"""A Keras network with the weights of its converted file.
+
+Batch norms are folded into convolutions, and channels equalised where the file's are.
 
 Quantization-aware training must round what the file rounds. A per-tensor range covers other values once channels are
 scaled, so training the network as it was and equalising it afterwards would train for another rounding.
@@ -25,7 +26,9 @@ _TO_KERAS = {
 
 
 def fold(network: Any, converted: bytes) -> Any:
-    """A copy of `network` without batch norms, with the weights of `converted`, its float32 .tflite, by layer names.
+    """Return a copy of `network` without batch norms, with the weights of `converted` by layer names.
+
+    `converted` is its float32 .tflite.
 
     Raises InputError for a file that lacks a layer or holds another shape.
     """
@@ -52,7 +55,7 @@ def fold(network: Any, converted: bytes) -> Any:
 
 
 def _without_batch_norms(network: Any) -> Any:
-    """The same layers, convolutions with a bias, batch norms left out."""
+    """Return the same layers, convolutions with a bias, batch norms left out."""
     made: dict[str, Any] = {}
     for layer in network.layers:
         if isinstance(layer, layers.InputLayer):

@@ -1,5 +1,4 @@
-"""The gate of a quantized file: its embeddings must point where the float32 ones do, and probes on them must lose next
-to no AUROC.
+"""The quality gate of a quantized file: embeddings near the float32 ones, and almost no AUROC lost by probes.
 
 Neither says what the other does: a mean cosine of 0.9986 has cost 0.008 of mean AUROC, and one of 0.9917 only 0.001.
 """
@@ -12,7 +11,7 @@ from typing import Any, Protocol
 
 from hearlite.errors import GateError
 from hearlite.gate import SCHEMA, AurocDrop, GateResult, Limits, TaskDrop
-from hearlite.spec import MAX_MEAN_AUROC_LOSS, MIN_CENTRED_COSINE, QuantSpec, StudentSpec
+from hearlite.spec import MAX_MEAN_AUROC_LOSS, QuantSpec, StudentSpec
 
 NOT_MEASURED = "AUROC loss was not measured: no labelled recordings were given, so the centred cosine alone decides"
 
@@ -25,20 +24,21 @@ class QualityProbe(Protocol):
         """sha256 of the recordings, labels and protocol: what was measured with another one counts as not measured."""
 
     def __call__(self, reference: bytes, quantized: bytes) -> AurocDrop:
-        """What probes lose from the float32 file to the quantized one."""
+        """Return what probes lose from the float32 file to the quantized one."""
 
 
 def gate_limits(recipe: QuantSpec, student: StudentSpec) -> Limits:
-    """The recipe's own limits, or those of the student's size."""
+    """Return the recipe's own limits, or those of the student's size."""
     cosine, loss = recipe.min_centred_cosine, recipe.max_mean_auroc_loss
     return Limits(
-        MIN_CENTRED_COSINE[student.size] if cosine is None else cosine, MAX_MEAN_AUROC_LOSS if loss is None else loss
+        student.min_centred_cosine if cosine is None else cosine, MAX_MEAN_AUROC_LOSS if loss is None else loss
     )
 
 
 def compare_json(verdict: GateResult, layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """compare.json: what `hearlite.gate.read_verdict` reads, the worst layers, and `layers`, all that is known of
-    each.
+    """Return compare.json: what `hearlite.gate` reads, the worst layers, and `layers`.
+
+    The latter has all that is known of each.
     """
     return {
         "schema": SCHEMA,
@@ -50,8 +50,9 @@ def compare_json(verdict: GateResult, layers: Sequence[dict[str, Any]]) -> dict[
 
 
 def failure(recipe: QuantSpec, verdict: GateResult) -> GateError | None:
-    """The error that says what was measured, the limit, whose fault it is and what to try next; None when the gate is
-    passed.
+    """Return the error of a failed gate, None when it is passed.
+
+    It says what was measured, the limit, the likely cause and what to try next.
     """
     if verdict.passed:
         return None
@@ -82,7 +83,7 @@ def describe(verdict: GateResult) -> str:
 
 
 def summary(verdict: GateResult) -> dict[str, Any]:
-    """What the command line prints."""
+    """Return what the command line prints."""
     loss = verdict.auroc
     rows = [
         f"{row.name}: {row.reference:.3f} -> {row.quantized:.3f}, loss {row.loss:.4f}{_interval(row)}"
@@ -105,7 +106,7 @@ def _interval(loss: AurocDrop | TaskDrop) -> str:
 
 
 def _remedy(recipe: QuantSpec, verdict: GateResult) -> str:
-    """What to try next."""
+    """Return what to try next."""
     worst, loss = verdict.worst(1), verdict.auroc
     if (
         verdict.cosine_passed

@@ -1,5 +1,6 @@
-"""Channels behind a ReLU6 made louder where they never come near 6: all of a tensor's channels share one int8 scale,
-and quiet ones drown in it.
+"""Make channels behind a ReLU6 louder where they never come near 6.
+
+All of a tensor's channels share one int8 scale, and quiet ones drown in it.
 
 Equalisation (quantize/equalize.py) leaves activated tensors alone, for ReLU6 does not commute with a scale. It does
 where a channel stays below its ceiling: relu6(g x) = g relu6(x) as long as g x <= 6. Such a channel is multiplied where
@@ -25,8 +26,9 @@ _LEVELS = 2.0  # an activation has 255 steps above 0, a weight 127
 
 
 def fill_headroom(network: bytes, activations: Sequence[Activation]) -> bytes:
-    """The same function on what was calibrated with, its activated tensors filled up to ReLU6's ceiling channel by
-    channel.
+    """Return the same function on the calibration clips, with activated tensors filled up to 6.
+
+    Channel by channel.
 
     A tensor takes part when convolutions alone read it. Depthwise ones lose nothing, their weights have a scale for
     each channel; others give up precision of the weights that read the channel, and meet half way.
@@ -47,8 +49,9 @@ def fill_headroom(network: bytes, activations: Sequence[Activation]) -> bytes:
 
 
 def _gain(peak: NDArray[np.float64], read: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Factors `[channels]`, 1 to _LARGEST, that take none above the ceiling; as many levels for the activation as for
-    the weights that read it.
+    """Return factors `[channels]`, 1 to _LARGEST, that take none above the ceiling.
+
+    As many levels for the activation as for the weights that read it.
     """
     most: NDArray[np.float64] = np.clip(CEILING / np.maximum(peak * _MARGIN, 1e-9), 1.0, _LARGEST)
     if read is None:

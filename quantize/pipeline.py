@@ -1,5 +1,4 @@
-"""Recipes applied to a finished run: a quantized network behind its float32 frontend, with the comparison that gates
-it.
+"""Recipes applied to a finished run: a quantized network behind its float32 frontend, gated by a comparison.
 
 The network alone is quantized, from images of calibration clips, and joined behind the frontend: power spectra span 14
 decades and must stay float32, while the image after PCEN and log1p is bounded and even, which is where int8 begins.
@@ -39,8 +38,9 @@ LAYER_CLIPS = 64  # of them: tensor by tensor, without delegates, is slow and ev
 
 @dataclass(frozen=True)
 class Attempt:
-    """What `auto` found with one recipe; `folder` is None where the gate failed or it could not be tried, and `reason`
-    names it and says why.
+    """What `auto` found with one recipe.
+
+    `folder` is None where the gate failed or it could not be tried, and `reason` names it and says why.
     """
 
     recipe: str
@@ -151,8 +151,9 @@ class _Float:
 
 
 def _make(source: _Float, recipe: QuantSpec, *, training: TrainingData | None, quality: QualityProbe | None) -> _Made:
-    """The file by `recipe`: the one that is there, judged again if need be, or a new one with everything beside it
-    written.
+    """Return the file by `recipe`: the existing one, judged again if need be, or a new one.
+
+    Everything beside it is written.
     """
     require_known(recipe)
     folder = source.run.quantized(recipe.recipe)
@@ -162,8 +163,9 @@ def _make(source: _Float, recipe: QuantSpec, *, training: TrainingData | None, q
 
 
 def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: QualityProbe | None) -> _Made | None:
-    """A finished quantization by the same recipe. Measured by another `quality` or none, its AUROC loss is measured
-    again.
+    """Return a finished quantization by the same recipe.
+
+    Measured by another `quality` or none, its AUROC drop is measured again.
     """
     model, path, known = folder / "model.tflite", folder / "compare.json", _known(source.run, recipe)
     if known is None or not model.is_file():
@@ -182,8 +184,9 @@ def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: QualityP
 
 
 def _settled(run: Run, recipes: Sequence[QuantSpec], *, quality: QualityProbe | None) -> tuple[Attempt, ...]:
-    """What an earlier call of `auto` found, when all that it tried is still there and the last of it passes; else
-    nothing.
+    """Return what an earlier call of `auto` found, if it is all there and the last passes.
+
+    Else nothing.
     """
     attempts = list[Attempt]()
     for recipe in recipes:
@@ -198,8 +201,9 @@ def _settled(run: Run, recipes: Sequence[QuantSpec], *, quality: QualityProbe | 
 
 
 def _known(run: Run, recipe: QuantSpec) -> GateResult | None:
-    """The verdict of an earlier call on the same recipe, whose file may have been refused; None for one of another
-    version.
+    """Return the gate's result of an earlier call on the same recipe, whose file may have been refused.
+
+    None for one of another version.
     """
     folder = run.quantized(recipe.recipe)
     try:

@@ -25,8 +25,9 @@ KNOWN = (*CONVOLUTIONS, layers.Dense, layers.ReLU, layers.Add, layers.GlobalAver
 
 
 def simulate(network: Any) -> Any:
-    """A copy of the network that rounds its weights (per output channel) and every tensor that an int8 file would hold,
-    as that file will.
+    """Return a copy of the network that rounds weights and tensors as an int8 file will.
+
+    Weights per output channel, and every tensor that the file would hold.
 
     Raises UsageError for a layer that has no rule here, a batch norm too: quantize/fold.py folds those away.
     """
@@ -56,8 +57,9 @@ def simulate(network: Any) -> Any:
 
 
 def set_ranges(simulated: Any, ranges: dict[str, Range]) -> None:
-    """Fix the (low, high) of every activation that is rounded, by the name of the layer it belongs to; "image" is the
-    input.
+    """Fix the (low, high) of every activation that is rounded, by layer name.
+
+    "image" is the input.
 
     tfmot's own observers start at +-6 and move by 0.001 a step, hard-coded: a short training never leaves the wrong
     ranges behind (measured).
@@ -79,8 +81,9 @@ def set_ranges(simulated: Any, ranges: dict[str, Range]) -> None:
 
 
 def layer_name(graph: Graph, tensor: int, *, output: str) -> str:
-    """The layer, or "image", that a tensor of a converted network belongs to; `output` is the name of the network's
-    last layer.
+    """Return the layer, or "image", that a tensor of a converted network belongs to.
+
+    `output` is the name of the network's last layer.
     """
     return (
         output
@@ -92,7 +95,7 @@ def layer_name(graph: Graph, tensor: int, *, output: str) -> str:
 
 
 def trained_network(simulated: Any, network: Any) -> Any:
-    """A float copy of `network` with the weights that `simulated` has learned."""
+    """Return a float copy of `network` with the weights that `simulated` has learned."""
     copy = _copy(network)
     for wrapper in simulated.layers:
         if not hasattr(wrapper, "layer") or not isinstance(wrapper.layer, (*CONVOLUTIONS, layers.Dense)):
@@ -104,7 +107,7 @@ def trained_network(simulated: Any, network: Any) -> Any:
 
 
 def _ends(layer: Any) -> dict[str, Any]:
-    """The variables "min" and "max" of a simulated layer's output, none where it is not rounded."""
+    """Return the variables "min" and "max" of a simulated layer's output, none where it is not rounded."""
     names = [(variable.name.split("/")[-1].split(":")[0], variable) for variable in layer.weights]
     return {name[-3:]: variable for name, variable in names if name.endswith(("_min", "_max")) and "kernel" not in name}
 
@@ -116,8 +119,9 @@ def _copy(network: Any) -> Any:
 
 
 def _tfmot() -> tuple[Any, Any, Any]:
-    """tfmot's quantization module, our rule for a layer: its weights rounded per output channel, its output rounded or
-    fused away; our scheme.
+    """Return TensorFlow's quantization module, the rule for a layer, and the scheme used here.
+
+    A layer's weights are rounded per output channel, its output rounded or fused away.
     """
     try:
         from tensorflow_model_optimization.python.core.quantization.keras import quantizers
@@ -133,8 +137,10 @@ def _tfmot() -> tuple[Any, Any, Any]:
         raise MissingExtraError("quantization-aware training", "tensorflow-model-optimization", "train") from error
 
     class PerChannel(quantizers.Quantizer):  # type: ignore[misc]
-        """Symmetric, from the weights as they are at each call. tfmot's own keeps stale ranges once frozen, and takes
-        the last axis for the channels, which is 1 long in depthwise kernels [h, w, channels, 1].
+        """Symmetric ranges from the weights as they are at each call.
+
+        tfmot's own keeps stale ranges once frozen, and takes the last axis for the channels, which is 1 long in
+        depthwise kernels [h, w, channels, 1].
         """
 
         def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
@@ -182,8 +188,9 @@ def _tfmot() -> tuple[Any, Any, Any]:
             return {"weights": self.weights, "output": self.output}
 
     class Transformer:
-        """Rounds the input and leaves all else alone: tfmot's own takes the rule away from a convolution that a ReLU
-        follows.
+        """Round the input and leave all else alone.
+
+        tfmot's own takes the rule away from a convolution that a ReLU follows.
         """
 
         def apply(self, model: Any, layer_quantize_map: Any) -> Any:

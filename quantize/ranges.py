@@ -1,5 +1,6 @@
-"""Which range of a tensor's values the 256 steps of int8 cover: min-max, percentile or least squared error, from
-histograms of float activations.
+"""The range of a tensor's values that int8's 256 steps cover: min-max, percentile or least error.
+
+From histograms of float activations.
 
 A wide range makes coarse steps for everything, a narrow one clips the largest values. Linear bottlenecks have long
 tails (a batch norm's output has a deviation of 1 and reaches 10), so their extremes, seen in one clip of a thousand,
@@ -44,8 +45,9 @@ def measure(
     tensors: Collection[int] | None = None,
     histograms: bool = True,
 ) -> tuple[Activation, ...]:
-    """Activations of a float32 `network` over images float32 `[frames, mels, 1]`: all or those `tensors`, in a pass for
-    extremes and one to count.
+    """Measure activations of a float32 `network` over images float32 `[frames, mels, 1]`.
+
+    All, or those of `tensors`, in a pass for extremes and one to count.
     """
     graph = Graph(network)
     tensors = graph.activations if tensors is None else tensors
@@ -86,7 +88,7 @@ def choose_range(activation: Activation, *, method: str, percentile: float) -> t
 
 
 def _percentile(activation: Activation, percentile: float) -> tuple[float, float]:
-    """The range that leaves (100 - percentile) / 2 % of the values out at either end (arXiv:2004.09602)."""
+    """Return the range that leaves (100 - percentile) / 2 % of the values out at either end (arXiv:2004.09602)."""
     share = np.cumsum(activation.counts) / activation.counts.sum()
     tail = (1.0 - percentile / 100.0) / 2.0
     width = (activation.high - activation.low) / BINS
@@ -95,8 +97,9 @@ def _percentile(activation: Activation, percentile: float) -> tuple[float, float
 
 
 def _least_error(activation: Activation) -> tuple[float, float]:
-    """The range with the least expected squared error, step**2 / 12 inside and the distance squared outside, over a
-    grid of both ends.
+    """Return the range with the least expected squared error, over a grid of both ends.
+
+    step**2 / 12 inside and the distance squared outside.
 
     Relative to each image's own level: an embedding is compared by its direction. A clip that is mostly zeros drives
     some features to ten times their usual level (measured); counted by plain squares, one such clip in sixteen takes

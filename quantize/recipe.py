@@ -1,5 +1,6 @@
-"""Recipes as data: quantize/recipes/*.json, or a file of a user's own. Which of them can be built, and in what order
-`auto` tries them.
+"""Recipes as data: quantize/recipes/*.json, or a file of a user's own.
+
+Which of them can be built, and in what order `auto` tries them.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def recipes() -> dict[str, QuantSpec]:
 
 
 def find_recipe(name: str) -> QuantSpec:
-    """What a user calls a recipe: one of `recipes`, or a .json file with a name of its own. Raises UsageError for
-    anything else.
+    """Return one of `recipes` by name, or the recipe of a .json file.
+
+    Raises UsageError for anything else.
     """
     known = recipes()
     if name in known:
@@ -53,7 +55,10 @@ def find_recipe(name: str) -> QuantSpec:
 
 
 def read_recipe(path: Path) -> QuantSpec:
-    """A recipe from a .json file. Raises InputError that names the key, UsageError for a value that is not allowed."""
+    """Read a recipe from a .json file.
+
+    Raises InputError that names the key, UsageError for a value that is not allowed.
+    """
     spec = from_dict(QuantSpec, read_json(path), where=path.name)
     require_known(spec)
     return spec

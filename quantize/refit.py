@@ -1,5 +1,6 @@
-"""Refit of the embedding's linear layers to what the int8 trunk really gives: closed form, no labels, no cost at run
-time.
+"""Refit the embedding's linear layers to what the int8 trunk really computes.
+
+Closed form, no labels, no cost at run time.
 
 The int8 trunk's pooled features differ from the float ones by a part that is linear in them (shifted means, shrunk
 ranges). Ridge regression of the float embedding on the int8 features, which are read out of the int8 file itself, takes
@@ -29,7 +30,10 @@ class TailLayers:
 
 
 def find_head(graph: Graph) -> TailLayers:
-    """Raises InputError when the output is not a sum of linear layers with a bias among them."""
+    """Return the linear layers that make the output.
+
+    Raises InputError when it is not a sum of linear layers with a bias among them.
+    """
     makers = {node.output: node for node in graph.nodes}
     pending, layers, outputs = [int(graph.graph.outputs[0])], [], []
     while pending:
@@ -59,8 +63,9 @@ def refit(
     ridge: float,
     wanted: bytes | None = None,
 ) -> bytes:
-    """The float32 `network` with the head that makes the trunk of its int8 file `quantized` agree best with `wanted`,
-    to be quantized again.
+    """Return `network` with the head that fits the trunk of its int8 file `quantized` best to `wanted`.
+
+    Float32, to be quantized again.
 
     `wanted` is another float32 network with one output, or None for `network` itself. `ridge` is the penalty on the
     change of weights, relative to the features' mean variance. All take images float32 `[1, frames, mels, 1]`.
@@ -92,7 +97,7 @@ def refit(
 
 
 def _outputs(network: bytes, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """The float embedding, `[n, dim]`."""
+    """Return the float embedding, `[n, dim]`."""
     index = int(Graph(network).graph.outputs[0])
     probe = TensorTap(network, (index,))
     return np.asarray([probe(image[None])[index].reshape(-1) for image in images], dtype=np.float64)
@@ -101,7 +106,7 @@ def _outputs(network: bytes, images: Sequence[NDArray[np.float32]]) -> NDArray[n
 def _features(
     graph: Graph, head: TailLayers, quantized: bytes, images: Sequence[NDArray[np.float32]]
 ) -> NDArray[np.float64]:
-    """What the head's layers read in the int8 file, `[n, width]`."""
+    """Return what the head's layers read in the int8 file, `[n, width]`."""
     found = tensors_by_name(quantized)
     names = [graph.tensor_name(node.inputs[0]) for node in head.layers]
     missing = [name for name in names if name not in found]

@@ -1,5 +1,6 @@
-"""A float32 network as an int8 one without training: ranges from calibration images, channels evened out before, the
-head refitted after.
+"""A float32 network as an int8 one without training.
+
+Ranges come from calibration images, channels are evened out before, and the head is refitted after.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from hearlite.tflite.graph import Graph
 
 @dataclass(frozen=True)
 class Quantized:
-    """An int8 network and the float32 one that it follows: after equalisation, which is the same function, and refit,
-    which nearly is.
+    """An int8 network and the float32 one that it follows.
+
+    After equalisation, which is the same function, and refit, which nearly is.
     """
 
     network: bytes
@@ -39,7 +41,7 @@ def quantize_static(network: bytes, images: Sequence[NDArray[np.float32]], *, re
 def round_network(
     equalized: bytes, images: Sequence[NDArray[np.float32]], *, recipe: QuantSpec, wanted: bytes
 ) -> Quantized:
-    """The same without equalisation; the head is refitted to what the float32 network `wanted` gives."""
+    """Return the same without equalisation; the head is refitted to the float32 network's `wanted`."""
     ranges = choose_ranges(measure(equalized, images), recipe)
     quantized = quantize_calibrated(equalized, ranges)
     if not recipe.refit_ridge:
@@ -50,13 +52,13 @@ def round_network(
 
 
 def even_channels(network: bytes, images: Sequence[NDArray[np.float32]]) -> bytes:
-    """The same function with channels that share an int8 scale brought nearer to each other."""
+    """Return the same function with channels that share an int8 scale brought nearer to each other."""
     filled = fill_headroom(network, measure(network, images, histograms=False))
     return equalize(filled, measure(filled, images, histograms=False))
 
 
 def choose_ranges(seen: Sequence[Activation], recipe: QuantSpec) -> dict[int, Range]:
-    """What `recipe` chooses for each tensor, by its index."""
+    """Return what `recipe` chooses for each tensor, by its index."""
     return {
         activation.index: choose_range(activation, method=recipe.ranges, percentile=recipe.percentile)
         for activation in seen

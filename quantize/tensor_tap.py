@@ -14,8 +14,9 @@ from hearlite.tflite.interpreter import interpreter_with_tensors
 
 
 def short_name(tensor: str) -> str:
-    """`network/block1_project_bn/FusedBatchNormV3;network/block1_project/Conv2D` -> `block1_project`: the layer as
-    hearlite/student.py calls it.
+    """Return the layer's name in hearlite/student.py of a tensor's name in a file.
+
+    `network/block1_project_bn/FusedBatchNormV3;network/block1_project/Conv2D` -> `block1_project`.
     """
     parts = [part for part in tensor.split(";")[-1].split("/") if part and part not in ("network", "student")]
     return parts[0] if parts else tensor
@@ -30,7 +31,7 @@ class TensorTap:
         self._tensors = tuple(tensors)
 
     def __call__(self, item: NDArray[np.float32]) -> dict[int, NDArray[Any]]:
-        """The tensors by index, for one input `[1, ...]`."""
+        """Return the tensors by index, for one input `[1, ...]`."""
         self._interpreter.set_tensor(self._entry, item)
         self._interpreter.invoke()
         return {index: self._interpreter.get_tensor(index) for index in self._tensors}

@@ -1,5 +1,6 @@
-"""int8 weights, float32 arithmetic: a small file that computes as the float one does. Weights lie behind DEQUANTIZE,
-folded by delegates at load.
+"""int8 weights with float32 arithmetic: a small file that computes as the float one does.
+
+Weights lie behind DEQUANTIZE, folded by delegates at load.
 
 Written into the flatbuffer directly: TensorFlow's converter has no such mode, and ai-edge-quantizer pins its own
 LiteRT.
@@ -17,7 +18,10 @@ _VERSION = 5  # of DEQUANTIZE with a scale per channel
 
 
 def weight_only(network: bytes) -> bytes:
-    """A float32 network with the weights of its convolutions and linear layers as int8 per output channel."""
+    """Return a float32 network with int8 weights in its convolutions and linear layers.
+
+    Per output channel.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     graph = Graph(network)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.util
+import functools
+import inspect
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -33,14 +34,44 @@ from hearlite.spec import AUDIO, QuantSpec, TrainSpec
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the command line does, before anything imports TensorFlow
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
-if (
-    importlib.util.find_spec("tensorflow") is None
-):  # the extra `train`; what runs and measures exported files is tested without it
-    collect_ignore = [
-        f"test_{name}.py" for name in ("export", "flatbuffer", "head", "losses", "quantize", "student", "train")
-    ]
 
 GOLDEN = Path(__file__).parent / "golden"
+_TENSORFLOW = {"tiny_run", "quantized_run", "hard_run", "bundle", "headed"}  # fixtures that train, quantize or export
+_MODULES = {
+    "chromium": "browser",
+    "jvm": "jvm",
+    "emulated_phone": "arm",
+}  # of tests/support: the marker of what they need
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Add the markers that follow from what a test uses; the others stand with the tests."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & _TENSORFLOW or item.get_closest_marker("kernels") or _asks_for_tensorflow(item):
+            item.add_marker("tensorflow")
+        if "legacy_python" in fixtures:
+            item.add_marker("network")
+        used = {getattr(value, "__module__", None) for value in vars(item.module).values()}  # type: ignore[attr-defined]
+        for module, marker in _MODULES.items():
+            if module in used:
+                item.add_marker(marker)
+
+
+def _asks_for_tensorflow(item: pytest.Item) -> bool:
+    """Whether the module, the test or a fixture of it is skipped without TensorFlow."""
+    module = item.module  # type: ignore[attr-defined]
+    fixtures = [found[-1].func for found in item._fixtureinfo.name2fixturedefs.values()]  # type: ignore[attr-defined]
+    top = [
+        line for line in inspect.getsource(module).splitlines() if line.startswith('pytest.importorskip("tensorflow")')
+    ]
+    functions = (item.function, *fixtures)  # type: ignore[attr-defined]
+    return bool(top) or any('importorskip("tensorflow")' in _source(function) for function in functions)
+
+
+@functools.cache
+def _source(function: Callable[..., Any]) -> str:
+    return inspect.getsource(function)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -38,8 +38,9 @@ class Adb:
     timeout_s: float = 300.0
 
     def push(self, files: Sequence[Path], to: str) -> None:
-        """Copy files into the folder `to` of the device. Raises InputError when its disk is full, DeviceLostError when
-        it is gone.
+        """Copy files into the folder `to` of the device.
+
+        Raises InputError when its disk is full, DeviceLostError when it is gone.
 
         Free space is asked for first: when the disk fills up, adb itself says "failed to read copy response" as often
         as why.
@@ -50,10 +51,11 @@ class Adb:
         self._run(["push", *map(str, files), f"{to}/"], what=f"pushing {len(files)} files")
 
     def pull(self, remote: str, to: Path) -> None:
+        """Copy a file from the device."""
         self._run(["pull", remote, str(to)], what=f"pulling {remote}")
 
     def shell(self, command: str) -> str:
-        """What `command` prints on stdout. Raises InputError with its last words when it fails.
+        """Return what `command` prints on stdout. Raises InputError with its last words when it fails.
 
         The device says itself how it ended: when the connection breaks, adb ends as if all was well, and before Android
         7 whatever happens.
@@ -68,7 +70,10 @@ class Adb:
         )
 
     def value(self, command: str) -> str:
-        """What a command prints that not every device knows: "" when it fails, except for a lost device."""
+        """Return what a command prints that not every device knows: "" when it fails.
+
+        Except for a lost device.
+        """
         try:
             return self.shell(command).strip()
         except DeviceLostError:
@@ -111,8 +116,10 @@ class Adb:
 
 
 def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:
-    """The device called `serial`, by default the only one. Raises InputError without adb, without a device or with one
-    that isn't ready, UsageError for several devices without a `serial`.
+    """Return the device called `serial`, by default the only one.
+
+    Raises InputError without adb, without a device or with one that isn't ready, UsageError for several devices without
+    a `serial`.
     """
     done = call(program, ["devices"], timeout_s=30.0)
     if done.returncode != 0:
@@ -155,8 +162,9 @@ def call(program: str, arguments: Sequence[str], *, timeout_s: float) -> subproc
 
 
 def clean_up(adb: Adb, folder: str) -> HearliteError | None:
-    """Remove a folder of the device; the error, if that fails, rather than raising it: something else may have failed
-    first.
+    """Remove a folder of the device; return the error, if that fails.
+
+    It is not raised: something else may have failed first.
     """
     try:
         adb.shell(f"rm -rf {shlex.quote(folder)}")

@@ -80,7 +80,7 @@ def bench_android(
     runs: int = RUNS,
     warmup: int = WARMUP,
 ) -> DeviceBench:
-    """An exported file on the device `serial`, by default the only one that `program` (adb) knows.
+    """Benchmark an exported file on the device `serial`, by default the only one that adb knows.
 
     `runner` is a folder with android_runner, by default the ARM box's; `exec_prefix` what starts it there, such as an
     emulator; `benchmark_binary` LiteRT's own benchmark_model for that device, to be run too. Raises InputError,
@@ -151,9 +151,7 @@ def _alone_on(serial: str) -> Iterator[None]:
 def _run(
     job: Job, manifest: Manifest, *, adb: Adb, remote: str, here: Path, runs: int, warmup: int
 ) -> tuple[NDArray[np.float32], Printed]:
-    """The golden signal's embedding [dim] and scores behind it [labels], computed there, and what the runner
-    printed.
-    """
+    """Return the golden signal's embedding [dim] and scores [labels], computed there, and what the runner printed."""
     clip = from_int16(check_signals()[manifest.golden_signal])
     (here / _INPUT).write_bytes(clip.astype("<f4").tobytes())
     adb.push([*job.runner.files.values(), job.model, here / _INPUT], remote)

@@ -15,8 +15,9 @@ from hearlite.errors import InputError
 
 
 def read_facts(adb: Adb, runner: Runner, *, prefix: str) -> DeviceFacts:
-    """Asked of the device; `runner` decides whether that is an emulation. Raises DeviceLostError, InputError when it
-    can't start without `prefix`.
+    """Return the device's own account of itself; `runner` decides whether it is an emulation.
+
+    Raises DeviceLostError, InputError when it can't start without `prefix`.
     """
     battery, machine = adb.value("dumpsys battery"), adb.value("uname -m")
 
@@ -49,7 +50,7 @@ def read_facts(adb: Adb, runner: Runner, *, prefix: str) -> DeviceFacts:
 
 
 def golden_values(manifest: Manifest) -> NDArray[np.float32]:
-    """The golden signal's embedding, [dim], and where a head is fused its scores behind it."""
+    """Return the golden signal's embedding, [dim], and where a classifier is fused its scores."""
     return np.asarray((*manifest.golden_embedding, *(manifest.head.golden_scores if manifest.head else ())), np.float32)
 
 

@@ -35,15 +35,17 @@ class Runner:
     files: Mapping[str, Path]
 
     def command(self, arguments: list[str], *, prefix: str) -> str:
-        """A shell command that runs it in the folder of its files; `prefix` is what starts it, such as an emulator, in
-        the device's shell's words.
+        """Return a shell command that runs it in the folder of its files.
+
+        `prefix` is what starts it, such as an emulator, in the device's shell's words.
         """
         loaders = [f"./{name} --library-path ." for name in self.files if _LOADER.fullmatch(name)]
         return " ".join([*filter(None, [prefix]), *loaders, f"./{RUNNER}", *map(shlex.quote, arguments)])
 
     def is_native(self, machine: str) -> bool:
-        """Whether a kernel that calls itself `machine` (uname -m) runs it as it is. A script has no processor of its
-        own.
+        """Whether a kernel that calls itself `machine` (uname -m) runs it as it is.
+
+        A script has no processor of its own.
         """
         with self.files[RUNNER].open("rb") as stream:
             head = stream.read(20)
@@ -73,8 +75,9 @@ def runner_in(folder: Path) -> Runner:
 
 
 def open_runner(box: Box) -> Runner:
-    """The box's arm64 program with glibc and LiteRT beside it: an arm64 phone runs it in /data/local/tmp without an
-    NDK.
+    """Return the sandbox's arm64 program with glibc and LiteRT beside it.
+
+    An arm64 phone runs it in /data/local/tmp without an NDK.
     """
     libraries = box.folder / "aarch64/usr/lib" / TARGETS["aarch64"].triplet
     return Runner({RUNNER: box.folder / "bin" / RUNNER, **{name: libraries / name for name in _BOX_LIBRARIES}})
@@ -95,8 +98,9 @@ def read_printed(text: str, *, runs: int) -> Printed:
 
 
 def read_benchmark_model(text: str) -> BenchmarkModel:
-    """What benchmark_model prints: a line of statistics in microseconds after warming up, and one after the runs.
-    Raises InputError without them.
+    """Parse what benchmark_model prints.
+
+    A line of statistics in microseconds after warming up, and one after the runs. Raises InputError without them.
     """
     rows, first = list(_COUNT.finditer(text)), re.search(r"First inference: ([\d.e+]+)", text)
     try:
@@ -112,7 +116,7 @@ def read_benchmark_model(text: str) -> BenchmarkModel:
 
 
 def as_latency(printed: Printed, *, warmup: int) -> DeviceLatency:
-    """The calls that count, summed up."""
+    """Return the calls that count, summarized."""
     p5, median, p95 = (float(value) for value in np.percentile(printed.times_ms, [5, 50, 95]))
     return DeviceLatency(
         len(printed.times_ms), warmup, printed.cold_ms, median, p5, p95, float(np.mean(printed.times_ms))

@@ -1,5 +1,6 @@
-"""What exported files cost on ARM cores, without an ARM: counted instructions, estimated cycles and parity, in an
-emulator that needs no root.
+"""What exported files cost on ARM cores, without an ARM: instructions, estimated cycles and parity.
+
+In an emulator that needs no root. May import tasks, stats, schema, report and cost.
 
 May import tasks, stats, schema, report and cost.
 """

@@ -1,4 +1,4 @@
-"""What exported files cost on ARM cores, measured on a PC without one: hearlite arm FILE.tflite ... --out FOLDER
+"""`hearlite arm FILE.tflite ... --out FOLDER`: what exported files cost on ARM cores, on a PC without one.
 
 The first call sets up its box below the user's cache folder, from a Debian mirror (apt's, or --mirror) and the package
 index that pip uses; without files it does only that. Writes results.json and table.md. Exit 4 when a file computes on
@@ -50,8 +50,9 @@ def command(
     box_folder: Path | None,
     against: Path | None,
 ) -> None:
-    """Count what FILES execute on emulated ARM cores, estimate cycles, and compare their outputs with this
-    machine's.
+    """Count the instructions of exported FILES on emulated ARM cores.
+
+    Also estimates cycles, and compares their outputs with this machine's.
     """
     if files and out is None:
         raise UsageError("--out is missing", "name a folder for results.json and table.md")

@@ -1,5 +1,6 @@
-"""The ARM cores that are imitated: what QEMU executes, what the guest reads of itself, which LLVM model estimates
-cycles, at which clock.
+"""The emulated ARM cores: what QEMU executes, what the guest reads of itself, which LLVM model estimates cycles.
+
+And at which clock.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _CACHE_FACTS = ("level", "type", "size", "shared_cpu_list")
 
 @dataclass(frozen=True)
 class Core:
-    """One core. XNNPACK chooses its kernels by the features, the part number and the revision, so all three have to be
-    right.
+    """One core.
+
+    XNNPACK chooses its kernels by the features, the part number and the revision, so all three have to be right.
     """
 
     name: str  # of the option --core
@@ -35,6 +37,7 @@ class Core:
 
     @property
     def midr(self) -> str:
+        """Return the main ID register, as the guest reads it."""
         return f"part {self.part:#x} r{self.revision[0]}p{self.revision[1]}"
 
 
@@ -74,8 +77,9 @@ def write_prefix(core: Core, folder: Path) -> None:
 
 
 def write_topology(folder: Path) -> None:
-    """/sys/devices/system/cpu: XNNPACK tiles by the caches' sizes, so these are always the same, 32 KiB and half a
-    MiB.
+    """Write /sys/devices/system/cpu for the guest.
+
+    XNNPACK tiles by the caches' sizes, so these are always the same, 32 KiB and half a MiB.
     """
     system, everyone = folder / "sys/devices/system/cpu", f"0-{_LOGICAL_CPUS - 1}"
     for name, text in {"possible": everyone, "present": everyone, "online": everyone, "kernel_max": "7"}.items():

@@ -1,5 +1,6 @@
-"""Cycles on an ARM core, estimated: LLVM's model of its pipeline applied to the blocks that ran. No caches, no memory,
-no scheduler, no heat.
+"""Cycles on an ARM core, estimated: LLVM's model of its pipeline applied to the blocks that ran.
+
+No caches, no memory, no scheduler, no heat.
 
 Two figures that most truths lie between. `low` is what the block's instructions need of the core's units if nothing
 waits for anything; `high` repeats a block after itself and waits for every result. On an x86 core, where it could be
@@ -36,8 +37,9 @@ class Cycles:
 
 
 def estimate(box: Box, blocks: Sequence[Block], *, llvm_cpu: str, text: dict[bytes, str]) -> Cycles:
-    """Cycles of one call, by LLVM's scheduling model of `llvm_cpu`; `text` is `classes.disassemble`'s. Raises
-    InputError for what llvm-mca says.
+    """Estimate the cycles of one call by LLVM's scheduling model of `llvm_cpu`.
+
+    `text` is the output of `disassemble`. Raises InputError for what llvm-mca says.
     """
     chosen = hottest(blocks)
     command = [
@@ -60,7 +62,7 @@ def estimate(box: Box, blocks: Sequence[Block], *, llvm_cpu: str, text: dict[byt
 
 
 def hottest(blocks: Sequence[Block]) -> list[Block]:
-    """The fewest blocks that make COVERED of all executed instructions."""
+    """Return the fewest blocks that make COVERED of all executed instructions."""
     total, covered, chosen = sum(block.executed for block in blocks), 0, []
     for block in sorted(blocks, key=lambda block: -block.executed):
         if covered >= COVERED * total:

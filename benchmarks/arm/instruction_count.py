@@ -1,5 +1,6 @@
-"""Run a file in the box, on the host or emulated, and read what the plugin counted. The time that an emulator takes is
-never looked at.
+"""Run a file in the sandbox, on the host or emulated, and read what the plugin counted.
+
+The time that an emulator takes is never looked at.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Block:
 
     @property
     def executed(self) -> int:
+        """Return how many instructions it executed in all."""
         return self.instructions * self.runs
 
 
@@ -70,8 +72,9 @@ class Ran:
 
 
 def run_native(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
-    """On this machine's own processor, with the box's libraries: the reference of parity. `inputs` is float32 [inputs,
-    values].
+    """Run on this machine's own processor, with the sandbox's libraries: the reference of parity.
+
+    `inputs` is float32 [inputs, values].
     """
     return _run(box, _ON_X86, model, inputs)
 
@@ -111,8 +114,9 @@ def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) 
 
 
 def run_tflite(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
-    """As `run_native`, in the tflite-runtime that armv7 has: the reference of its parity. LiteRT's int8 kernels round
-    otherwise.
+    """Run as `run_native`, in the tflite-runtime that armv7 has: the reference of its parity.
+
+    LiteRT's int8 kernels round otherwise.
     """
     libraries = [f"{BOX}/{part}/usr/lib/{TARGETS['x86_64'].triplet}" for part in ("x86_64", "x86_64-python")]
     program, environment = _python(
@@ -122,8 +126,9 @@ def run_tflite(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
 
 
 def _python(part: str, *, loader: list[str], libraries: list[str]) -> tuple[list[str], dict[str, str]]:
-    """runner.py in the part's own Python: its command, and its environment, in which hashes, and so dictionaries, are
-    always the same.
+    """Return the command and environment of runner.py in the part's own Python.
+
+    In it hashes, and so dictionaries, are always the same.
     """
     # Debian's "alternatives" would link these two into the folder itself.
     paths = [*libraries, *(f"{libraries[-1]}/{name}" for name in ("blas", "lapack"))]
@@ -141,8 +146,9 @@ def _python(part: str, *, loader: list[str], libraries: list[str]) -> tuple[list
 
 
 def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
-    """What counter.c wrote. Raises InputError when it is not whole, or when the guest had threads, whose counts would
-    not be exact.
+    """Read what the plugin wrote.
+
+    Raises InputError when it is not whole, or when the guest had threads, whose counts would not be exact.
     """
     instructions: list[int] = []
     blocks: list[Block] = []

@@ -20,8 +20,9 @@ _TIMEOUT_S = 300
 
 
 def instruction_class(instruction: str) -> str:
-    """The class of one instruction as llvm-mc writes it, "smlal\\tv0.4s, v1.4h, v2.4h". Atomic read-modify-writes count
-    as loads.
+    """Return the class of one instruction as llvm-mc writes it.
+
+    Such as "smlal v0.4s, v1.4h, v2.4h" with a tab after the name. Atomic read-modify-writes count as loads.
     """
     mnemonic, _, operands = instruction.strip().partition("\t")
     if mnemonic in _SDOT:
@@ -38,7 +39,7 @@ def instruction_class(instruction: str) -> str:
 
 
 def executed_by_class(blocks: Iterable[Block], *, text: dict[bytes, str]) -> dict[str, int]:
-    """Executed instructions of every class; `text` is `disassemble`'s."""
+    """Return the executed instructions of every class; `text` is the output of `disassemble`."""
     counts: Counter[str] = Counter()
     for block in blocks:
         for word in words(block.code):
@@ -73,4 +74,5 @@ def read_disassembly(output: str, *, expected: int, said: str = "") -> list[str]
 
 
 def words(code: bytes) -> Sequence[bytes]:
+    """Return the machine words of a block, as llvm-mc reads them."""
     return [code[start : start + _INSTRUCTION_BYTES] for start in range(0, len(code), _INSTRUCTION_BYTES)]

@@ -52,7 +52,7 @@ class Model:
 
 
 def read_model(path: Path) -> Model:
-    """Raises InputError for a file that can't be read, or whose input the runner can't feed."""
+    """Read a file to count. Raises InputError for one that can't be read, or that the runner can't feed."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -122,7 +122,7 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], log: Callable[[str
 
 
 def to_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, command: str) -> dict[str, Any]:
-    """The content of results.json."""
+    """Return the content of results.json."""
     return {
         "schema": SCHEMA,
         "command": command,
@@ -137,7 +137,7 @@ def to_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, co
 
 
 def list_failures(files: Sequence[Measured]) -> list[str]:
-    """What the gate refuses of all files, in words."""
+    """Return what the gate refuses of all files, in words."""
     return [failure for file in files for failure in file.failures]
 
 

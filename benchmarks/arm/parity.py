@@ -49,8 +49,10 @@ _Pair = tuple[
 
 @dataclass(frozen=True)
 class OnInput:
-    """One input. `difference` is the worst output's |ARM - x86| / max(1, largest |x86|), None where outputs are not
-    finite or integers differ.
+    """One input.
+
+    `difference` is the worst output's |ARM - x86| / max(1, largest |x86|), None where outputs are not finite or
+    integers differ.
     """
 
     name: str
@@ -69,8 +71,9 @@ class Parity:
 
 
 def model_precision(summary: Summary) -> Precision:
-    """int8: a network with int8 weights and activations. dynamic: int8 weights of operators that take floats. float:
-    neither.
+    """Return int8, dynamic or float.
+
+    int8: int8 weights and activations. dynamic: int8 weights of operators that take floats. float: neither.
     """
     pairs = {(op.weight_type, op.input_type) for op in summary.ops}
     return "int8" if ("INT8", "INT8") in pairs else "dynamic" if ("INT8", "FLOAT32") in pairs else "float"
@@ -87,8 +90,9 @@ def make_inputs(values: int, *, seed: int = 0) -> dict[str, NDArray[np.float32]]
 
 
 def allowed(precision: Precision) -> dict[str, float]:
-    """The tolerance of every input of `make_inputs`, for a file that is judged as a whole, or for a spectrogram
-    ("float").
+    """Return the tolerance of every input of `make_inputs`.
+
+    For a file that is judged as a whole, or for a spectrogram ("float").
     """
     on_noise, on_extreme = TOLERANCES[precision]
     return dict.fromkeys(NOISES, on_noise) | dict.fromkeys(EXTREMES, on_extreme)
@@ -100,8 +104,9 @@ def allowed_network(precision: Precision) -> dict[str, float]:
 
 
 def allowed_joined(precision: Precision) -> dict[str, float]:
-    """For a whole file whose halves have tolerances of their own: a value of the image on the other side of an int8
-    step is allowed its worth.
+    """Return the tolerance of a whole file whose halves have tolerances of their own.
+
+    A value of the image on the other side of an int8 step is allowed its worth.
 
     Also for networks and whole files whose int8 kernels are known to round otherwise.
     """
@@ -109,8 +114,9 @@ def allowed_joined(precision: Precision) -> dict[str, float]:
 
 
 def compare(arm: Sequence[Output], x86: Sequence[Output], *, tolerances: Mapping[str, float]) -> Parity:
-    """Outputs of the same file for the same inputs, named in their order with their tolerances. NaN or infinity fails,
-    even on both sides.
+    """Compare outputs of the same file for the same inputs, named in their order.
+
+    NaN or infinity fails, even on both sides.
     """
     found = tuple(
         _on_input(arm, x86, row, name=name, tolerance=tolerance)

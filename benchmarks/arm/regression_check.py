@@ -12,7 +12,7 @@ from hearlite.files import read_json
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """A results.json of this benchmark, with all that `changed` reads. Raises InputError for another file."""
+    """Read a results.json of this benchmark, with all that `changed` reads. Raises InputError for another file."""
     results = read_json(path)
     schema = results.get("schema") if isinstance(results, dict) else None
     if not isinstance(results, dict) or schema != SCHEMA:
@@ -25,8 +25,9 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def changed(now: Mapping[str, Any], before: Mapping[str, Any], *, log: Callable[[str], None]) -> list[str]:
-    """Counts of the same file on the same core that differ, in words. Says how many were compared, since how long ago,
-    and which versions differ.
+    """Return, in words, counts of the same file on the same core that differ.
+
+    Logs how many were compared, since how long ago, and which versions differ.
 
     Raises InputError when no file is in both, by its hash.
     """

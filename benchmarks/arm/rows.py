@@ -1,5 +1,6 @@
-"""Rows of the emulated ARM benchmark for the results.json of a benchmark of cost, from its own results.json or measured
-here and now.
+"""Rows of the emulated ARM benchmark for the results.json of a benchmark of cost.
+
+From its own results.json, or measured here and now.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hearlite.files import cache_folder
 
 
 def read_rows(path: Path) -> tuple[ArmRow, ...]:
-    """The rows of a results.json of `hearlite arm`. Raises InputError for another file."""
+    """Read the rows of a results.json of `hearlite arm`. Raises InputError for another file."""
     results = read_results(path)
     try:
         return to_rows(results)
@@ -31,8 +32,9 @@ def read_rows(path: Path) -> tuple[ArmRow, ...]:
 def measure_rows(
     files: Sequence[Path], *, command: str, log: Callable[[str], None]
 ) -> tuple[tuple[ArmRow, ...], list[str]]:
-    """Rows of `files` on every core, and what parity or repeatability refuses, in words. Sets up its box at the first
-    call.
+    """Return rows of `files` on every core, and what parity or repeatability refuses, in words.
+
+    Sets up its sandbox at the first call.
     """
     models = [read_model(path) for path in files]
     box = set_up(cache_folder("arm").absolute(), mirror=None, log=log)

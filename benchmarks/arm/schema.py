@@ -21,8 +21,9 @@ class Milliseconds:
 
 @dataclass(frozen=True)
 class PartOnCore:
-    """One half of a file that hearlite joined, alone on an emulated core; the network gets the images of this machine's
-    spectrogram.
+    """One half of a file that hearlite joined, alone on an emulated core.
+
+    The network gets the images of this machine's spectrogram.
     """
 
     part: str  # one of PARTS
@@ -33,8 +34,9 @@ class PartOnCore:
 
 @dataclass(frozen=True)
 class OnCore:
-    """A file on an emulated core. All counts are of one call. Classes, cycles and time are None where LLVM has no model
-    of the core.
+    """A file on an emulated core; all counts are of one call.
+
+    Classes, cycles and time are None where LLVM has no model of the core.
     """
 
     core: str
@@ -86,8 +88,9 @@ class Measured:
 
     @property
     def failures(self) -> list[str]:
-        """What the gate refuses, in words. x86 stands beside for comparison: its calls differ by up to 64 instructions,
-        and no phone runs them.
+        """Return what the gate refuses, in words.
+
+        x86 stands beside for comparison: its calls differ by up to 64 instructions, and no phone runs them.
         """
         return [f"{self.name} on {on.core}: {failure}" for on in self.cores for failure in on.failures]
 

@@ -1,5 +1,6 @@
-"""A file that hearlite joined, as its two halves: the float spectrogram and the network behind it, each a file of its
-own with what it is given.
+"""A file that hearlite joined, as its two halves: the float spectrogram and the network behind it.
+
+Each is a file of its own, with its inputs.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ _Runner = Callable[[Box, Path, NDArray[np.float32]], Ran]
 
 @dataclass(frozen=True)
 class Half:
-    """A runnable .tflite, its float32 inputs `[inputs, values]`, what this machine makes of them, and how far others
-    may be from that.
+    """A runnable .tflite with its float32 inputs `[inputs, values]` and this machine's outputs.
+
+    And how far others may be from these.
     """
 
     part: str  # "": the whole file
@@ -38,7 +40,8 @@ class Half:
 def judged(
     box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, precision: Precision, processor: str
 ) -> list[Half]:
-    """Both halves of a joined file, then the file at `path`, as the runtime of `processor` runs them on this machine.
+    """Return both halves of a joined file, then the file at `path`, as `processor` runs them here.
+
     Writes to `folder`.
     """
     run, same_kernels = (run_tflite, False) if processor == "armv7" else (run_native, True)
@@ -57,7 +60,10 @@ def judged(
 def _split(
     box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, run: _Runner, network: Mapping[str, float]
 ) -> list[Half]:
-    """The network gets the images of this machine. Nothing of a file without a frontend."""
+    """Split a file; the network gets the images of this machine.
+
+    Nothing of a file without a frontend.
+    """
     content = path.read_bytes()
     try:
         behind = network_part(content)

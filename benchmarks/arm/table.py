@@ -59,7 +59,7 @@ def _range(of: Mapping[str, float] | None, unit: float | None) -> str:
 
 
 def worst(inputs: Sequence[Mapping[str, Any]]) -> str:
-    """The largest difference of some of the inputs, and whether it is allowed."""
+    """Return the largest difference of some of the inputs, and whether it is allowed."""
     if all(item["equal"] and item["passed"] for item in inputs):
         return "equal bits"
     known = [item["difference"] for item in inputs if item["difference"] is not None]

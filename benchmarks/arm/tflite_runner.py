@@ -1,5 +1,6 @@
-"""Run a .tflite file with one float32 input in tflite-runtime: what runner.c does in LiteRT, for a processor that
-LiteRT has no library for.
+"""Run a .tflite file with one float32 input in tflite-runtime.
+
+What runner.c does in LiteRT, for a processor that LiteRT has no library for.
 
     python runner.py MODEL INPUTS OUTPUTS WINDOWS
 

@@ -1,5 +1,6 @@
-"""What a .tflite file costs by its own account: parameters, multiply-accumulates, bytes moved, the memory its
-activations need. Nothing is run.
+"""What a .tflite file costs by its own account: parameters, multiply-accumulates, bytes moved, memory.
+
+Nothing is run.
 """
 
 from __future__ import annotations
@@ -92,8 +93,9 @@ def input_shape(model: Any, *, label: str) -> tuple[int, ...]:
 
 
 def traffic(model: Any) -> tuple[int, int, int]:
-    """Bytes of constants, bytes moved in a call, and the peak of activations that are alive at once. An alias (RESHAPE)
-    counts as a copy.
+    """Return bytes of constants, bytes moved in a call, and the peak of activations alive at once.
+
+    An alias (RESHAPE) counts as a copy.
     """
     graph = model.subgraphs[0]
     size = [_tensor_bytes(tensor) for tensor in graph.tensors]

@@ -36,6 +36,7 @@ def forget_peak() -> None:
 
 
 def main(runtime: str, model: str, threads: str, runs: str, inputs: str = "", outputs: str = "") -> None:
+    """Run one model in this process and print its times and memory as JSON."""
     from importlib.metadata import version
 
     clock = time.perf_counter

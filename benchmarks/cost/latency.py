@@ -1,5 +1,6 @@
-"""Latency of several models in one run: interleaved, in a new order every round, so that a slow moment of the machine
-hits all of them.
+"""Latency of several models in one run, interleaved in a new order every round.
+
+So a slow moment of the machine hits all of them.
 
 Right before each timed call the same model is called WARM_CALLS times untimed: what other models left in the caches
 doesn't count, as in LiteRT's own benchmark, which calls one model in a row.
@@ -40,8 +41,9 @@ _FEWEST_RUNS = 5
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to be timed: `load` opens it and returns what runs one clip. It is called once, and its time counts as
-    cold start.
+    """A model to be timed: `load` opens it and returns what runs one clip.
+
+    It is called once, and its time counts as cold start.
     """
 
     name: str
@@ -53,8 +55,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rounds:
-    """What was timed, in milliseconds: a cold start of each candidate, and `[rounds, candidates]`, NaN where one did
-    not take part.
+    """Times in milliseconds: a cold start of each candidate, and `[rounds, candidates]`.
+
+    NaN where a candidate did not take part.
     """
 
     cold_ms: tuple[float, ...]
@@ -75,8 +78,9 @@ def measure(
 def file_candidate(
     name: str, path: Path | bytes, *, threads: int, runtime: Runtime = "litert", input_shape: tuple[int, ...] = ()
 ) -> Candidate:
-    """A .tflite file or its content, run in LiteRT or another of runtime.py's RUNTIMES. Its input is float32, by
-    default a clip.
+    """Return a candidate of a .tflite file or its content, in LiteRT or another of RUNTIMES.
+
+    Its input is float32, by default a clip.
     """
 
     def load() -> Run:
@@ -91,8 +95,9 @@ def file_candidate(
 def measure_candidates(
     candidates: Sequence[Candidate], *, runs: int = 50, threads: int = 1, warmup: int = 5, seed: int = 0
 ) -> list[Latency]:
-    """Time candidates by `time_rounds` and sum up; ratios are to the first. `threads` is recorded, the candidates must
-    have been made with it.
+    """Time candidates by `time_rounds` and summarize; ratios are to the first.
+
+    `threads` is recorded; the candidates must have been made with it.
     """
     if threads < 1:
         raise UsageError(f"threads is {threads}", "use threads >= 1")
@@ -122,7 +127,7 @@ def time_rounds(candidates: Sequence[Candidate], *, runs: int = 50, warmup: int 
 
 
 def latency_rows(candidates: Sequence[Candidate], rounds: Rounds, *, threads: int) -> list[Latency]:
-    """A row for each candidate, ratios to the first."""
+    """Return a row for each candidate, with ratios to the first."""
     first, today, machine = candidates[0].name, datetime.now(timezone.utc).date().isoformat(), device()
     return [
         _summary(
@@ -139,12 +144,12 @@ def latency_rows(candidates: Sequence[Candidate], rounds: Rounds, *, threads: in
 
 
 def device() -> str:
-    """This machine's processor as its system calls it, with architecture and logical CPUs."""
+    """Return this machine's processor as its system calls it, with architecture and logical CPUs."""
     return f"{_cpu_name(Path('/proc/cpuinfo'))} ({platform.machine()}, {os.cpu_count()} logical CPUs)"
 
 
 def _cpu_name(cpuinfo: Path) -> str:
-    """ "model name" on x86; boards without one say "Model" (a Raspberry Pi) or "Hardware"."""
+    """Return "model name" on x86; boards without one say "Model" (a Raspberry Pi) or "Hardware"."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # not Linux
@@ -181,7 +186,7 @@ def _warm_up(call: Callable[[], object], *, warmup: int, runs: int) -> int:
 def _rounds_ms(
     calls: Sequence[Callable[[], object]], *, counts: Sequence[int], runs: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """[rounds, models]"""
+    """Return milliseconds, `[rounds, models]`."""
     times_ms = np.full((runs, len(calls)), np.nan)
     takes_part = np.zeros(times_ms.shape, dtype=bool)
     for model, count in enumerate(counts):
@@ -205,7 +210,7 @@ def _rounds_ms(
 
 
 def ratios(times_ms: NDArray[np.float64], reference_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Times faster than the reference, of the rounds in which both took part."""
+    """Return times faster than the reference, of the rounds in which both took part."""
     both = np.isfinite(times_ms) & np.isfinite(reference_ms)
     return np.asarray(reference_ms[both] / times_ms[both])
 

@@ -1,5 +1,6 @@
-"""The runtime of older phones, tflite-runtime 2.14, in an environment of its own: it needs numpy 1 and Python 3.11 or
-older, hearlite needs neither.
+"""The runtime of older phones, tflite-runtime 2.14, in an environment of its own.
+
+It needs numpy 1 and Python 3.11 or older; hearlite needs neither.
 
 python -m hearlite.benchmarks.cost.legacy_runtime    # makes it, once, below the user's cache folder; goes on after an
 interruption
@@ -23,8 +24,9 @@ _PYTHONS = ((3, 11), (3, 10))  # the last ones that tflite-runtime has wheels fo
 
 
 def find_legacy_python() -> Path:
-    """The Python of an environment that has tflite-runtime, made on the first call. Raises InputError when it can't be
-    made.
+    """Return the Python of an environment that has tflite-runtime, made on the first call.
+
+    Raises InputError when it can't be made.
     """
     folder = cache_folder("tflite-runtime-2.14.0")
     python, ready = folder / "bin" / "python", folder / "ready"
@@ -49,7 +51,7 @@ def find_legacy_python() -> Path:
 
 
 def _base() -> Path:
-    """A Python to make it with: this one, one on the PATH, or one that pyenv has installed."""
+    """Return a Python to make it with: this one, one on the PATH, or one that pyenv has installed."""
     if sys.version_info[:2] in _PYTHONS:
         return Path(sys.executable)
     for major, minor in _PYTHONS:

@@ -57,8 +57,10 @@ class Phone:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. `bundles` are exported files, `peers` any .tflite that takes raw sound, `shapes` of peers.py's
-    SHAPES.
+    """What to measure.
+
+    `bundles` are exported files, `peers` any .tflite that takes raw sound, `shapes` names of SHAPES in
+    reference_models.py.
     """
 
     bundles: tuple[Path, ...]
@@ -89,8 +91,9 @@ class _Entry:
 
 
 def measure_cost(plan: Plan, *, log: Callable[[str], None]) -> Cost:
-    """Measure everything that `plan` names. `log` hears what is being done. Raises InputError for a file that can't be
-    used.
+    """Measure everything that `plan` names.
+
+    `log` receives progress messages. Raises InputError for a file that can't be used.
     """
     if plan.runs < FEWEST_RUNS:
         raise UsageError(f"runs is {plan.runs}", f"use {FEWEST_RUNS} or more")
@@ -155,7 +158,10 @@ def _time(entries: Sequence[_Entry], plan: Plan) -> tuple[list[Candidate], Round
 
 
 def _rows(candidates: Sequence[Candidate], rounds: Rounds, plan: Plan) -> tuple[Latency, ...]:
-    """A model in a second runtime keeps its name, `runtime` tells them apart."""
+    """Return latency rows.
+
+    A model in a second runtime keeps its name; `runtime` tells them apart.
+    """
     rows = latency_rows(candidates, rounds, threads=plan.threads)
     suffixes = [f" in {runtime}" for runtime in plan.runtimes[1:]]
     return tuple(

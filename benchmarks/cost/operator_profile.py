@@ -1,5 +1,6 @@
-"""Where a model's time goes, operator by operator, from LiteRT's own profiler: python -m
-hearlite.benchmarks.cost.operator_profile MODEL.tflite RUNS
+"""Where a model's time goes, operator by operator, from LiteRT's own profiler.
+
+Run as `python -m hearlite.benchmarks.cost.operator_profile MODEL.tflite RUNS`.
 
 The profiler is a part of the C API, which the Python package brings as libLiteRt.so but doesn't show. It is called here
 through ctypes, in a process of its own: a library of another version, whose structures differ, may crash it. The
@@ -59,8 +60,9 @@ class _Event(ctypes.Structure):  # ProfiledEventData; MemoryUsage is three words
 
 
 def operator_parts(model: Path, *, runs: int) -> tuple[tuple[Part, ...], str]:
-    """Milliseconds a call by kind of operator, largest first, and how they were measured; nothing and why where the
-    profiler can't be used.
+    """Return milliseconds a call by kind of operator, largest first, and how they were measured.
+
+    Nothing, and why, where the profiler can't be used.
     """
     command = [sys.executable, "-m", "hearlite.benchmarks.cost.operator_profile", str(model), str(runs)]
     try:
@@ -83,8 +85,9 @@ def to_parts(operators: Sequence[tuple[str, float]], *, whole_ms: float) -> tupl
 
 
 def profile(model: Path, *, runs: int) -> dict[str, Any]:
-    """Run `model` `runs` times under the profiler: mean milliseconds of every operator, and of the whole call. Raises
-    InputError.
+    """Run `model` `runs` times under the profiler.
+
+    Returns mean milliseconds of every operator, and of the whole call. Raises InputError.
     """
     compiled = _Compiled(model)
     for _ in range(_WARM_UP):

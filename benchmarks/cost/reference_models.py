@@ -1,5 +1,6 @@
-"""Peers that every benchmark of cost has beside it: architectures of public audio encoders with random weights, SHAPE
-ONLY.
+"""Reference models for every benchmark of cost: published encoders' architectures, SHAPE ONLY.
+
+Their weights are random.
 
 What they cost is real, what they embed is not. Built once by TensorFlow into the user's cache folder: python -m
 hearlite.benchmarks.cost.reference_models NAME ...
@@ -88,8 +89,9 @@ def shape_path(name: str, *, folder: Path | None = None) -> Path:
 
 
 def shape_file(name: str, *, folder: Path | None = None) -> Path:
-    """The shape's .tflite, built if it isn't there: in a process of its own, because converting the largest needs 12
-    GB.
+    """Return the shape's .tflite, built if it isn't there.
+
+    In a process of its own, because converting the largest needs 12 GB.
 
     Raises UsageError for an unknown name, MissingExtraError without TensorFlow, InputError when the build fails.
     """
@@ -113,7 +115,7 @@ def shape_file(name: str, *, folder: Path | None = None) -> Path:
 
 
 def shape_footprint(name: str, *, folder: Path | None = None) -> Footprint:
-    """What a shape's file costs by its own account, labelled SHAPE_ONLY."""
+    """Return what a shape's file costs by its own account, labelled SHAPE_ONLY."""
     shape = SHAPES[name]
     note = SHAPE_ONLY + (f"; {shape.note}" if shape.note else "")
     return footprint(

@@ -58,7 +58,7 @@ _WIDTHS = {MN04: 0.4, MN10: 1.0}
 
 
 def build(name: str, *, seed: int = 0) -> bytes:
-    """The float32 .tflite of a shape, batch 1. Needs memory of ten times the file."""
+    """Return the float32 .tflite of a shape, batch 1. Needs memory of ten times the file."""
     if name in VITS:
         module = hear_like_module(size=VITS[name], seed=seed)
         embed = tf.function(
@@ -75,8 +75,9 @@ def build(name: str, *, seed: int = 0) -> bytes:
 
 
 def frill() -> Any:
-    """Keras model: log mel `[n, 96, 64, 1]` -> `[n, 2048]`. Keras' MobileNetV3 ended in a layer more when FRILL was
-    made.
+    """Return a Keras model: log mel `[n, 96, 64, 1]` -> `[n, 2048]`.
+
+    Keras' MobileNetV3 ended in one more layer when FRILL was made.
     """
     trunk = tf_keras.applications.MobileNetV3Small(
         input_shape=_FRILL_IMAGE,
@@ -91,8 +92,9 @@ def frill() -> Any:
 
 
 def efficientat(width: float) -> Any:
-    """Keras model: mel `[n, 128, 1000, 1]` -> AudioSet logits `[n, 527]` by its "mlp" head; its embedding is the pooled
-    layer before.
+    """Return a Keras model: mel `[n, 128, 1000, 1]` -> AudioSet logits `[n, 527]` by its "mlp" head.
+
+    Its embedding is the pooled layer before.
 
     Keras' own MobileNetV3 scales neither the stem nor the expanded channels as EfficientAT does: 19 % more work at
     width 0.4.

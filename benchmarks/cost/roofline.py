@@ -1,5 +1,7 @@
-"""What this processor can do at most: multiply-accumulates a second, measured through the runtime that runs the models,
-and bytes a second.
+"""What limits a model on this processor: the roofline of compute and memory.
+
+Multiply-accumulates a second are measured through the runtime that runs the models, and bytes a second by copying
+(Williams et al. 2009, doi:10.1145/1498765.1498785).
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ _TRIES = 5
 
 
 def measure_ceiling(*, runs: int = _RUNS, channels: tuple[int, ...] = _CHANNELS) -> Ceiling:
-    """The best rate of all shapes and calls, one thread: what a slow moment of the machine can only understate."""
+    """Return the best rate of all shapes and calls on one thread.
+
+    A slow moment of the machine can only understate it.
+    """
     rates: dict[str, float] = {}
     for precision in ("int8", "float32"):
         models = {count: convolution(count, int8=precision == "int8") for count in channels}
@@ -47,8 +52,9 @@ def measure_ceiling(*, runs: int = _RUNS, channels: tuple[int, ...] = _CHANNELS)
 
 
 def bandwidth(working_set: int) -> float:
-    """Bytes a second, read and written together, of copying within `working_set` bytes: what the cache that holds a
-    model gives one thread.
+    """Return bytes a second, read and written together, of copying within `working_set` bytes.
+
+    This is what the cache that holds a model gives one thread.
     """
     size = max(working_set // 2, _SMALLEST_COPY)
     source, target = np.ones(size, dtype=np.uint8), np.empty(size, dtype=np.uint8)
@@ -66,8 +72,9 @@ def _copy_s(target: Any, source: Any, *, repeats: int) -> float:
 
 
 def convolution(channels: int, *, int8: bool) -> bytes:
-    """A .tflite of one 1 x 1 convolution, float32 [1, height, width, channels] in and out; with `int8`, quantized
-    inside as hearlite's files are.
+    """Return a .tflite of one 1 x 1 convolution, float32 `[1, height, width, channels]` in and out.
+
+    With `int8`, quantized inside as hearlite's files are.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -107,8 +114,9 @@ def roofline_bound(
     profile: Profile | None,
     bandwidth_bytes_per_s: float | None = None,
 ) -> RooflineBound:
-    """The least time that arithmetic and memory allow, beside the measured one, in words. The bandwidth is measured
-    unless it is given.
+    """Return the least time that arithmetic and memory allow, next to the measured one.
+
+    The bandwidth is measured unless it is given.
     """
     speed = bandwidth_bytes_per_s or bandwidth(model.weight_bytes + model.activation_peak_bytes)
     compute_ms = 1e3 * (

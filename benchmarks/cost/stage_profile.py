@@ -1,6 +1,6 @@
-"""A hearlite file cut at the borders of its stages: what runs up to the frontend's image, up to the stem, up to each
-block. Timed side by side, the differences are what each stage takes, in any runtime and by the clock that times the
-whole file.
+"""A hearlite file sliced at the ends of its stages: up to the image, up to the stem, up to each block.
+
+Timed in turns, the differences are what each stage takes, in any runtime and by the clock that times the whole file.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class Prefix:
 
 
 def stage_prefixes(data: bytes) -> list[Prefix]:
-    """One for each stage in order of execution, the last one the whole file. Empty where the file doesn't name its
-    stages as hearlite does.
+    """Return one file for each stage in order of execution, the last one the whole file.
+
+    Empty where the file doesn't name its stages as hearlite does.
     """
     graph = load(data).subgraphs[0]
     ends: dict[str, int] = {}
@@ -49,8 +50,9 @@ def stage_prefixes(data: bytes) -> list[Prefix]:
 
 
 def stage_parts(stages: Sequence[str], times_ms: NDArray[np.float64]) -> tuple[Part, ...]:
-    """What each stage takes, from `[rounds, stages]` milliseconds of the prefixes. A difference below zero, which is
-    noise, counts as none.
+    """Return what each stage takes, from `[rounds, stages]` milliseconds of the prefixes.
+
+    A difference below zero, which is noise, counts as none.
     """
     steps = np.diff(times_ms, axis=1, prepend=0.0)
     own = [max(0.0, float(value)) for value in np.median(steps, axis=0)]

@@ -1,6 +1,4 @@
-"""Models in processes of their own, by isolated_run.py: cold start and peak memory, and the answers of the runtime of
-older phones.
-"""
+"""Models in processes of their own, by isolated_run.py: cold start, peak memory, older runtimes."""
 
 from __future__ import annotations
 
@@ -33,8 +31,9 @@ _FLOAT_TOLERANCE = (
 def run_isolated(
     model: Path, *, runtime: str, threads: int = 1, calls: int = WARM_CALLS, python: Path | None = None, **arrays: Path
 ) -> dict[str, Any]:
-    """What isolated_run.py prints. `python` is the interpreter of another environment. Raises InputError with the last
-    line of its complaint.
+    """Return what isolated_run.py prints.
+
+    `python` is the interpreter of another environment. Raises InputError with the last line of its complaint.
     """
     inputs = [str(arrays[name]) for name in ("inputs", "outputs") if name in arrays]
     command = [str(python or sys.executable), str(SCRIPT), runtime, str(model), str(threads), str(calls), *inputs]
@@ -74,8 +73,9 @@ def measure_cold_start(name: str, model: Path, *, runtime: str, threads: int, st
 
 
 def benchmark_tool(name: str, model: Path, *, runs: int, threads: int) -> CrossCheck | None:
-    """The median that the runtime's own benchmark gives, by its newer API (CompiledModel); None where it can't run the
-    file.
+    """Return the median that the runtime's own benchmark reports, by its newer API (CompiledModel).
+
+    None where it can't run the file.
     """
     with tempfile.TemporaryDirectory() as place:
         told = Path(place) / "result.json"
@@ -101,7 +101,7 @@ def benchmark_tool(name: str, model: Path, *, runs: int, threads: int) -> CrossC
 
 
 def compare_old(name: str, model: Path, *, python: Path, inputs: NDArray[np.float32]) -> OldRuntime:
-    """Does `model` open in the older runtime, and does it answer `inputs` [n, ...] as LiteRT does?
+    """Check whether `model` opens in the older runtime and computes from `inputs` [n, ...] what LiteRT does.
 
     int8 outputs, dequantized at the end or not, may be off by one step of their scale: kernels round differently.
     Raises InputError when LiteRT itself fails.
@@ -123,7 +123,7 @@ def compare_old(name: str, model: Path, *, python: Path, inputs: NDArray[np.floa
 def _compared(
     name: str, runtime: str, new: NDArray[np.float64], old: NDArray[np.float64], *, step: float
 ) -> OldRuntime:
-    """Outputs [sounds, values] in both runtimes."""
+    """Compare outputs [sounds, values] of both runtimes."""
     difference = np.abs(new - old)
     largest, allowed = float(difference.max()), step or _FLOAT_TOLERANCE * max(1.0, float(np.abs(new).max()))
     cosine = (new * old).sum(axis=1) / np.maximum(

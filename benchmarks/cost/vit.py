@@ -1,5 +1,4 @@
-"""A SavedModel with HeAR's signature and architecture in any size, with random weights: SHAPE ONLY, its embeddings mean
-nothing.
+"""A SavedModel with HeAR's signature and architecture in any size, with random weights: SHAPE ONLY.
 
 For the tests of the `hear:` path, and as the yardstick of latency: at HEAR_VIT it costs what HeAR costs. The
 architecture is that of the model card of google/hear: the published frontend, ViT with 16 x 16 patches, CLS token,
@@ -64,15 +63,16 @@ def parameter_shapes(size: VitSize, *, dim: int = HEAR_EMBEDDING_DIM) -> _Shapes
 
 
 def parameter_count(size: VitSize, *, dim: int = HEAR_EMBEDDING_DIM) -> int:
-    """Number of weights: 303.2 million for HEAR_VIT."""
+    """Return the number of weights: 303.2 million for HEAR_VIT."""
     return sum(math.prod(shape) for shape in parameter_shapes(size, dim=dim).values())
 
 
 def build_hear_like_saved_model(
     folder: Path, *, size: VitSize = HEAR_VIT, dim: int = HEAR_EMBEDDING_DIM, seed: int = 0
 ) -> None:
-    """Write the SavedModel `serving_default`, `x` float32 `[n, clip_samples]` -> `output_0` float32 `[n, dim]`, with
-    seeded random weights.
+    """Write a SavedModel with HeAR's signature and seeded random weights.
+
+    `serving_default`, `x` float32 `[n, clip_samples]` -> `output_0` float32 `[n, dim]`.
 
     Raises InputError if the folder exists, MissingExtraError without TensorFlow. HEAR_VIT takes 1.2 GB.
     """
@@ -95,7 +95,10 @@ def build_hear_like_saved_model(
 
 
 def hear_like_module(*, size: VitSize = HEAR_VIT, dim: int = HEAR_EMBEDDING_DIM, seed: int = 0) -> Any:
-    """A tf.Module whose `embed` takes float32 `[n, clip_samples]` to float32 `[n, dim]`, with seeded random weights."""
+    """Return a tf.Module whose `embed` takes float32 `[n, clip_samples]` to float32 `[n, dim]`.
+
+    Seeded random weights.
+    """
     import tensorflow as tf
 
     from hearlite.audio.frontend_tf import Frontend
@@ -126,8 +129,9 @@ def _initial(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any
 
 
 def _vit(tf: Any, weights: Any, image: Any, size: VitSize) -> Any:
-    """Image `[n, frames, mels, 1]` -> embedding `[n, dim]`: the CLS token of the last layer norm through a linear
-    layer.
+    """Return the embedding `[n, dim]` of an image `[n, frames, mels, 1]`.
+
+    The CLS token of the last layer norm through a linear layer.
     """
     rows, columns = image.shape[1] // PATCH, image.shape[2] // PATCH
     x = tf.reshape(image, [-1, rows, PATCH, columns, PATCH])

@@ -64,8 +64,9 @@ def _read(root: Path, log: Log) -> list[Row]:
 
 
 def _labels(sound: str, status: str) -> dict[str, str]:
-    """The COVID label for all sounds together and for each kind alone, since a person's four recordings are not
-    alike.
+    """Return the COVID label of all sounds together and of each kind alone.
+
+    A person's four recordings are not alike.
     """
     covid, kind = COVID[status], sound.partition("-")[0]
     by_kind = {f"covid_{name}": covid if name == kind else "" for name in ("breathing", "cough")}

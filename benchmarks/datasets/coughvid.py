@@ -1,5 +1,4 @@
-"""COUGHVID: cough recordings that people sent in, with their own word on COVID-19; four physicians graded a part of
-them.
+"""COUGHVID: coughs that people sent in with their own word on COVID-19; physicians graded a part of them.
 
 `metadata_compiled.csv` (uuid, cough_detected, age, gender, respiratory_condition, fever_muscle_pain, status, and
 quality_1 ... severity_4 of the physicians) beside `<uuid>.webm`, `.ogg` or, once converted, `.wav`. The authors take
@@ -67,7 +66,7 @@ def _cells(cells: dict[str, str], log: Log) -> dict[str, str]:
 
 
 def _agreed(cells: dict[str, str], column: str, log: Log, *, allowed: tuple[str, ...]) -> str:
-    """What most of the physicians who heard the recording said; "" when none did, or no answer has more than half."""
+    """Return what most physicians who listened said; "" when none did, or no answer has more than half."""
     said = Counter(answer for answer in (cells.get(f"{column}_{who}", "") for who in PHYSICIANS) if answer in allowed)
     if not said:
         return ""

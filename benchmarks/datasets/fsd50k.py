@@ -1,5 +1,4 @@
-"""FSD50K: 51 197 Freesound clips in 200 classes, several classes a clip; here a column of 0 and 1 for each respiratory
-one.
+"""FSD50K: 51,197 Freesound clips in 200 classes; here one column of 0 and 1 for each respiratory class.
 
 `FSD50K.ground_truth/dev.csv` (fname, labels, mids, split), `eval.csv` (without split), `FSD50K.dev_audio/<fname>.wav`,
 `FSD50K.eval_audio/`, and the uploaders in `FSD50K.metadata/dev_clips_info_FSD50K.json` and `eval_...`: the subject. No

@@ -77,7 +77,7 @@ def _cycle(line: str, *, where: str, row: int, log: Log) -> tuple[float, float, 
 
 
 def _official(root: Path, log: Log) -> dict[str, str]:
-    """train or test of each recording; {} without the split's file."""
+    """Return train or test for each recording; {} without the split's file."""
     path = find_file(root, "ICBHI_challenge_train_test.txt")
     if path is None:
         log.odd["ICBHI_challenge_train_test.txt is missing: no official split"] += 1

@@ -1,5 +1,4 @@
-"""A user's own copy of a public dataset -> a manifest that `hearlite.data.dataset.load_dataset` reads, without moving
-or changing a recording.
+"""Write a manifest for a user's own copy of a public dataset, without moving or changing a recording.
 
 The manifest's `split` never has a subject on two sides. Where an official split has, its sides stay in
 `official_split`, for who wants to show a leaking figure beside the honest one.
@@ -12,26 +11,17 @@ import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hearlite import files
-from hearlite.benchmarks.datasets import coswara, coughvid, esc50, fsd50k, icbhi, sprsound
+from hearlite.benchmarks.datasets import DATASETS
 from hearlite.benchmarks.datasets.source import Log, Row, Source
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, TEST_SPLIT, TRAIN_SPLITS
 from hearlite.data.dataset import Skipped, split_of
 from hearlite.errors import InputError, UsageError
 
-SOURCES: dict[str, Source] = {
-    "sprsound": sprsound.EVENTS,
-    "sprsound-asthma": sprsound.ASTHMA,
-    "sprsound-records": sprsound.RECORDS,
-    "icbhi": icbhi.CYCLES,
-    "esc50": esc50.CLIPS,
-    "coswara": coswara.RECORDINGS,
-    "coughvid": coughvid.RECORDINGS,
-    "fsd50k": fsd50k.CLIPS,
-}
 _TRAIN, _VAL = TRAIN_SPLITS
 
 
@@ -39,7 +29,7 @@ _TRAIN, _VAL = TRAIN_SPLITS
 class Imported:
     """The rows of a manifest, and all that was left out of it."""
 
-    name: str  # one of SOURCES
+    name: str  # one of DATASETS
     folder: Path
     rows: tuple[Row, ...]
     splits: tuple[str, ...]  # of each row; () where a hash of the subject has to decide, as load_dataset does
@@ -48,7 +38,19 @@ class Imported:
 
     @property
     def source(self) -> Source:
-        return SOURCES[self.name]
+        """Return the dataset's description."""
+        return open_source(self.name)
+
+
+def open_source(name: str) -> Source:
+    """Return the dataset of a name in DATASETS. Raises UsageError for another."""
+    if name not in DATASETS:
+        raise UsageError(
+            f"dataset is {name!r}", f"use one of {', '.join(DATASETS)}; any other needs a manifest CSV of its own"
+        )
+    module, _, attribute = DATASETS[name].partition(".")
+    source: Source = getattr(import_module(f"hearlite.benchmarks.datasets.{module}"), attribute)
+    return source
 
 
 def import_dataset(name: str, folder: Path) -> Imported:
@@ -57,29 +59,27 @@ def import_dataset(name: str, folder: Path) -> Imported:
     Raises UsageError for an unknown name, InputError when `folder` is not that dataset or nothing in it can be used.
     What can't be used is listed.
     """
-    if name not in SOURCES:
-        raise UsageError(
-            f"dataset is {name!r}", f"use one of {', '.join(SOURCES)}; any other needs a manifest CSV of its own"
-        )
+    source = open_source(name)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder", f"unpack {SOURCES[name].title} there: {SOURCES[name].url}")
+        raise InputError(f"{folder}: no such folder", f"unpack {source.title} there: {source.url}")
     log = Log()
-    rows = SOURCES[name].read(folder, log)
+    rows = source.read(folder, log)
     if not rows:
         reasons = "; ".join(f"{item.file}: {item.reason}" for item in log.skipped[:3])
         raise InputError(
-            f"{folder}: nothing of {SOURCES[name].title} can be used",
-            reasons or f"is this what {SOURCES[name].url} unpacks to?",
+            f"{folder}: nothing of {source.title} can be used",
+            reasons or f"is this what {source.url} unpacks to?",
         )
     splits, notes = leak_free_splits(rows, trained=log.trained)
     return Imported(
-        name, folder, tuple(rows), tuple(splits), tuple(log.skipped), (*SOURCES[name].caveats, *log.notes(), *notes)
+        name, folder, tuple(rows), tuple(splits), tuple(log.skipped), (*source.caveats, *log.notes(), *notes)
     )
 
 
 def leak_free_splits(rows: list[Row], *, trained: Iterable[str] = ()) -> tuple[list[str], list[str]]:
-    """(split of each row, notes) from the official sides, no subject on two: who is heard in official training anywhere
-    trains.
+    """Return (split of each row, notes) from the official sides, with no subject on two.
+
+    A subject in official training anywhere trains.
 
     So what is tested here is a part of what is tested officially. Rows without an official side train, and so does who
     is in `trained`. Where there is no side at all, or too few subjects are left to test, the splits are []. Without an
@@ -108,7 +108,7 @@ def leak_free_splits(rows: list[Row], *, trained: Iterable[str] = ()) -> tuple[l
 
 
 def _leaks(rows: list[Row], side: dict[str, str]) -> list[str]:
-    """A note on the rows whose official side is not their subject's."""
+    """Return a note on the rows whose official side is not their subject's."""
     moved = [row for row in rows if (row.side or _TRAIN) != side[row.subject]]
     if not moved:
         return []
@@ -118,8 +118,9 @@ def _leaks(rows: list[Row], side: dict[str, str]) -> list[str]:
 
 
 def write_manifest(imported: Imported, out: Path, *, overwrite: bool = False) -> dict[str, Any]:
-    """Write the manifest and, beside it, `<name>.source.json` with source, licence, notes and everything skipped;
-    returns a summary.
+    """Write the manifest and, beside it, `<name>.source.json`; return a summary.
+
+    The latter has source, licence, notes and everything skipped.
 
     Paths in a manifest stay below its folder, so `out` must lie in the dataset's folder or above it. Raises UsageError
     otherwise, or when another file is there and not `overwrite`, or where nothing can be written. The same import again
@@ -165,7 +166,7 @@ def _remedy(folder: Path) -> str:
 
 
 def _table(imported: Imported, prefix: Path) -> str:
-    """The manifest: event times only where there are events, a split only where all rows have one."""
+    """Return the manifest: event times only where there are events, a split only where all rows have one."""
     rows = imported.rows
     events = any(row.start_s is not None for row in rows)
     official = any(row.official for row in rows)

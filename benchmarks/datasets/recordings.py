@@ -25,8 +25,9 @@ _UNDECODABLE = (
 
 
 class Recordings:
-    """The audio files below a folder, found by the names that annotations use. Nothing outside of the folder is ever
-    found.
+    """The audio files below a folder, found by the names that annotations use.
+
+    Nothing outside the folder is ever found.
     """
 
     def __init__(self, root: Path, log: Log) -> None:
@@ -45,7 +46,7 @@ class Recordings:
                     self._undecodable[stem] = suffix
 
     def find(self, stem: str, *, folder: str = "", near: PurePosixPath | None = None) -> PurePosixPath:
-        """The recording called `stem`, in a folder of that name if one is given, below the dataset's folder.
+        """Return the recording called `stem` below the dataset's folder, in a folder of that name if one is given.
 
         Of copies the one with the longest way in common with `near` is taken; of formats the first of `audio.SUFFIXES`.
         Raises InputError when there is none, when copies differ, or when it is a link that leaves the folder.

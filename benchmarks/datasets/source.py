@@ -1,5 +1,4 @@
-"""What the parsers of public datasets share: the row they make, what they leave out, and careful reading of other
-people's files.
+"""What the parsers of public datasets share: rows, a log of what is left out, and careful reading.
 
 A parser never opens a recording: `hearlite.data.dataset` does, and lists what it can't decode. It never guesses either:
 what it doesn't understand is left out with the reason, or empty and counted.
@@ -50,13 +49,15 @@ class Log:
     trained: set[str] = field(default_factory=set)  # subjects of official training that may have no row
 
     def skip(self, file: str, reason: str, *, row: int | None = None) -> None:
+        """Note that a row is left out, and why."""
         self.skipped.append(Skipped(file, row, reason))
 
     def notes(self) -> list[str]:
+        """Return what was cleaned, as sentences with counts."""
         return [f"{count} x {what}" for what, count in self.odd.items()]
 
     def age(self, text: str, *, oldest: float = OLDEST_YEARS) -> str:
-        """An age in years as it stands, "" when there is none; one that nobody can have is emptied and counted."""
+        """Return an age in years as it stands, "" when there is none; an impossible one is emptied and counted."""
         if text.strip().lower() in _NOTHING:
             return ""
         if 0 <= number(text) <= oldest:
@@ -65,8 +66,9 @@ class Log:
         return ""
 
     def sex(self, text: str) -> str:
-        """male, female or other; "" when unknown. M/F and SPRSound's 0/1 are understood; anything else is emptied and
-        counted.
+        """Return male, female or other; "" when unknown.
+
+        M/F and SPRSound's 0/1 are understood; anything else is emptied and counted.
         """
         known = {
             "0": "male",
@@ -105,7 +107,7 @@ class Source:
 
 
 def number(text: str) -> float:
-    """A finite number, else NaN."""
+    """Return a finite number, else NaN."""
     try:
         value = float(text)
     except ValueError:
@@ -114,14 +116,14 @@ def number(text: str) -> float:
 
 
 def find_file(root: Path, *names: str) -> Path | None:
-    """The first file below `root` with one of these names, whatever their case, nearest to the top."""
+    """Return the first file below `root` with one of these names, in any case, nearest to the top."""
     wanted = {name.lower() for name in names}
     found = [path for path in root.rglob("*") if path.name.lower() in wanted and path.is_file()]
     return min(found, key=lambda path: (len(path.parts), path), default=None)
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 text file. Raises InputError."""
+    """Read a UTF-8 text file. Raises InputError."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -139,7 +141,10 @@ def read_json(path: Path) -> Any:
 
 
 def read_table(path: Path | None, *, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of a CSV that has at least `columns`, cells stripped, "" where a row is too short. Raises InputError."""
+    """Read the rows of a CSV with at least `columns`, cells stripped.
+
+    A cell is "" where a row is too short. Raises InputError.
+    """
     if path is None:
         raise InputError(f"no {name} in the dataset's folder", "name the folder that the dataset was unpacked to")
     try:

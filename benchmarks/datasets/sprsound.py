@@ -48,8 +48,9 @@ class _Record:
 
 
 def _records(root: Path, log: Log) -> list[_Record]:
-    """Every recording once. Of two annotations of it the one with a record label is kept: it is the classification
-    challenge's.
+    """Return every recording once.
+
+    Of two annotations the one with a record label is kept: it is the classification challenge's.
     """
     recordings = Recordings(root, log)
     records = []
@@ -88,7 +89,7 @@ def _annotations(root: Path, log: Log) -> dict[str, list[tuple[PurePosixPath, di
 
 
 def _annotation(path: Path) -> dict[str, Any]:
-    """An annotation file as {"record_annotation"?, "event_annotation"}."""
+    """Read an annotation file: {"record_annotation"?, "event_annotation"}."""
     data = read_json(path)
     events = data.get("event_annotation") if isinstance(data, dict) else None
     if not isinstance(events, list):
@@ -132,8 +133,9 @@ def _event(event: Any) -> tuple[float, float, str]:
 
 
 def _official(name: PurePosixPath) -> str:
-    """train, intra (patients of train), inter (others) or test<year>, from the annotation's folders; "" when they don't
-    say.
+    """Return train, intra (patients of train), inter (others) or test<year>.
+
+    Read from the annotation's folders; "" when they don't say.
     """
     folders = "/".join(name.parent.parts).lower()
     named = _SPLIT.search(folders)
@@ -153,7 +155,7 @@ def _binary(label: str) -> str:
 
 
 def _read_events(root: Path, log: Log) -> list[Row]:
-    """A row for each event: its own type, and the label of its recording."""
+    """Return a row for each event: its own type, and the label of its recording."""
     return [
         _row(record, {"label": kind, "binary": _binary(kind), "record": record.label}, start_s=start_s, end_s=end_s)
         for record in _records(root, log)
@@ -162,7 +164,7 @@ def _read_events(root: Path, log: Log) -> list[Row]:
 
 
 def _read_records(root: Path, log: Log) -> list[Row]:
-    """A row for each recording with a label of its own, whole: also the poor ones, which have no events."""
+    """Return a row for each labelled recording, whole: also the poor ones, which have no events."""
     return [
         _row(record, {"label": record.label, "binary": _binary(record.label)})
         for record in _records(root, log)
@@ -171,7 +173,7 @@ def _read_records(root: Path, log: Log) -> list[Row]:
 
 
 def _read_asthma(root: Path, log: Log) -> list[Row]:
-    """A row for each window of the asthma rule."""
+    """Return a row for each window of the asthma rule."""
     return [
         _row(
             record,

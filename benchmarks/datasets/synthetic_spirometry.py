@@ -1,5 +1,4 @@
-"""A regression task that can be run and checked without data: forced exhalations from equations, and the FEV1/FVC that
-belongs to them.
+"""A regression task that runs without data: forced exhalations from equations, with their FEV1/FVC.
 
 A lung that empties through one resistance into one compliance breathes out V(t) = FVC (1 - exp(-t/tau)), so FEV1/FVC =
 1 - exp(-1 s/tau), and the flow falls as exp(-t/tau). Breath sounds grow with flow to a power of 1.66 +- 0.35 (Gavriely
@@ -41,8 +40,9 @@ def fev1_fvc(tau_s: float) -> float:
 
 
 def exhalation(rng: np.random.Generator, *, tau_s: float, flow_power: float, device: Device) -> tuple[Float64, float]:
-    """One forced exhalation as `device` hears it: float64 `[samples]` with peak below 1, and where it starts, in
-    seconds.
+    """Return one forced exhalation as `device` records it, and where it starts, in seconds.
+
+    float64 `[samples]` with a peak below 1.
     """
     lead_s, rate_hz = round(float(rng.uniform(*_LEAD_S)), 2), device.sample_rate_hz
     time_s = np.arange(round((lead_s + _EXHALATION_S + _TAIL_S) * rate_hz)) / rate_hz - lead_s
@@ -70,8 +70,9 @@ def _noise(rng: np.random.Generator, samples: int, rate_hz: int, *, low_hz: floa
 
 
 def write_spirometry_corpus(folder: Path, *, subjects: int, recordings_per_subject: int, seed: int) -> Path:
-    """Write `audio/*.flac`, `manifest.csv` with the column `fev1_fvc`, and what says that it is synthetic; returns the
-    manifest's path.
+    """Write `audio/*.flac` and `manifest.csv` with the column `fev1_fvc`; return the manifest's path.
+
+    A README says that the sounds are synthetic.
 
     All recordings of a subject share its FEV1/FVC; `label` is obstructed or normal. The same parameters give the same
     bytes. Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.

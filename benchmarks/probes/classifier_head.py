@@ -71,6 +71,7 @@ class HeadProbe:
         self._kind = _kind_of(self._tasks(self._dataset.clips), self._columns)
 
     def __call__(self, content: bytes) -> FittedHead:
+        """Fit the classifier to the embeddings of a file."""
         embedded = embed_clips(self._dataset, {OUTPUT: TfliteEmbedder(content, name=self._dataset.name)})
         tasks = self._tasks(embedded.clips)
         vectors = embedded.vectors[OUTPUT].astype(np.float64)
@@ -165,8 +166,9 @@ def _kind_of(tasks: Sequence[Task], columns: Sequence[str]) -> str:
 
 
 def choose_softmax_c(train: Floats, codes: NDArray[np.intp], *, folds: NDArray[np.intp]) -> tuple[float, Floats]:
-    """The C with the best AUROC, a mean over folds and over each class against the others, and its out-of-fold scores
-    [n, classes].
+    """Return the C with the best AUROC, and its out-of-fold scores `[n, classes]`.
+
+    The AUROC is a mean over folds, and over each class against the others.
 
     Raises InputError when a fold leaves no clip of a class to fit.
     """

@@ -1,5 +1,4 @@
-"""The probes of a binary task behind one function: logistic, linear SVM, random forest, gradient boosting, MLP - those
-of the asthma paper.
+"""The probes of a binary task behind one function: logistic, linear SVM, random forest, boosting, MLP.
 
 (Ehtesham et al. 2025, arXiv:2504.20124.) Hyper-parameters come from grids of two to four values around what
 cross-validation preferred for 1024-d embeddings of 6 800 lung sounds; what was chosen is in the results, so an edge
@@ -47,8 +46,9 @@ _MOST_CERTAIN = 1e-12  # closest to 0 or 1 that a probability is taken to be: it
 def fit_classifier(
     kind: str, train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.intp], seed: int
 ) -> Fitted:
-    """Fit one kind of probe; hyper-parameters by mean AUROC over `folds`, the first of equals. Test clips are only
-    scored.
+    """Fit one kind of probe, with hyper-parameters by mean AUROC over `folds`, the first of equals.
+
+    Test clips are only scored.
 
     Parameters: `kind`, one of CLASSIFIERS; `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test,
     dim]; `seed` of forests, boosting and MLPs. Scores rise with the positive class and have no unit; probabilities need

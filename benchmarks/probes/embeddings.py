@@ -1,5 +1,6 @@
-"""Embeddings of a labelled dataset by several models, and the tasks that its labels make; test subjects that a model
-was trained on are refused.
+"""Embed a labelled dataset by several models, and make the tasks of its labels.
+
+Test subjects that a model was trained on are refused.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ class Embedded:
 
 
 def require_disjoint_subjects(manifest: Manifest, dataset: Dataset) -> None:
-    """Refuse test subjects that the student was distilled on, or its head fitted to. Subjects are compared by the
-    hashes in the manifest.
+    """Refuse test subjects that the student was distilled on, or its classifier fitted to.
+
+    Subjects are compared by the hashes in the manifest.
     """
     for what, trained_subjects in (
         ("distilled on", manifest.dataset.trained_subjects),
@@ -76,7 +78,10 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
 
 
 def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
-    """The binary tasks of all label columns, each question once. Raises InputError when there is none, saying why."""
+    """Return the binary tasks of all label columns, each question once.
+
+    Raises InputError when there is none, saying why.
+    """
     subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
     sets = [
         binary_tasks([clip.label(column) for clip in clips], column=column, subjects=subjects, splits=splits)

@@ -1,5 +1,6 @@
-"""Linear probes on frozen embeddings: the same folds, test clips and bootstrap draws for every model, so that their
-differences mean something.
+"""Linear probes on frozen embeddings, with the same folds, test clips and bootstrap draws for every model.
+
+Only so do their differences mean something.
 
 Intervals say how the figures would vary with other test subjects; the probe itself is fitted once, on the training
 subjects.
@@ -60,21 +61,40 @@ def run_probes(
     clip_wise: bool = False,
     samples: int = 2000,
 ) -> ProbeResults:
-    """Every model on every task: AUROC on the test subjects, its 95 % interval, what it keeps of the reference, and
-    whether it loses too much.
+    """Score every model on every task: AUROC on test subjects with its interval, retention, and a verdict.
 
     Parameters
-    ---------- models : embeddings [n, dim] by name; a duration baseline is one more model, of one column. tasks : what
-    `binary_tasks` returned; subjects, splits : [n]. reference : the model that differences and excess ratios are to:
-    the teacher. A probe of its embeddings with permuted training labels is added. float_of : the name of each quantized
-    file's own float32 file, to which it is compared too. subgroups : the values of metadata columns, [n] each, "" for
-    unknown, in which AUROC is looked at group by group. margin : AUROC that a model may lose, set before the run; in
-    (0, 0.5). probe : one of CLASSIFIERS. clip_wise : measure by a paper's clip-wise split too, which LEAKS, and the gap
-    to the figures that don't. seed : of folds, probes, permutations and bootstrap. samples : bootstrap replicates, each
-    ONE draw of subjects for all models and tasks.
+    ----------
+    models : dict of str to array
+        Embeddings `[n, dim]` by name; a duration baseline is one more model, of one column.
+    tasks : sequence of Task
+        What `binary_tasks` returned.
+    subjects, splits : sequence of str
+        Of each clip, `[n]`.
+    reference : str
+        The model that differences and retention are relative to: the teacher. A probe of its embeddings with permuted
+        training labels is added.
+    float_of : dict of str to str
+        The float32 file of each quantized one, to which it is compared too.
+    subgroups : dict of str to sequence of str
+        Values of metadata columns, `[n]` each, "" for unknown: AUROC is computed group by group.
+    margin : float
+        AUROC that a model may lose, set before the run; in (0, 0.5).
+    probe : str
+        One of CLASSIFIERS.
+    clip_wise : bool
+        Measure by a paper's clip-wise split too, which LEAKS, and the gap to the figures that don't.
+    seed : int
+        Of folds, probes, permutations and bootstrap.
+    samples : int
+        Bootstrap replicates, each ONE draw of subjects for all models and tasks.
 
-    Raises InputError for embeddings that are not finite or not [n, dim], for a subject on two sides and for no task;
-    UsageError for an unknown reference or a margin that is none.
+    Raises
+    ------
+    InputError
+        For embeddings that are not finite or not `[n, dim]`, for a subject on two sides, and for no task.
+    UsageError
+        For an unknown reference, or a margin outside its range.
     """
     check_splits(subjects, splits)
     if not tasks:
@@ -165,8 +185,9 @@ def _bench(
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
-    """One task: its result without comparisons, what these are made of (the permuted baseline last, without scores),
-    and notes.
+    """Return one task's result without comparisons, what these are made of, and notes.
+
+    The permuted baseline comes last, without scores.
     """
     inside, outside = np.flatnonzero(task.labelled & ~bench.tested), np.flatnonzero(task.labelled & bench.tested)
     train, test, subject_index = task.labels[inside], task.labels[outside], bench.subject_index[outside]
@@ -224,7 +245,10 @@ def _counts(labels: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Counts:
 
 
 def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> dict[str, Floats]:
-    """The embeddings as float64. Raises InputError or UsageError for what can't be probed."""
+    """Return the embeddings as float64.
+
+    Raises InputError or UsageError for what can't be probed.
+    """
     if reference not in models:
         raise UsageError(f"reference is {reference!r}", f"use one of {', '.join(models)}")
     if PERMUTED in models:
@@ -258,7 +282,7 @@ def detailed(
     *,
     subgroups: Mapping[str, Sequence[str]],
 ) -> Score:
-    """The score with all that only a single task has.
+    """Return the score with everything that only a single task has.
 
     Parameters: `train` [n_train], the labels that `fit` was fitted to; `test`, `subject_index` [n_test];
     `subject_weights` [samples, subjects]; `subgroups`, for each column its values of the test clips, [n_test]. Raises

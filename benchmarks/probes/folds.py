@@ -1,6 +1,4 @@
-"""Who is fitted on and who is held out: folds of whole subjects, the same for every model, and the clip-wise split of a
-paper, which leaks.
-"""
+"""Folds of whole subjects, the same for every model, and the clip-wise split of a paper, which leaks."""
 
 from __future__ import annotations
 
@@ -19,8 +17,9 @@ _BANDS = 4  # of a regression target, balanced over folds as classes are
 
 
 def fold_table(labels: NDArray[Any], subjects: NDArray[Any], *, seed: int, folds: int = FOLDS) -> NDArray[np.intp]:
-    """Validation fold of every training clip, [n_train]: whole subjects, classes balanced. From labels, subjects and
-    seed alone, never a model.
+    """Return the validation fold of every training clip, `[n_train]`: whole subjects, classes balanced.
+
+    Made of labels, subjects and seed alone, never of a model.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -36,8 +35,9 @@ def fold_table(labels: NDArray[Any], subjects: NDArray[Any], *, seed: int, folds
 def regression_fold_table(
     targets: Floats, subjects: NDArray[Any], *, seed: int, folds: int = FOLDS
 ) -> NDArray[np.intp]:
-    """As `fold_table`, for numbers: the quarters of the subjects' mean targets are balanced over the folds. `targets`
-    [n_train].
+    """Return the validation folds of a regression, `[n_train]`, as `fold_table` does.
+
+    The quarters of the subjects' mean targets are balanced over the folds. `targets` `[n_train]`.
     """
     subject_index = np.unique(subjects, return_inverse=True)[1]
     means = np.bincount(subject_index, weights=targets) / np.bincount(subject_index)
@@ -48,8 +48,9 @@ def regression_fold_table(
 
 
 def clip_wise_split(labels: NDArray[Any], *, seed: int) -> NDArray[np.bool_]:
-    """Which clips a paper would test on, [n]: a fifth of each class, drawn clip by clip. It LEAKS subjects; show its
-    figures only with `LEAKING`.
+    """Return which clips a paper would test on, `[n]`: a fifth of each class, drawn clip by clip.
+
+    It LEAKS subjects; show its figures only with `LEAKING`.
 
     Raises InputError when a class has fewer than two clips.
     """
@@ -64,5 +65,8 @@ def clip_wise_split(labels: NDArray[Any], *, seed: int) -> NDArray[np.bool_]:
 
 
 def clip_wise_folds(labels: NDArray[Any], *, seed: int, folds: int = FOLDS) -> NDArray[np.intp]:
-    """The fold table that belongs to `clip_wise_split`: every clip a subject of its own. It leaks as that does."""
+    """Return the fold table that belongs to `clip_wise_split`: every clip is a subject of its own.
+
+    It leaks as that does.
+    """
     return fold_table(labels, np.arange(len(labels)), seed=seed, folds=folds)

@@ -1,5 +1,4 @@
-"""A paper's clip-wise 80/20 split beside the leak-free one, and the gap between them. Its figures LEAK, and every name
-here says so.
+"""A paper's clip-wise 80/20 split next to the leak-free one, and the gap. Every figure here LEAKS.
 
 Ehtesham et al. 2025, arXiv:2504.20124, split by clip: subjects are in training and in test, so a probe may recognise a
 person instead of a disease.
@@ -69,8 +68,9 @@ def clip_wise_aurocs(
     kind: str,
     seed: int,
 ) -> BootstrapAurocs:
-    """LEAKING AUROC of every model: probes fitted to four fifths of the clips [n, dim] and tested on the others, of the
-    same subjects.
+    """Return the LEAKING AUROC of every model.
+
+    Probes are fitted to four fifths of the clips `[n, dim]` and tested on the others, of the same subjects.
     """
     tested = clip_wise_split(labels, seed=seed)
     folds = clip_wise_folds(labels[~tested], seed=seed)
@@ -82,8 +82,9 @@ def clip_wise_aurocs(
 
 
 def leaking_beside(leaking: BootstrapAurocs, leak_free: BootstrapAurocs) -> tuple[Leaking, ...]:
-    """Every model's clip-wise AUROC and by how much that flatters it; both from the same draws, so the gap's interval
-    knows the shared subjects.
+    """Return every model's clip-wise AUROC and by how much it flatters.
+
+    Both come from the same draws, so the gap's interval accounts for the shared subjects.
     """
     found = []
     for model, value in leaking.observed.items():

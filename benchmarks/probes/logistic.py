@@ -1,5 +1,6 @@
-"""The linear probe: standardized features, L2 logistic regression, its strength chosen on folds of whole training
-subjects.
+"""The linear probe: standardized features and L2 logistic regression.
+
+Its strength is chosen on folds of whole training subjects.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class Fitted:
 
 
 def fit_probe(train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.intp]) -> Fitted:
-    """StandardScaler + L2 logistic regression; C by mean AUROC over `folds`, the smallest of equals. Test clips are
-    only scored.
+    """Fit StandardScaler and L2 logistic regression, with C by mean AUROC over `folds`, the smallest of equals.
+
+    Test clips are only scored.
 
     Parameters: `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test, dim]. A constant feature has no
     influence.
@@ -58,7 +60,7 @@ def fit_probe(train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.i
 
 
 def choose_c(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[float, int]:
-    """The C that `fit_probe` takes, and how many fits stopped before they converged."""
+    """Return the C that `fit_probe` takes, and how many fits stopped before they converged."""
     c, _, unconverged = _search(train, labels, folds=folds)
     return c, unconverged
 
@@ -83,7 +85,7 @@ def regularisation_path(
 
 @functools.cache
 def _blas() -> Any:
-    """Looks up the BLAS libraries of this process, once.
+    """Look up the BLAS libraries of this process, once.
 
     Fits run on one thread: their matrices are so small that two threads spend their time waiting for each other (330 x
     512: 0.17 s alone, 0.47 s with two threads on two cores).
@@ -94,8 +96,9 @@ def _blas() -> Any:
 
 
 def fit_weights(train: Floats, labels: NDArray[Any], *, c: float) -> tuple[Floats, Floats, bool]:
-    """The probe that `regularisation_path` gives for one C, as weights [rows, dim] and biases [rows] of raw features,
-    and whether it converged.
+    """Return the probe of one C as weights `[rows, dim]` and biases `[rows]` of raw features.
+
+    It is that of `regularisation_path`. Also returns whether it converged.
 
     Rows: one for the positive of two classes, else one for each class in sorted order. Standardization is folded in.
     """
@@ -110,7 +113,7 @@ def fit_weights(train: Floats, labels: NDArray[Any], *, c: float) -> tuple[Float
 
 
 def standardized(scores: Floats, own: Floats) -> Floats:
-    """A linear probe's scores [n] in deviations of those of its own training clips, `own`, from their mean.
+    """Return a linear probe's scores `[n]` in deviations of its own training clips' scores `own` from their mean.
 
     Folds differ in intercept, since the more positives are held out the fewer are left, and in slope, since a third of
     the clips is missing. The stronger the regularisation, the more of a score that is: thresholds of raw out-of-fold
@@ -120,7 +123,7 @@ def standardized(scores: Floats, own: Floats) -> Floats:
 
 
 def in_units(own: Floats, deviations: Floats) -> Floats:
-    """What `standardized` gave, as scores of the probe whose training clips score `own`."""
+    """Return what `standardized` gave as scores of the probe whose training clips score `own`."""
     return np.asarray(own.mean() + (own.std() or 1.0) * deviations)
 
 
@@ -135,7 +138,9 @@ def fits_quietly(model: Any, train: Floats, targets: NDArray[Any]) -> bool:
 
 
 def best_candidate(candidates: Floats, labels: Bools, folds: NDArray[np.intp]) -> int:
-    """The row of out-of-fold scores [candidates, n_train] with the highest mean AUROC over folds, the first of equals.
+    """Return the row of out-of-fold scores `[candidates, n_train]` with the highest mean AUROC over folds.
+
+    The first of equals.
 
     Folds are compared within, never pooled: scores of two fits have two scales. Raises InputError when no fold has both
     classes on both sides.

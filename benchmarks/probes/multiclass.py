@@ -1,5 +1,6 @@
-"""What a challenge measures: a classifier of all classes on mean embeddings, and sensitivity, specificity and score
-with intervals over subjects.
+"""What a challenge measures: a classifier of all classes, with sensitivity, specificity and score.
+
+It works on mean embeddings; intervals are over subjects.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ LEAKS = "LEAKS: subjects of this side are in training too"
 def classify(
     train: Floats, labels: NDArray[Any], test: Floats, *, subjects: NDArray[Any], normal: str, seed: int
 ) -> tuple[NDArray[Any], float]:
-    """(predicted classes of the test sounds, the C that was chosen): logistic regression of all classes, weighted as
-    frequent as each other.
+    """Return predicted classes of the test sounds, and the chosen C.
+
+    Logistic regression of all classes, weighted to count equally.
 
     Without the weights it would call nearly everything normal and score near 0.5 by specificity alone. C is the
     smallest of those with the best challenge score out of fold. Raises InputError where a class has one training
@@ -72,7 +74,10 @@ def _predicted(train: Floats, labels: NDArray[Any], test: Floats, *, c: float) -
 def replicates(
     truth: NDArray[Any], guess: NDArray[Any], subject_index: Owners, draws: NDArray[np.uint16], *, normal: str
 ) -> Floats:
-    """The FIGURES of every draw of subjects, [4, samples]; NaN where a draw has no normal or no other sound."""
+    """Return the FIGURES of every draw of subjects, `[4, samples]`.
+
+    NaN where a draw has no normal or no other sound.
+    """
     others = truth != normal
     columns = np.stack([others, others & (truth == guess), ~others, ~others & (guess == normal)], axis=1).astype(
         np.float64
@@ -96,8 +101,9 @@ def measure(
     seed: int,
     samples: int = SAMPLES,
 ) -> list[dict[str, Any]]:
-    """Every model's FIGURES with intervals over subjects, and their paired differences to the first model; sounds [n]
-    of one side.
+    """Return every model's FIGURES with intervals, and their paired differences to the first model.
+
+    Over subjects; sounds `[n]` of one side.
     """
     people, subject_index = np.unique(subjects, return_inverse=True)
     draws = bootstrap_weights(len(people), samples=samples, seed=seed)

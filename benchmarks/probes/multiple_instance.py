@@ -1,5 +1,6 @@
-"""Recordings, or annotated events, that are longer than a clip: their clips as bags, and one vector from each
-(multiple-instance learning).
+"""Multiple-instance learning: recordings or events longer than a clip, as bags of clips.
+
+One vector is made of each.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class ClipBags:
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def sums(self, values: Floats) -> Floats:
-        """Sums over each record, [records, ...], of values by clip, [clips, ...]."""
+        """Return sums over each record, `[records, ...]`, of values by clip, `[clips, ...]`."""
         return np.asarray(np.add.reduceat(values, self.starts, axis=0))
 
     def maxima(self, values: Floats) -> Floats:
@@ -49,15 +50,16 @@ class ClipBags:
         return self.sums(self.values) / self.counts[:, None]
 
     def take(self, records: NDArray[np.intp]) -> ClipBags:
-        """Some of the records, in the order asked for."""
+        """Return some of the records, in the order asked for."""
         counts = self.counts[records]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return ClipBags(self.values[np.repeat(self.starts[records], counts) + within], counts)
 
 
 def group_recordings(clips: Sequence[ClipRef]) -> tuple[tuple[ClipRef, ...], Owners]:
-    """(the first clip of every record, the record of each clip [n]). A row of the manifest is a record; without one, a
-    recording is.
+    """Return the first clip of every record, and the record of each clip `[n]`.
+
+    A row of the manifest is a record; without a manifest, a recording is.
     """
     first: dict[tuple[str, int | None], ClipRef] = {}
     for clip in clips:
@@ -72,8 +74,9 @@ def group_clips(values: Floats, records: Owners) -> ClipBags:
 
 
 def recording_lengths(records: Sequence[ClipRef], of_clip: Owners) -> Floats:
-    """How long each record is, [records, 1] in seconds: its annotated event, or all its clips. What this alone reaches
-    is no sound.
+    """Return the length of each record, `[records, 1]` in seconds: its annotated event, or all its clips.
+
+    What this alone reaches is not in the sound.
     """
     lengths = np.bincount(of_clip) * AUDIO.clip_s
     for number, record in enumerate(records):
@@ -91,8 +94,9 @@ _ITERATIONS = 100  # of L-BFGS: where it stops earlier the fit is less free, nev
 def fit_attention(
     train: ClipBags, labels: Bools, test: ClipBags, *, folds: NDArray[np.intp], mean: Fitted | None = None
 ) -> Fitted:
-    """Scores of the test records by attention; penalty by mean AUROC over `folds`, the strongest of equals. Test
-    records are only scored.
+    """Return scores of the test records by attention, with the penalty by mean AUROC over `folds`.
+
+    The strongest of equals. Test records are only scored.
 
     Parameters: `labels` and `folds` [training records]; `mean`, the probe of mean embeddings on the same folds, if it
     was fitted already, whose C is used here too. Raises InputError when no fold has both classes inside and outside.
@@ -125,8 +129,9 @@ def weights_of(logits: Floats, bags: ClipBags) -> Floats:
 def loss_and_gradient(
     parameters: Floats, bags: ClipBags, labels: Bools, *, c: float, penalty: float
 ) -> tuple[float, Floats]:
-    """Mean logistic loss of standardized records with both penalties, and its gradient, [2 dim + 1]: judge, intercept,
-    attention.
+    """Return the mean logistic loss of standardized records with both penalties, and its gradient.
+
+    `[2 dim + 1]`: classifier, intercept, attention.
     """
     dim, records = bags.values.shape[1], len(labels)
     evaluate_gate, intercept, attention = parameters[:dim], parameters[dim], parameters[dim + 1 :]

@@ -1,5 +1,6 @@
-"""The baseline that must come out near 0.5: probes of the reference's embeddings whose training labels are shuffled
-over clips.
+"""The baseline that must come out near 0.5: probes of shuffled training labels.
+
+They are fitted to the reference's embeddings; labels are shuffled over clips.
 """
 
 from __future__ import annotations

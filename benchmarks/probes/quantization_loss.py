@@ -1,5 +1,6 @@
-"""What quantization costs in AUROC, without the test subjects: a gate that chose files by them would leave nobody to
-test on.
+"""The AUROC that quantization costs, without the test subjects.
+
+A gate that chose files by them would leave nobody to test on.
 
 The same probes are fitted to a float32 file's embeddings and to its quantized file's, by out-of-fold scores over the
 subjects of train and val: each is scored by a probe that has not seen them. The student has heard these subjects,
@@ -65,7 +66,9 @@ class QuantizationProbe:
         self.data = hashlib.sha256(key.encode()).hexdigest()
 
     def __call__(self, reference: bytes, quantized: bytes) -> AurocDrop:
-        """Both files take audio float32 `[1, clip_samples]` and give one embedding. A loss is float32 - quantized, so
+        """Return the AUROC drop of a quantized file.
+
+        Both files take audio float32 `[1, clip_samples]` and output one embedding. A drop is float32 - quantized, so
         above 0 is worse.
         """
         key = hashlib.sha256(reference).hexdigest()
@@ -99,7 +102,7 @@ class QuantizationProbe:
         )
 
     def _fit(self, key: str, clips: tuple[ClipRef, ...], vectors: Floats) -> _Float:
-        """The float32 side of every task: folds over its subjects, and out-of-fold scores."""
+        """Return the float32 side of every task: folds over its subjects, and out-of-fold scores."""
         subjects = np.asarray([clip.subject for clip in clips])
         fitted = []
         for task in distinct_tasks(training_tasks(clips, self._columns)).tasks:
@@ -138,8 +141,9 @@ class _Float:
 
 
 def _out_of_fold(vectors: Floats, task: _Fitted) -> Floats:
-    """The score of every clip `[n]` by a probe that was fitted to the other folds, so to other subjects; above that of
-    their mean embedding.
+    """Return the score of every clip `[n]` by a probe fitted to the other folds, so to other subjects.
+
+    Scores are relative to that of their mean embedding.
 
     Each file's probe has the C that suits it: what fits float32 best overfits int8's noise. Chosen on these very folds,
     it flatters both files alike.
@@ -169,5 +173,5 @@ def _row(task: _Fitted, scores: Floats, subjects: NDArray[np.str_], replicates: 
 
 
 def _bounds(loss: float, replicates: Floats, *, dof: float) -> Bounds | tuple[None, None]:
-    """The paired interval: of other subjects, for probes that are fitted once."""
+    """Return the paired interval: of other subjects, for probes that are fitted once."""
     return difference_interval(loss, replicates, degrees_of_freedom=dof) or (None, None)

@@ -1,5 +1,6 @@
-"""Probes of a number, such as FEV1/FVC: ridge and MLP beside the mean, with mean absolute error, R2 and Pearson
-correlation on the test subjects.
+"""Probes of a number, such as FEV1/FVC: ridge and MLP, against the mean.
+
+With mean absolute error, R2 and Pearson correlation on the test subjects.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ RIDGE_ALPHA = (
 
 @dataclass(frozen=True)
 class RegressionReplicates:
-    """Of every model, [models, samples]; NaN where a replicate's targets, or for `pearson` its predictions, are all the
-    same.
+    """Figures of every model and draw, `[models, samples]`.
+
+    NaN where a replicate's targets, or for `pearson` its predictions, are all the same.
     """
 
     mae: Floats
@@ -56,8 +58,9 @@ class RegressionFigures:
 def fit_regressor(
     kind: str, train: Floats, targets: Floats, test: Floats, *, folds: NDArray[np.intp], seed: int
 ) -> Fitted:
-    """Fit one kind of probe; hyper-parameters by squared error over `folds`, the first of equals. Its `scores` are
-    predictions in the target's unit.
+    """Fit one kind of probe, with hyper-parameters by squared error over `folds`, the first of equals.
+
+    Its `scores` are predictions in the target's unit.
 
     Parameters: `kind`, one of REGRESSORS; `train` [n_train, dim], `targets` and `folds` [n_train], `test` [n_test,
     dim]; `seed` of MLPs.
@@ -91,8 +94,9 @@ def fit_regressor(
 def weighted_regression(
     predictions_by_model: NDArray[Any], targets: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> RegressionReplicates:
-    """Replicates of the three figures; parameters as of `weighted_aurocs`. Sums over subjects, so one matrix product a
-    model.
+    """Return replicates of the three figures; parameters as of `weighted_aurocs`.
+
+    Sums over subjects, so one matrix product a model.
     """
     targets = np.asarray(targets, dtype=np.float64)
     y = targets - targets.mean()  # small numbers keep their digits in sums of squares
@@ -118,8 +122,9 @@ def weighted_regression(
 def regression_figures(
     predictions: NDArray[Any], targets: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> RegressionFigures:
-    """MAE, R2 and Pearson correlation of one model, with intervals over subjects; parameters [n] each,
-    `subject_weights` [samples, subjects].
+    """Return MAE, R2 and Pearson correlation of one model, with intervals over subjects.
+
+    Parameters `[n]` each, `subject_weights` `[samples, subjects]`.
     """
     everyone = np.ones((1, subject_weights.shape[1]), dtype=np.uint16)
     observed, drawn = (

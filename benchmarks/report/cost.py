@@ -51,18 +51,22 @@ class CostRow:
 
     @property
     def symbol(self) -> str:
+        """Return the symbol of the model's kind."""
         return SYMBOLS[MARKERS[self.series.kind]]
 
     @property
     def colour(self) -> str:
+        """Return the model's colour as a CSS variable."""
         return self.series.css
 
     @property
     def limit_text(self) -> str:
+        """Return what limits the model, in words."""
         return limit_text(self.limit, self.profile) if self.limit else ""
 
     @property
     def ms_per_audio_s(self) -> float | None:
+        """Return milliseconds for a second of sound."""
         return self.latency.median_ms / self.made.audio_s if self.latency else None
 
 
@@ -75,9 +79,11 @@ class CostView:
     plot: str  # SVG; empty with fewer than two models
 
     def stages(self, row: CostRow) -> tuple[Part, ...]:
+        """Return what each stage takes, in order; empty without a profile."""
         return row.profile.stages if row.profile else ()
 
     def operators(self, row: CostRow) -> tuple[Part, ...]:
+        """Return what the slowest kinds of operators take; empty without a profile."""
         return row.profile.operators[:_SHOWN_PARTS] if row.profile else ()
 
 
@@ -102,7 +108,7 @@ def view_cost(
 
 
 def render_cost(results: CostResults) -> str:
-    """The page of cost alone."""
+    """Return the page of cost alone."""
     return page("cost_page.html.j2", results=results, view=view_cost(results.cost))
 
 

@@ -49,8 +49,9 @@ class Dots:
 def write_dots(
     series: Sequence[Dots], groups: Sequence[tuple[str, str]], path: Path, *, xlabel: str, title: str, line: float
 ) -> None:
-    """Draw groups (name, kind) from top to bottom, kinds apart, as .svg or .png by the ending of `path`. A figure
-    without interval is not drawn.
+    """Draw groups (name, kind) from top to bottom as .svg or .png, by the ending of `path`.
+
+    Kinds stand apart. A figure without interval is not drawn.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -78,7 +79,7 @@ def write_dots(
 
 
 def _places(kinds: Sequence[str], *, models: int) -> tuple[list[float], float]:
-    """The height of each group's first model, inches from the top, and where the last one ends."""
+    """Return the height of each group's first model in inches from the top, and where the last one ends."""
     y, tops = _GAP_IN, []
     for before, kind in zip([kinds[0], *kinds], kinds, strict=False):
         y += _KIND_GAP_IN * (kind != before)

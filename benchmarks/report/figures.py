@@ -30,10 +30,12 @@ class Row:
 
     @property
     def symbol(self) -> str:
+        """Return the symbol of the model's kind."""
         return SYMBOLS[MARKERS[self.model.kind]]
 
     @property
     def colour(self) -> str:
+        """Return the model's colour as a CSS variable."""
         return self.series.css
 
 

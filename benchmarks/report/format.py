@@ -13,22 +13,22 @@ NOTHING = "–"
 
 
 def auroc_text(estimate: Estimate) -> str:
-    """0.912 [0.88, 0.94]"""
+    """Format an AUROC: 0.912 [0.88, 0.94]."""
     return _text(estimate, digits=3, interval_digits=2)
 
 
 def difference_text(estimate: Estimate) -> str:
-    """−0.012 [−0.020, −0.004]"""
+    """Format a difference: −0.012 [−0.020, −0.004]."""
     return _text(estimate, digits=3, interval_digits=3)
 
 
 def loss_text(estimate: Estimate) -> str:
-    """0.0012 [−0.0004, 0.0028]: gates are of 0.003"""
+    """Format an AUROC drop, whose gates are of 0.003: 0.0012 [−0.0004, 0.0028]."""
     return _text(estimate, digits=4, interval_digits=4)
 
 
 def percent_text(estimate: Estimate) -> str:
-    """93 % [88, 97]"""
+    """Format a share: 93 % [88, 97]."""
     return _text(estimate, digits=0, interval_digits=0, scale=100, unit=f"{NARROW_SPACE}%")
 
 
@@ -59,7 +59,7 @@ def bytes_text(size: float | None) -> str:
 
 
 def count_text(count: int | None) -> str:
-    """1.07 M, 320 k, 12"""
+    """Format a count: 1.07 M, 320 k, 12."""
     if count is None:
         return NOTHING
     for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
@@ -69,17 +69,17 @@ def count_text(count: int | None) -> str:
 
 
 def tasks_text(tasks: Sized) -> str:
-    """1 task, 4 tasks"""
+    """Format a number of tasks: 1 task, 4 tasks."""
     return f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
 
 
 def times_text(ratio: float) -> str:
-    """758×, 1.4×"""
+    """Format a ratio: 758×, 1.4×."""
     return f"{_two_digits(ratio)}×"
 
 
 def ms_text(milliseconds: float) -> str:
-    """Three significant digits"""
+    """Format milliseconds with three significant digits."""
     digits = max(0, 2 - math.floor(math.log10(milliseconds))) if milliseconds > 0 else 0
     return f"{milliseconds:.{min(digits, 4)}f}"
 
@@ -91,7 +91,7 @@ def _two_digits(value: float) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """p 0.012, p < 0.001"""
+    """Format a p-value: p 0.012, p < 0.001."""
     if p is None:
         return NOTHING
     return "p < 0.001" if p < 0.001 else f"p {p:.3f}" if p < 0.1 else f"p {p:.2f}"

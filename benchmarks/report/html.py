@@ -1,5 +1,6 @@
-"""report.html from results.json alone: one file that needs nothing from outside, for a screen in light or dark, a
-phone, or paper.
+"""report.html from results.json alone: one file that needs nothing from outside.
+
+For a screen in light or dark, a phone, or paper.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ class Answer:
 
 
 def write_report(results_path: Path, html_path: Path, *, compare: Path | None = None) -> None:
-    """Write report.html from results.json through a temporary file, beside the results.json of another run if one is
-    named.
+    """Write report.html from results.json, next to another run's results.json if one is named.
 
     Raises InputError for a results.json that can't be used.
     """
@@ -50,7 +50,10 @@ def write_report(results_path: Path, html_path: Path, *, compare: Path | None = 
 
 
 def render(results: Results, *, other: Results | None = None) -> str:
-    """The page. Names in results are hostile input: the template escapes every one."""
+    """Return the page.
+
+    Names in results are hostile input: the template escapes every one.
+    """
     from markupsafe import Markup
 
     rows = _rows(results)
@@ -147,7 +150,7 @@ def _answer(results: Results, student: Row) -> Answer | None:
 
 
 def _unlike(results: Results, other: Results) -> tuple[str, ...]:
-    """What makes figures of two runs something else than a comparison of their models."""
+    """Return what makes the figures of two runs something other than a comparison of their models."""
     pairs = {
         "There is another kind of probe": (results.probe, other.probe),
         "There are other data": (results.dataset.sha256, other.dataset.sha256),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +45,22 @@ def at_a_glance(folder: Path) -> str:
         f"\nLung sounds of {data.name}, {len(results.tasks)} tasks, {data.test_subjects} test subjects, 95 % intervals;"
         f" one thread of an {machine}. {_surrogate(results)}"
     )
+    if elsewhere := [
+        item for item in _read(folder) if any(model.trained_on_dataset is False for model in item[1].models)
+    ]:
+        kept = "; ".join(_kept(results) for _, results in elsewhere)
+        lines.append(f"On a dataset that a student was not distilled on, it keeps less: {kept}.")
     return "\n".join(lines)
+
+
+def _kept(results: Results) -> str:
+    apart = {model.name: model for model in results.models if model.trained_on_dataset is False and model.size}
+    rows = [score for score in results.summary if score.model in apart]
+    rows = [score for score in rows if apart[score.model].kind == "i8"] or rows
+    return ", ".join(
+        f"{apart[score.model].size} {_estimate(score.retention, 0, percent=True)} on {results.dataset.name}"
+        for score in rows
+    )
 
 
 def results_page(folder: Path, listed: Sequence[tuple[str, str, str]]) -> str:
@@ -79,6 +95,7 @@ def results_page(folder: Path, listed: Sequence[tuple[str, str, str]]) -> str:
 
 def _study(folder: Path, what: str) -> str:
     table = (folder / "table.md").read_text(encoding="utf-8").strip()
+    table = re.sub(r"^#+ ", "#### ", table, flags=re.MULTILINE)  # its headings are below this page's
     return f"### {folder.name}\n\n{what} ({_link(folder.name)}).\n\n{table}\n"
 
 
@@ -166,7 +183,7 @@ def _table(name: str, results: Results) -> str:
 
 def _surrogate(results: Results) -> str:
     note = results.teacher.surrogate_note
-    return f"Not HeAR: {Path(results.teacher.name).name} is a surrogate teacher." if note else ""
+    return f"Not HeAR: {Path(results.teacher.name).stem} is a surrogate teacher." if note else ""
 
 
 def _megabytes(size: int | None) -> str:
@@ -280,8 +297,9 @@ def compares_recipes(results: Results) -> bool:
 
 
 def recipe_table(name: str, results: Results) -> str:
-    """The section of the benchmark in the folder `name`; a loss is float32's AUROC less the file's, paired, of the mean
-    over tasks.
+    """Return the section of the benchmark in the folder `name`.
+
+    A drop is float32's AUROC less the file's, paired, of the mean over tasks.
     """
     models = {model.name: model for model in results.models}
     pairs: dict[str, list[Paired]] = {}
@@ -330,6 +348,6 @@ def _recipe_row(
 
 
 def _loss(difference: Estimate) -> Estimate:
-    """The other sign, with the ends in order."""
+    """Return the other sign, with the ends in order."""
     value, low, high = (None if end is None else -end for end in (difference.value, difference.high, difference.low))
     return Estimate(value, low, high)

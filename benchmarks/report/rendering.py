@@ -24,7 +24,10 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def environment() -> Any:
-    """A jinja2 Environment over templates/. Names in results are hostile input: it escapes every one."""
+    """Return a jinja2 Environment over templates/.
+
+    Names in results are hostile input: it escapes every one.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
@@ -37,7 +40,7 @@ def environment() -> Any:
 
 
 def page(template: str, **content: Any) -> str:
-    """A page of templates/, with the filters that show numbers."""
+    """Return a page of templates/, with the filters that show numbers."""
     pages = environment()
     for show in (
         auroc_text,

@@ -1,6 +1,4 @@
-"""Plots of the report as inline SVG: transparent, coloured by the page's CSS variables, their text set in the page's
-font.
-"""
+"""Plots of the report as inline SVG: transparent, in the page's CSS colours and font."""
 
 from __future__ import annotations
 
@@ -70,6 +68,7 @@ class Series:
 
     @property
     def ink(self) -> str:
+        """Return the colour, as a CSS variable."""
         return {"baseline": _BASELINE, "teacher": _INK}.get(self.kind, f"#0a0c{self.colour % SERIES_COLOURS:02x}")
 
 
@@ -94,8 +93,9 @@ def roc_svg(curves: Sequence[tuple[Series, Curve]], *, name: str) -> str:
 
 
 def reliability_svg(curves: Sequence[tuple[Series, Reliability]], *, name: str) -> str:
-    """Share of positives over predicted probability, with intervals; bins without one are left out. On the diagonal a
-    model is calibrated.
+    """Draw the share of positives over predicted probability, with intervals.
+
+    Bins without one are left out. On the diagonal a model is calibrated.
 
     Models stand a little beside each other, so that no interval hides another.
     """
@@ -129,8 +129,9 @@ def reliability_svg(curves: Sequence[tuple[Series, Reliability]], *, name: str) 
 
 
 def auroc_svg(rows: Sequence[tuple[str, Sequence[tuple[Series, Estimate]]]], *, name: str) -> str:
-    """AUROC with interval, one group of dots per (task, [(model, estimate)]); estimates without an interval are left
-    out.
+    """Draw AUROC with interval, one group of dots per (task, [(model, estimate)]).
+
+    Estimates without an interval are left out.
     """
     step, gap = 0.13, 0.34  # inches: between models, and for the label above each task
     height = sum(len(scores) * step + gap for _, scores in rows) + 0.45
@@ -168,8 +169,9 @@ def size_svg(
     show_bytes: Callable[[float], str],
     name: str,
 ) -> str:
-    """Mean AUROC over the file's size in bytes, on a logarithmic axis; baselines, which have no file, are dotted lines
-    at their mean AUROC.
+    """Draw mean AUROC over the file's size in bytes, on a logarithmic axis.
+
+    Baselines, which have no file, are dotted lines at their mean AUROC.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -195,8 +197,9 @@ def size_svg(
 
 
 def snr_svg(series: Series, layers: Sequence[LayerLoss], *, ringed: Sequence[LayerLoss], name: str) -> str:
-    """Signal over quantization noise of each layer's output, inherited noise included, in order of execution from top
-    to bottom.
+    """Draw signal over quantization noise of each layer's output, inherited noise included.
+
+    In order of execution from top to bottom.
     """
     with axes_of(5.0, 0.15 * len(layers) + 0.6) as (axes, finish):
         shown = [min(max(layer.snr_db, 0.0), _HIGHEST_SNR_DB) for layer in layers]
@@ -242,7 +245,7 @@ def axes_of(width_in: float, height_in: float) -> Iterator[tuple[Any, Callable[[
 
 
 def _inline(svg: str, *, name: str) -> str:
-    """The <svg> element alone, sized by the page, with ids of its own and the page's colours."""
+    """Return the <svg> element alone, sized by the page, with ids of its own and the page's colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
@@ -254,7 +257,7 @@ def _inline(svg: str, *, name: str) -> str:
 
 
 def _label(text: str) -> str:
-    """A name as one line of printable text."""
+    """Return a name as one line of printable text."""
     plain = "".join(character if character.isprintable() else " " for character in text)
     return plain if len(plain) <= _LONGEST_LABEL else plain[: _LONGEST_LABEL - 1] + "…"
 
@@ -276,8 +279,9 @@ class CostPoint:
 def cost_svg(
     points: Sequence[CostPoint], *, show_bytes: Callable[[float], str], show_ms: Callable[[float], str], name: str
 ) -> str:
-    """Over time: mean AUROC, markers as large as their files, and models of unknown quality along the bottom; or, where
-    none is known, file size.
+    """Draw mean AUROC over time, with markers as large as their files.
+
+    Models of unknown quality stand along the bottom; where no quality is known, the height is the file's size.
     """
     from matplotlib.ticker import FuncFormatter, NullFormatter
 

@@ -20,8 +20,9 @@ _WHAT = {
 
 
 def best_baseline(models: Iterable[ModelInfo], scores: Iterable[Score]) -> tuple[str, Score] | None:
-    """Who it is, for the start of a sentence, and its score. Permuted labels are no rival: they lie at chance. None
-    where none was measured.
+    """Return the best baseline, named for the start of a sentence, and its score.
+
+    Permuted labels don't compete: they lie at chance. None where none was measured.
     """
     names = {model.name for model in models if model.kind == "baseline" and model.name != PERMUTED}
     measured = [score for score in scores if score.model in names and score.auroc.shown]
@@ -32,7 +33,7 @@ def best_baseline(models: Iterable[ModelInfo], scores: Iterable[Score]) -> tuple
 
 
 def explained(models: Iterable[ModelInfo], *, reference: str) -> tuple[str, ...]:
-    """What each baseline among `models` is."""
+    """Return what each baseline among `models` is."""
     return tuple(
         _WHAT[model.name].format(reference=reference)
         for model in models

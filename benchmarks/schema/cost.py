@@ -1,5 +1,6 @@
-"""What a benchmark of cost writes into results.json, one dataclass per JSON object. Nothing here measures, reads or
-writes.
+"""What a benchmark of cost writes into results.json, one dataclass per JSON object.
+
+Nothing here measures, reads or writes.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ class Latency:
 
 @dataclass(frozen=True)
 class Speedup:
-    """A model beside another, over rounds in which both ran: median and 90 % range of the ratio of their times in one
-    round.
+    """A model next to another: median and 90 % range of the ratio of their times in one round.
+
+    Over the rounds in which both ran.
     """
 
     model: str
@@ -109,8 +111,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where a model's time goes, by stages of the network and by kinds of operators; empty where that could not be
-    measured.
+    """Where a model's time goes, by stages of the network and by kinds of operators.
+
+    Empty where that could not be measured.
     """
 
     model: str
@@ -172,8 +175,9 @@ class CrossCheck:
 
 @dataclass(frozen=True)
 class ArmRow:
-    """A file on an emulated ARM core. Instructions are counted, cycles and milliseconds estimated; None where there is
-    no model of the core.
+    """A file on an emulated ARM core.
+
+    Instructions are counted, cycles and milliseconds estimated; None where there is no model of the core.
     """
 
     model: str

@@ -9,7 +9,7 @@ _SHOWN = 3  # kinds of operators
 
 
 def limit_text(found: RooflineBound, profile: Profile | None) -> str:
-    """A limit in words, also one that an earlier version wrote down in others."""
+    """Return a limit in words, also one that an earlier version wrote in others."""
     fractions = {COMPUTE: found.fraction_of_peak, MEMORY: found.memory_ms / found.median_ms if found.median_ms else 0.0}
     return _text(found.bound, fractions, frontend=found.frontend_share, profile=profile)
 

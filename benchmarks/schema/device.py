@@ -1,5 +1,6 @@
-"""What a benchmark on one device says: the JSON that `bench --android` and the app of android_harness share, and a part
-of results.json.
+"""The JSON of a benchmark on one device, which `hearlite cost --android` and the Android app share.
+
+It is a part of results.json.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class DeviceParity:
 
 @dataclass(frozen=True)
 class DeviceLatency:
-    """Milliseconds from raw audio to embedding, over `runs` calls after `warmup` that don't count; `cold_ms` is the
-    first of those.
+    """Milliseconds from raw audio to embedding, over `runs` calls.
+
+    `warmup` calls before them don't count; `cold_ms` is the first of those.
     """
 
     runs: int
@@ -68,8 +70,9 @@ class BenchmarkModel:
 
 @dataclass(frozen=True)
 class DeviceBench:
-    """One file on one device. Without passed parity there is no latency, and an emulator has none either:
-    `without_latency` says why.
+    """One file on one device.
+
+    Without passed parity there is no latency, and an emulator has none either: `without_latency` says why.
     """
 
     model: str

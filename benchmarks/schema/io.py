@@ -1,5 +1,6 @@
-"""results.json: everything a benchmark measured, with what is needed to repeat it. The report is made from this file
-alone.
+"""Reading, writing and checking results.json: everything a benchmark measured, and what repeats it.
+
+The report is made from this file alone.
 """
 
 from __future__ import annotations
@@ -91,8 +92,9 @@ def collect(
 
 
 def write_results(results: Results, path: Path) -> None:
-    """Write results.json through a temporary file. NaN and infinity become null. Raises UsageError for results that
-    `read_results` would refuse.
+    """Write results.json through a temporary file, with null for NaN and infinity.
+
+    Raises UsageError for results that `read_results` would refuse.
     """
     data = finite({"schema": results.schema, **dataclasses.asdict(results)})
     try:
@@ -103,8 +105,9 @@ def write_results(results: Results, path: Path) -> None:
 
 
 def write_data(data: Any, path: Path) -> None:
-    """JSON through a temporary file, NaN and infinity as null. Rows of numbers stand on one line: a curve is one
-    thing.
+    """Write JSON through a temporary file, with null for NaN and infinity.
+
+    Rows of numbers stand on one line: a curve is one thing.
     """
     text = json.dumps(finite(data), indent=1, allow_nan=False)
     text = re.sub(
@@ -128,8 +131,9 @@ def read_data(path: Path) -> Any:
 
 
 def read_results(path: Path) -> Results:
-    """results.json, checked: known keys and types, finite numbers, names that refer to something. Raises InputError
-    that names the file.
+    """Read a results.json: known keys and types, finite numbers, names that refer to something.
+
+    Raises InputError that names the file.
     """
     data = read_data(path)
     schema = data.get("schema") if isinstance(data, dict) else None
@@ -156,7 +160,7 @@ def read_results(path: Path) -> Results:
 
 
 def _check(results: Results, *, where: str) -> None:
-    """What types alone don't say."""
+    """Check what types alone don't say."""
     names = [model.name for model in results.models]
     if results.margin is not None and not 0 < results.margin < 0.5:
         raise InputError(f"{where}: margin is {results.margin}", "an AUROC difference lies above 0 and below 0.5")
@@ -253,7 +257,7 @@ def _check_pair(pair: Paired, *, where: str) -> None:
 
 
 def finite(value: Any) -> Any:
-    """A copy with null for what is no number that JSON has."""
+    """Return a copy with null for what is no number that JSON has."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -286,7 +290,10 @@ def write_cost(cost: Cost, path: Path, *, command: str) -> None:
 
 
 def read_cost(path: Path) -> CostResults:
-    """results.json, checked. Raises InputError that names the file."""
+    """Read a results.json of cost alone, checked.
+
+    Raises InputError that names the file.
+    """
     data = read_data(path)
     if not is_cost(data):
         raise InputError(f"{path}: schema is not {COST_SCHEMA!r}", "give the results.json of hearlite cost")

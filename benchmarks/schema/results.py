@@ -36,8 +36,9 @@ CLASSIFIERS = {  # by the name that a user types
 
 @dataclass(frozen=True)
 class Leaking:
-    """A model by a paper's clip-wise split, which LEAKS: the same subjects are in training and in test. Never show it
-    without the gap.
+    """A model by a paper's clip-wise split, which LEAKS: the same subjects train and test.
+
+    Never show it without the gap.
     """
 
     model: str
@@ -52,6 +53,8 @@ class Leaking:
 
 @dataclass(frozen=True)
 class TaskResult:
+    """All models on one task."""
+
     name: str
     column: str
     positive: str
@@ -101,6 +104,8 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class DatasetInfo:
+    """The recordings that a benchmark used."""
+
     name: str
     sha256: str
     clips: int
@@ -113,6 +118,8 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Seed:
+    """A random seed by name."""
+
     name: str
     value: int
 
@@ -130,6 +137,7 @@ class Versions:
 
     @classmethod
     def current(cls) -> Versions:
+        """Return the versions of this installation."""
         return cls(
             python=platform.python_version(),
             numpy=_version("numpy"),

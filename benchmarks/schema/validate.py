@@ -1,6 +1,4 @@
-"""What the types of cost_schema.py alone don't say: names that refer to something, words that are known, numbers that
-can be.
-"""
+"""Checks of cost beyond types: names that refer to something, known words, possible numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from hearlite.errors import InputError
 
 
 def check_cost(cost: Cost, *, where: str) -> None:
-    """Raises InputError that names `where`."""
+    """Raise InputError that names `where` for an impossible cost."""
     names = [model.name for model in cost.models]
     if len(set(names)) != len(names):
         raise InputError(f"{where}: two models have the same name", f"names: {', '.join(names)}")
@@ -64,6 +62,6 @@ def check_cost(cost: Cost, *, where: str) -> None:
 
 
 def check_times(row: Latency, *, where: str) -> None:
-    """Raises InputError for a negative time."""
+    """Raise InputError for a negative time."""
     if min(row.median_ms, row.p5_ms, row.p95_ms, row.mean_ms, row.cold_ms, row.ratio, row.ratio_p5, row.ratio_p95) < 0:
         raise InputError(f"{where}: the latency of {row.model!r} is negative")

@@ -1,3 +1,4 @@
-"""Statistics of scores, labels and subjects: numpy and scipy alone. May import tasks; every room below may import
-it.
+"""Statistics of scores, labels and subjects: numpy and scipy alone.
+
+May import tasks; every room to its right may import it.
 """

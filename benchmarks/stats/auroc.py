@@ -1,6 +1,4 @@
-"""Area under the ROC curve, its subject-clustered bootstrap, and how much of a reference's excess over chance a model
-keeps.
-"""
+"""Area under the ROC curve, its subject-clustered bootstrap, and retention of a reference's AUROC above chance."""
 
 from __future__ import annotations
 
@@ -31,8 +29,9 @@ def auroc(scores: NDArray[Any], labels: NDArray[Any]) -> float:
 def weighted_aurocs(
     scores_by_model: NDArray[Any], labels: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> Floats:
-    """AUROC of every model in every replicate, [models, samples]; NaN in a replicate that lacks a class (for all models
-    alike).
+    """Return the AUROC of every model in every replicate, `[models, samples]`.
+
+    NaN in a replicate that lacks a class, for all models alike.
 
     Parameters: `scores_by_model` [models, n]; `labels` [n]; `subject_index` [n], the column of each clip's subject in
     `subject_weights` [samples, subjects]. A clip counts as often as its subject was drawn: sorted scores and cumulative
@@ -60,8 +59,9 @@ def weighted_aurocs(
 def clustered_bootstrap(
     scores_by_model: NDArray[Any], labels: NDArray[Any], subjects: NDArray[Any], *, samples: int = 2000, seed: int
 ) -> Floats:
-    """Bootstrap replicates of the AUROC of several models, [models, samples], paired: column k is ONE draw of subjects
-    for all models.
+    """Return bootstrap replicates of the AUROC of several models, `[models, samples]`.
+
+    They are paired: column k is ONE draw of subjects for all models.
 
     Subjects are drawn with replacement, with all their clips (Field and Welsh 2007, cluster bootstrap). A replicate
     without both classes is NaN; count them with `np.isnan`. Parameters: `scores_by_model` [models, n], `labels` [n],
@@ -74,8 +74,9 @@ def clustered_bootstrap(
 
 
 def retention(student: NDArray[Any], reference: NDArray[Any]) -> Floats:
-    """(student - 0.5) / (reference - 0.5) element by element: the share of the reference's AUROC above chance. NaN
-    where that is not above it.
+    """Return (student - 0.5) / (reference - 0.5): the share of the reference's AUROC above chance.
+
+    Element by element; NaN where the reference is not above chance.
     """
     student, reference = np.asarray(student, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     ratio = np.full(np.broadcast(student, reference).shape, np.nan)
@@ -92,8 +93,9 @@ def wins(scores: Floats, labels: Bools) -> tuple[NDArray[np.intp], NDArray[np.in
 
 
 def checked_scores(scores: NDArray[Any], labels: NDArray[Any]) -> tuple[Floats, Bools]:
-    """Scores as float64 and labels as bool, [n] each. Raises InputError for other shapes, for NaN or infinity and for
-    one class alone.
+    """Return scores as float64 and labels as bool, `[n]` each.
+
+    Raises InputError for other shapes, for NaN or infinity and for one class alone.
     """
     scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
     if scores.ndim != 1 or scores.shape != labels.shape:

@@ -1,5 +1,4 @@
-"""The subject-clustered bootstrap: one table of draws for all figures of a task, and the intervals that are made of its
-replicates.
+"""The subject-clustered bootstrap: one table of draws for all figures of a task, and intervals made of it.
 
 Clips of one subject resemble each other, so the number of subjects, not of clips, says how sure a figure is: whole
 subjects are drawn with replacement (Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x). But replicates of n
@@ -32,8 +31,9 @@ _USABLE = 0.5  # an interval from fewer of the replicates would describe only th
 
 
 def bootstrap_weights(subjects: int, *, samples: int, seed: int) -> Multiplicities:
-    """How often each subject is drawn in each bootstrap replicate, [samples, subjects]; every row sums to
-    `subjects`.
+    """Return how often each subject is drawn in each replicate, `[samples, subjects]`.
+
+    Every row sums to `subjects`.
     """
     if samples < 1:
         raise UsageError(f"samples is {samples}", "use 1 or more; 2000 for a 95 % interval")
@@ -47,8 +47,9 @@ def bootstrap_weights(subjects: int, *, samples: int, seed: int) -> Multipliciti
 
 
 def weighted_sums(columns: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities) -> Floats:
-    """Sums over the drawn clips, [samples, k], of values by clip, [n, k]: every figure made of sums needs one matrix
-    product.
+    """Return sums over the drawn clips, `[samples, k]`, of values by clip, `[n, k]`.
+
+    Every figure made of sums needs one matrix product.
     """
     subjects = subject_weights.shape[1]
     by_subject = np.stack(
@@ -58,8 +59,9 @@ def weighted_sums(columns: NDArray[Any], subject_index: Owners, subject_weights:
 
 
 def degrees_of_freedom(labels: NDArray[Any], subject_index: Owners) -> float:
-    """Of a figure that compares both classes: Satterthwaite's (1946, doi:10.2307/3002019) for two samples whose
-    subjects vary alike.
+    """Return the degrees of freedom of a figure that compares both classes.
+
+    Satterthwaite's (1946, doi:10.2307/3002019) for two samples whose subjects vary alike.
 
     Between the smaller class's subjects - 1 and all subjects - 1, whichever clips they have; 1 where a class has fewer
     than two subjects.
@@ -73,8 +75,9 @@ def degrees_of_freedom(labels: NDArray[Any], subject_index: Owners) -> float:
 
 
 def disjoint_pairs(labels: NDArray[Any], subject_index: Owners) -> int:
-    """Most independent comparisons of a positive with a negative clip: pairs of different subjects, none of them used
-    twice.
+    """Return the most independent comparisons of a positive with a negative clip.
+
+    Pairs of different subjects, none of them used twice.
     """
     labels = np.asarray(labels, dtype=bool)
     return max(
@@ -116,8 +119,9 @@ def rate_interval(
     trials: int,
     level: float = LEVEL,
 ) -> Bounds | None:
-    """Interval of a figure in [0, 1]: bootstrap standard error on the logit scale with a t quantile (Pepe 2003). None
-    as `interval`.
+    """Return the interval of a figure in [0, 1], from the bootstrap's standard error on the logit scale.
+
+    With a t quantile (Pepe 2003). None as for `interval`.
 
     At 0 or 1 no replicate differs, which does not mean that the figure is sure: the bound is then that of `trials`
     independent comparisons without a failure, (1 - level) / 2 = bound ** trials (Clopper and Pearson 1934,
@@ -142,8 +146,9 @@ def rate_interval(
 def difference_interval(
     value: float, samples: NDArray[Any] | Sequence[float], *, degrees_of_freedom: float, level: float = LEVEL
 ) -> Bounds | None:
-    """Interval of a difference of two models from paired replicates: value +- t quantile x bootstrap standard error.
-    None as `interval`.
+    """Return the interval of a difference of two models from paired replicates.
+
+    Value +- t quantile x bootstrap standard error. None as for `interval`.
     """
     finite = _usable(samples)
     if finite is None or not math.isfinite(value):
@@ -153,8 +158,9 @@ def difference_interval(
 
 
 def standard_error(samples: NDArray[Any] | Sequence[float]) -> float:
-    """Standard deviation of the replicates that are defined; 0 where they differ by rounding only, NaN for fewer than
-    two.
+    """Return the standard deviation of the replicates that are defined.
+
+    0 where they differ by rounding only, NaN for fewer than two.
     """
     values = np.asarray(samples, dtype=np.float64)
     finite = values[np.isfinite(values)]
@@ -174,7 +180,7 @@ def t_tail(t: float, degrees_of_freedom: float) -> float:
 
 
 def t_quantile(probability: float, degrees_of_freedom: float) -> float:
-    """What Student's t lies below with this probability; the normal one for infinite degrees of freedom."""
+    """Return Student's t quantile of this probability; the normal one for infinite degrees of freedom."""
     if not math.isfinite(degrees_of_freedom):
         return NormalDist().inv_cdf(probability)
     from scipy.special import stdtrit

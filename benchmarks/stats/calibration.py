@@ -1,5 +1,6 @@
-"""Are the probabilities right? Platt scaling fitted on out-of-fold TRAINING scores, then Brier score, calibration error
-and reliability on test.
+"""Calibration of a probe's probabilities: Brier score, calibration error and reliability on test.
+
+After Platt scaling, fitted to out-of-fold TRAINING scores.
 
 Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2; expected calibration error: Naeini et al. 2015 (AAAI)
 for the positive class, in ten bins of equal width, and of equal mass as Nixon et al. 2019, arXiv:1904.01685.
@@ -60,8 +61,9 @@ def fit_platt(scores: NDArray[Any], labels: NDArray[Any]) -> Platt:
 
 
 def brier(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Mean squared difference of probability and label: 0 is perfect, p (1 - p) is what the share p of positives alone
-    gives.
+    """Return the mean squared difference of probability and label.
+
+    0 is perfect; p (1 - p) is what the share p of positives alone reaches.
     """
     values, truth = _checked(probabilities, labels)
     return float(np.mean((values - truth) ** 2))
@@ -70,8 +72,9 @@ def brier(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
 def expected_calibration_error(
     probabilities: NDArray[Any], labels: NDArray[Any], *, bins: int = BINS, equal_mass: bool = False
 ) -> float:
-    """Mean over clips of |share of positives - mean probability| of the clip's bin; never negative, so noise alone is
-    above 0.
+    """Return the mean over clips of |share of positives - mean probability| of the clip's bin.
+
+    Never negative, so noise alone is above 0.
     """
     values, truth = _checked(probabilities, labels)
     bin_of = _bins(values, bins=bins, equal_mass=equal_mass)
@@ -81,8 +84,9 @@ def expected_calibration_error(
 def reliability_curve(
     probabilities: NDArray[Any], labels: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> Reliability:
-    """Mean probability and share of positives, with its interval over subjects, in bins of equal width; empty bins are
-    left out.
+    """Return mean probability and share of positives in bins of equal width.
+
+    With the share's interval over subjects; empty bins are left out.
     """
     values, truth = _checked(probabilities, labels)
     bin_of = _bins(values, bins=BINS, equal_mass=False)
@@ -108,8 +112,9 @@ def _reliability_point(
 def calibration(
     probabilities: NDArray[Any], labels: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> Calibration:
-    """All figures of one model on its test clips, with intervals over subjects; parameters [n] each, `subject_weights`
-    [samples, subjects].
+    """Return all figures of one model on its test clips, with intervals over subjects.
+
+    Parameters `[n]` each, `subject_weights` `[samples, subjects]`.
     """
     values, truth = _checked(probabilities, labels)
     dof = max(1, len(np.unique(subject_index)) - 1)
@@ -128,8 +133,9 @@ def calibration(
 def _binned_error(
     values: Floats, truth: Bools, subject_index: Owners, subject_weights: Multiplicities, *, equal_mass: bool
 ) -> Estimate:
-    """An expected calibration error, which noise alone makes positive, so that replicates lie above it and their
-    percentiles hold no true 0.
+    """Return an expected calibration error with its interval.
+
+    Noise alone makes it positive, so replicates lie above it and their percentiles hold no true 0.
 
     Its lower end is therefore the value less what noise adds at most: the magnitudes of the bins' deviations from what
     was observed, summed, since no sum of magnitudes moves by more (triangle inequality). The upper end is the
@@ -147,8 +153,9 @@ def _binned_error(
 
 
 def _newton(scores: Floats, targets: Floats) -> tuple[float, float]:
-    """(slope, intercept) with the least cross-entropy to `targets`, of standardized scores; steps are halved while they
-    make it worse.
+    """Return (slope, intercept) with the least cross-entropy to `targets`, of standardized scores.
+
+    Steps are halved while they make it worse.
     """
     columns = np.stack([scores, np.ones_like(scores)], axis=1)
     weights = np.array([0.0, math.log(float(targets.mean()) / (1 - float(targets.mean())))])
@@ -179,7 +186,7 @@ def _sigmoid(logits: Floats) -> Floats:
 
 
 def _bins(probabilities: Floats, *, bins: int, equal_mass: bool) -> NDArray[np.intp]:
-    """The bin of each clip. Equal width: [0, 0.1), [0.1, 0.2) ... [0.9, 1]."""
+    """Return the bin of each clip. Equal width: [0, 0.1), [0.1, 0.2) ... [0.9, 1]."""
     inner = np.quantile(probabilities, np.arange(1, bins) / bins) if equal_mass else np.arange(1, bins) / bins
     return np.searchsorted(inner, probabilities, side="right")
 

@@ -1,5 +1,4 @@
-"""Models beside each other on the same draws of test subjects: AUROC, what is kept of the reference, and paired
-comparisons with a verdict.
+"""Models on the same draws of test subjects: AUROC, retention, and paired comparisons with a verdict.
 
 Intervals hold the truth in 92 to 98 % of simulated studies of 12 to 80 subjects (test_comparisons.py). A mean over
 tasks is taken to be as sure as the least sure of them: its tasks share their subjects.
@@ -41,6 +40,7 @@ class BootstrapAurocs:
     trials: int  # independent comparisons
 
     def row(self, model: str) -> Floats:
+        """Return the replicates of a model."""
         return np.asarray(self.drawn[list(self.observed).index(model)])
 
 
@@ -62,8 +62,9 @@ def effective_sample(labels: Bools, subject_index: Owners) -> tuple[float, int]:
 def bootstrap_aurocs(
     scores: Mapping[str, Floats], labels: Bools, subject_index: Owners, subject_weights: Multiplicities
 ) -> BootstrapAurocs:
-    """AUROC of every model's scores, [n], or of several probes of it, [probes, n], as a mean over them: observed, and
-    on every draw of subjects.
+    """Return the AUROC of every model, observed and on every draw of subjects.
+
+    Scores `[n]`, or `[probes, n]` of several probes, which are averaged.
     """
     rows = {model: np.atleast_2d(values) for model, values in scores.items()}
     observed = {model: float(np.mean([auroc(row, labels) for row in values])) for model, values in rows.items()}
@@ -81,9 +82,7 @@ def mean_over_tasks(tasks: Sequence[BootstrapAurocs]) -> BootstrapAurocs:
 
 
 def scored(aurocs: BootstrapAurocs, *, reference: str, margin: float) -> tuple[Score, ...]:
-    """AUROC of every model, its difference to the reference and the share of the reference's excess over chance that it
-    keeps.
-    """
+    """Return every model's AUROC, its difference to the reference and its retention."""
     base = _auroc(aurocs, reference)
     at_chance = base.low is None or base.low <= CHANCE  # then a ratio to it means nothing
     scores = []
@@ -100,8 +99,9 @@ def scored(aurocs: BootstrapAurocs, *, reference: str, margin: float) -> tuple[S
 def paired_by_task(
     pairs: Sequence[Pair], tasks: Sequence[TaskScores], *, margin: float
 ) -> tuple[tuple[Paired, ...], ...]:
-    """For every task its comparisons, in the order of `pairs`: p by the clustered DeLong test, corrected by Holm over
-    the tasks of each pair.
+    """Return the comparisons of every task, in the order of `pairs`.
+
+    p by the clustered DeLong test, corrected by Holm over the tasks of each pair.
     """
     by_pair = []
     for model, to in pairs:
@@ -121,8 +121,9 @@ def paired_by_task(
 
 
 def paired_means(pairs: Sequence[Pair], means: BootstrapAurocs, *, margin: float) -> tuple[Paired, ...]:
-    """The comparisons of means over tasks, one question each: p is of the interval's own t distribution, and nothing is
-    to be corrected.
+    """Compare the means over tasks, one question each.
+
+    p is of the interval's own t distribution, and nothing is to be corrected.
     """
     found = [(model, to, _difference(means, model, to, margin=margin)) for model, to in pairs]
     return tuple(
@@ -151,7 +152,10 @@ def _auroc(aurocs: BootstrapAurocs, model: str) -> Estimate:
 
 
 def _excess_ratio(aurocs: BootstrapAurocs, model: str, reference: str) -> Estimate:
-    """A ratio is skewed, so its interval is of percentiles, widened for few subjects."""
+    """Return a retention with its interval.
+
+    A ratio is skewed, so its interval is of percentiles, widened for few subjects.
+    """
     value = float(retention(np.array(aurocs.observed[model]), np.array(aurocs.observed[reference])))
     drawn = retention(aurocs.row(model), aurocs.row(reference))
     return Estimate(value, *(interval(drawn, degrees_of_freedom=aurocs.dof) or (None, None)))

@@ -1,5 +1,4 @@
-"""DeLong's AUROC variance and paired test, for independent clips or, in Obuchowski's form, for clips clustered in
-subjects.
+"""DeLong's AUROC variance and paired test, for independent clips or for clips clustered in subjects.
 
 DeLong et al. 1988, doi:10.2307/2531595, in O(n log n) as Sun and Xu 2014, doi:10.1109/LSP.2014.2337313; clusters:
 Obuchowski 1997, doi:10.2307/2533958. With every clip its own subject Obuchowski's variance IS DeLong's, so there is one
@@ -32,8 +31,9 @@ from hearlite.errors import InputError
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two models on the same clips. `p` is two-sided, of the hypothesis that their AUROCs are equal; low and high bound
-    the difference.
+    """Two models on the same clips.
+
+    `p` is two-sided, of the hypothesis that their AUROCs are equal; low and high bound the difference.
     """
 
     first: float
@@ -54,8 +54,9 @@ def paired_delong(
     subjects: NDArray[Any] | None = None,
     level: float = LEVEL,
 ) -> PairedTest:
-    """DeLong's test of the difference of two AUROCs; with `subjects`, Obuchowski's, which lets the clips of a subject
-    resemble each other.
+    """Test the difference of two AUROCs by DeLong's test.
+
+    With `subjects` in Obuchowski's form, which lets the clips of a subject resemble each other.
 
     Parameters: scores of the two models, `labels` and `subjects`, [n] each. Without `subjects` clips count as
     independent, and the interval is too narrow where a subject has several. Where both models rank all pairs alike the
@@ -96,8 +97,9 @@ def delong_interval(
 
 
 def auroc_covariance(scores_by_model: list[Floats], labels: Bools, subject_index: Owners) -> tuple[Floats, Floats]:
-    """AUROCs, [models], and their covariance, [models, models], of clips that depend on each other within a subject
-    only.
+    """Return AUROCs, `[models]`, and their covariance, `[models, models]`.
+
+    Clips depend on each other within a subject only.
 
     Each clip's structural component (the share of clips of the other class that it beats) is summed by subject, less
     what is expected; squares and products of these sums, of positives, of negatives and across, estimate the covariance
@@ -127,8 +129,9 @@ def auroc_covariance(scores_by_model: list[Floats], labels: Bools, subject_index
 
 
 def _freedom(labels: Bools, subject_index: Owners, subjects: NDArray[Any] | None) -> float:
-    """Of the variance: with subjects those of the bootstrap's intervals, since few subjects make it unsure; clips are
-    taken to be many.
+    """Return the degrees of freedom of the variance.
+
+    With subjects those of the bootstrap's intervals, since few subjects make it unsure; clips are taken to be many.
     """
     return math.inf if subjects is None else degrees_of_freedom(labels, subject_index)
 

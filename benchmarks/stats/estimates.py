@@ -12,8 +12,9 @@ ROC_POINTS = 101  # at most, per curve: a drawing, not data
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % interval; null where it is not defined. A quality figure without an interval is not
-    shown.
+    """A number and its 95 % interval; null where it is not defined.
+
+    A quality figure without an interval is not shown.
     """
 
     value: float | None = None
@@ -22,6 +23,7 @@ class Estimate:
 
     @property
     def shown(self) -> bool:
+        """Whether the number and both ends are defined."""
         return None not in (self.value, self.low, self.high)
 
 
@@ -145,8 +147,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Paired:
-    """A model beside another on the same subjects: one task, or the mean over all. Null where too few replicates have
-    both classes.
+    """A model compared with another on the same subjects: one task, or the mean over all.
+
+    Null where too few replicates have both classes.
     """
 
     model: str

@@ -1,5 +1,6 @@
-"""Does a student, or an int8 file, lose less AUROC than a margin that was set before the run? With Holm's correction
-over tasks.
+"""Tests whether a student, or an int8 file, loses less AUROC than a margin set before the run.
+
+With Holm's correction over tasks.
 
 Non-inferior: the lower end of the two-sided 95 % interval of the paired difference lies above -margin, which tests
 one-sided at 2.5 % (Piaggio et al. 2012, CONSORT, doi:10.1001/jama.2012.87802). Standard errors are of the paired
@@ -48,7 +49,7 @@ def compare(
     trials: int,
     level: float = LEVEL,
 ) -> PairedDifference:
-    """The paired difference of two AUROCs (or means of them over tasks), and what it says about `margin`.
+    """Return the paired difference of two AUROCs (or means over tasks), and what it says about `margin`.
 
     Parameters: the two figures; their replicates [samples] from the SAME draws of subjects; `margin` > 0, in AUROC;
     `degrees_of_freedom` and `trials` from bootstrap.py's `degrees_of_freedom` and `disjoint_pairs`. Two models that
@@ -72,8 +73,9 @@ def compare(
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
-    """p-values adjusted for as many tests as there are, in the order given; None stays None and is no test (Holm 1979,
-    Scand J Stat 6:65-70).
+    """Return p-values adjusted for the number of tests, in the order given (Holm 1979, Scand J Stat 6:65-70).
+
+    None stays None and is no test.
     """
     order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
@@ -85,8 +87,9 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
 
 
 def holm_verdicts(differences: Sequence[PairedDifference], *, level: float = LEVEL) -> tuple[str, ...]:
-    """The verdict of each task where all tasks are asked at once: the chance of one wrong "non-inferior" among them is
-    at most (1 - level) / 2.
+    """Return the verdict of each task where all tasks are asked at once.
+
+    The chance of one wrong "non-inferior" among them is at most (1 - level) / 2.
 
     Without correction, "non-inferior on ALL tasks" needs every single verdict to say so, which is strict enough by
     itself; "non-inferior on THESE tasks" is what needs the correction.

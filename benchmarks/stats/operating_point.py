@@ -1,5 +1,4 @@
-"""A probe as a yes-or-no test: the threshold chosen on out-of-fold TRAINING scores, and what it does to the test
-subjects.
+"""A probe as a yes-or-no test: a threshold chosen on out-of-fold TRAINING scores, applied to test subjects.
 
 A threshold chosen on the test clips would flatter every figure here. Scores at or above it are positive.
 """
@@ -33,7 +32,9 @@ RULES = {  # how a threshold is chosen
 
 
 def choose_threshold(scores: NDArray[Any], labels: NDArray[Any], *, rule: str = "youden") -> float:
-    """The threshold that is best on training clips: halfway between two neighbouring scores, of equals the highest.
+    """Return the best threshold on training clips: halfway between two neighbouring scores.
+
+    Of equals the highest.
 
     Parameters: OUT-OF-FOLD scores of training clips, [n]; their labels; `rule`, one of RULES. Raises UsageError for
     another rule, InputError as `auroc` does.
@@ -123,8 +124,9 @@ def estimate_rate(value: float, replicates: Floats, *, dof: float, trials: int) 
 
 
 def _rates(cells: Floats) -> Floats:
-    """Sensitivity, specificity, accuracy, balanced accuracy and F1, [rows, 5], of TP, FP, FN, TN, [rows, 4]; NaN where
-    nothing is to be divided.
+    """Return sensitivity, specificity, accuracy, balanced accuracy and F1, `[rows, 5]`.
+
+    Of TP, FP, FN, TN, `[rows, 4]`; NaN where nothing is to be divided.
     """
     true, false, missed, passed = cells.T
     over = [

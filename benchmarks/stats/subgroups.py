@@ -1,5 +1,4 @@
-"""Is a probe as good for everybody? AUROC within each subgroup of a metadata column (sex, age band, device, site) and
-the largest gap.
+"""AUROC within each subgroup of a metadata column (sex, age band, device, site), and the largest gap.
 
 Only pairs of clips within a group are compared. A group is left out, with the reason, where it has too few subjects of
 a class.

@@ -1,5 +1,6 @@
-"""What a sweep of the threshold gives: the ROC curve, average precision (AUPRC) and the sensitivity at a specificity,
-with bootstrap replicates.
+"""Figures of a sweep of the threshold: ROC curve, average precision, sensitivity at a specificity.
+
+With bootstrap replicates.
 
 Clips of equal score pass a threshold together, so only the ends of ties are points of the curves: nothing is
 interpolated between them, which for precision would be too good (Davis and Goadrich 2006, doi:10.1145/1143844.1143874).
@@ -29,8 +30,9 @@ class Sweep:
 
 
 def roc_curve(scores: NDArray[Any], labels: NDArray[Any], *, points: int = 101) -> tuple[Floats, Floats]:
-    """(false positive rates, true positive rates), from (0, 0) to (1, 1): at most `points` corners of the curve, evenly
-    spaced along it.
+    """Return (false positive rates, true positive rates), from (0, 0) to (1, 1).
+
+    At most `points` corners of the curve, evenly spaced along it.
     """
     scores, labels = checked_scores(scores, labels)
     order, last_of_tie = _descending(scores)
@@ -42,15 +44,17 @@ def roc_curve(scores: NDArray[Any], labels: NDArray[Any], *, points: int = 101) 
 
 
 def average_precision(scores: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Area under the precision-recall curve as the mean precision at the positives' ranks; chance is the share of
-    positives.
+    """Return the area under the precision-recall curve as the mean precision at the positives' ranks.
+
+    Chance is the share of positives.
     """
     return float(weighted_sweep(np.atleast_2d(scores), labels, *_once(labels)).average_precision[0, 0])
 
 
 def sensitivity_at(scores: NDArray[Any], labels: NDArray[Any], *, specificity: float = SPECIFICITY) -> float:
-    """Largest share of positives above a threshold that keeps at least `specificity` of the negatives below it; 0 where
-    a tie allows none.
+    """Return the largest share of positives above a threshold that keeps `specificity` of the negatives below.
+
+    0 where a tie allows none.
     """
     return float(
         weighted_sweep(np.atleast_2d(scores), labels, *_once(labels), specificity=specificity).sensitivity[0, 0]
@@ -65,8 +69,9 @@ def weighted_sweep(
     *,
     specificity: float = SPECIFICITY,
 ) -> Sweep:
-    """Average precision and sensitivity at `specificity` of every model in every replicate; parameters as of
-    `weighted_aurocs`.
+    """Return average precision and sensitivity at `specificity` of every model in every replicate.
+
+    Parameters as of `weighted_aurocs`.
     """
     result = Sweep(*(np.full((len(scores_by_model), len(subject_weights)), np.nan) for _ in range(2)))
     rows = max(1, _CHUNK_ELEMENTS // max(1, len(labels)))
@@ -83,14 +88,15 @@ def weighted_sweep(
 
 
 def _descending(scores: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The order of falling scores, and in it the last clip of each tie."""
+    """Return the order of falling scores, and in it the last clip of each tie."""
     order = np.argsort(-scores, kind="stable")
     return order, np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
 
 
 def _passing(drawn: Floats, labels: Bools, last_of_tie: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Drawn positives and negatives that pass each threshold, [replicates, thresholds], from weights [replicates, n] in
-    falling order of score.
+    """Return the drawn positives and negatives that pass each threshold, `[replicates, thresholds]`.
+
+    From weights `[replicates, n]` in falling order of score.
     """
     true = np.cumsum(drawn * labels, axis=1)[:, last_of_tie]
     return true, np.cumsum(drawn, axis=1)[:, last_of_tie] - true

@@ -1,5 +1,6 @@
-"""Binary probe tasks from a column of labels. What can't be a task is listed with the reason, never dropped
-silently.
+"""Binary probe tasks from a column of labels.
+
+What can't be a task is listed with the reason, never dropped silently.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Task:
 
     @property
     def name(self) -> str:
+        """Return `column=positive`."""
         return f"{self.column}={self.positive}"
 
 
@@ -59,8 +61,9 @@ def binary_tasks(
     splits: Sequence[str],
     min_subjects: int = MIN_SUBJECTS,
 ) -> TaskSet:
-    """One task for each value of a column against its other values; for a column of two values one task, not two
-    mirrored ones.
+    """Return one task for each value of a column against its other values.
+
+    A column of two values makes one task, not two mirrored ones.
 
     Of two values the positive one is the one that says so ("1", "true", "yes", "positive"), else the rarer. An empty
     value means not labelled. A task needs `min_subjects` subjects with a positive and with a negative clip, in train
@@ -97,8 +100,9 @@ def binary_tasks(
 
 
 def distinct_tasks(tasks: Sequence[Task]) -> TaskSet:
-    """One task of those that ask the same of the same clips: columns may repeat each other, as "normal" of one and
-    "abnormal" of another do.
+    """Return one task of those that ask the same of the same clips.
+
+    Columns may repeat each other, as "normal" of one and "abnormal" of another do.
 
     Of two, the one of a column of two values stays, which was made to be asked; else the first. Counted twice, it would
     weigh twice in every mean.
@@ -116,8 +120,9 @@ def distinct_tasks(tasks: Sequence[Task]) -> TaskSet:
 
 
 def check_splits(subjects: Sequence[str] | NDArray[Any], splits: Sequence[str] | NDArray[Any]) -> None:
-    """Raises InputError for unequal lengths, an unknown split, or a subject that is both in test and in what the probe
-    is trained on.
+    """Check lengths and splits, and that no test subject is also trained on.
+
+    Raises InputError.
     """
     if len(subjects) != len(splits):
         raise InputError(f"{len(subjects)} subjects for {len(splits)} splits", "expected one of each per clip")

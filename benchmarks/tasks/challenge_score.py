@@ -1,5 +1,4 @@
-"""The score of the respiratory sound challenges: how many adventitious sounds are named right, and how many normal
-ones.
+"""The score of the respiratory sound challenges: correctly named adventitious and normal sounds.
 
 ICBHI 2017 (Rocha et al. 2019, Physiol Meas 40:035001): sensitivity, specificity, and their mean, "the score".
 SPRSound's BioCAS challenges (Zhang et al. 2022, IEEE BioCAS) call the mean AS and add the harmonic mean, HS.
@@ -34,8 +33,9 @@ class ChallengeScore:
 
 
 def challenge_score(truth: Sequence[str], predicted: Sequence[str], *, normal: str) -> ChallengeScore:
-    """Score predicted classes, one of each sound. Raises InputError for unequal lengths, or where normal or
-    adventitious sounds are missing.
+    """Score predicted classes, one of each sound.
+
+    Raises InputError for unequal lengths, or where normal or adventitious sounds are missing.
     """
     if len(truth) != len(predicted):
         raise InputError(f"{len(predicted)} predictions for {len(truth)} sounds", "expected one per sound")

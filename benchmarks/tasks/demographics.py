@@ -23,8 +23,9 @@ class Ages:
 
 
 def subgroup_values(column: str, values: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(group of every clip, "" for none; notes) of a manifest column. A column called "age" holds years and becomes
-    bands.
+    """Return (group of every clip, "" for none; notes) of a manifest column.
+
+    A column called "age" holds years and becomes bands.
     """
     if column.casefold() != AGE_COLUMN:
         return tuple(str(value).strip() for value in values), ()

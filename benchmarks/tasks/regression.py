@@ -1,5 +1,6 @@
-"""Regression probe tasks: a column of numbers that somebody asked for by name, such as fev1_fvc. A column is never
-guessed to be one.
+"""Regression probe tasks: a column of numbers named by the user, such as fev1_fvc.
+
+A column is never guessed to be one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class RegressionTask:
 
     @property
     def name(self) -> str:
+        """Return the column."""
         return self.column
 
 
@@ -44,7 +46,7 @@ def regression_tasks(
     splits: Sequence[str],
     min_subjects: int = MIN_SUBJECTS,
 ) -> RegressionSet:
-    """The task of predicting a column's number. An empty value means not labelled.
+    """Return the task of predicting a column's number. An empty value means not labelled.
 
     It needs `min_subjects` labelled subjects in train (train and val) and in test, and more than one value in train: a
     constant has nothing to learn.

@@ -1,5 +1,6 @@
-"""Tasks among the subjects of train and val alone, for what must not see the test subjects: a gate, or a head that
-ships.
+"""Tasks among the subjects of train and val alone.
+
+For what must not see the test subjects: a gate, or a classifier that ships.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from hearlite.errors import InputError
 
 
 def training_tasks(clips: Sequence[ClipRef], columns: Sequence[str]) -> tuple[Task, ...]:
-    """The binary tasks of all label columns, among clips without those of the test split.
+    """Return the binary tasks of all label columns, among clips without those of the test split.
 
     Raises InputError when there is none with MIN_SUBJECTS subjects of each class.
     """

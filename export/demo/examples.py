@@ -1,5 +1,6 @@
-"""Synthetic sounds for the page: some to try, others, embedded once, as landmarks. They are computed from equations:
-nobody breathed or coughed.
+"""Synthetic sounds for the demo's page: some to try, others, embedded once, as landmarks.
+
+They are computed from equations: nobody breathed or coughed.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ _HEADSET = next(
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Where known sounds lie. All respiratory sounds lie on one side of a teacher's world, so cosines are taken from
-    the middle of the examples.
+    """Where known sounds lie.
+
+    All respiratory sounds lie on one side of a teacher's world, so cosines are taken from the middle of the examples.
     """
 
     labels: tuple[str, ...]  # [n]
@@ -39,8 +41,9 @@ class Landmarks:
 
 
 def sound(label: str, number: int) -> tuple[NDArray[np.int16], float, float]:
-    """int16 `[samples]` at 16 kHz of class `label` by made-up subject `number`, and where in it the sound starts and
-    ends, in seconds.
+    """Return a sound of class `label` by made-up subject `number`, and where it starts and ends.
+
+    int16 `[samples]` at 16 kHz, and seconds.
     """
     rng = np.random.default_rng([CLASSES.index(label), number])
     heard, start_s, end_s = recording(
@@ -50,13 +53,14 @@ def sound(label: str, number: int) -> tuple[NDArray[np.int16], float, float]:
 
 
 def wav(label: str) -> bytes:
-    """A sound to try, as 16-bit WAV; of a subject that is not among the landmarks."""
+    """Return a sound to try, as 16-bit WAV, of a subject that is not among the landmarks."""
     return wav_bytes(sound(label, PER_CLASS)[0])
 
 
 def landmarks(embedder: Embedder) -> Landmarks:
-    """PER_CLASS sounds of every class through `embedder`. Raises InputError for a model that gives them all the same
-    embedding.
+    """Embed PER_CLASS sounds of every class.
+
+    Raises InputError for a model that gives them all the same embedding.
     """
     labels = [label for label in CLASSES for _ in range(PER_CLASS)]
     clips = np.stack([_clip(*sound(label, index % PER_CLASS)) for index, label in enumerate(labels)])

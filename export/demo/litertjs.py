@@ -1,5 +1,4 @@
-"""LiteRT.js, Google's runtime for .tflite files in browsers: two npm packages (Apache-2.0), fetched once, and what the
-page needs of them.
+"""LiteRT.js, Google's runtime for .tflite files in browsers: two npm packages (Apache-2.0), fetched once.
 
 The tarballs are kept as they came and checked at every start; nothing is unpacked to disk. No address of a registry
 stands in this package.
@@ -58,8 +57,9 @@ PACKAGES = (
 
 
 def read_litertjs(folder: Path | None, *, registry: str | None, log: Callable[[str], None]) -> dict[str, bytes]:
-    """The runtime's files by `package/path`: out of `folder`, where npm installed it, or out of the user's cache, into
-    which they are fetched once.
+    """Return the runtime's files by `package/path`.
+
+    From `folder`, where npm installed it, or from the user's cache, into which they are fetched once.
 
     Raises UsageError when no registry is known, InputError for another version, a damaged package, or a registry that
     can't be reached.
@@ -92,7 +92,7 @@ def _read_installed(package: NpmPackage, folder: Path) -> dict[str, bytes]:
 
 
 def _fetched(package: NpmPackage, *, registry: str | None, log: Callable[[str], None]) -> bytes:
-    """The package's tarball, checked; fetched when the cache doesn't have it or has a damaged one."""
+    """Return the package's tarball, checked; fetched when the cache lacks it or has a damaged one."""
     target = cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz"
     if not (target.is_file() and hashlib.sha512(target.read_bytes()).hexdigest() == package.sha512):
         base = _registry(registry)
@@ -118,8 +118,9 @@ def _read_tarball(tarball: bytes, package: NpmPackage) -> dict[str, bytes]:
 
 
 def _registry(option: str | None) -> str:
-    """The user's npm registry: the option, npm's own environment variable, or what npm is set to. Raises UsageError
-    when nothing says.
+    """Return the user's npm registry: the option, npm's environment variable, or npm's setting.
+
+    Raises UsageError when none is set.
     """
     found = option or os.environ.get("NPM_CONFIG_REGISTRY") or _npm_says()
     if not found:

@@ -1,5 +1,4 @@
-"""Serves the page on 127.0.0.1: files from a list made at the start, to a browser that asks for localhost, and nothing
-else.
+"""Serve the demo's page on 127.0.0.1: listed files only, to a browser that asks for localhost.
 
 The page runs the exported file itself, byte for byte; its picture of what the network hears comes from that file's own
 frontend.
@@ -91,7 +90,7 @@ def make_files(
 
 
 def _facts(manifest: Manifest, known: Landmarks, *, hop_s: float, size: int) -> dict[str, Any]:
-    """What the page must know of the file and of the sounds around it."""
+    """Return what the page must know of the file and of the example sounds."""
     frontend = manifest.student.frontend
     return {
         **{
@@ -125,6 +124,7 @@ class DemoServer(ThreadingHTTPServer):
     files: Mapping[str, bytes]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay quiet about a browser that went away."""
         if not isinstance(
             sys.exc_info()[1], ConnectionError
         ):  # a browser that goes away in the middle of a file is no error
@@ -132,13 +132,17 @@ class DemoServer(ThreadingHTTPServer):
 
     @cached_property
     def headers(self) -> dict[str, str]:
+        """Return the headers of every answer."""
         import_map = re.search(rb'<script type="importmap">(.*?)</script>', self.files["/"], flags=re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(import_map[1] if import_map else b"").digest()).decode()
         return {**_HEADERS, "Content-Security-Policy": _POLICY.format(import_map=digest)}
 
 
 def open_server(*, port: int) -> DemoServer:
-    """A server on 127.0.0.1; port 0 takes a free one. Raises UsageError when the port is taken or not allowed."""
+    """Open a server on 127.0.0.1; port 0 takes a free one.
+
+    Raises UsageError when the port is taken or not allowed.
+    """
     try:
         return DemoServer((HOST, port), _Handler)
     except OSError as error:

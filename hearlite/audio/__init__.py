@@ -1,6 +1,6 @@
-"""Sound: recordings decoded to 16 kHz mono, cut into 2 s clips, turned into spectrograms; and synthetic recordings.
+"""Decode recordings to 16 kHz mono, cut them into clips, compute spectrograms, synthesize sounds.
 
-Imports nothing of hearlite but spec, files and errors.
+Of hearlite, this package imports only spec, files and errors.
 """
 
 from hearlite.audio.clips import Samples, clip_starts_s, cut, cut_event_zero_padded, from_int16, is_silent, to_int16

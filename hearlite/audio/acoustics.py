@@ -1,5 +1,6 @@
-"""What rooms and recorders do to sound: the constants that training views, the student's augmentation and the
-robustness study share.
+"""Constants of how rooms and recorders change sound, and coloured noise.
+
+Shared by training views, the student's augmentation and the robustness study.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from hearlite.spec import AUDIO
 
-# tilt and noise colour stop here: the students' bands begin at 60 Hz, and brown noise would put its power below
+# Tilt and noise colour stop here: the students' bands begin at 60 Hz, and brown noise would put its power below.
 FLAT_BELOW_HZ = 50.0
 TILT_PIVOT_HZ = 1_000.0  # where a tilt is 0 dB, as on audio equalisers
 LOW_PASS_ORDER = 4  # Butterworth, 24 dB an octave: an anti-alias filter
@@ -18,7 +19,10 @@ DEVICE_TAPS = 256  # 16 ms of a device's impulse response; a decay of 3 ms is 46
 
 
 def coloured_noise(rng: np.random.Generator, samples: int, *, slope: float) -> NDArray[np.float64]:
-    """Gaussian noise `[samples]` with a power spectrum of f^-slope above FLAT_BELOW_HZ: 0 is white, 1 pink, 2 brown."""
+    """Return Gaussian noise `[samples]` whose power spectrum falls as f^-slope above FLAT_BELOW_HZ.
+
+    Slope 0 is white, 1 pink, 2 brown noise.
+    """
     noise = rng.standard_normal(samples)
     if not slope:
         return noise

@@ -1,4 +1,4 @@
-"""Two-second clips of a recording: where they start, cut or padded, as float32 in [-1, 1) and as int16."""
+"""Cut recordings into 2 s clips, padding where needed, and convert between int16 and float32."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ Samples = NDArray[np.float32]  # [samples] mono at AUDIO.sample_rate_hz, nominal
 
 
 def from_int16(pcm: NDArray[np.int16]) -> Samples:
-    """int16 PCM of any shape -> float32 in [-1, 1): x / full scale. Raises InputError for another dtype."""
+    """Convert int16 PCM of any shape to float32 in [-1, 1), as x / 32768.
+
+    Raises InputError for another dtype.
+    """
     if pcm.dtype != np.int16:
         raise InputError(f"PCM has dtype {pcm.dtype}", "expected int16")
     return pcm.astype(np.float32) / np.float32(AUDIO.pcm_full_scale)
 
 
 def to_int16(samples: Samples) -> NDArray[np.int16]:
-    """float32 of any shape -> int16 PCM: x * full scale, rounded half to even, clipped to the int16 range. Raises
-    InputError for NaN or inf.
+    """Convert float32 samples of any shape to int16 PCM.
+
+    The result is x * 32768, rounded half to even and clipped to the int16 range. Raises InputError for NaN or infinity.
     """
     if not np.isfinite(samples).all():
         raise InputError("samples hold NaN or infinite values", "remove them before converting to int16")
@@ -34,7 +38,7 @@ def to_int16(samples: Samples) -> NDArray[np.int16]:
 
 
 def is_silent(samples: Samples) -> bool:
-    """Whether nothing was recorded: the peak, or the range around a constant offset, is below one int16 step."""
+    """Return whether the peak, or the range around a constant offset, is below one int16 step."""
     step = 1 / AUDIO.pcm_full_scale
     return samples.size == 0 or bool(np.abs(samples).max() < step or np.ptp(samples) < step)
 
@@ -42,21 +46,40 @@ def is_silent(samples: Samples) -> bool:
 def clip_starts_s(
     *, recording_s: float, start_s: float | None = None, end_s: float | None = None, hop_s: float = AUDIO.clip_s
 ) -> list[float]:
-    """Where the clips of a recording, or of an event [start_s, end_s) in it, start, in seconds.
+    """Return the start times of the clips that cover a recording, or an event in it.
 
-    A clip every `hop_s` while it fits, and one more that ends where the sound ends, so that all of it is covered. A
-    recording shorter than a clip gives [0.0]. An event shorter than a clip gives ONE clip, centred on it and shifted to
-    stay in the recording: real context instead of zeros, because zeros tell a classifier how long the event was. Raises
-    InputError for bounds without sound between them, UsageError for a hop that would skip sound.
+    Clips follow each other every `hop_s` while they fit, and one more ends where the sound ends, so that all of it is
+    covered. A recording shorter than a clip has one clip, at 0. An event shorter than a clip has ONE clip, centred on
+    it and shifted to stay in the recording: real context instead of zeros, because zeros reveal to a classifier how
+    long the event was.
+
+    Parameters
+    ----------
+    recording_s : float
+        Length of the recording, in seconds.
+    start_s, end_s : float, optional
+        The event, in seconds; by default the whole recording. An end after the recording's is cut to it.
+    hop_s : float
+        Seconds between two starts, above 0 and at most 2.
+
+    Returns
+    -------
+    list of float
+        Start times in seconds, ascending.
+
+    Raises
+    ------
+    InputError
+        When there is no sound between the bounds.
+    UsageError
+        When the hop is longer than a clip and would skip sound, or shorter than a sample.
     """
     rate_hz, clip = AUDIO.sample_rate_hz, AUDIO.clip_samples
     if not 1 <= hop_s * rate_hz <= clip:
         raise UsageError(f"hop_s is {hop_s:g}", f"use 0 < hop_s <= {AUDIO.clip_s:g}: a longer hop would skip sound")
     _check_bounds(recording_s=recording_s, start_s=start_s, end_s=end_s)
-    recording, hop = (
-        round(recording_s * rate_hz),
-        round(hop_s * rate_hz),
-    )  # samples, so that windows tile without rounding drift
+    # In whole samples, so that clips follow each other without rounding drift.
+    recording, hop = round(recording_s * rate_hz), round(hop_s * rate_hz)
     first = 0 if start_s is None else round(start_s * rate_hz)
     end = recording if end_s is None else min(recording, round(end_s * rate_hz))
     if end - first <= clip:
@@ -69,18 +92,35 @@ def clip_starts_s(
 
 
 def cut(samples: Samples, *, start_s: float) -> Samples:
-    """The clip of `samples` that starts at `start_s`: float32 `[clip_samples]`, zeros after the recording's end. Raises
-    InputError outside of it.
+    """Return the clip of `samples` that starts at `start_s` seconds, float32 `[clip_samples]`.
+
+    Zeros follow the recording's end. Raises InputError when the start lies outside the recording.
     """
     return cut_event_zero_padded(samples, start_s=start_s, end_s=start_s + AUDIO.clip_s)
 
 
 def cut_event_zero_padded(samples: Samples, *, start_s: float, end_s: float) -> Samples:
-    """The event [start_s, end_s) alone, at most its first 2 s, zeros after it: float32 `[clip_samples]`. Raises
-    InputError as `clip_starts_s` does.
+    """Return an event alone, padded with zeros to a clip, float32 `[clip_samples]`.
 
-    The framing of several published benchmarks, kept to show what it leaks: the zeros give away the event's duration.
-    `clip_starts_s` and `cut` are the framing to use.
+    Several published benchmarks cut clips like this. It is kept to show what it leaks: the zeros reveal the event's
+    duration. Use `clip_starts_s` and `cut` instead.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        The recording, float32 `[samples]` at 16 kHz.
+    start_s, end_s : float
+        The event in seconds; only its first 2 s are used.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 `[clip_samples]`.
+
+    Raises
+    ------
+    InputError
+        When the bounds are not finite, are in the wrong order or lie outside the recording.
     """
     _check_bounds(recording_s=len(samples) / AUDIO.sample_rate_hz, start_s=start_s, end_s=end_s)
     first = round(start_s * AUDIO.sample_rate_hz)

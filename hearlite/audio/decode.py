@@ -1,7 +1,7 @@
-"""Recordings -> float32 mono at 16 kHz -> 2 s clips: the only decoding, resampling and scaling code.
+"""Read recordings as float32 mono at 16 kHz: the only decoding, resampling and scaling code.
 
-WAV, FLAC, Ogg and MP3 through libsndfile, block by block; any rate through soxr; channels are averaged. A file that
-can't be read in full is refused, never shortened: libsndfile reads what is there of a truncated WAV and says nothing.
+WAV, FLAC, Ogg and MP3 are decoded block by block with libsndfile and resampled with soxr; channels are averaged. A file
+that cannot be read in full is refused, never shortened: libsndfile itself reads the rest of a truncated WAV silently.
 """
 
 from __future__ import annotations
@@ -22,28 +22,23 @@ from hearlite.audio.wav_header import _missing_wav_sizes, _RepairedWav
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 
-FORMATS = (
-    "WAV",
-    "WAVEX",
-    "RF64",
-    "FLAC",
-    "OGG",
-    "MP3",
-)  # libsndfile's names; its rarer parsers stay closed to hostile files
+# libsndfile's names. Its rarer parsers are not offered to hostile files.
+FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3")
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000  # electronic stethoscopes start at 4 kHz, studio converters end at 384 kHz
 MAX_CHANNELS = 16
-MAX_RECORDING_H = 12.0  # a night; 2.8 GB as float32. Also bounds what a small hostile file may unpack to
+MAX_RECORDING_H = 12.0  # a night; 2.8 GB as float32. Also limits what a small hostile file can unpack to
 MAX_PEAK = 8.0  # 18 dB over full scale: room for MP3 overshoot, not for a float file that holds integers
 
 _BLOCK_FRAMES = 65_536
-_MPEG_FRAME = 1_152  # samples in an MPEG-1 layer III frame: an MP3 without a Xing header promises up to one too many
+_MPEG_FRAME = 1_152  # samples in an MPEG-1 layer III frame: an MP3 without a Xing header can promise one frame too many
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: a FLAC that was written to a pipe
 
 
 def duration_s(path: Path) -> float:
-    """Length of a recording, from its header alone (a FLAC whose header doesn't say is decoded). Raises InputError as
-    `read_recording` does.
+    """Return the length of a recording in seconds, from its header alone.
+
+    A FLAC whose header lacks the length is decoded. Raises InputError as `read_recording` does.
     """
     with _opened(path) as sound:
         if sound.frames != _UNKNOWN_FRAMES:
@@ -52,12 +47,16 @@ def duration_s(path: Path) -> float:
 
 
 def read_recording(path: Path) -> Samples:
-    """A whole WAV, FLAC, Ogg or MP3 file as mono float32 `[samples]` at 16 kHz; PCM scales by 1 / full scale, channels
-    are averaged.
+    """Read a whole WAV, FLAC, Ogg or MP3 file as mono float32 `[samples]` at 16 kHz.
 
-    Resampling is soxr HQ in a stream, equal to its one-shot result; memory stays near the size of the result. Raises
-    InputError, with file, value and remedy, for anything that can't be decoded in full: missing, empty, truncated, not
-    audio, NaN, fewer than 2 samples, out of the limits above.
+    PCM is scaled by 1 / full scale and channels are averaged. Resampling is soxr HQ in a stream, equal to its one-shot
+    result; memory stays near the size of the result.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be decoded in full: it is missing, empty, truncated or not audio, holds NaN, has fewer than
+        2 samples, or exceeds the limits of this module. The message names file, value and remedy.
     """
     with _opened(path) as sound:
         rate_hz = sound.samplerate
@@ -90,10 +89,24 @@ def read_recording(path: Path) -> Samples:
 
 
 def from_array(sound: NDArray[Any], *, rate_hz: float) -> Samples:
-    """Samples `[n]`, mono, as what `read_recording` gives of a file that holds them: float32 `[samples]` at 16 kHz.
+    """Convert mono samples of any rate to float32 at 16 kHz, as `read_recording` would from a file.
 
-    Floating point counts as it is, int16 by full scale. Raises InputError for another shape or dtype, NaN, a peak or a
-    rate out of the limits above.
+    Parameters
+    ----------
+    sound : numpy.ndarray
+        Samples `[n]`, at least 2: floating point, taken as it is, or int16, divided by full scale.
+    rate_hz : float
+        Their sampling rate, 4000 to 384000 Hz.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 `[samples]` at 16 kHz.
+
+    Raises
+    ------
+    InputError
+        For another shape or dtype, NaN, a peak above MAX_PEAK, or a rate outside the limits.
     """
     values = np.asarray(sound)
     if values.ndim != 1 or len(values) < 2:
@@ -120,18 +133,21 @@ def from_array(sound: NDArray[Any], *, rate_hz: float) -> Samples:
 
 
 class _ForwardSoundFile(sf.SoundFile):
-    """A SoundFile read straight on. soundfile otherwise seeks after each block, which FLACs of unknown length refuse
-    and MP3s do inexactly.
+    """A SoundFile that only reads forward.
+
+    soundfile otherwise seeks after each block, which FLACs of unknown length refuse and MP3s do inexactly.
     """
 
     def seekable(self) -> bool:
+        """Return False, which keeps soundfile from seeking."""
         return False
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sf.SoundFile]:
-    """An open file whose header was checked. Whatever libsndfile or the system says, also while it is read, becomes an
-    InputError.
+    """Open a file and check its header.
+
+    Errors of libsndfile and the system become InputErrors, also those raised while the caller reads.
     """
     try:
         if not path.is_file():
@@ -139,7 +155,7 @@ def _opened(path: Path) -> Iterator[sf.SoundFile]:
             raise InputError(f"{path}: {what}", "name a WAV, FLAC, Ogg or MP3 file")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty (0 bytes)", "record or copy it again")
-        if path.suffix.lower() == ".raw":  # soundfile goes by this one suffix
+        if path.suffix.lower() == ".raw":  # the one suffix that makes soundfile expect parameters
             raise InputError(f"{path}: raw samples have no header", "convert it to WAV with its rate and sample type")
         with _RepairedWav(path) as file:
             file.sizes = _missing_wav_sizes(path, file)
@@ -163,11 +179,11 @@ def _check_header(path: Path, sound: sf.SoundFile) -> None:
     if not MIN_RATE_HZ <= sound.samplerate <= MAX_RATE_HZ:
         raise InputError(
             f"{path}: sampling rate is {sound.samplerate} Hz",
-            f"expected {MIN_RATE_HZ} - {MAX_RATE_HZ} Hz; correct its header or resample it",
+            f"expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; correct its header or resample it",
         )
     if not 1 <= sound.channels <= MAX_CHANNELS:
         raise InputError(
-            f"{path}: has {sound.channels} channels", f"expected 1 - {MAX_CHANNELS}; keep the ones that were recorded"
+            f"{path}: has {sound.channels} channels", f"expected 1 to {MAX_CHANNELS}; keep the ones that were recorded"
         )
     if sound.frames < 2:
         raise InputError(

@@ -1,9 +1,8 @@
-"""mel-PCEN, the numpy float64 reference, and the constant matrices that it shares with the TensorFlow layer in
-frontend_tf.py.
+"""The mel-PCEN frontend in numpy float64: the reference for the TensorFlow layer in frontend_tf.py.
 
-Follows HeAR's published `preprocess_audio` (Google-Health/hear), with one correction: minimum and maximum are taken per
-clip, never over the batch, so an image does not depend on its neighbours. There is no third implementation: the
-exported file carries the layer's graph.
+It also computes the constant matrices that both use. It follows HeAR's published `preprocess_audio`
+(Google-Health/hear), with one correction: minimum and maximum are taken per clip, never over the batch, so an image
+does not depend on its neighbours. There is no third implementation: exported files contain the layer's graph.
 """
 
 from __future__ import annotations
@@ -20,7 +19,25 @@ Float64 = NDArray[np.float64]
 
 
 def frontend_numpy(clips: NDArray[np.floating[Any]], *, spec: FrontendSpec) -> Float64:
-    """Image of clips: float `[n, samples]` -> float64 `[n, frames, mels]`. The input is not modified."""
+    """Compute the mel-PCEN images of clips.
+
+    Parameters
+    ----------
+    clips : numpy.ndarray
+        Floating point `[n, samples]`, at least one window long; not modified.
+    spec : FrontendSpec
+        Parameters of the frontend.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 `[n, frames, mels]`.
+
+    Raises
+    ------
+    InputError
+        When the clips have another shape or are too short.
+    """
     if clips.ndim != 2 or clips.shape[1] < spec.window_samples:
         raise InputError(
             f"clips have shape {list(clips.shape)}",
@@ -34,15 +51,19 @@ def frontend_numpy(clips: NDArray[np.floating[Any]], *, spec: FrontendSpec) -> F
 
 
 def normalise(clips: Float64, *, spec: FrontendSpec) -> Float64:
-    """Each clip `[n, samples]` stretched to [-1, 1] by its own minimum and maximum; silence becomes -1 everywhere, as
-    in HeAR.
+    """Stretch each clip of `[n, samples]` to [-1, 1] by its own minimum and maximum.
+
+    Silence becomes -1 everywhere, as in HeAR.
     """
     shifted = clips - clips.min(axis=1, keepdims=True)
     return np.asarray(2.0 * shifted / (shifted.max(axis=1, keepdims=True) + spec.range_floor) - 1.0)
 
 
 def power_spectrum(clips: Float64, *, spec: FrontendSpec) -> Float64:
-    """Power STFT, `[n, samples]` -> `[n, frames, fft_length // 2 + 1]`; zero-padded at the end, not centred."""
+    """Compute the power STFT `[n, frames, fft_length // 2 + 1]` of clips `[n, samples]`.
+
+    Clips are zero-padded at the end; frames are not centred.
+    """
     frames = spec.stft_frames(clips.shape[1])
     padded = np.pad(clips, ((0, 0), (0, (frames - 1) * spec.hop_samples + spec.window_samples - clips.shape[1])))
     windows = np.lib.stride_tricks.sliding_window_view(padded, spec.window_samples, axis=1)[
@@ -53,8 +74,9 @@ def power_spectrum(clips: Float64, *, spec: FrontendSpec) -> Float64:
 
 
 def pcen(energy: Float64, *, spec: FrontendSpec) -> Float64:
-    """Per-channel energy normalisation of mel power `[n, frames, mels]` (arXiv:1607.05666); the smoother starts at the
-    first frame.
+    """Apply per-channel energy normalisation to mel power `[n, frames, mels]` (arXiv:1607.05666).
+
+    The smoother's initial state is the first frame.
     """
     smooth = np.empty_like(energy)
     smooth[:, 0] = energy[:, 0]
@@ -67,14 +89,18 @@ def pcen(energy: Float64, *, spec: FrontendSpec) -> Float64:
 
 
 def hann(spec: FrontendSpec) -> Float64:
-    """Periodic Hann window `[window_samples]`; its first value is 0 and it is symmetric about its centre sample."""
+    """Return the periodic Hann window `[window_samples]`.
+
+    Its first value is 0 and it is symmetric about its centre sample.
+    """
     return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(spec.window_samples) / spec.window_samples))
 
 
 def mel_matrix(spec: FrontendSpec) -> Float64:
-    """Triangles linear in HTK mel, `[fft_length // 2 + 1, mels]`, DC bin zeroed, no area normalisation.
+    """Return the matrix from STFT bins to mel bands, `[fft_length // 2 + 1, mels]`.
 
-    The matrix of `tf.signal.linear_to_mel_weight_matrix`, which HeAR uses.
+    Its bands are triangles, linear in HTK mel, without area normalisation; the DC bin is zeroed. It is the matrix of
+    `tf.signal.linear_to_mel_weight_matrix`, which HeAR uses.
     """
     bins_hz = np.linspace(0.0, spec.sample_rate_hz / 2, spec.fft_length // 2 + 1)
     edges = np.linspace(_hz_to_mel(spec.low_hz), _hz_to_mel(spec.high_hz), spec.mels + 2)
@@ -85,8 +111,9 @@ def mel_matrix(spec: FrontendSpec) -> Float64:
 
 
 def smoother_matrix(frames: int, *, smoothing: float) -> Float64:
-    """The PCEN smoother as one lower-triangular matmul: smooth = matrix `[frames, frames]` @ energy `[frames,
-    mels]`.
+    """Return the PCEN smoother as a lower-triangular matrix `[frames, frames]`.
+
+    smooth = matrix @ energy, with energy `[frames, mels]`.
     """
     lag = np.arange(frames)[:, None] - np.arange(frames)[None, :]
     matrix = np.where(lag >= 0, smoothing * (1.0 - smoothing) ** np.maximum(lag, 0), 0.0)
@@ -95,7 +122,7 @@ def smoother_matrix(frames: int, *, smoothing: float) -> Float64:
 
 
 def resize_matrix(frames: int, resized: int) -> Float64:
-    """Bilinear resize in time with half-pixel centres and no antialiasing, `[resized, frames]`."""
+    """Return the matrix `[resized, frames]` of a bilinear resize with half-pixel centres, no antialiasing."""
     position = np.clip((np.arange(resized) + 0.5) * frames / resized - 0.5, 0, frames - 1)
     left = np.minimum(position.astype(int), frames - 2)
     matrix = np.zeros((resized, frames))

@@ -1,11 +1,9 @@
-"""Respiratory-like sounds from equations: a labelled corpus for running the pipeline where there are no recordings. It
-is not evidence about people.
+"""Synthesize respiratory-like sounds: a labelled corpus to run the pipeline without recordings.
 
-Longer than 200 lines because the nine sounds, their constants and the one place that mixes them are read together.
-Sources: [ERS] Sovijarvi et al. 2000, Eur Respir Rev 10:77 (CORSA); [NEJM] Bohadana et al. 2014, N Engl J Med 370:744;
+Nothing measured on it is evidence about people. Sources: [ERS] Sovijarvi et al. 2000, Eur Respir Rev 10:77 (CORSA); [NEJM] Bohadana et al. 2014, N Engl J Med 370:744;
 [Kiyokawa] Kiyokawa et al. 2001, Chest 119:1886; [Morice] Morice et al. 2007, Eur Respir J 29:1256; [Pevernagie]
 Pevernagie et al. 2010, Sleep Med Rev 14:131; [Klatt] Klatt 1980, JASA 67:971; [P&B] Peterson & Barney 1952, JASA
-24:175. What names no source is a choice, made so that the classes overlap.
+24:175. Values without a source are chosen so that the classes overlap.
 """
 
 from __future__ import annotations
@@ -41,29 +39,29 @@ CLASSES = (
     "speech_babble",
 )
 COLUMNS = ("file", "start_s", "end_s", "label", "subject", "split", "device", "synthetic")
-GENERATOR = 1  # raise whenever a sound changes, so that a corpus of an older version is not taken for this one's
+GENERATOR = 1  # raise whenever a sound changes, so that a corpus of an older version is not mistaken for a current one
 _DURATION_S = (2.5, 6.0)
-_SPLIT_SHARES = {"val": 0.1, "test": 0.3}  # of the subjects; the rest trains
+_SPLIT_SHARES = {"val": 0.1, "test": 0.3}  # of the subjects; the rest are for training
 _FIRST_SHARE = 0.11  # IDW / 2CD of fine and coarse crackles alike: 0.5 of 5 ms, 1.5 of 15 ms [ERS, NEJM]
-_VOWELS_HZ = (
+_VOWELS_HZ = (  # men's formants [P&B]
     (270, 2290, 3010),
     (530, 1840, 2480),
     (660, 1720, 2410),
     (730, 1090, 2440),
     (640, 1190, 2390),
     (300, 870, 2240),
-)  # [P&B] men
+)
 
 
 @dataclass(frozen=True)
 class Device:
-    """What a microphone does to a sound: its rate, pass band, and noise below the recording's peak."""
+    """A recording device: its sampling rate, pass band and noise."""
 
     name: str
     sample_rate_hz: int
     low_hz: float
     high_hz: float
-    noise_db: float
+    noise_db: float  # relative to the recording's peak
 
 
 DEVICES = (
@@ -76,18 +74,18 @@ DEVICES = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A made-up body. Adults: 12 - 26 breaths a minute, pitch 85 - 255 Hz, vocal tracts within 15 % of the mean."""
+    """A made-up adult: 12–26 breaths a minute, pitch 85–255 Hz, vocal tract within 15 % of the mean."""
 
     tract: float  # factor on every formant
     pitch_hz: float
     breath_hz: float
     chest_hz: float  # the chest wall is a low-pass [ERS]
-    breath_db: float  # of the breath behind everything
+    breath_db: float  # level of the breath in the background
 
 
 @dataclass(frozen=True)
 class _Take:
-    """What a sound needs to know: how long, at which rate, by whom, and the dice."""
+    """The context in which a sound is made: random generator, length, rate and subject."""
 
     rng: np.random.Generator
     samples: int
@@ -102,17 +100,17 @@ class _Take:
         return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
 
     def wander(self, *, rate_hz: float) -> Float64:
-        """A smooth random curve `[samples]` in [-1, 1] with `rate_hz` new values a second."""
+        """Draw a smooth random curve `[samples]` in [-1, 1] with `rate_hz` new values per second."""
         knots = self.rng.uniform(-1.0, 1.0, int(self.samples / self.rate_hz * rate_hz) + 3)
         return np.interp(self.time_s * rate_hz, np.arange(len(knots)), knots)
 
     def arch(self) -> Float64:
-        """0 at both ends, 1 in the middle: what keeps a sound from starting with a click."""
+        """Return an envelope, 0 at both ends and 1 in the middle, so that a sound does not start with a click."""
         arch: Float64 = np.sqrt(np.sin(np.pi * np.arange(self.samples) / self.samples))
         return arch
 
     def filtered(self, x: Float64, response: Callable[[Float64], NDArray[np.complex128] | Float64]) -> Float64:
-        """`x` through a frequency response given as a function of Hz (circular, so a sound must fade at its ends)."""
+        """Filter `x` by a frequency response, a function of Hz; circular, so a sound must fade at its ends."""
         y: Float64 = np.fft.irfft(np.fft.rfft(x) * response(np.fft.rfftfreq(len(x), 1.0 / self.rate_hz)), n=len(x))
         return y
 
@@ -122,20 +120,21 @@ class _Take:
         )
 
     def pulses(self, pitch_hz: Float64) -> Float64:
-        """One unit impulse a period of the instantaneous frequency `[samples]`."""
+        """Return one unit impulse per period of the instantaneous frequency `[samples]`."""
         return np.diff(np.floor(np.cumsum(pitch_hz / self.rate_hz) + self.rng.uniform()), prepend=0.0).clip(0.0, 1.0)
 
 
 def _band(hz: Float64, *, low_hz: float, high_hz: float = math.inf, order: float = 2.0) -> Float64:
-    """Butterworth magnitudes, 6 dB an octave and order on either side; no phase shift."""
+    """Return Butterworth magnitudes: 6 dB per octave and order on either side, no phase shift."""
     high_pass = (hz / low_hz) ** (2.0 * order)
     response: Float64 = np.sqrt(high_pass / (1.0 + high_pass) / (1.0 + (hz / high_hz) ** (2.0 * order)))
     return response
 
 
 def _formants(hz: Float64, *, centres_hz: tuple[float, ...], width: float, glottis_hz: float) -> NDArray[np.complex128]:
-    """Cascade of resonances of unit gain at 0 Hz [Klatt], after a source that falls by 12 dB an octave above
-    `glottis_hz`.
+    """Return the response of a cascade of resonances with unit gain at 0 Hz [Klatt].
+
+    It includes a source that falls by 12 dB per octave above `glottis_hz`.
     """
     response: NDArray[np.complex128] = np.asarray(1.0 / (1.0 + 1j * hz / glottis_hz) ** 2, dtype=np.complex128)
     for centre in centres_hz:
@@ -144,8 +143,9 @@ def _formants(hz: Float64, *, centres_hz: tuple[float, ...], width: float, glott
 
 
 def _breathing(take: _Take, phase: Float64) -> Float64:
-    """Noise that follows the flow: inspiration over phase 0 - 0.42, a weaker and duller expiration over 0.45 - 0.9, a
-    pause [ERS].
+    """Make noise that follows the air flow of breathing [ERS].
+
+    Inspiration takes phase 0–0.42, a weaker and duller expiration 0.45–0.9; a pause follows.
     """
     chest_hz, phase = take.subject.chest_hz, phase % 1.0
     flow_in = np.sin(np.pi * np.clip(phase / 0.42, 0.0, 1.0))
@@ -157,12 +157,12 @@ def _breathing(take: _Take, phase: Float64) -> Float64:
 
 
 def _breath(take: _Take) -> Float64:
-    """One breath, in and out."""
+    """Make one breath, in and out."""
     return _breathing(take, np.linspace(0.0, 0.95, take.samples))
 
 
 def _cough(take: _Take) -> Float64:
-    """One to three coughs of three phases [Morice]: a burst of 30 - 50 ms, a noisy flow, and often a voiced end."""
+    """Make one to three coughs of three phases [Morice]: 30–50 ms burst, noisy flow, often a voiced end."""
     rng, t, sound = take.rng, take.time_s, np.zeros(take.samples)
     voiced = rng.uniform(0.0, 1.0) * (rng.uniform() < 0.6)
     noise = take.noise(low_hz=take.log_uniform(150.0, 500.0), high_hz=take.log_uniform(1_200.0, 6_000.0), order=1.0)
@@ -180,8 +180,9 @@ def _cough(take: _Take) -> Float64:
 
 
 def _crackles(take: _Take, *, count: int, two_cycles_s: tuple[float, float]) -> Float64:
-    """`count` crackles at random: two cycles of a falling chirp [Kiyokawa]; _FIRST_SHARE of them is the initial
-    deflection.
+    """Make `count` crackles at random times: two cycles of a falling chirp [Kiyokawa].
+
+    The initial deflection takes _FIRST_SHARE of the two cycles.
     """
     sound = np.zeros(take.samples)
     for _ in range(count):
@@ -198,20 +199,25 @@ def _crackles(take: _Take, *, count: int, two_cycles_s: tuple[float, float]) -> 
 
 
 def _fine_crackle(take: _Take) -> Float64:
-    """Many short ones, about 650 Hz, 2CD about 5 ms [NEJM]. Two cycles of 650 Hz last 3 ms, so the range spans both."""
+    """Make many short crackles, about 650 Hz, 2CD about 5 ms [NEJM].
+
+    Two cycles of 650 Hz last 3 ms, so the range spans both.
+    """
     return _crackles(take, count=int(take.rng.integers(6, 20)), two_cycles_s=(0.0025, 0.0055))
 
 
 def _coarse_crackle(take: _Take) -> Float64:
-    """Fewer and longer ones, about 350 Hz, 2CD about 15 ms [NEJM]. Two cycles of 350 Hz last 6 ms, so the range spans
-    both.
+    """Make fewer and longer crackles, about 350 Hz, 2CD about 15 ms [NEJM].
+
+    Two cycles of 350 Hz last 6 ms, so the range spans both.
     """
     return _crackles(take, count=int(take.rng.integers(3, 12)), two_cycles_s=(0.005, 0.015))
 
 
 def _tone(take: _Take, *, pitch_hz: float, bend: float, harmonics_db: tuple[float, ...]) -> Float64:
-    """A sinusoid whose frequency wanders slowly by the share `bend`, with weaker harmonics; nothing above the Nyquist
-    frequency.
+    """Make a sinusoid whose frequency wanders slowly by the share `bend`, with weaker harmonics.
+
+    Harmonics above the Nyquist frequency are left out.
     """
     phase = 2.0 * np.pi * np.cumsum(pitch_hz * (1.0 + bend * take.wander(rate_hz=3.0))) / take.rate_hz
     audible = [
@@ -224,7 +230,7 @@ def _tone(take: _Take, *, pitch_hz: float, bend: float, harmonics_db: tuple[floa
 
 
 def _wheeze(take: _Take) -> Float64:
-    """One or two near-sinusoids of 100 - 1000 Hz, usually above 400, for more than 80 - 100 ms [ERS]."""
+    """Make one or two near-sinusoids of 100–1000 Hz, usually above 400 Hz, longer than 80–100 ms [ERS]."""
     tones = range(1 + int(take.rng.uniform() < 0.25))
     harmonics = (-take.rng.uniform(12.0, 30.0), -take.rng.uniform(20.0, 40.0))
     return sum(
@@ -234,7 +240,7 @@ def _wheeze(take: _Take) -> Float64:
 
 
 def _rhonchus(take: _Take) -> Float64:
-    """A train of rapidly damped sinusoids, dominant frequency at most 200 Hz, for more than 100 ms [ERS]."""
+    """Make a train of rapidly damped sinusoids, dominated by at most 200 Hz, longer than 100 ms [ERS]."""
     pulses = take.pulses(take.log_uniform(45.0, 110.0) * (1.0 + 0.15 * take.wander(rate_hz=6.0)))
     centre_hz = take.log_uniform(95.0, 200.0)
     sound = take.filtered(
@@ -245,7 +251,7 @@ def _rhonchus(take: _Take) -> Float64:
 
 
 def _stridor(take: _Take) -> Float64:
-    """A loud, harmonic, rough note of the larynx above 500 Hz, while breathing in [NEJM]."""
+    """Make a loud, harmonic, rough note of the larynx above 500 Hz, during inspiration [NEJM]."""
     harmonics = tuple(-take.rng.uniform(3.0, 9.0) * k for k in range(1, 6))
     tone = _tone(take, pitch_hz=take.log_uniform(450.0, 1_000.0), bend=0.15, harmonics_db=harmonics)
     rough: Float64 = 1.0 + take.rng.uniform(0.0, 0.5) * take.wander(rate_hz=70.0)
@@ -256,8 +262,9 @@ def _stridor(take: _Take) -> Float64:
 
 
 def _snore(take: _Take) -> Float64:
-    """Flutter of the palate: pulses at 20 - 200 Hz [Pevernagie] through the resonances of the open throat, with the
-    noise of the flow.
+    """Make a snore: flutter of the palate, resonances of the open throat and the noise of the flow.
+
+    The flutter is a train of pulses at 20–200 Hz [Pevernagie].
     """
     pulses = take.pulses(take.log_uniform(24.0, 130.0) * (1.0 + 0.25 * take.wander(rate_hz=8.0)))
     pulses = pulses * take.rng.uniform(0.5, 1.0, take.samples)
@@ -274,7 +281,7 @@ def _snore(take: _Take) -> Float64:
 
 
 def _speech_babble(take: _Take) -> Float64:
-    """Two to five talkers: glottal pulses through vowels that change with each syllable, about four a second."""
+    """Make two to five talkers: glottal pulses through vowels that change about four times a second."""
     babble = np.zeros(take.samples)
     for talker in range(int(take.rng.integers(2, 6))):
         pitch_hz, tract = (
@@ -296,9 +303,9 @@ def _speech_babble(take: _Take) -> Float64:
 @dataclass(frozen=True)
 class _Sound:
     make: Callable[[_Take], Float64]
-    event_s: tuple[float, float]
+    event_s: tuple[float, float]  # range of its length
     phase: float | None  # of the breath when it starts; None where it may start anywhere
-    over_breath_db: tuple[float, float]  # level of its loudest 20 ms over the breath's
+    over_breath_db: tuple[float, float]  # level of its loudest 20 ms relative to the breath's
 
 
 _SOUNDS = {
@@ -315,19 +322,19 @@ _SOUNDS = {
 
 
 def _unit(x: Float64) -> Float64:
-    """`x` scaled to an RMS of 1; silence stays silent."""
+    """Scale `x` to an RMS of 1; silence stays silent."""
     return x / max(float(np.sqrt(np.mean(x * x))), 1e-12)
 
 
 def _loudest(x: Float64, *, rate_hz: int) -> float:
-    """RMS of the loudest 20 ms: a level that treats a click and a hum alike."""
+    """Return the RMS of the loudest 20 ms, a level that treats a click and a hum alike."""
     block = rate_hz // 50
     blocks = np.pad(x, (0, -len(x) % block)).reshape(-1, block)
     return max(float(np.sqrt(np.mean(blocks * blocks, axis=1).max())), 1e-12)
 
 
 def draw_subject(rng: np.random.Generator) -> Subject:
-    """A made-up subject."""
+    """Draw a random subject."""
     return Subject(
         tract=float(rng.uniform(0.88, 1.15)),
         pitch_hz=float(np.exp(rng.uniform(np.log(85.0), np.log(255.0)))),
@@ -340,10 +347,30 @@ def draw_subject(rng: np.random.Generator) -> Subject:
 def recording(
     label: str, *, rng: np.random.Generator, subject: Subject, device: Device, duration_s: float
 ) -> tuple[Float64, float, float]:
-    """One sound of class `label` over the subject's breath, as the device hears it.
+    """Make a recording of one sound over the subject's breath, as the device captures it.
 
-    Returns float64 `[duration_s * device.sample_rate_hz]` in (-1, 1) and the sound's start and end in seconds. Raises
-    UsageError for an unknown label or less than 2.5 s.
+    Parameters
+    ----------
+    label : str
+        Class of the sound, one of CLASSES.
+    rng : numpy.random.Generator
+        Source of all random choices.
+    subject : Subject
+        The subject who makes the sound.
+    device : Device
+        The recording device.
+    duration_s : float
+        Length in seconds, at least 2.5.
+
+    Returns
+    -------
+    tuple of numpy.ndarray, float and float
+        float64 `[duration_s * device.sample_rate_hz]` in (-1, 1), and the sound's start and end in seconds.
+
+    Raises
+    ------
+    UsageError
+        When the label is unknown or the recording too short.
     """
     if label not in _SOUNDS:
         raise UsageError(f"label is {label!r}", f"use one of {', '.join(CLASSES)}")
@@ -364,18 +391,19 @@ def recording(
     level_db = rng.uniform(*sound.over_breath_db) - subject.breath_db
     first = round(start_s * rate_hz)
     mixed[first : first + event.samples] += alone * 10.0 ** (level_db / 20.0) / _loudest(alone, rate_hz=rate_hz)
-    heard = whole.filtered(mixed, lambda hz: _band(hz, low_hz=device.low_hz, high_hz=device.high_hz, order=2.0))
-    heard = _with_room(whole, heard / np.abs(heard).max(), noise_db=device.noise_db + rng.uniform(-8.0, 12.0))
+    captured = whole.filtered(mixed, lambda hz: _band(hz, low_hz=device.low_hz, high_hz=device.high_hz, order=2.0))
+    captured = _with_room(whole, captured / np.abs(captured).max(), noise_db=device.noise_db + rng.uniform(-8.0, 12.0))
     peak = 10.0 ** (rng.uniform(-24.0, -1.0) / 20.0)
-    return heard * peak / np.abs(heard).max(), start_s, start_s + event_s
+    return captured * peak / np.abs(captured).max(), start_s, start_s + event_s
 
 
-def _with_room(take: _Take, heard: Float64, *, noise_db: float) -> Float64:
-    """`heard` (peak 1) with the device's noise, at times the mains' hum and knocks against the microphone: none of them
-    tells the class.
+def _with_room(take: _Take, captured: Float64, *, noise_db: float) -> Float64:
+    """Add the device's noise and, at times, mains hum and knocks on the microphone to a sound with peak 1.
+
+    All are independent of the class.
     """
     rng = take.rng
-    noisy: Float64 = heard + 10.0 ** (noise_db / 20.0) * rng.standard_normal(take.samples)
+    noisy: Float64 = captured + 10.0 ** (noise_db / 20.0) * rng.standard_normal(take.samples)
     if rng.uniform() < 0.3:
         noisy += take.log_uniform(0.005, 0.05) * np.sin(2.0 * np.pi * rng.choice((50.0, 60.0)) * take.time_s)
     ring_s = np.arange(take.rate_hz // 5) / take.rate_hz
@@ -389,12 +417,34 @@ def _with_room(take: _Take, heard: Float64, *, noise_db: float) -> Float64:
 
 
 def write_corpus(folder: Path, *, subjects: int, recordings_per_subject: int, seed: int) -> Path:
-    """Write `audio/*.flac` (16-bit mono, 4 - 44.1 kHz), `manifest.csv`, `corpus.json` and `SYNTHETIC.md`; returns the
-    manifest's path.
+    """Write a synthetic corpus: recordings, a manifest and a notice that the sounds are synthetic.
 
-    The same parameters give the same bytes. A corpus with these parameters is left as it is; `folder` appears only when
-    all of it is written.
-    Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.
+    These are `audio/*.flac` (16-bit mono, 4–44.1 kHz), `manifest.csv`, `corpus.json` and `SYNTHETIC.md`. The same
+    parameters produce the same bytes. A corpus with these parameters is left as it is; `folder` appears only once all
+    of it is written.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write; must not exist, be empty, or hold a corpus with the same parameters.
+    subjects : int
+        Number of subjects, at least 3: one for each of train, val and test.
+    recordings_per_subject : int
+        Recordings of each subject, at least 1.
+    seed : int
+        Random seed, at least 0.
+
+    Returns
+    -------
+    Path
+        The manifest.
+
+    Raises
+    ------
+    UsageError
+        When a number is out of range.
+    InputError
+        When `folder` holds something else or cannot be written.
     """
     parameters = {
         "generator": GENERATOR,
@@ -417,17 +467,37 @@ def write_folder(
     write: Callable[[Path], Iterable[tuple[str, ...]]],
     notice: str,
 ) -> Path:
-    """Make a synthetic corpus all or nothing: `write` puts the recordings into `<its argument>/audio` and yields a row
-    of `columns` for each.
+    """Write a synthetic corpus with any generator, completely or not at all.
 
-    `parameters` must have `subjects`, `recordings_per_subject` and `seed`. A corpus with the same ones is left as it
-    is. Returns the manifest's path.
-    Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.
+    Parameters
+    ----------
+    folder : Path
+        Where to write. A corpus with the same parameters is left as it is.
+    parameters : dict
+        Stored in corpus.json; must have `subjects`, `recordings_per_subject` and `seed`.
+    columns : sequence of str
+        Columns of the manifest.
+    write : callable
+        Takes a folder, writes the recordings to `audio` in it and yields a manifest row for each.
+    notice : str
+        Content of SYNTHETIC.md.
+
+    Returns
+    -------
+    Path
+        The manifest.
+
+    Raises
+    ------
+    UsageError
+        When a number is out of range.
+    InputError
+        When `folder` holds something else or cannot be written.
     """
     if parameters["subjects"] < 3 or parameters["recordings_per_subject"] < 1 or parameters["seed"] < 0:
-        given = ", ".join(f"{name}={parameters[name]}" for name in ("subjects", "recordings_per_subject", "seed"))
+        values = ", ".join(f"{name}={parameters[name]}" for name in ("subjects", "recordings_per_subject", "seed"))
         raise UsageError(
-            f"no corpus with {given}", "use at least 3 subjects (train, val, test), 1 recording each and a seed >= 0"
+            f"no corpus with {values}", "use at least 3 subjects (train, val, test), 1 recording each and a seed >= 0"
         )
     if _is_there(folder, parameters=parameters):
         return folder / "manifest.csv"
@@ -443,7 +513,7 @@ def write_folder(
             (built / "SYNTHETIC.md").write_text(notice, encoding="utf-8", newline="\n")
             files.write_json(built / "corpus.json", parameters)
             if folder.is_dir():
-                folder.rmdir()  # an empty one, _is_there looked
+                folder.rmdir()  # empty, as _is_there checked
             built.replace(folder)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror or error}", "choose a folder that can be written") from error
@@ -451,8 +521,9 @@ def write_folder(
 
 
 def _write_audio(folder: Path, *, subjects: int, recordings_per_subject: int, seed: int) -> Iterator[tuple[str, ...]]:
-    """Write every recording and yield its row of the manifest. A recording depends on seed, subject and number
-    alone.
+    """Write every recording and yield its manifest row.
+
+    A recording depends on seed, subject and number alone.
     """
     import soundfile
 
@@ -464,9 +535,8 @@ def _write_audio(folder: Path, *, subjects: int, recordings_per_subject: int, se
         for number in range(recordings_per_subject):
             rng, label = np.random.default_rng([seed, 2, index, number]), str(labels[number])
             device = DEVICES[int(rng.integers(len(DEVICES)))]
-            duration_s = (
-                float(rng.integers(round(10 * _DURATION_S[0]), round(10 * _DURATION_S[1]) + 1)) / 10.0
-            )  # tenths: whole samples at every rate
+            # In tenths of a second, which are whole samples at every rate.
+            duration_s = float(rng.integers(round(10 * _DURATION_S[0]), round(10 * _DURATION_S[1]) + 1)) / 10.0
             samples, start_s, end_s = recording(label, rng=rng, subject=subject, device=device, duration_s=duration_s)
             path = f"audio/{name}_{number}.flac"
             soundfile.write(folder / path, samples, device.sample_rate_hz, subtype="PCM_16", format="FLAC")
@@ -474,26 +544,27 @@ def _write_audio(folder: Path, *, subjects: int, recordings_per_subject: int, se
 
 
 def draw_splits(subjects: int, *, rng: np.random.Generator) -> list[str]:
-    """Each subject's side: shuffled, then 10 % val and 30 % test, at least one each, the rest train."""
+    """Assign each subject to a split at random: 10 % val and 30 % test, at least one each, the rest train."""
     splits = [split for split, share in _SPLIT_SHARES.items() for _ in range(max(1, round(share * subjects)))]
     return [str(split) for split in rng.permutation(splits + ["train"] * (subjects - len(splits)))]
 
 
 def _is_there(folder: Path, *, parameters: dict[str, Any]) -> bool:
-    """Whether `folder` is a complete corpus of `parameters`; False if nothing is there. Raises InputError for anything
-    else.
+    """Return whether `folder` is a complete corpus with `parameters`; False if it is missing or empty.
+
+    Raises InputError for anything else.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        found = files.read_json(folder / "corpus.json")
+        stored = files.read_json(folder / "corpus.json")
     except InputError as error:
         raise InputError(
             f"{folder} is there and is no synthetic corpus (no readable corpus.json)", "choose another folder"
         ) from error
-    if found != parameters:
+    if stored != parameters:
         raise InputError(
-            f"{folder} holds a corpus with other parameters: {json.dumps(found)}",
+            f"{folder} holds a corpus with other parameters: {json.dumps(stored)}",
             f"choose another folder, or delete it to get {json.dumps(parameters)}",
         )
     recordings = len(list((folder / "audio").glob("*.flac")))

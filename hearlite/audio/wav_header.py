@@ -1,4 +1,4 @@
-"""WAV files that were written to a pipe: sizes missing from the header are filled in while it is read."""
+"""Read WAV files that were written to a pipe, filling in the sizes missing from their header."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _MAX_CHUNKS = 1_000  # RIFF chunks to walk before the data chunk
 
 
 class _RepairedWav(io.FileIO):
-    """A WAV written to a pipe, with the sizes in place that its writer couldn't go back to: libsndfile reads 0 samples
-    otherwise.
+    """A WAV file whose missing sizes are filled in while it is read.
+
+    A program that writes to a pipe cannot go back to set them, and libsndfile then reads 0 samples.
     """
 
     sizes: tuple[tuple[int, bytes], ...] = ()  # (offset, bytes) to read instead of the file's
@@ -31,8 +32,9 @@ class _RepairedWav(io.FileIO):
 
 
 def _missing_wav_sizes(path: Path, file: io.FileIO) -> tuple[tuple[int, bytes], ...]:
-    """The (offset, bytes) that complete a WAV which was written to a pipe; () for all other files. Raises InputError
-    for a truncated WAV.
+    """Return the (offset, bytes) that complete a WAV written to a pipe; () for all other files.
+
+    Raises InputError for a truncated WAV.
     """
     form = file.read(12)
     if form[:4] not in (b"RIFF", b"RIFX", b"RF64") or form[8:] != b"WAVE":
@@ -67,8 +69,9 @@ def _missing_wav_sizes(path: Path, file: io.FileIO) -> tuple[tuple[int, bytes], 
 
 
 def _is_placeholder(size: int, *, riff_size: int, body: int) -> bool:
-    """Whether a data chunk's size was never filled in: 0 under a RIFF that ends there, or near 2 or 4 GiB (ffmpeg, sox
-    and arecord to a pipe).
+    """Return whether a data chunk's size was never filled in.
+
+    ffmpeg, sox and arecord writing to a pipe leave 0, under a RIFF size that ends there, or a size near 2 or 4 GiB.
     """
     if size == 0:
         return bool(riff_size + 8 <= body or riff_size >= 2**31 - 2**16)

@@ -1,3 +1,5 @@
-"""The command line. Each command parses, calls one function of hearlite.api or of a stage, and prints; heavy imports
-are inside it.
+"""The command line.
+
+Each command parses its arguments, calls one function of hearlite.api or of a stage, and prints the result. Heavy
+imports are inside the commands, so that --help is quick.
 """

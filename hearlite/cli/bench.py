@@ -1,4 +1,4 @@
-"""`bench` and `report`: what a file keeps of its teacher's quality."""
+"""The commands `bench` and `report`, which measure how much of the teacher's quality files retain."""
 
 from __future__ import annotations
 
@@ -27,46 +27,44 @@ from hearlite.spec import AUROC_MARGIN
 @click.command()
 @click.argument("data", type=DATA, required=False)
 @click.option(
-    "--model", "models", type=DATA, multiple=True, required=True, help="An exported .tflite; may be repeated."
+    "--model", "models", type=DATA, multiple=True, required=True, help="Exported .tflite file; may be repeated."
 )
 @click.option("--out", type=DATA, required=True, help="Folder for results.json and report.html.")
 @teacher_option
 @labels_option
 @framing_option
 @hop_option
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the latency measurement."
-)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the folds and the bootstrap.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads of each model.")
 @click.option(
     "--probe",
     type=click.Choice(CLASSIFIERS),
     default=CLASSIFIERS[0],
     show_default=True,
-    help="Classifier on the frozen embeddings.",
+    help="Classifier that is fitted to the frozen embeddings.",
 )
 @click.option(
     "--protocol",
     type=click.Choice(["subjects", "paper"]),
     default="subjects",
     show_default=True,
-    help="paper: add a clip-wise 80/20 split, which LEAKS subjects, and the gap to the honest one.",
+    help="paper: also score a clip-wise 80/20 split, which LEAKS subjects, and show the gap to the honest split.",
 )
 @click.option(
     "--subgroup",
     "subgroup_columns",
     multiple=True,
-    help="Metadata column to compare groups in, such as sex, age or device; may be repeated.",
+    help="Metadata column whose groups are compared, such as sex, age or device; may be repeated.",
 )
 @click.option(
     "--margin",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
     default=AUROC_MARGIN,
     show_default=True,
-    help="AUROC that a model may lose and still be non-inferior; choose it before the run.",
+    help="AUROC that a model may lose and still count as non-inferior; choose it before the run.",
 )
-@click.option("--cost", "cost_results", type=DATA, help="results.json of `hearlite cost`, for the same report.")
-@click.option("--latency", is_flag=True, hidden=True)  # of 0.1, with the options of cost: measured in the same call
+@click.option("--cost", "cost_results", type=DATA, help="results.json of `hearlite cost`, to include in this report.")
+@click.option("--latency", is_flag=True, hidden=True)  # from 0.1, with the options of cost: measured in the same call
 @cost_options(hidden=True)
 @json_option
 def bench(
@@ -90,8 +88,9 @@ def bench(
 ) -> None:
     """Measure how much of the teacher's quality is retained.
 
-    DATA is a folder or a manifest with labels. Classifiers are fitted to frozen embeddings of training subjects and
-    scored on test subjects, who are never shared. Writes a report.
+    DATA is a folder of recordings with a manifest, or a manifest CSV, with labels. Classifiers are fitted to the frozen
+    embeddings of training subjects and scored on test subjects; no subject is in both. Results for the teacher and
+    every --model go to results.json and report.html in --out.
     """
     from hearlite.benchmarks.run import bench as run_bench
     from hearlite.benchmarks.run_cost import bench_cost, gather_cost
@@ -137,13 +136,14 @@ def bench(
 
 @click.command()
 @click.argument("results", type=DATA)
-@click.option("--compare", type=DATA, help="results.json of another run, to stand beside it.")
-@click.option("--out", type=DATA, required=True, help="The .html to write.")
+@click.option("--compare", type=DATA, help="results.json of another run, to show beside it.")
+@click.option("--out", type=DATA, required=True, help="The .html file to write.")
 @json_option
 def report(results: Path, compare: Path | None, out: Path, as_json: bool) -> None:
     """Render the report of a results.json again.
 
-    On its own, or with --compare next to another run's.
+    RESULTS is a results.json that `hearlite bench` or `hearlite cost` wrote. With --compare, the results of another run
+    are shown next to it.
     """
     from hearlite.benchmarks.report.html import write_report
 

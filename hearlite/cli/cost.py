@@ -1,4 +1,4 @@
-"""`cost`: time, memory and size of files on this machine, on emulated ARM cores and on a phone."""
+"""The command `cost`: time, memory and size of files here, on emulated ARM cores and on a phone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (
         ("--peer", "peers"),
-        {"type": DATA, "multiple": True, "help": "Another .tflite that takes raw sound, such as YAMNet."},
+        {
+            "type": DATA,
+            "multiple": True,
+            "help": "Another .tflite that takes a waveform, such as YAMNet, to compare with.",
+        },
     ),
     (
         ("--reference", "references"),
@@ -30,7 +34,7 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
             "former": ("--shape",),
             "type": click.Choice(["all", *REFERENCE_SHAPES]),
             "multiple": True,
-            "help": "A published encoder's architecture with random weights, HeAR's among them.",
+            "help": "Architecture of a published encoder, such as HeAR, with random weights, to compare with.",
         },
     ),
     (
@@ -44,7 +48,7 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
             "multiple": True,
             "default": RUNTIMES[:1],
             "show_default": True,
-            "help": "May be repeated.",
+            "help": "Interpreter that runs the files; may be repeated.",
         },
     ),
     (
@@ -52,43 +56,50 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         {
             "former": ("--old-runtime",),
             "is_flag": True,
-            "help": "Check the files in tflite-runtime 2.14, as on older phones; installs it once.",
+            "help": "Check the files with tflite-runtime 2.14, as on older phones; installed on first use.",
         },
     ),
     (
         ("--legacy-python", "legacy_python"),
-        {"former": ("--runtime-python",), "type": DATA, "help": "The same, with a Python that has tflite-runtime."},
+        {
+            "former": ("--runtime-python",),
+            "type": DATA,
+            "help": "Like --legacy-runtime, with this Python, which has tflite-runtime.",
+        },
     ),
     (
         ("--arm", "arm"),
         {
             "is_flag": True,
-            "help": "Count instructions on emulated ARM cores; minutes a file, sets up an emulator once.",
+            "help": "Count instructions on emulated ARM cores; minutes per file; sets up an emulator on first use.",
         },
     ),
     (
         ("--arm-results", "arm_results"),
-        {"type": DATA, "help": "results.json of `hearlite arm`, to be shown with the rest."},
+        {"type": DATA, "help": "results.json of `hearlite arm`, to include in this report."},
     ),
     (
         ("--android", "android"),
         {"is_flag": True, "help": "Check parity and latency on a phone, over adb; nothing is installed there."},
     ),
-    (("--serial", "serial"), {"help": "With --android: the phone's serial.  [default: the only one]"}),
+    (
+        ("--serial", "serial"),
+        {"help": "With --android: serial number of the phone.  [default: the only phone connected]"},
+    ),
     (
         ("--benchmark-binary", "benchmark_binary"),
-        {"type": DATA, "help": "With --android: LiteRT's benchmark_model for that phone."},
+        {"type": DATA, "help": "With --android: LiteRT's benchmark_model, built for that phone."},
     ),
     (
         ("--exec-prefix", "exec_prefix"),
-        {"default": "", "help": "With --android: a program that starts others there, such as an emulator."},
+        {"default": "", "help": "With --android: program that runs others on the phone, such as an emulator."},
     ),
 )
 
 
 @dataclass(frozen=True)
 class CostOptions:
-    """What the user asked for."""
+    """Values of the options of `hearlite cost`, apart from files, threads and seed."""
 
     peers: tuple[Path, ...]
     references: tuple[str, ...]
@@ -114,7 +125,7 @@ class CostOptions:
             raise UsageError(f"{unused[0]} has no effect without --android", "add --android")
 
     def plan(self, models: tuple[Path, ...], *, threads: int, seed: int) -> Plan:
-        """Return what benchmarks/cost/measure.py is to measure."""
+        """Return the measurements to make, for benchmarks/cost/measure.py."""
         from hearlite.benchmarks.cost.legacy_runtime import find_legacy_python
         from hearlite.benchmarks.cost.measure import Phone, Plan
 
@@ -134,7 +145,7 @@ class CostOptions:
 
 
 def cost_options(*, hidden: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the options of cost to a command, which gets them as its argument `cost`."""
+    """Return a decorator that adds the options of cost to a command, as its argument `cost`."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
@@ -152,15 +163,15 @@ def cost_options(*, hidden: bool = False) -> Callable[[Callable[..., None]], Cal
 @click.command()
 @click.argument("models", metavar="FILE...", type=DATA, nargs=-1, required=True)
 @click.option("--out", type=DATA, required=True, help="Folder for results.json and report.html.")
-@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Of each model.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which models take turns.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads of each model.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order of the models.")
 @cost_options()
 @json_option
 def cost(models: tuple[Path, ...], out: Path, threads: int, seed: int, cost: CostOptions, as_json: bool) -> None:
     """Measure time, memory and size of exported FILEs.
 
-    Also cold start, a profile by stage and operator, and what limits each model. The models take turns in one run.
-    Exit 4 when a file computes something else on ARM or on a phone than it does here.
+    Also measures cold start, makes a profile by stage and operator, and determines what limits each model. The models
+    take turns in one run. Exits with 4 if a file outputs something else on ARM or on a phone than on this machine.
     """
     from hearlite.benchmarks.run_cost import bench_cost
 

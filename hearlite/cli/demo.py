@@ -1,4 +1,4 @@
-"""`demo`: an exported file in the browser."""
+"""The command `demo`, which runs an exported file in the browser."""
 
 from __future__ import annotations
 
@@ -12,19 +12,27 @@ from hearlite.spec import DISTILL_HOP_S
 
 @click.command()
 @click.argument("model", metavar="FILE", type=DATA)
-@click.option("--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0: any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8765,
+    show_default=True,
+    help="Port to serve on; 0: any free port.",
+)
 @click.option("--hop", "hop_s", type=float, default=DISTILL_HOP_S, show_default=True, help="Seconds between windows.")
 @click.option(
     "--litert",
     type=DATA,
-    help="Folder in which npm installed @litertjs/core; default: fetched once into the user's cache.",
+    help="Folder in which npm installed @litertjs/core; default: download it to the user's cache on first use.",
 )
-@click.option("--registry", help="npm registry to fetch it from; default: npm's own setting, or NPM_CONFIG_REGISTRY.")
+@click.option(
+    "--registry", help="npm registry to download it from; default: npm's own setting, or NPM_CONFIG_REGISTRY."
+)
 def demo(model: Path, port: int, hop_s: float, litert: Path | None, registry: str | None) -> None:
     """Try an exported FILE in the browser.
 
-    Microphone or recordings in, spectrogram and embedding map out. Serves this
-    machine only, until Ctrl-C.
+    Takes the microphone or recordings and shows the spectrogram and a map of embeddings. The server is reachable from
+    this machine only; Ctrl-C stops it.
     """
     from hearlite.export.demo.server import make_files, open_server
 
@@ -35,8 +43,8 @@ def demo(model: Path, port: int, hop_s: float, litert: Path | None, registry: st
         server.files = make_files(model, hop_s=hop_s, litert=litert, registry=registry, log=log)
         port = server.server_address[1]
         log(f"a phone on USB opens the same address after: adb reverse tcp:{port} tcp:{port}")
-        click.echo(f"open http://localhost:{port} (Ctrl-C ends it)")
+        click.echo(f"open http://localhost:{port} (Ctrl-C stops the server)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            log("ended")
+            log("stopped")

@@ -1,4 +1,4 @@
-"""From recordings to a student: `quickstart`, `distill`."""
+"""The commands `quickstart` and `distill`, which make a student from recordings."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from hearlite.spec import DISTILL_HOP_S
 
 
 @click.command()
-@click.option("--data", type=DATA, help="Folder or manifest CSV; default: synthetic sounds.")
+@click.option("--data", type=DATA, help="Folder of recordings or manifest CSV; default: synthetic sounds.")
 @teacher_option
 @labels_option
-@click.option("--size", type=click.Choice(SIZES), default="tiny", show_default=True)
-@click.option("--steps", type=click.IntRange(min=1), help="Training steps; default: the preset's.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=DATA, default=Path("quickstart"), show_default=True, help="Folder for everything.")
+@click.option("--size", type=click.Choice(SIZES), default="tiny", show_default=True, help="Size of the student.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of training steps; default: the preset's.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+@click.option("--out", type=DATA, default=Path("quickstart"), show_default=True, help="Folder for all output.")
 @allow_failed_gate_option
 @json_option
 def quickstart(
@@ -45,8 +45,8 @@ def quickstart(
 ) -> None:
     """Do it all: recordings in, int8 .tflite and report out.
 
-    Distills, quantizes, exports and benchmarks with quick settings, each stage resumable. Without --data it uses
-    synthetic sounds, which say nothing about people.
+    Distills, quantizes, exports and benchmarks a student with quick settings; every stage can be resumed by the same
+    command. Without --data it uses synthetic sounds, whose results are no evidence about people.
     """
     from hearlite.cli.quickstart import run_quickstart
 
@@ -65,18 +65,18 @@ def quickstart(
 
 @click.command()
 @click.argument("data", type=DATA, nargs=-1, required=True)
-@click.option("--run", "folder", type=DATA, required=True, help="Run folder; the same command resumes it.")
+@click.option("--run", "folder", type=DATA, required=True, help="Run folder to write, or to resume.")
 @teacher_option
 @size_option
-@click.option("--config", type=DATA, help="TOML with training settings; default: the preset of the size.")
-@click.option("--steps", type=click.IntRange(min=1), help="Training steps, instead of the config's.")
-@click.option("--seed", type=int, help="Seed, instead of the config's.")
+@click.option("--config", type=DATA, help="TOML file with training settings; default: the preset of the size.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of training steps; overrides the config.")
+@click.option("--seed", type=int, help="Random seed; overrides the config.")
 @click.option(
-    "--records", type=DATA, help="Folder of the record cache, to share it between runs; default: inside the run."
+    "--records", type=DATA, help="Folder of the record cache, to share it between runs; default: in the run folder."
 )
 @click.option("--hop", "hop_s", type=float, default=DISTILL_HOP_S, show_default=True, help="Seconds between windows.")
 @click.option(
-    "--events-only", is_flag=True, help="Learn from the manifest's annotated events only, not from whole recordings."
+    "--events-only", is_flag=True, help="Train on the manifest's annotated events only, not on whole recordings."
 )
 @click.option(
     "--ray-workers",
@@ -105,8 +105,8 @@ def distill(
 ) -> None:
     """Train a student to reproduce the teacher's embeddings.
 
-    Every DATA is a folder of recordings or a manifest CSV. Labels are not used, and test subjects are left out. The
-    same command resumes an interrupted run.
+    DATA is one or more folders of recordings or manifest CSVs. Labels are not used, and test subjects are left out.
+    The same command resumes an interrupted run.
     """
     from hearlite import api
     from hearlite.data.dataset import combine, load_dataset
@@ -129,8 +129,8 @@ def distill(
     )
     if finished:
         click.echo(f"{folder} is finished already: nothing to do", err=True)
-    made = read_records(run.records)
-    report_dataset(dataset, skipped=made.skipped, silent=made.silent)
+    written = read_records(run.records)
+    report_dataset(dataset, skipped=written.skipped, silent=written.silent)
     require(check_embedder(StudentEmbedder(run), precision="f32"), what=f"the student of {folder}")
     metrics = json.loads(run.metrics.read_text())
     print_data({"run": str(folder), **metrics}, as_json=as_json)

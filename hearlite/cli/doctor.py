@@ -1,7 +1,6 @@
-"""`hearlite doctor`: what is installed and what that allows, with which kernels, and whether training, conversion and
-the runtime work here.
+"""The checks of `hearlite doctor`: installed packages, kernels, a short training and conversion.
 
-Like a command, it may import every stage.
+Like a command, this module may import every stage.
 """
 
 from __future__ import annotations
@@ -35,22 +34,16 @@ PACKAGES = {  # package: (what it allows, how to get it)
     "tensorflow-model-optimization": ("quantization-aware training", _TRAIN_HINT),
     "ray": ("make records on several machines", 'pip install "hearlite[cluster]"'),
 }
-_ISA_FLAGS = (
-    "amx_int8",
-    "avx512_vnni",
-    "avx_vnni",
-    "avx512f",
-    "avx2",
-    "asimddp",
-    "asimd",
-)  # what decides which kernels oneDNN and XNNPACK pick
-# of the largest output: LiteRT and TensorFlow sum in different orders; 8e-7 was measured, with oneDNN and without
+# Instruction sets by which oneDNN and XNNPACK choose their kernels.
+_ISA_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "asimddp", "asimd")
+# Relative to the largest output. LiteRT and TensorFlow sum in different orders; 8e-7 was measured, with and without
+# oneDNN.
 _CLOSE = 1e-4
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of the examination. `ok` is None where nothing was tried."""
+    """One line of the report. `ok` is None where nothing was tested."""
 
     what: str
     found: str
@@ -59,7 +52,14 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Everything there is to know, in seconds. Nothing is written but temporary files."""
+    """Examine this installation within seconds; only temporary files are written.
+
+    Returns
+    -------
+    list of Finding
+        Python, platform, processor, disk, packages, LiteRT and, if TensorFlow is installed, its kernels and a test of
+        training and conversion.
+    """
     version = ".".join(platform.python_version_tuple()[:2])
     here = platform.system(), platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -72,13 +72,13 @@ def examine() -> list[Finding]:
         Finding(
             "platform",
             " ".join(here),
-            "tested" if here == TESTED_PLATFORM else "dependencies resolve for it, hearlite was not run on it",
+            "tested" if here == TESTED_PLATFORM else "dependencies resolve for it, but hearlite was not tested on it",
         ),
         Finding("processor", f"{cores} cores, {_instruction_sets()}", ""),
         Finding(
             "free disk",
             f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB",
-            "records of distill take up to 66 kB a clip and view",
+            "records of distill take up to 66 kB per clip and view",
         ),
     ]
     rows += [
@@ -99,7 +99,7 @@ def _version(package: str) -> str:
 
 
 def _instruction_sets() -> str:
-    """Those that this processor says it has; Linux only."""
+    """Return the instruction sets that the processor reports; Linux only."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -118,15 +118,15 @@ def _runtime() -> Finding:
 
 
 def _kernels() -> Finding:
-    """Which kernels TensorFlow trains with. It switches oneDNN on by itself only on x86 with VNNI or AMX
-    instructions.
+    """Find out which kernels TensorFlow trains with.
+
+    By default it enables oneDNN only on x86 with VNNI or AMX instructions.
     """
     try:
         import tensorflow as tf
 
-        port = importlib.import_module(
-            "tensorflow.python.util._pywrap_util_port"
-        )  # private, so it may be missing in another version
+        # Private, so it may be missing in another version.
+        port = importlib.import_module("tensorflow.python.util._pywrap_util_port")
         onednn = "oneDNN" if port.IsMklEnabled() else "Eigen (oneDNN is off)"
     except Exception as error:
         return Finding("TensorFlow kernels", f"unknown: {type(error).__name__}: {error}", "distill, quantize")
@@ -140,9 +140,7 @@ def _kernels() -> Finding:
 
 
 def _drill() -> Finding:
-    """One training step of the tiny student, its conversion, and a call of the file, compared with TensorFlow's own
-    answer.
-    """
+    """Train the tiny student for one step, convert a network and compare the file with TensorFlow."""
     allows, began = "distill, quantize, export", time.monotonic()
     student = STUDENTS["tiny"]
     try:
@@ -157,12 +155,12 @@ def _drill() -> Finding:
         model = TfliteModel(join_frontend(convert_frontend(student.frontend), convert_network(network)))
         converted = time.monotonic()
         clip = np.random.default_rng(0).uniform(-0.5, 0.5, (1, AUDIO.clip_samples)).astype(np.float32)
-        found, expected = model.run(clip)[OUTPUT], with_frontend(network, student)(clip, training=False).numpy()
+        actual, expected = model.run(clip)[OUTPUT], with_frontend(network, student)(clip, training=False).numpy()
     except (HearliteError, ImportError) as error:
         return Finding("drill", f"fails: {error}", allows, ok=False)
-    except Exception as error:  # whatever a broken installation throws is what the user wants to read
+    except Exception as error:  # any error of a broken installation belongs in the report
         return Finding("drill", f"fails: {type(error).__name__}: {error}"[:500], allows, ok=False)
-    off = float(np.abs(found - expected).max() / np.abs(expected).max())
+    off = float(np.abs(actual - expected).max() / np.abs(expected).max())
     took = (
         f"trained a step in {trained - began:.1f} s, converted in {converted - trained:.1f} s, the file is within"
         f" {off:.0e} of TensorFlow"

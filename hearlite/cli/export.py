@@ -1,4 +1,4 @@
-"""`export`: a run as files for apps."""
+"""The command `export`, which writes the files of a run for apps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from hearlite.names import PLATFORMS
     "--recipe",
     "names",
     multiple=True,
-    help="A recipe that RUN was quantized by, or float32; default: the first that passed, and float32.",
+    help="Recipe that RUN was quantized with, or float32; may be repeated; default: the first that passed its gate, and"
+    " float32.",
 )
 @click.option(
     "--platform",
@@ -35,7 +36,7 @@ from hearlite.names import PLATFORMS
     cls=Option,
     former=("--for",),
     type=click.Choice(PLATFORMS),
-    help="Write a folder for an app on this platform, too.",
+    help="Also write a folder for an app on this platform.",
 )
 @click.option(
     "--classifier-data",
@@ -43,7 +44,7 @@ from hearlite.names import PLATFORMS
     cls=Option,
     former=("--head",),
     type=DATA,
-    help="Labelled recordings: a classifier fitted to their training subjects becomes the second output, `scores`.",
+    help="Labelled recordings; a classifier fitted to their training subjects becomes the second output, `scores`.",
 )
 @click.option(
     "--label",
@@ -54,7 +55,7 @@ from hearlite.names import PLATFORMS
 @framing_option
 @click.option("--overwrite", is_flag=True, help=OVERWRITE)
 @click.option("--allow-failed-gate", is_flag=True, help=ALLOW_FAILED_GATE)
-@click.option("--force", is_flag=True, hidden=True)  # of 0.1: both
+@click.option("--force", is_flag=True, hidden=True)  # from 0.1: both of the above
 @json_option
 def export(
     source: Path,
@@ -71,8 +72,8 @@ def export(
 ) -> None:
     """Write self-contained .tflite files.
 
-    RUN is the folder of a distilled student: its files go to --out, each with manifest, model card and NOTICE. FILE is
-    an exported .tflite, of which --platform makes a folder for an app.
+    RUN is a run folder of `hearlite distill`: its files are written to --out, each with a manifest, model card and
+    NOTICE. FILE is a .tflite that was exported before: --platform turns it into a folder for an app.
     """
     overwrite, allow_failed_gate = overwrite or force, allow_failed_gate or force
     if labelled is None and label_columns:

@@ -1,4 +1,4 @@
-"""A look at files and at this installation: `info`, `check`, `doctor`, `completion`."""
+"""The commands `info` and `check` for files, `doctor` and `completion` for this installation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from hearlite.cli.options import DATA, json_option, print_data
 @click.argument("model", type=DATA)
 @json_option
 def info(model: Path, as_json: bool) -> None:
-    """Show operators, parameters and manifest of a .tflite."""
+    """Show operators, parameters and manifest of a .tflite.
+
+    MODEL is any .tflite file. Facts from the manifest are shown if it is beside the file.
+    """
     from hearlite.bundle import describe
 
     print_data(describe(model), as_json=as_json)
@@ -26,8 +29,8 @@ def info(model: Path, as_json: bool) -> None:
 def check(model: Path, as_json: bool) -> None:
     """Run the self-test of an exported .tflite.
 
-    Hash, finite outputs, repeatability, gain, batches, the golden embedding and, with a classifier, its scores. Exit 4
-    when one fails.
+    MODEL is a .tflite that `hearlite export` wrote. Checks the hash, finite outputs, repeatability, insensitivity to
+    gain, batches, the golden embedding and, with a classifier, its scores. Exits with 4 if a check fails.
     """
     from hearlite.bundle import check_scores, open_bundle
     from hearlite.self_test import check_embedder, require
@@ -44,7 +47,8 @@ def check(model: Path, as_json: bool) -> None:
 def doctor(as_json: bool) -> None:
     """Show what is installed and whether it works here.
 
-    Trains a student for one step, converts it and runs the file, in seconds. Exit 4 when something installed fails.
+    If TensorFlow is installed, trains a student for one step, converts a network and runs the file; takes seconds.
+    Exits with 4 if something that is installed fails.
     """
     from hearlite.cli.doctor import examine
     from hearlite.errors import GateError
@@ -55,7 +59,7 @@ def doctor(as_json: bool) -> None:
     if failed:
         raise GateError(
             f"{', '.join(failed)} failed on this machine",
-            "the table says how; reinstall the package it names, or report it with the table",
+            "the table shows how; reinstall the package it names, or report it with the table",
         )
 
 
@@ -64,7 +68,7 @@ def doctor(as_json: bool) -> None:
 def completion(shell: str) -> None:
     """Print a script for shell completion.
 
-    In bash: eval "$(hearlite completion bash)"
+    To enable completion in bash, run: eval "$(hearlite completion bash)"
     """
     from click.shell_completion import get_completion_class
 

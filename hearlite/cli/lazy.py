@@ -1,6 +1,4 @@
-"""Commands of modules that are slow to import: only their name and summary are known until they are run or asked for
-their help.
-"""
+"""Commands that are imported only when they are run or asked for help, because their modules are slow."""
 
 from __future__ import annotations
 
@@ -11,20 +9,24 @@ import click
 
 
 class LazyCommand(click.Command):
-    """Stands for the click command called `command` in `module`."""
+    """A placeholder for the click command called `command` in `module`."""
 
     def __init__(self, name: str, *, module: str, summary: str) -> None:
         super().__init__(name, short_help=summary)
         self.module = module
 
     def load(self) -> click.Command:
+        """Import the module and return its command, renamed to this one's name."""
         command: click.Command = import_module(self.module).command
         command.name = self.name
         return command
 
 
 class SectionedGroup(click.Group):
-    """A group that loads its lazy commands and lists all commands under headings."""
+    """A group that lists its commands under headings and loads lazy ones.
+
+    `sections` maps each heading to its commands.
+    """
 
     def __init__(
         self, *arguments: object, sections: Mapping[str, tuple[click.Command, ...]], **settings: object
@@ -36,13 +38,16 @@ class SectionedGroup(click.Group):
                 self.add_command(command)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = super().get_command(ctx, cmd_name)
-        return found.load() if isinstance(found, LazyCommand) else found
+        """Return a command by name, loaded if it is lazy."""
+        command = super().get_command(ctx, cmd_name)
+        return command.load() if isinstance(command, LazyCommand) else command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of the sections."""
         return list(self.commands)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands for --help, section by section."""
         width = max(len(name) for name in self.commands)
         for title, commands in self.sections.items():
             with formatter.section(title):

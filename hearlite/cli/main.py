@@ -1,7 +1,7 @@
-"""The command line: the group of hearlite/commands, and how errors become messages and exit codes.
+"""The entry point of the command line: the group of commands, and the handling of errors.
 
-Exit codes: 0 ok, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra. Nothing heavy is imported
-before a command runs.
+Exit codes: 0 ok, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra, 130 interrupted. Nothing
+heavy is imported before a command runs.
 """
 
 from __future__ import annotations
@@ -48,32 +48,44 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
 )
 @click.version_option(__version__, prog_name="hearlite")
 def cli() -> None:
-    """Make health-acoustic encoders such as Google's HeAR small enough for a phone: distill, quantize, export, measure.
+    """Make health-acoustic encoders such as Google's HeAR small enough for a phone.
 
-    A research tool, never a diagnostic.
+    Distill a student from recordings, quantize and export it, and measure what it retains. A research tool, never a
+    diagnostic.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: turns errors into messages and exit codes."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's C++ chatter; must be set before it is imported
+    """Run the command line, turning errors into messages and exit codes.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments without the program's name; by default those of this process.
+
+    Raises
+    ------
+    SystemExit
+        With the exit code, unless the command succeeds.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silences TensorFlow's C++ log; only before it is imported
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # tensorflow-model-optimization needs Keras 2
     try:
         cli.main(args=arguments, prog_name="hearlite", standalone_mode=False)
     except click.exceptions.Abort:
-        _fail("interrupted; run the same command again to go on", "", 130)
+        _fail("interrupted; run the same command again to continue", "", 130)
     except click.ClickException as error:
         error.show(sys.stderr)
         sys.exit(error.exit_code)
     except HearliteError as error:
         _fail(error.message, error.hint, error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away, which is no error
+        sys.stderr.close()  # the reader of the output has closed the pipe, which is not an error
         sys.exit(0)
     except OSError as error:
         _fail(
             f"{error.filename or 'a file'}: {error.strerror or error}",
-            "check that the path exists, is not a folder or file in the way, and may be written",
+            "check that the path exists, is not blocked by a folder or file of that name, and is writable",
             3,
         )
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""What commands share: options, and how they print."""
+"""Options shared by commands, and functions that print their results."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ DATA = click.Path(path_type=Path)
 
 
 class Option(click.Option):
-    """A click option that still takes its `former` names, which help and messages don't show."""
+    """A click option that still accepts its `former` names, which help and messages do not show."""
 
     def __init__(self, declarations: Sequence[str], *, former: Sequence[str] = (), **settings: Any) -> None:
         super().__init__([*declarations, *former], **settings)
         self.former = frozenset(former)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option's line for --help, with its current names only."""
         return self._with_current_names(lambda: super(Option, self).get_help_record(ctx))
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return the option's name for error messages, with its current names only."""
         return self._with_current_names(lambda: super(Option, self).get_error_hint(ctx))
 
     def _with_current_names(self, call: Callable[[], Result]) -> Result:
@@ -38,12 +40,12 @@ class Option(click.Option):
             self.opts = names
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 teacher_option = click.option(
     "--teacher",
     default="spectral",
     show_default=True,
-    help="spectral | hear:DIR | saved-model:DIR | tflite:FILE[#OUTPUT] | embeddings:FILE.parquet",
+    help="Teacher: spectral | hear:DIR | saved-model:DIR | tflite:FILE[#OUTPUT] | embeddings:FILE.parquet",
 )
 labels_option = click.option(
     "--label",
@@ -51,7 +53,7 @@ labels_option = click.option(
     multiple=True,
     default=("label",),
     show_default=True,
-    help="Label column; may be repeated.",
+    help="Label column of the manifest; may be repeated.",
 )
 framing_option = click.option(
     "--framing",
@@ -61,9 +63,16 @@ framing_option = click.option(
     help="Padding of events shorter than 2 s: real context from the recording, or zeros.",
 )
 hop_option = click.option(
-    "--hop", "hop_s", type=float, default=2.0, show_default=True, help="Seconds between windows of long sounds."
+    "--hop",
+    "hop_s",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Seconds between the starts of 2 s windows in long sounds.",
 )
-size_option = click.option("--size", type=click.Choice(SIZES), default="small", show_default=True)
+size_option = click.option(
+    "--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the student."
+)
 OVERWRITE = "Replace files that exist and have different content."
 ALLOW_FAILED_GATE = (
     "Keep a file that fails its quality gate or self-test; it is marked as failed wherever it is described."
@@ -77,16 +86,24 @@ allow_failed_gate_option = click.option(
 
 
 def print_data(data: Any, *, as_json: bool) -> None:
-    """Data on stdout: JSON, or a table of a list of records, or of one record's keys and values."""
+    """Print data on stdout, as JSON or as a table.
+
+    Parameters
+    ----------
+    data : dict or list of dict
+        One record, printed as a table of keys and values, or several, printed as rows.
+    as_json : bool
+        Print JSON instead of a table.
+    """
     if as_json:
-        click.echo(json.dumps(data, allow_nan=False))  # ASCII: a file name may hold bytes that are no UTF-8
+        click.echo(json.dumps(data, allow_nan=False))  # ASCII: a file name may hold bytes that are not UTF-8
         return
     from rich.box import HEAVY_HEAD
     from rich.console import Console
     from rich.table import Table
 
     rows = data if isinstance(data, list) else [{"": key, "value": value} for key, value in data.items()]
-    plain = not sys.stdout.isatty()  # no lines are drawn into pipes and files
+    plain = not sys.stdout.isatty()  # no borders in pipes and files
     table = Table(*(str(key) for key in rows[0]) if rows else (), box=None if plain else HEAVY_HEAD, pad_edge=not plain)
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
@@ -94,19 +111,30 @@ def print_data(data: Any, *, as_json: bool) -> None:
 
 
 def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0) -> None:
-    """What a user should know about the recordings, on stderr: notes, silence, and everything that was skipped."""
+    """Print remarks about a dataset on stderr: notes, silent clips, and everything that was skipped.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Has `notes` and `skipped`.
+    skipped : sequence of Skipped
+        More rows or recordings that were skipped.
+    silent : int
+        Number of silent clips.
+    """
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
     if silent:
-        click.echo(
-            f"warning: {silent} clips are silent; they are embedded all the same, check those recordings", err=True
-        )
+        click.echo(f"warning: {silent} clips are silent; they are embedded anyway, check those recordings", err=True)
     for item in (*dataset.skipped, *skipped):
         click.echo(f"skipped: {item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}", err=True)
 
 
 def labelled_dataset(data: Path | None, *, labels: Sequence[str], framing: str) -> Any:
-    """The recordings of an option that asks for labelled ones, reported; None without it."""
+    """Load the labelled recordings that an option names and print remarks about them.
+
+    Returns None if `data` is None.
+    """
     from hearlite.data.dataset import load_dataset
 
     if data is None:

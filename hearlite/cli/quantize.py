@@ -1,4 +1,4 @@
-"""`quantize`: which recipe, and what its gate is measured on."""
+"""The command `quantize`, which quantizes a run by a recipe and applies its quality gate."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from hearlite.errors import UsageError
     "--recipe",
     default="auto",
     show_default=True,
-    help="One of quantize/recipes, a .json file, or auto: the first that passes its gate.",
+    help="Name of a recipe, such as static_wi8_ai8, a .json file, or auto: the first that passes its gate.",
 )
 @click.option(
-    "--data", type=DATA, help="Labelled recordings: gate the AUROC loss too, on subjects that are not in test."
+    "--data",
+    type=DATA,
+    help="Labelled recordings; the gate then limits the AUROC drop too, on subjects outside the test split.",
 )
 @click.option(
     "--label", "label_columns", multiple=True, help="Label column of --data; may be repeated.  [default: label]"
@@ -45,8 +47,8 @@ def quantize(
 ) -> None:
     """Quantize a finished RUN.
 
-    Keeps the first recipe that passes the quality gate, and reports its difference to the float32 student, measured
-    through both files.
+    RUN is a run folder of `hearlite distill`. Keeps the first recipe that passes its quality gate, and reports how far
+    its embeddings are from the float32 student's, measured with the .tflite files of both.
     """
     from hearlite import api
     from hearlite.data.manifest import DEFAULT_LABELS

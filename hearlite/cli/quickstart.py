@@ -1,5 +1,6 @@
-"""The main job by one call: recordings in, an int8 .tflite with its report out. Like a command, it may import every
-stage.
+"""All stages in one call: from recordings to an int8 .tflite with its report.
+
+Like a command, this module may import every stage.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from hearlite.self_test import check_embedder, require
 from hearlite.spec import DISTILL_HOP_S
 from hearlite.student import StudentEmbedder
 
-SUBJECTS, RECORDINGS = 60, 12  # of the synthetic corpus: 720 recordings, 13 s to make
+SUBJECTS, RECORDINGS = 60, 12  # of the synthetic corpus: 720 recordings, made in 13 s
 
 
 def run_quickstart(
@@ -45,10 +46,39 @@ def run_quickstart(
     out: Path,
     allow_failed_gate: bool,
 ) -> dict[str, Any]:
-    """All stages into `out`; each resumes what an earlier, interrupted call has finished. Returns bench's table and the
-    paths.
+    """Run all stages with output in `out`; stages that an earlier, interrupted call finished are skipped.
 
-    Without a column of labels that makes a task there is no report: the result says why under "report".
+    Parameters
+    ----------
+    data : Path or None
+        Folder of recordings or manifest CSV; None makes synthetic sounds.
+    teacher : str
+        The teacher, named as for `open_teacher`.
+    label_columns : tuple of str
+        Label columns of the manifest.
+    size : str
+        Size of the student.
+    steps : int or None
+        Number of training steps; None takes the preset's.
+    seed : int
+        Random seed.
+    out : Path
+        Folder for all output.
+    allow_failed_gate : bool
+        Keep files that fail their gate or self-test, marked as failed.
+
+    Returns
+    -------
+    dict
+        The summary of bench with the paths, and `seconds` per stage. If no label column defines a task there is no
+        report, and "report" gives the reason.
+
+    Raises
+    ------
+    GateError
+        When a gate or self-test fails and `allow_failed_gate` is false.
+    InputError
+        When the data, the teacher or an existing run in `out` cannot be used.
     """
     clock = _Clock()
     train = load_preset("quickstart", teacher=teacher, steps=steps, seed=seed)
@@ -59,7 +89,7 @@ def run_quickstart(
         err=True,
     )
     if data is None:
-        click.echo("no --data: synthetic sounds, which say nothing about people", err=True)
+        click.echo("no --data: using synthetic sounds, whose results are no evidence about people", err=True)
         data = write_corpus(out / "synthetic", subjects=SUBJECTS, recordings_per_subject=RECORDINGS, seed=seed)
     dataset = load_dataset(data, label_columns=label_columns)
     for item in dataset.skipped:
@@ -98,17 +128,17 @@ def run_quickstart(
 
 
 def _no_report(dataset: Dataset, label_columns: tuple[str, ...]) -> str:
-    """Why the labels make no task, asked before the work starts; "" where they do."""
+    """Return why the labels define no task, or "" if they do; checked before the work starts."""
     try:
         make_tasks(dataset.clips, label_columns)
     except InputError as error:
-        click.echo(f"there will be a file and no report of its quality: {error}", err=True)
+        click.echo(f"the file will be written without a report of its quality: {error}", err=True)
         return error.message
     return ""
 
 
 class _Clock:
-    """Where the time went, stage by stage."""
+    """Measures the seconds that each stage takes."""
 
     def __init__(self) -> None:
         self._began = self._last = time.monotonic()
@@ -121,17 +151,32 @@ class _Clock:
 
 
 def quantize_int8(run: Run, dataset: Dataset, *, label_columns: tuple[str, ...], allow_failed_gate: bool) -> str:
-    """The first int8 recipe of `auto` that passes its gate; with `allow_failed_gate` the nearest to float32, whether it
-    passes or not. Raises GateError.
+    """Quantize a run by the first int8 recipe of `auto` that passes its gate; return its name.
+
+    Parameters
+    ----------
+    run : Run
+        A finished run.
+    dataset : Dataset
+        Recordings; if labelled, the gate limits the AUROC drop too.
+    label_columns : tuple of str
+        Label columns of the manifest.
+    allow_failed_gate : bool
+        If no recipe passes, keep the one closest to float32.
+
+    Raises
+    ------
+    GateError
+        When no recipe passes and `allow_failed_gate` is false.
     """
     try:
         quality = QuantizationProbe(dataset, label_columns)
     except InputError as error:
-        click.echo(f"AUROC loss is not measured: {error}", err=True)
+        click.echo(f"the AUROC drop is not measured: {error}", err=True)
         quality = None
-    found = [recipe for recipe in map(find_recipe, AUTO) if recipe.activations == "int8"]
+    recipes = [recipe for recipe in map(find_recipe, AUTO) if recipe.activations == "int8"]
     attempts = quantize_auto(
-        run, recipes=found, allow_failed_gate=allow_failed_gate, training=TrainingReplay(run), quality=quality
+        run, recipes=recipes, allow_failed_gate=allow_failed_gate, training=TrainingReplay(run), quality=quality
     )
     for reason in filter(None, (attempt.reason for attempt in attempts)):
         click.echo(reason, err=True)

@@ -1,4 +1,4 @@
-"""`import` and `embed`: what is done with recordings alone."""
+"""The commands `import` and `embed`, which work on recordings without training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hearlite.benchmarks.datasets import DATASETS
 from hearlite.cli.options import (
     DATA,
     framing_option,
@@ -15,20 +16,22 @@ from hearlite.cli.options import (
     print_data,
     report_dataset,
 )
-from hearlite.names import DATASETS
 from hearlite.spec import DISTILL_HOP_S
 
 
 @click.command(name="import")
-@click.argument("name", metavar="DATASET", type=click.Choice(DATASETS))
+@click.argument("name", metavar="DATASET", type=click.Choice(list(DATASETS)))
 @click.argument("source", type=DATA)
-@click.option("--out", type=DATA, help="Manifest, in SOURCE or in a folder above it; default: SOURCE/manifest.csv.")
+@click.option(
+    "--out", type=DATA, help="Manifest to write, in SOURCE or a folder above it; default: SOURCE/manifest.csv."
+)
 @overwrite_option
 @json_option
 def import_(name: str, source: Path, out: Path | None, overwrite: bool, as_json: bool) -> None:
     """Write a manifest for a public dataset.
 
-    SOURCE is your own copy of DATASET; no recording is moved or changed, and no subject is on two sides of a split.
+    SOURCE is the folder of your own copy of DATASET. Recordings are not moved or changed. No subject is in more than
+    one of the train, val and test splits.
     """
     from hearlite.benchmarks.datasets.importer import import_dataset, write_manifest
 
@@ -41,19 +44,20 @@ def import_(name: str, source: Path, out: Path | None, overwrite: bool, as_json:
 @click.command()
 @click.argument("data", type=DATA)
 @click.option(
-    "--model", default="spectral", show_default=True, help="Any teacher, or tflite:FILE for an exported student."
+    "--model", default="spectral", show_default=True, help="A teacher, or tflite:FILE for an exported student."
 )
-@click.option("--out", type=DATA, required=True, help="A .parquet, to be used as embeddings:FILE.parquet.")
+@click.option(
+    "--out", type=DATA, required=True, help="The .parquet to write, usable as --teacher embeddings:FILE.parquet."
+)
 @framing_option
 @hop_option
-@click.option(
-    "--for-distill", is_flag=True, help="The clips that distill takes: whole recordings, a window each second."
-)
+@click.option("--for-distill", is_flag=True, help="Cut clips as distill does: whole recordings, one window per second.")
 @json_option
 def embed(data: Path, model: str, out: Path, framing: str, hop_s: float, for_distill: bool, as_json: bool) -> None:
     """Write the embeddings of DATA to a Parquet file.
 
-    One row for each clip, keyed by the clip's content. DATA is a folder, a manifest CSV or one recording.
+    DATA is a folder of recordings, a manifest CSV or one recording. The file has one row per clip, keyed by a hash of
+    the clip's content.
     """
     from hearlite.data.dataset import load_dataset
     from hearlite.data.embed import embed_dataset

@@ -1,6 +1,4 @@
-"""`study`: one question each, answered by a module of hearlite.benchmarks; and `arm`, the benchmark on emulated ARM
-cores.
-"""
+"""The commands `study`, which runs a study of hearlite.benchmarks, and `arm`, for emulated ARM cores."""
 
 from __future__ import annotations
 
@@ -14,7 +12,10 @@ _COMMANDS = tuple(LazyCommand(name, module=item.module, summary=item.summary) fo
 
 @click.group(cls=SectionedGroup, sections={"Studies": _COMMANDS})
 def study() -> None:
-    """Run a study, such as label-efficiency or robustness."""
+    """Run a study, such as label-efficiency or robustness.
+
+    Each study answers one question about students and their teacher; `hearlite study NAME --help` describes it.
+    """
 
 
 arm = LazyCommand(

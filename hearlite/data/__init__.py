@@ -1,1 +1,1 @@
-"""Datasets: manifests to clips split by subject, embeddings and records of clips as Parquet files."""
+"""Datasets: clips of recordings, split by subject, and Parquet files of their embeddings and records."""

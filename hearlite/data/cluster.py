@@ -1,7 +1,7 @@
-"""Records on a Ray cluster: the very `write_shard` of one machine, in actors that load the teacher once each.
+"""Compute the record cache on a Ray cluster.
 
-Recordings, records and a teacher's files are found under the same paths on all nodes, so they lie on a file system that
-the nodes share.
+Each actor loads the teacher once and runs the same `write_shard` as on one machine. Recordings, records and the
+teacher's files must have the same paths on all nodes, so they must be on a shared file system.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from hearlite.embedders.open import open_teacher
 from hearlite.errors import HearliteError, InputError, MissingExtraError, UsageError
 from hearlite.progress import progress
 
-RESTARTS = 3  # of an actor whose node went away; its shard is made again, for nothing of it is there yet
+RESTARTS = 3  # of an actor whose node is lost; its shard is computed again, because shards appear only when complete
 
 
 class ShardWriter:
-    """What runs on a node."""
+    """The actor that runs on a node; `teacher` is named as for `open_teacher`."""
 
     def __init__(self, teacher: str) -> None:
         self.teacher = open_teacher(teacher)
 
     def info(self) -> EmbedderInfo:
+        """Return the teacher's description."""
         return self.teacher.info
 
     def write(self, plan: ShardPlan, views: Views) -> Shard:
+        """Write one shard."""
         return write_shard(plan.clips, teacher=self.teacher, path=plan.path, views=views)
 
 
@@ -41,11 +43,41 @@ def write_records_on_ray(
     gpus_per_actor: float = 0.0,
     address: str = "",
 ) -> Records:
-    """As `write_records`, by `actors` actors, each with one shard in flight; a shard that is there is not made again.
+    """Write the record cache of a dataset with Ray actors, as `write_records` does in one process.
 
-    `teacher` is what `open_teacher` takes. `address` is that of a cluster, such as "auto"; "" starts Ray on this
-    machine and ends it, unless it runs already. Raises MissingExtraError without Ray, and what `write_records` and the
-    teacher raise.
+    Each actor works on one shard at a time. Shards that exist are kept.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The clips; those of test subjects are left out.
+    teacher : str
+        The teacher, named as for `open_teacher`.
+    folder : Path
+        Folder of the records.
+    views : Views
+        How many views of each training clip are recorded.
+    actors : int
+        Number of actors, at least 1.
+    gpus_per_actor : float
+        GPUs of each actor, 0 or more; may be a fraction.
+    address : str
+        Address of a Ray cluster, such as "auto". With "", Ray is started on this machine and stopped at the end, unless
+        it is running already.
+
+    Returns
+    -------
+    Records
+        The complete cache.
+
+    Raises
+    ------
+    MissingExtraError
+        When Ray is not installed.
+    UsageError
+        When a number of actors or GPUs is out of range.
+    InputError
+        When Ray fails, or for the reasons of `write_records` and the teacher.
     """
     if actors < 1 or gpus_per_actor < 0:
         raise UsageError(
@@ -56,8 +88,8 @@ def write_records_on_ray(
         from ray.util import ActorPool  # type: ignore[import-not-found]
     except ModuleNotFoundError as error:
         raise MissingExtraError("making records on a cluster", "ray", "cluster") from error
-    ours = not ray.is_initialized()
-    if ours:
+    started = not ray.is_initialized()
+    if started:
         ray.init(address=address or None, include_dashboard=False if not address else None, log_to_driver=False)
     try:
         remote = ray.remote(num_cpus=1, num_gpus=gpus_per_actor, max_restarts=RESTARTS, max_task_retries=RESTARTS)(
@@ -76,8 +108,8 @@ def write_records_on_ray(
         if isinstance(cause, HearliteError):
             raise cause from error
         raise InputError(
-            f"Ray failed: {str(error).strip().splitlines()[-1]}", f"is {teacher} there on every node?"
+            f"Ray failed: {str(error).strip().splitlines()[-1]}", f"check that {teacher} exists on every node"
         ) from error
     finally:
-        if ours:
+        if started:
             ray.shutdown()

@@ -1,8 +1,8 @@
-"""A folder, a manifest CSV or one recording -> the clips in it, split by subject; nothing is dropped without being
-listed.
+"""Load a folder, a manifest CSV or one recording as a dataset of clips, split by subject.
 
-Manifest columns: `file` (below the manifest's folder), and optionally `start_s`/`start` and `end_s`/`end` (an annotated
-event, else the whole recording), `label`, `subject`, `split` (train, val, test) and more label columns.
+Whatever cannot be used is listed, never dropped silently. Manifest columns: `file` (below the manifest's folder), and
+optionally `start_s`/`start` and `end_s`/`end` (an annotated event, else the whole recording), `label`, `subject`,
+`split` (train, val, test) and more label columns.
 """
 
 from __future__ import annotations
@@ -23,35 +23,36 @@ from hearlite.errors import InputError, UsageError
 from hearlite.names import FRAMINGS
 from hearlite.spec import AUDIO
 
-SPLIT_SHARES = (0.7, 0.1, 0.2)  # of the subjects, in the order of SPLITS; judgement
+SPLIT_SHARES = (0.7, 0.1, 0.2)  # of the subjects, in the order of SPLITS; heuristic, no published source
 
 
 @dataclass(frozen=True)
 class ClipRef:
-    """Where one clip is: 2 s of `file` from `start_s` on, or, zero-padded, the event alone. A reference, not an
-    identity: see `clip_id`.
+    """The place of a clip: 2 s of `file` from `start_s` on or, if zero-padded, the event alone.
+
+    It locates a clip but does not identify its content; `clip_id` does.
     """
 
     file: Path
     name: str  # of the recording: posix path relative to the dataset's folder
-    # Line of the manifest (the header is line 1); None without a manifest. (name, row) is the event that clips share.
+    # Line in the manifest (the header is line 1); None without a manifest. Clips of one event share (name, row).
     row: int | None
     start_s: float
     event_start_s: float | None  # None for a whole recording
     event_end_s: float | None
-    zero_padded: bool  # the event alone and zeros after it, instead of real context
+    zero_padded: bool  # the event alone followed by zeros, instead of real context
     subject: str
     split: str  # one of SPLITS
     labels: tuple[tuple[str, str], ...]  # (column, value), "" where the manifest has none
 
     def label(self, column: str) -> str:
-        """The value of a label column, "" when there is none."""
+        """Return the value of a label column, "" when there is none."""
         return dict(self.labels).get(column, "")
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A row or recording that is not used, and why."""
+    """A row or recording that is not used, with the reason."""
 
     file: str
     row: int | None
@@ -64,26 +65,26 @@ class Clip:
 
     ref: ClipRef
     pcm: NDArray[np.int16]
-    silent: bool  # embed it all the same, and warn
-    context: NDArray[np.int16]  # the clip with what lies around it, as far as `read_clips` was asked for it
-    start: int  # of the clip in its context, samples
+    silent: bool  # silent clips are embedded too, with a warning
+    context: NDArray[np.int16]  # the clip with the sound around it, as much as `read_clips` was asked for
+    start: int  # of the clip in its context, in samples
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips in the manifest's order. `sha256` covers names, sizes, events, subjects and splits, but not hop and
-    framing.
+    """The clips of a set of recordings, in the manifest's order; made by `load_dataset`.
 
-    Labels have a hash of their own: distillation sees none, so a run goes on whichever columns are asked for.
+    Only the places of the clips are stored, not their sound.
     """
 
     name: str
     clips: tuple[ClipRef, ...]
     skipped: tuple[Skipped, ...]
-    sha256: str
+    sha256: str  # of names, sizes, events, subjects and splits, but not of hop and framing
+    # Separate, because distillation uses no labels: a run can be resumed with other label columns.
     labels_sha256: str
-    notes: tuple[str, ...]
-    synthetic: bool  # the manifest says so: column `synthetic`, as hearlite/audio/synth.py writes it
+    notes: tuple[str, ...]  # remarks for the user, such as how subjects were split
+    synthetic: bool  # by the manifest's column `synthetic`, which hearlite/audio/synth.py writes
 
 
 def load_dataset(
@@ -95,15 +96,37 @@ def load_dataset(
     events: bool = True,
     seed: int = 0,
 ) -> Dataset:
-    """The clips of a folder (its manifest.csv or labels.csv, or all audio below it), of a manifest CSV, or of one
-    recording.
+    """Load a folder, a manifest CSV or one recording as a dataset of clips.
 
-    Only headers are read. `framing` is for annotated events: "context" cuts real sound around short ones, "zero-pad"
-    takes the event alone (its first clip), which leaks its duration. Without `events` every recording counts once and
-    whole, as distillation wants it. `seed` matters where there is no split column. Rows whose times or file can't be
-    used are listed in `skipped`. Raises InputError for a manifest that can't be trusted: a row of more or fewer cells
-    than columns, a path that leaves its folder, an unknown split, a subject or recording on two sides of the split, an
-    unknown label column; or when no clip is left. UsageError for an unknown framing or a bad hop.
+    Only the headers of recordings are read. Rows whose times or file cannot be used are listed in `skipped`.
+
+    Parameters
+    ----------
+    path : Path
+        A folder (its manifest.csv or labels.csv, or all audio files below it), a manifest CSV, or one recording.
+    hop_s : float
+        Seconds between the starts of two clips of a long sound, above 0 and at most 2.
+    label_columns : sequence of str
+        Label columns of the manifest to load.
+    framing : str
+        Padding of annotated events shorter than 2 s: "context" takes the surrounding sound; "zero-pad" takes the event
+        alone (at most its first 2 s), which reveals its duration.
+    events : bool
+        False ignores annotated events and takes every recording once and whole, as distillation does.
+    seed : int
+        Seed of the split by subject, used if the manifest has no split column.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    InputError
+        When no clip is left or the manifest is invalid: a row with more or fewer cells than columns, a path that
+        leaves the manifest's folder, an unknown split or label column, or a subject or recording in two splits.
+    UsageError
+        When `framing` is unknown or `hop_s` out of range.
     """
     if framing not in FRAMINGS:
         raise UsageError(f"framing is {framing!r}", f"use one of {', '.join(FRAMINGS)}")
@@ -121,14 +144,14 @@ def load_dataset(
     clamped = 0
     for row in rows:
         try:
-            found = _clips_of(row, root=root, hop_s=hop_s, framing=framing, durations=durations)
+            cut = _clips_of(row, root=root, hop_s=hop_s, framing=framing, durations=durations)
         except InputError as error:
             skipped.append(Skipped(row.name, row.row, str(error)))
             continue
-        clips += found
-        event = (found[0].event_start_s, found[0].event_end_s)
+        clips += cut
+        event = (cut[0].event_start_s, cut[0].event_end_s)
         clamped += event[1] is not None and float(row.end or 0) > event[1]
-        line = (row.name, found[0].file.stat().st_size, *event, row.subject, row.split)
+        line = (row.name, cut[0].file.stat().st_size, *event, row.subject, row.split)
         digest.update(json.dumps(line, ensure_ascii=True).encode() + b"\n")
         labels_digest.update(json.dumps(row.labels, ensure_ascii=True).encode() + b"\n")
     if not clips:
@@ -150,10 +173,14 @@ def load_dataset(
 
 
 def combine(datasets: Sequence[Dataset]) -> Dataset:
-    """Several datasets as one, for distillation: clips named `dataset/recording`, subjects as they are: bench knows
-    them again.
+    """Combine several datasets into one, for distillation.
 
-    Raises InputError when two have the same name, or a subject is on different sides in two of them.
+    Recordings are renamed to `dataset/recording`. Subjects keep their names, so that a later benchmark recognizes them.
+
+    Raises
+    ------
+    InputError
+        When two datasets have the same name, or a subject is in different splits in two of them.
     """
     if len(datasets) == 1:
         return datasets[0]
@@ -188,8 +215,9 @@ def combine(datasets: Sequence[Dataset]) -> Dataset:
 
 
 def split_of(subject: str, *, seed: int = 0) -> str:
-    """The split of a subject from a hash of seed and name alone: 70 % train, 10 % val, 20 % test, however the rest of
-    the data grows.
+    """Return the split of a subject: 70 % train, 10 % val, 20 % test.
+
+    It is a hash of seed and name alone, so it stays the same when more data is added.
     """
     share = (
         int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode(errors="surrogatepass")).digest()[:8], "big") / 2**64
@@ -201,13 +229,17 @@ def split_of(subject: str, *, seed: int = 0) -> str:
 
 
 def subject_hash(subject: str) -> str:
-    """12 hex digits of a subject's sha256: enough to tell whether a student has heard somebody, without naming them."""
+    """Return 12 hex digits of the sha256 of a subject's name.
+
+    That is enough to check whether a student was trained on a subject without storing names.
+    """
     return hashlib.sha256(subject.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def clip_id(pcm: NDArray[np.int16]) -> str:
-    """A clip's identity: 32 hex digits of the sha256 of its little-endian int16 samples. Never a file name or a
-    position.
+    """Return a clip's identity: 32 hex digits of the sha256 of its little-endian int16 samples.
+
+    It never depends on a file name or a position. Raises InputError for another dtype.
     """
     if pcm.dtype != np.int16:
         raise InputError(f"PCM has dtype {pcm.dtype}", "expected int16; use hearlite.audio.decode.to_int16")
@@ -215,12 +247,21 @@ def clip_id(pcm: NDArray[np.int16]) -> str:
 
 
 def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Clip | Skipped]:
-    """Every clip decoded, with up to `reach_s` of its recording before and after as context; the run goes on past a bad
-    recording.
+    """Decode clips one after another, going on past recordings that cannot be read.
 
-    A Skipped stands in place of each clip whose recording can't be read. Silent clips are yielded and say so.
+    Each recording is decoded once, in the order of their first clips, and only one is in memory at a time.
 
-    Recordings are decoded once, in the order of their first clip, and one is in memory at a time.
+    Parameters
+    ----------
+    clips : iterable of ClipRef
+        The clips to read.
+    reach_s : float
+        Seconds of the recording before and after each clip to include as context.
+
+    Yields
+    ------
+    Clip or Skipped
+        A Skipped replaces each clip whose recording cannot be read. Silent clips are yielded and marked.
     """
     by_file: dict[Path, list[ClipRef]] = {}
     for ref in clips:
@@ -234,7 +275,7 @@ def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Cl
         for ref in refs:
             try:
                 clip = _cut(samples, ref)
-            except InputError as error:  # the header promised more sound than there is
+            except InputError as error:  # the header promised more sound than was decoded
                 yield Skipped(ref.name, ref.row, str(error))
             else:
                 pcm = audio.to_int16(clip)
@@ -249,9 +290,7 @@ def _joint_hash(parts: Sequence[tuple[str, str]]) -> str:
 def _context(
     samples: audio.Samples, ref: ClipRef, pcm: NDArray[np.int16], *, reach: int
 ) -> tuple[NDArray[np.int16], int]:
-    """The clip with its surroundings and where it starts there; the clip alone where its recording was padded for
-    it.
-    """
+    """Return the clip with the sound around it, and where it starts there; a padded clip has no context."""
     first = round(ref.start_s * AUDIO.sample_rate_hz)
     if not reach or ref.zero_padded or first + len(pcm) > len(samples):
         return pcm, 0
@@ -266,8 +305,9 @@ def _cut(samples: audio.Samples, ref: ClipRef) -> audio.Samples:
 
 
 def _with_subjects_and_splits(rows: list[Row], *, seed: int) -> tuple[list[Row], list[str]]:
-    """Rows with subject and split filled in. Raises InputError when a column is filled in parts or something is on two
-    sides of the split.
+    """Fill in missing subjects and splits.
+
+    Raises InputError when a column is only partly filled, or a subject or recording is in two splits.
     """
     notes = []
     for column in ("subject", "split"):
@@ -302,7 +342,7 @@ def _one_side(rows: list[Row], *, what: str) -> dict[str, str]:
             kind = "recording" if what == "name" else what
             raise InputError(
                 f"{kind} {key!r} is in {side} and, in row {row.row}, in {row.split}",
-                "keep all its rows in one split: what a model has heard is no test",
+                "keep all its rows in one split: a model must not be tested on what it was trained on",
             )
     return sides
 
@@ -310,8 +350,9 @@ def _one_side(rows: list[Row], *, what: str) -> dict[str, str]:
 def _clips_of(
     row: Row, *, root: Path, hop_s: float, framing: str, durations: dict[str, float | InputError]
 ) -> list[ClipRef]:
-    """The clips of one row. Raises InputError when its recording or its times can't be used; a recording's header is
-    read once.
+    """Return the clips of one row; `durations` caches the lengths of recordings.
+
+    Raises InputError when its recording or its times cannot be used.
     """
     file = root / row.name
     if row.name not in durations:

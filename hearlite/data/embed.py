@@ -1,4 +1,4 @@
-"""Embedding a whole dataset: decode, embed in batches, into one Parquet file keyed by clip content."""
+"""Embed a whole dataset in batches and write one Parquet file keyed by the clips' content."""
 
 from __future__ import annotations
 
@@ -21,8 +21,28 @@ Item = TypeVar("Item")
 
 
 def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[dict[str, Any], list[Skipped]]:
-    """Write `out` with the vector of every readable clip; clips that occur twice are embedded once. Returns counts, and
-    what was skipped here.
+    """Embed every readable clip of a dataset and write the vectors to a Parquet file.
+
+    Clips that occur twice are embedded once.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The clips.
+    embedder : Embedder
+        The model.
+    out : Path
+        The .parquet to write or replace.
+
+    Returns
+    -------
+    tuple of dict and list of Skipped
+        Counts for printing (`file`, `clips`, `dim`, `silent`, `skipped`), and the clips that could not be read.
+
+    Raises
+    ------
+    InputError
+        When no clip can be read.
     """
     seen: set[str] = set()
     skipped: list[Skipped] = []
@@ -56,13 +76,16 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
 
 
 def clip_batches(read: Iterable[Clip | Skipped]) -> Iterator[tuple[list[Clip], list[Skipped]]]:
-    """What `read_clips` yields, BATCH at a time: the clips, and what could not be read. Either list may be empty."""
+    """Group the items of `read_clips` by BATCH into clips and those that could not be read.
+
+    Either list may be empty.
+    """
     for batch in batched(read, BATCH):
         yield [item for item in batch if isinstance(item, Clip)], [item for item in batch if isinstance(item, Skipped)]
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of at most `size` items (itertools.batched is of Python 3.12)."""
+    """Yield lists of at most `size` items, as itertools.batched does from Python 3.12 on."""
     iterator = iter(items)
     while batch := list(itertools.islice(iterator, size)):
         yield batch

@@ -1,8 +1,8 @@
-"""Vectors computed elsewhere, in a Parquet file: `hearlite embed` writes it, EmbeddingsTeacher looks clips up in it.
+"""Store embeddings in a Parquet file and use the file as a teacher.
 
-Columns `clip_id` (string: the hash of the clip's int16 PCM) and `embedding` (list of float). The file's metadata, key
-`hearlite`, is JSON that says who made the vectors. So a large teacher can run once, on another machine, and the rest of
-hearlite never needs it.
+`hearlite embed` writes the file; EmbeddingsTeacher looks clips up in it. A large teacher can thus run once, on another
+machine, and the rest of hearlite does not need it. Columns: `clip_id` (string: the hash of the clip's int16 PCM) and
+`embedding` (list of float). The file's metadata, key `hearlite`, is JSON that describes the embedder.
 """
 
 from __future__ import annotations
@@ -31,11 +31,22 @@ _METADATA_TEXTS = ("teacher", "kind", "licence", "notice", "surrogate_note", "fi
 
 @contextmanager
 def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[Sequence[str], Embeddings], None]]:
-    """A function that adds float32 `[n, dim]` of `n` clip ids, made by the embedder `info`; memory holds ROW_GROUP of
-    them, however many come.
+    """Write an embeddings file bit by bit; at most about ROW_GROUP vectors are held in memory.
 
-    An existing file is replaced at the end, and stays as it is where anything goes wrong. The function raises
-    InputError for vectors that are not one finite row per id.
+    An existing file is replaced at the end, and stays as it is if the block raises.
+
+    Parameters
+    ----------
+    path : Path
+        The .parquet to write.
+    info : EmbedderInfo
+        The embedder that computed the vectors.
+
+    Yields
+    ------
+    callable
+        `add(clip_ids, embeddings)`, which adds float32 `[n, dim]` for `n` clip ids. It raises InputError unless there
+        is one finite row per id.
     """
     metadata = {"teacher" if key == "name" else key: value for key, value in dataclasses.asdict(info).items()}
     schema = pa.schema(
@@ -71,11 +82,21 @@ def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[S
 
 
 class EmbeddingsTeacher:
-    """An Embedder that looks vectors up by the content of a clip; it knows only the clips in its file.
+    """An Embedder that looks up vectors in a file by the clip's content; it cannot embed any other clip.
 
-    Licence, notice and stand-in text are those of the teacher that made the vectors, as the file's metadata has them;
-    without metadata the licence is unknown. Raises InputError for a file with other columns, rows of unequal length,
-    values that are not finite, or two vectors for one clip.
+    Licence, notice and surrogate note are taken from the file's metadata, which describes the teacher that computed the
+    vectors; without metadata the licence is unknown.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Parquet file from `hearlite embed`, or any with the columns `clip_id` and `embedding`.
+
+    Raises
+    ------
+    InputError
+        When the file has other columns, rows of unequal length, values that are not finite, or two vectors for one
+        clip.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -108,8 +129,9 @@ class EmbeddingsTeacher:
         )
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the file lacks any of the
-        clips.
+        """Look up float32 clips `[n, clip_samples]` in [-1, 1) and return float32 `[n, dim]`.
+
+        Raises InputError when the file lacks any of the clips.
         """
         ids = [clip_id(to_int16(clip)) for clip in as_clips(clips)]
         missing = [name for name in ids if name not in self._row]
@@ -122,7 +144,7 @@ class EmbeddingsTeacher:
 
 
 def _read(path: Path) -> tuple[list[str], Embeddings, dict[str, Any]]:
-    """Ids, vectors and metadata ({} if there are none) of a Parquet file."""
+    """Read ids, vectors and metadata ({} if there is none) of a Parquet file."""
     try:
         table = pq.read_table(path, columns=["clip_id", "embedding"]) if path.is_file() else None
     except (pa.ArrowException, OSError) as error:

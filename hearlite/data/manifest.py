@@ -1,4 +1,4 @@
-"""Rows of a manifest CSV, or of a folder without one: which recordings, which parts, and what is known of each."""
+"""Read the rows of a manifest CSV, or list the recordings of a folder that has none."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Row:
-    """One recording or event before it is cut into clips."""
+    """One recording or event before it is cut into clips; times are still text."""
 
-    row: int | None
-    name: str
+    row: int | None  # line in the manifest; None without one
+    name: str  # posix path relative to the folder
     start: str = ""
     end: str = ""
     subject: str = ""
@@ -31,7 +31,25 @@ class Row:
 
 
 def find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[Row], list[str]]:
-    """(folder that names are relative to, rows, notes) of what the user named."""
+    """Find the recordings in a folder, a manifest CSV or a single file.
+
+    Parameters
+    ----------
+    path : Path
+        What the user named.
+    label_columns : tuple of str
+        Label columns to read; an unknown one is an error, unless they are DEFAULT_LABELS.
+
+    Returns
+    -------
+    tuple of Path, list of Row and list of str
+        The folder that names are relative to, the rows, and notes for the user.
+
+    Raises
+    ------
+    InputError
+        When there is no audio, or the manifest is invalid.
+    """
     if not path.exists():
         raise InputError(
             f"{path}: no such file or folder", "name a folder of recordings, a manifest .csv or a recording"
@@ -55,7 +73,7 @@ def find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list
     elif path.suffix.lower() == ".csv":
         return _read_manifest(path, label_columns=label_columns)
     else:
-        audio.duration_s(path)  # says what is wrong with the one recording that was named
+        audio.duration_s(path)  # raises InputError if this one recording cannot be read
         path, names = path.parent, [path.name]
     _check_label_columns(path, wanted=label_columns, present=())
     return path, [Row(None, name) for name in names], ["no manifest: no labels"]
@@ -95,7 +113,7 @@ def _check_columns(path: Path, columns: list[str], *, label_columns: tuple[str, 
 
 def _check_label_columns(path: Path, *, wanted: tuple[str, ...], present: Sequence[str]) -> None:
     unknown = [column for column in wanted if column not in present]
-    if unknown and wanted != DEFAULT_LABELS:  # nobody asked for the default by name
+    if unknown and wanted != DEFAULT_LABELS:  # the default is optional, as the user did not ask for it
         raise InputError(f"{path}: no label column {unknown[0]!r}", f"its columns: {', '.join(present) or 'none'}")
 
 
@@ -124,14 +142,15 @@ def _manifest_row(path: Path, columns: list[str], row: list[str], *, number: int
 
 
 def _checked_name(name: str, *, root: Path, where: str) -> str:
-    """A manifest's path in posix form. Raises InputError when it is empty or leaves the manifest's folder, be it by a
-    link.
+    """Return a path of a manifest in posix form.
+
+    Raises InputError when it is empty or leaves the manifest's folder, directly or by a symbolic link.
     """
     posix = PurePosixPath(name.replace("\\", "/"))
     try:
         outside = not (root / posix).resolve().is_relative_to(root.resolve())
         wrong = "leads out of the manifest's folder" if outside else "has '..' in it" if ".." in posix.parts else ""
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL character
         wrong = "can't be followed"
     if posix.is_absolute() or PureWindowsPath(name).drive:
         wrong = "is an absolute path"
@@ -142,6 +161,7 @@ def _checked_name(name: str, *, root: Path, where: str) -> str:
 
 
 def time_s(text: str, *, column: str) -> float | None:
+    """Parse a time in seconds; None if empty. Raises InputError, naming `column`, unless it is 0 or more."""
     if not text:
         return None
     try:

@@ -1,8 +1,9 @@
-"""The record cache: clips and their teacher vectors together, in Parquet shards, made once and resumed after any kill.
+"""The record cache: clips together with their teacher vectors, in Parquet shards.
 
-A record is {clip_id, source, subject, split, pcm, vector}; `source` is the clip that it is a view of, or itself.
-Nothing is ever joined by file name or position: the vector was computed from this very PCM. Clips of test subjects are
-never written, so no training can see them.
+Shards are written once; work that was killed resumes with the missing ones. A record is {clip_id, source, subject,
+split, pcm, vector}; `source` is the id of the clip that it is a view of, or its own. Nothing is ever joined by file
+name or position: the vector was computed from exactly this PCM. Clips of test subjects are never written, so no
+training can use them.
 """
 
 from __future__ import annotations
@@ -30,39 +31,42 @@ from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO, ViewSpec
 
 SCHEMA = "hearlite-records/2"
-SHARD_CLIPS = 256  # 16 MB of PCM: what a kill may lose, and what is in memory at a time
+SHARD_CLIPS = 256  # 16 MB of PCM: the most that is lost when killed, and that is in memory at a time
 TEACHER_BATCH = 32
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one shard file holds."""
+    """The index of one shard file: everything but PCM and vectors."""
 
     path: Path
-    clip_ids: tuple[str, ...]
+    clip_ids: tuple[str, ...]  # one per row, as are the next three
     sources: tuple[str, ...]
     subjects: tuple[str, ...]
     splits: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
-    silent: int
+    skipped: tuple[Skipped, ...]  # clips that could not be read
+    silent: int  # number of silent clips
 
 
 @dataclass(frozen=True)
 class Records:
-    """A complete cache."""
+    """A complete record cache."""
 
     folder: Path
     shards: tuple[Shard, ...]
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
+        """Clips that could not be read."""
         return tuple(item for shard in self.shards for item in shard.skipped)
 
     @property
     def silent(self) -> int:
+        """Number of silent clips."""
         return sum(shard.silent for shard in self.shards)
 
     def subjects(self, split: str) -> set[str]:
+        """Return the subjects of a split."""
         return {
             subject
             for shard in self.shards
@@ -71,10 +75,20 @@ class Records:
         }
 
     def rows(self, split: str, *, clips: int = 0) -> list[NDArray[np.intp]]:
-        """Row numbers of a split in each shard. A clip that occurs twice counts once: the first time.
+        """Return the row numbers of a split in each shard; of clips that occur twice, the first is taken.
 
-        Of more than `clips` clips (0: any number) those with the smallest ids are taken, with all their views. Ids are
-        hashes, so that is a fair draw, and a smaller one lies inside each larger one.
+        Parameters
+        ----------
+        split : str
+            "train" or "val".
+        clips : int
+            Take at most this many clips, those with the smallest ids, with all their views; 0 takes all. Ids are
+            hashes, so this is a random sample, and smaller samples are subsets of larger ones.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            Integer `[rows]` for each shard.
         """
         sources = sorted(
             {
@@ -101,11 +115,9 @@ class Records:
 
 @dataclass(frozen=True)
 class Views:
-    """How many views of each training clip are recorded, and what they are; validation clips are recorded as they
-    are.
-    """
+    """The number and kind of views recorded of each training clip; validation clips have one, unchanged."""
 
-    count: int = 1
+    count: int = 1  # including the clip itself
     seed: int = 0
     spec: ViewSpec = field(default_factory=ViewSpec)
 
@@ -115,13 +127,14 @@ AS_RECORDED = Views()
 
 @dataclass(frozen=True)
 class Worker:
-    """One of `count` processes that share the work; number 0 is the chief."""
+    """One of `count` processes that share the work; the process with index 0 is the chief."""
 
     index: int = 0
     count: int = 1
 
     @property
     def is_chief(self) -> bool:
+        """Whether this process is the chief."""
         return self.index == 0
 
 
@@ -130,7 +143,7 @@ ALONE = Worker()
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """A shard that is to be there, and the clips that go into it."""
+    """The path of a shard and the clips that go into it."""
 
     path: Path
     clips: tuple[ClipRef, ...]
@@ -139,14 +152,34 @@ class ShardPlan:
 def write_records(
     dataset: Dataset, *, teacher: Embedder, folder: Path, views: Views = AS_RECORDED, worker: Worker = ALONE
 ) -> Records:
-    """The cache of all clips of training and validation subjects, written shard by shard; a shard that is there is not
-    made again.
+    """Write the record cache for all clips of training and validation subjects; existing shards are kept.
 
-    Of several workers each makes every `count`-th shard, for the teacher costs more than all else, and then whatever is
-    still missing, from the end: so none waits for another or for ever, and at most one shard a worker is made twice,
-    with the same content.
-    Raises InputError when `folder` holds another dataset's or teacher's records, or when no training clip could be
-    read.
+    With several workers, each first writes every `count`-th shard, because the teacher takes most of the time, and then
+    whatever is still missing, from the end. No worker waits for another, and at most one shard per worker is computed
+    twice, with the same content.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The clips; those of test subjects are left out.
+    teacher : Embedder
+        The teacher that computes the vectors.
+    folder : Path
+        Folder of the records.
+    views : Views
+        Which views of each training clip are recorded.
+    worker : Worker
+        This process, if several share the work.
+
+    Returns
+    -------
+    Records
+        The complete cache.
+
+    Raises
+    ------
+    InputError
+        When `folder` holds records of another dataset, teacher or setting, or no training clip can be read.
     """
     plans = plan_shards(dataset, teacher=teacher.info, folder=folder, views=views)
     own, others = (
@@ -166,8 +199,9 @@ def write_records(
 def plan_shards(
     dataset: Dataset, *, teacher: EmbedderInfo, folder: Path, views: Views = AS_RECORDED
 ) -> list[ShardPlan]:
-    """What `folder` must hold when it is complete. Marks it as these records', or raises InputError when it holds
-    others.
+    """Return the shards of a complete cache, and mark `folder` as belonging to it.
+
+    Raises InputError when `folder` holds records of another dataset, teacher or setting.
     """
     clips = [clip for clip in dataset.clips if clip.split != "test"]
     size = max(1, SHARD_CLIPS // views.count)
@@ -180,7 +214,7 @@ def plan_shards(
 
 
 def complete(dataset: Dataset, shards: Sequence[Shard]) -> Records:
-    """The cache that `shards` make up. Raises InputError when they hold no training clip."""
+    """Return the cache made of `shards`. Raises InputError when they hold no training clip."""
     if not any("train" in shard.splits for shard in shards):
         reasons = "; ".join(f"{item.file}: {item.reason}" for shard in shards for item in shard.skipped[:3])
         raise InputError(
@@ -190,8 +224,10 @@ def complete(dataset: Dataset, shards: Sequence[Shard]) -> Records:
 
 
 def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, views: Views = AS_RECORDED) -> Shard:
-    """One shard: decode, make views, embed, write to a temporary file, rename. A pure function of its arguments, so
-    shards can be made anywhere.
+    """Write one shard unless it exists, and return its index.
+
+    Clips are decoded, varied and embedded; the file appears only when it is complete. Its content depends on the
+    arguments alone, so any process can write it.
     """
     if not path.is_file():
         read = list(read_clips(clips, reach_s=views.spec.shift_s if views.count > 1 else 0.0))
@@ -224,7 +260,7 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
 
 
 def read_shard(path: Path) -> Shard:
-    """A shard's index, without its audio. Raises InputError when the file is damaged."""
+    """Read a shard's index, without its PCM and vectors. Raises InputError when the file is damaged."""
     try:
         file = pq.ParquetFile(path)
         notes = json.loads((file.schema_arrow.metadata or {})[b"hearlite"])
@@ -241,8 +277,9 @@ def read_shard(path: Path) -> Shard:
 
 
 def read_examples(shard: Shard, rows: NDArray[np.intp]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Some rows of a shard: PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`. Raises InputError
-    when they are damaged.
+    """Read some rows of a shard: PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`.
+
+    Raises InputError when they are damaged.
     """
     try:
         table = pq.read_table(shard.path, columns=["pcm", "vector"], page_checksum_verification=True).take(rows)
@@ -261,7 +298,7 @@ def read_examples(shard: Shard, rows: NDArray[np.intp]) -> tuple[NDArray[np.int1
 
 
 def read_records(folder: Path) -> Records:
-    """A cache that is there already. Raises InputError when there is none or a shard is damaged."""
+    """Open an existing cache. Raises InputError when there is none or a shard is damaged."""
     shards = sorted(folder.glob("shard-*.parquet"))
     if not shards:
         raise InputError(
@@ -274,8 +311,28 @@ def read_records(folder: Path) -> Records:
 def sample_examples(
     records: Records, split: str, *, clips: int, seed: int
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """At most `clips` records of a split, chosen by the seed: PCM and teacher vectors. Raises InputError when the split
-    is empty.
+    """Draw records of a split at random.
+
+    Parameters
+    ----------
+    records : Records
+        The cache.
+    split : str
+        "train" or "val".
+    clips : int
+        Maximum number of records.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        PCM int16 `[n, clip_samples]` and teacher vectors float32 `[n, dim]`.
+
+    Raises
+    ------
+    InputError
+        When the split is empty or a shard is damaged.
     """
     places = [(shard, row) for shard, rows in enumerate(records.rows(split)) for row in rows]
     if not places:
@@ -290,7 +347,7 @@ def sample_examples(
 def gather_examples(
     records: Records, places: Sequence[tuple[int, int]]
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """PCM and teacher vectors of sorted (shard, row) places."""
+    """Read PCM `[n, clip_samples]` and teacher vectors `[n, dim]` of sorted (shard, row) places."""
     parts = []
     for shard in sorted({shard for shard, _ in places}):
         parts.append(
@@ -302,15 +359,23 @@ def gather_examples(
 
 
 def clip_views(clip: Clip, *, others: Sequence[Clip], views: Views) -> list[NDArray[np.int16]]:
-    """The clip, and for training its further views; a mixture's partner is a clip of the same split in the same
-    shard.
+    """Return the clip and, if it is for training, its further views, int16 `[clip_samples]` each.
+
+    Parameters
+    ----------
+    clip : Clip
+        The clip, with context if views may be shifted.
+    others : sequence of Clip
+        Clips of the same shard; those for training may be mixed in.
+    views : Views
+        Number and kind of views.
     """
     identity = clip_id(clip.pcm)
-    found = [clip.pcm]
+    result = [clip.pcm]
     for view in range(1, views.count if clip.ref.split == "train" else 1):
         partners = [other for other in others if other.ref.split == "train" and other is not clip]
         partner = partners[int(identity[:8], 16) * view % len(partners)].pcm if partners else None
-        found.append(
+        result.append(
             shared_view(
                 clip.context,
                 clip_id=identity,
@@ -321,7 +386,7 @@ def clip_views(clip: Clip, *, others: Sequence[Clip], views: Views) -> list[NDAr
                 spec=views.spec,
             )
         )
-    return found
+    return result
 
 
 def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
@@ -332,19 +397,19 @@ def _vectors(pcm: NDArray[np.int16], teacher: Embedder) -> Any:
     vectors = np.concatenate(parts) if parts else np.zeros((0, dim), np.float32)
     if vectors.shape != (len(pcm), dim) or not np.isfinite(vectors).all():
         raise InputError(
-            f"teacher {teacher.info.name} gave shape {list(vectors.shape)} or values that are not finite for {len(pcm)}"
-            " clips",
+            f"teacher {teacher.info.name} output shape {list(vectors.shape)} or values that are not finite for"
+            f" {len(pcm)} clips",
             f"expected {dim} numbers each",
         )
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), dim)
 
 
 def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher: EmbedderInfo, views: Views) -> None:
-    """Mark the folder with what its shards are made of, or refuse one that is marked otherwise."""
+    """Record in the folder what its shards are made of, or refuse a folder made of something else."""
     places = hashlib.sha256(
         json.dumps([[clip.name, clip.row, clip.start_s, clip.zero_padded] for clip in clips]).encode()
     ).hexdigest()
-    wanted = {
+    expected = {
         "schema": SCHEMA,
         "dataset": dataset.sha256,
         "clips": places,
@@ -355,11 +420,11 @@ def _claim(folder: Path, clips: Sequence[ClipRef], *, dataset: Dataset, teacher:
     }
     path = folder / "records.json"
     if path.exists():
-        found = read_json(path)
-        odd = [key for key, value in wanted.items() if not isinstance(found, dict) or found.get(key) != value]
+        stored = read_json(path)
+        odd = [key for key, value in expected.items() if not isinstance(stored, dict) or stored.get(key) != value]
         if odd:
             raise InputError(
                 f"{folder} holds records of another {odd[0]}", "choose another --records folder, or remove this one"
             )
     else:
-        write_json(path, wanted)
+        write_json(path, expected)

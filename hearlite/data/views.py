@@ -1,8 +1,7 @@
-"""What teacher and student both hear: seeded views of a clip, made with the records so that each has its own teacher
-vector.
+"""Make views of a clip: seeded variants that teacher and student both take as input.
 
-Nothing here needs to keep a label, so a view may change anything (function matching, Beyer et al. 2022,
-arXiv:2106.05237).
+They are made when the records are written, so each has its own teacher vector. A view need not preserve any label, so
+it may change anything (function matching, Beyer et al. 2022, arXiv:2106.05237).
 """
 
 from __future__ import annotations
@@ -19,20 +18,44 @@ from hearlite.spec import AUDIO, ViewSpec
 
 Pcm = NDArray[np.int16]
 
-
 VIEWS = ViewSpec()
 
 
 def shared_view(
     pcm: Pcm, *, clip_id: str, view: int, seed: int, start: int = 0, partner: Pcm | None = None, spec: ViewSpec = VIEWS
 ) -> Pcm:
-    """View `view` of the clip `pcm[start : start + clip_samples]`, int16 `[clip_samples]`; a function of the arguments
-    alone.
+    """Return one view of a clip; it depends on the arguments alone.
 
-    View 0 is the clip as it is. Each other one is of one kind, in turn: shifted (where `pcm` is longer than the clip
-    and so has real context), mixed with `partner` (int16 `[clip_samples]`, where there is one), or noisy. A share of
-    them, all where no kind is possible, is then cut and zero-padded at the end, as short recordings are.
-    Raises InputError for another dtype or shape, or a clip outside `pcm`.
+    View 0 is the clip itself. The others take turns at being shifted (where `pcm` has context), mixed with `partner`
+    (if there is one) or noisy. A share of them, or all if no kind is possible, is then cropped and zero-padded at the
+    end, like a short recording.
+
+    Parameters
+    ----------
+    pcm : numpy.ndarray
+        int16 `[samples]`: the clip, optionally with the sound around it.
+    clip_id : str
+        Identity of the clip; seeds the random choices together with `view` and `seed`.
+    view : int
+        Number of the view, from 0 on.
+    seed : int
+        Random seed.
+    start : int
+        First sample of the clip in `pcm`.
+    partner : numpy.ndarray, optional
+        Clip to mix in, int16 `[clip_samples]`.
+    spec : ViewSpec
+        Ranges of the random choices.
+
+    Returns
+    -------
+    numpy.ndarray
+        int16 `[clip_samples]`.
+
+    Raises
+    ------
+    InputError
+        For another dtype or shape, or a clip that extends beyond `pcm`.
     """
     samples, rate_hz = AUDIO.clip_samples, AUDIO.sample_rate_hz
     if pcm.dtype != np.int16 or pcm.ndim != 1 or not 0 <= start <= len(pcm) - samples:
@@ -73,8 +96,9 @@ def shared_view(
 
 
 def _mix(clip: Pcm, other: NDArray[Any], *, ratio_db: float) -> Pcm:
-    """`clip` with `other` that many dB below it (rms, without means); turned down rather than clipped. Silence stays
-    silence.
+    """Mix `other` into `clip`, `ratio_db` dB below it (rms, without means).
+
+    The result is attenuated rather than clipped. Silence stays silence.
     """
     loud, quiet = clip - clip.mean(), other - other.mean()
     scale = loud.std() / max(quiet.std(), 1e-9) * 10.0 ** (-ratio_db / 20.0)

@@ -1,1 +1,1 @@
-"""Everything that turns clips into vectors: teachers, baselines and .tflite files behind one interface."""
+"""Models that turn clips into vectors: teachers, baselines and .tflite files, with one interface."""

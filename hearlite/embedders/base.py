@@ -1,4 +1,4 @@
-"""The one interface that teacher, float student, int8 file and baselines share: benchmarks can't tell them apart."""
+"""The interface shared by teachers, float students, .tflite files and baselines."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Embeddings = NDArray[np.float32]  # [n, dim]
 
 @dataclass(frozen=True)
 class EmbedderInfo:
-    """Who made an embedding. `fingerprint` changes whenever the embedding of a clip could."""
+    """Description of an embedder. `fingerprint` changes whenever its embeddings could."""
 
-    name: str  # as a user wrote it, e.g. "spectral", "hear:/data/hear"
-    kind: str  # spectral | saved-model | hear | tflite | embeddings | fake
+    name: str  # as the user wrote it, such as "spectral" or "hear:/data/hear"
+    kind: str  # spectral | saved-model | hear | tflite | embeddings | fake | student
     dim: int
-    licence: str  # SPDX id or a short text; "unknown" when nobody said
-    fingerprint: str  # sha256 hex of what defines it (files, constants)
-    surrogate_note: str = ""  # why this is not HeAR, shown in the first line of every report; "" for HeAR itself
+    licence: str  # SPDX id or a short text; "unknown" if it is not recorded
+    fingerprint: str  # sha256, in hexadecimal, of what defines the embedder (files, constants)
+    surrogate_note: str = ""  # which network stands in for HeAR, first line of every report; "" for HeAR itself
     notice: str = ""  # text that must travel with anything derived from it
 
 
@@ -34,20 +34,23 @@ class Embedder(Protocol):
     """Anything that turns 2 s clips into vectors."""
 
     @property
-    def info(self) -> EmbedderInfo: ...
+    def info(self) -> EmbedderInfo:
+        """Name, kind, dimension, licence and fingerprint."""
+        ...
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. A clip's vector never depends on its neighbours
-        in the batch.
+        """Embed float32 clips `[n, clip_samples]` in [-1, 1) as float32 `[n, dim]`.
+
+        A clip's vector never depends on the other clips in the batch.
         """
         ...
 
 
 def as_clips(clips: NDArray[np.generic]) -> Clips:
-    """`clips` as a checked float32 `[n, clip_samples]`. Raises InputError for another shape, dtype or non-finite
-    samples.
+    """Check that `clips` are finite float32 `[n, clip_samples]` and return them.
 
-    HeAR silently accepts other lengths and returns a plausible vector, so lengths are checked here.
+    HeAR silently accepts other lengths and returns a plausible vector, so lengths are checked here. Raises InputError
+    for another shape or dtype and for samples that are not finite.
     """
     if clips.ndim != 2 or clips.shape[1] != AUDIO.clip_samples:
         raise InputError(
@@ -65,4 +68,5 @@ def as_clips(clips: NDArray[np.generic]) -> Clips:
 
 
 def digest(constants: dict[str, object]) -> str:
+    """Return the sha256 of constants that JSON can hold, in hexadecimal, for a fingerprint."""
     return hashlib.sha256(json.dumps(constants, sort_keys=True).encode()).hexdigest()

@@ -10,16 +10,27 @@ from hearlite.errors import UsageError
 from hearlite.spec import HEAR_EMBEDDING_DIM
 
 _MAX_FAKE_DIM = 8192
-_FAKE_SEGMENTS, _FAKE_BANDS, _FAKE_HIDDEN = (
-    20,
-    24,
-    64,
-)  # 100 ms each; equally wide; enough for a non-linear but learnable map
+_FAKE_SEGMENTS = 20  # of 100 ms
+_FAKE_BANDS = 24  # of equal width
+_FAKE_HIDDEN = 64  # enough for a mapping that is not linear but can be learned
 
 
 class FakeTeacher:
-    """A teacher that costs nothing, for tests: log levels over time and frequency through a seeded random layer, tanh
-    and another.
+    """A teacher for tests that costs almost nothing: a small random network on log levels.
+
+    The levels of a clip over time and frequency pass through a random layer, tanh and a second random layer.
+
+    Parameters
+    ----------
+    dim : int
+        Dimension of the vectors, 1 to 8192.
+    seed : int
+        Seed of the random layers, at least 0.
+
+    Raises
+    ------
+    UsageError
+        When a number is out of range.
     """
 
     def __init__(self, dim: int = HEAR_EMBEDDING_DIM, *, seed: int = 0) -> None:
@@ -42,14 +53,14 @@ class FakeTeacher:
         )
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`."""
+        """Embed float32 clips `[n, clip_samples]` in [-1, 1) as float32 `[n, dim]`."""
         clips = as_clips(clips)
         rows = [np.tanh(_levels(clip) @ self._first) @ self._second for clip in clips]
         return np.asarray(rows, dtype=np.float32).reshape(len(clips), self.info.dim)
 
 
 def _levels(clip: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log RMS of each 100 ms and each band of a clip, relative to the clip's own level."""
+    """Return the log RMS of each 100 ms and each band of a clip, relative to the clip's own level."""
     centred = clip.astype(np.float64) - clip.mean(dtype=np.float64)
     levelled = centred / (np.sqrt(np.mean(centred**2)) + 1e-8)
     power = np.abs(np.fft.rfft(levelled)[1:]) ** 2 / clip.size

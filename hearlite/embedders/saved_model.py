@@ -1,8 +1,8 @@
-"""Teachers that are TensorFlow SavedModels: the gated HeAR itself, and any other that turns 2 s waveforms into vectors.
+"""Teachers that are TensorFlow SavedModels: the gated HeAR itself, or other models of 2 s waveforms.
 
-A SavedModel is a program. Before TensorFlow sees one, its graph is searched for ops that touch files, the network or
-Python, and refused if it holds any. That stops the known tricks, but it is no sandbox: load models only from people you
-trust.
+A SavedModel is a program. Before TensorFlow loads one, its graph is searched for ops that access files, the network or
+Python, and refused if it holds any. That stops the known tricks, but it is not a sandbox: load only models from sources
+you trust.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hearlite.errors import InputError, MissingExtraError, UsageError
 from hearlite.files import sha256_of
 from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM
 
-# every call has this many: one trace, one XLA compilation; a ViT-L then needs no more memory than to load (3.4 GB,
-# measured)
+# Clips per call, always the same, so that there is one trace and one XLA compilation. With 8, a ViT-L needs no more
+# memory than loading it does (3.4 GB, measured).
 BATCH_CLIPS = 8
 SIGNATURE = "serving_default"
-HEAR_INPUT, HEAR_OUTPUT = "x", "output_0"  # of the SavedModel google/hear
+HEAR_INPUT, HEAR_OUTPUT = "x", "output_0"  # names in the SavedModel google/hear
 HEAR_LICENCE = "HAI-DEF terms"
 HEAR_NOTICE = (
     "HAI-DEF is provided under and subject to the Health AI Developer Foundations Terms of Use "
@@ -35,32 +35,50 @@ _HOW_TO_GET_HEAR = (
     "hearlite never downloads HeAR: accept the terms of google/hear on the model hub, download the TensorFlow"
     " SavedModel (saved_model.pb and variables/), and pass its folder as hear:DIR"
 )
-# Ops that read or write files, talk to the network or call Python. PrintV2 and DebugIdentity write to a file:// URL of
-# the graph's choice.
+# Ops that read or write files, use the network or call Python. PrintV2 and DebugIdentity write to a file:// URL chosen
+# by the graph.
 _FORBIDDEN_OP = re.compile(
     r"File|PyFunc|Reader|Dataset|Iterator|Rpc|Summary|ImportEvent|^Debug|^Print|LoadAndRemap|Lmdb|BigQuery|^_?(Host)?(Send|Recv)|^Restore|^Save|Checkpoint"
 )
-# Every SavedModel has these, in the two functions that restore it while loading and save it, and may have them nowhere
-# else.
+# Every SavedModel has these in the two functions that restore and save it; elsewhere they are refused.
 _SAVER_OPS = frozenset({"RestoreV2", "SaveV2", "ShardedFilename", "MergeV2Checkpoints"})
 _SAVER_FUNCTION = re.compile(r"__inference__traced_(save|restore)_\d+")
-_INDEPENDENCE_TOLERANCE = (
-    1e-3  # of the largest coordinate; batch shapes alone change 1e-6 (measured on ViTs), a coupled batch far more
-)
+# Relative to the largest coordinate. The batch's shape alone changes 1e-6 (measured on ViTs), a coupled batch far more.
+_INDEPENDENCE_TOLERANCE = 1e-3
 
 
 class _BatchTooLargeError(InputError):
-    """Fewer clips at once may fit into memory."""
+    """Memory ran out; fewer clips at once may fit."""
 
 
 class SavedModelTeacher:
-    """An Embedder from a SavedModel whose serving_default takes float32 waveforms `[n, clip_samples]` and returns
-    float32 `[n, dim]`.
+    """An Embedder from a SavedModel that takes waveforms.
 
-    `n` may be free or fixed, and so may the number of samples. Of several outputs, the one called output_0 or embedding
-    counts. Loading runs the model on seeded noise; where a clip's vector depends on its neighbours (Google's PyTorch
-    frontend for HeAR has that bug), clips are fed one by one, with a warning. Raises InputError for a folder, graph or
-    signature that is none of this, MissingExtraError without TensorFlow.
+    Its signature serving_default must take float32 `[n, clip_samples]` and output float32 `[n, dim]`; `n` and the
+    number of samples may be free or fixed. Of several outputs, output_0 or else embedding is used. Opening runs the
+    model on seeded noise: if a clip's vector depends on the other clips in the batch (a bug of Google's PyTorch
+    frontend for HeAR), clips are fed one by one, with a warning.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder that holds saved_model.pb.
+    threads : int, optional
+        Number of CPU threads; by default TensorFlow's choice.
+
+    Attributes
+    ----------
+    info : EmbedderInfo
+        Name, dimension and fingerprint.
+
+    Raises
+    ------
+    InputError
+        When the folder, graph or signature does not fit, or the graph holds forbidden ops.
+    UsageError
+        When TensorFlow is already running with another number of threads.
+    MissingExtraError
+        When TensorFlow is not installed.
     """
 
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
@@ -70,7 +88,7 @@ class SavedModelTeacher:
         _refuse_forbidden_ops(content, folder=self.folder)
         try:
             self._loaded = tf.saved_model.load(str(self.folder))  # keeps the variables alive
-        except Exception as error:  # a broken folder raises whatever it likes
+        except Exception as error:  # TensorFlow raises many types for a broken folder
             raise InputError(
                 f"{self.folder}: TensorFlow can't load the SavedModel: {_one_line(error)}",
                 "download or export it again",
@@ -91,7 +109,9 @@ class SavedModelTeacher:
         self._probe()
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the model returns NaN or
+        """Embed float32 clips `[n, clip_samples]` in [-1, 1) as float32 `[n, dim]`.
+
+        If memory runs out, batches are halved with a warning. Raises InputError when the model fails or outputs NaN or
         infinity.
         """
         clips = as_clips(clips)
@@ -140,7 +160,7 @@ class SavedModelTeacher:
         return signatures[SIGNATURE]
 
     def _waveform_input(self) -> tuple[str, int | None]:
-        """Name of the only input, and its number of rows if that is fixed."""
+        """Return the name of the only input, and its number of rows if that is fixed."""
         inputs = self._function.structured_input_signature[1]
         listed = ", ".join(f"{name} {spec.dtype.name} {_dims(spec.shape)}" for name, spec in inputs.items())
         spec = next(iter(inputs.values())) if len(inputs) == 1 else None
@@ -153,7 +173,7 @@ class SavedModelTeacher:
         return next(iter(inputs)), dims[0]
 
     def _vector_output(self) -> tuple[str, int]:
-        """Name and dimension of the embedding."""
+        """Return the name and dimension of the embedding."""
         outputs = self._function.structured_outputs
         names = (
             list(outputs) if len(outputs) == 1 else [name for name in (HEAR_OUTPUT, "embedding") if name in outputs][:1]
@@ -168,14 +188,14 @@ class SavedModelTeacher:
         return names[0], dims[1]
 
     def _probe(self) -> None:
-        """Embed quiet noise alone, again, and beside a neighbour 20 x as loud: finite, and the same vector."""
+        """Check that noise has the same finite vector alone, again, and beside a clip 20 times as loud."""
         noise = np.random.default_rng(0).uniform(-0.045, 0.045, size=(2, AUDIO.clip_samples)).astype(np.float32)
         alone, again = (self._call(_padded(noise[:1], rows=self.fixed_rows or 1))[0] for _ in range(2))
         if not np.isfinite(alone).all():
             raise InputError(f"{self.folder} returns NaN or infinity for noise", "use a working model")
         if _difference(again, alone) > _INDEPENDENCE_TOLERANCE:
             raise InputError(
-                f"{self.folder} returns other vectors for the same clip",
+                f"{self.folder} returns different vectors for the same clip",
                 "export it for inference: no dropout, no state",
             )
         if self.fixed_rows == 1:
@@ -189,10 +209,26 @@ class SavedModelTeacher:
 
 
 class HearTeacher:
-    """Google's HeAR: the gated SavedModel google/hear, `x` float32 `[n, clip_samples]` -> `output_0` float32 `[n,
-    dim]`, with exactly these names.
+    """Google's HeAR, the gated SavedModel google/hear.
 
-    Raises InputError, saying how to get the model, for a folder that is anything else.
+    It must take `x`, float32 `[n, clip_samples]`, and output `output_0`, float32 `[n, 512]`, with exactly these names.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder that holds saved_model.pb.
+    threads : int, optional
+        Number of CPU threads; by default TensorFlow's choice.
+
+    Attributes
+    ----------
+    info : EmbedderInfo
+        Name, dimension, licence and notice.
+
+    Raises
+    ------
+    InputError
+        When the folder holds anything else; the hint explains how to get the model.
     """
 
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
@@ -202,9 +238,9 @@ class HearTeacher:
             raise InputError(error.message, _HOW_TO_GET_HEAR) from error
         info, names = self._model.info, (self._model.input_name, self._model.output_name)
         if (*names, info.dim, self._model.fixed_rows) != (HEAR_INPUT, HEAR_OUTPUT, HEAR_EMBEDDING_DIM, None):
-            found = f"{names[0]} -> {names[1]} [{self._model.fixed_rows or 'n'}, {info.dim}]"
+            actual = f"{names[0]} -> {names[1]} [{self._model.fixed_rows or 'n'}, {info.dim}]"
             raise InputError(
-                f"{folder} is not HeAR: {found}, expected {HEAR_INPUT} -> {HEAR_OUTPUT} [n, {HEAR_EMBEDDING_DIM}]",
+                f"{folder} is not HeAR: {actual}, expected {HEAR_INPUT} -> {HEAR_OUTPUT} [n, {HEAR_EMBEDDING_DIM}]",
                 _HOW_TO_GET_HEAR,
             )
         self.info = dataclasses.replace(
@@ -212,18 +248,18 @@ class HearTeacher:
         )
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`."""
+        """Embed float32 clips `[n, clip_samples]` in [-1, 1) as float32 `[n, dim]`."""
         return self._model.embed(clips)
 
 
 def _difference(vector: Embeddings, reference: Embeddings) -> float:
-    """Largest deviation as a share of the reference's largest coordinate; infinite where the vector is not finite."""
+    """Return the largest deviation, relative to the reference's largest coordinate; inf if not finite."""
     deviation = float(np.abs(vector - reference).max() / max(np.abs(reference).max(), np.finfo(np.float32).tiny))
     return deviation if np.isfinite(deviation) else float("inf")
 
 
 def _padded(clips: Clips, *, rows: int) -> Clips:
-    """`clips` with the last one repeated up to `rows`: nothing in the batch that was not in the data."""
+    """Repeat the last clip up to `rows`, so that a batch holds nothing that is not in the data."""
     return np.concatenate([clips, np.repeat(clips[-1:], rows - len(clips), axis=0)])
 
 
@@ -254,9 +290,7 @@ def _tensorflow(what: str, *, threads: int | None) -> Any:
 
 
 def _refuse_forbidden_ops(content: bytes, *, folder: Path) -> None:
-    """Raises InputError if the graph of a saved_model.pb, or a function in it, holds an op that reaches outside the
-    model.
-    """
+    """Raise InputError if the graph of a saved_model.pb, or a function in it, can reach outside the model."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -287,7 +321,7 @@ def _refuse_forbidden_ops(content: bytes, *, folder: Path) -> None:
 
 
 def _fingerprint(folder: Path) -> str:
-    """sha256 over names and contents of saved_model.pb and variables/*."""
+    """Return the sha256 over names and contents of saved_model.pb and variables/*."""
     digest = hashlib.sha256()
     for path in sorted(
         [folder / "saved_model.pb", *(path for path in (folder / "variables").rglob("*") if path.is_file())]

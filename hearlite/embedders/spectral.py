@@ -1,4 +1,4 @@
-"""Statistics of HeAR's spectrogram: the baseline that a network must beat, and a teacher that runs anywhere."""
+"""Statistics of HeAR's spectrogram: a baseline for networks, and a teacher that runs anywhere."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _SPECTRAL_CHUNK = 8  # clips: 200 frames x 201 bins x 8 in float64 stay in the c
 
 
 class SpectralTeacher:
-    """A stand-in that anyone may use: per mel band the mean, standard deviation, maximum and mean absolute
-    frame-to-frame difference of log1p of HeAR's mel-PCEN image. It hears gain no more than HeAR does; nothing is
-    trained.
+    """A surrogate teacher that needs no files: statistics of log1p of HeAR's mel-PCEN image.
+
+    Per mel band these are the mean, the standard deviation, the maximum and the mean absolute difference between
+    frames, `4 * mels` = 512 values. Like HeAR, it is insensitive to gain. Nothing is trained.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class SpectralTeacher:
         )
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, 4 * mels]`."""
+        """Embed float32 clips `[n, clip_samples]` in [-1, 1) as float32 `[n, 4 * mels]`."""
         clips = as_clips(clips)
         embeddings = np.empty((len(clips), self.info.dim), dtype=np.float32)
         for i in range(0, len(clips), _SPECTRAL_CHUNK):

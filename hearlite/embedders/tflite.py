@@ -1,4 +1,4 @@
-"""Any .tflite file that takes a 16 kHz waveform, as an Embedder."""
+"""Use any .tflite file that takes a 16 kHz waveform as an Embedder."""
 
 from __future__ import annotations
 
@@ -16,16 +16,34 @@ from hearlite.tflite.interpreter import Tensor, TfliteModel, listed
 
 
 class TfliteEmbedder:
-    """An Embedder from any .tflite file that takes a float32 waveform, `[samples]` or `[1, samples]` at 16 kHz, and has
-    a vector as output.
+    """An Embedder from any .tflite file that takes a 16 kHz waveform and outputs a vector.
 
-    A model with a shorter input than a clip sees windows that are spread evenly, the last one ending with the clip, and
-    their vectors are averaged. A free length becomes that of a clip. One clip at a time. Raises InputError for a model
-    that is none of this.
+    Its input must be float32 `[samples]` or `[1, samples]`, no longer than a clip. If it is shorter, the model runs on
+    evenly spaced windows, the last one ending with the clip, and their vectors are averaged. If its length is free, it
+    is set to a clip. The model runs on one clip at a time.
 
     Parameters
-    ---------- output : name of the output; by default the only one, else the one called "embedding". name : what
-    reports call it; by default `tflite:PATH`, with `#OUTPUT` if one was asked for.
+    ----------
+    model : str, Path or bytes
+        The file, or its content.
+    output : str, optional
+        Name of the output; by default the only one, else the one called "embedding".
+    threads : int
+        Number of CPU threads, at least 1.
+    name : str, optional
+        Name in reports; by default `tflite:PATH`, followed by `#OUTPUT` if `output` is given.
+
+    Attributes
+    ----------
+    info : EmbedderInfo
+        Name, dimension and fingerprint.
+    calls : int
+        Number of windows that the model runs on for one clip.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be opened, its input or output does not fit, or it keeps state between calls.
     """
 
     def __init__(
@@ -35,7 +53,7 @@ class TfliteEmbedder:
         self._shape = self._waveform_shape()
         self._output = self._find_output(output)
         self._starts = window_starts(self._shape[-1])
-        self.calls = len(self._starts)  # of the model, for one clip
+        self.calls = len(self._starts)
         name = name or f"tflite:{self._model.label}" + (f"#{output}" if output else "")
         self.info = EmbedderInfo(
             name=name,
@@ -47,8 +65,9 @@ class TfliteEmbedder:
         )
 
     def embed(self, clips: Clips) -> Embeddings:
-        """float32 `[n, clip_samples]` in [-1, 1) -> float32 `[n, dim]`. Raises InputError if the model returns NaN or
-        infinity.
+        """Embed float32 clips `[n, clip_samples]` in [-1, 1) as float32 `[n, dim]`.
+
+        Raises InputError when the model outputs NaN or infinity.
         """
         clips = as_clips(clips)
         embeddings = np.empty((len(clips), self.info.dim), dtype=np.float32)
@@ -67,9 +86,7 @@ class TfliteEmbedder:
         return self._output.dequantize(values).reshape(-1)
 
     def _waveform_shape(self) -> tuple[int, ...]:
-        """Shape to feed: `[samples]` or `[1, samples]`, no longer than a clip; free dimensions are fixed in the
-        interpreter.
-        """
+        """Return the input's shape, `[samples]` or `[1, samples]`, after fixing free dimensions."""
         model = self._model
         shapes = [tensor.shape for tensor in model.inputs]
         if len(shapes) != 1 or len(shapes[0]) not in (1, 2) or any(size not in (1, -1) for size in shapes[0][:-1]):
@@ -96,15 +113,16 @@ class TfliteEmbedder:
     def _find_output(self, name: str | None) -> Tensor:
         outputs = self._model.outputs
         wanted = "embedding" if name is None and len(outputs) > 1 else name
-        found = [output for output in outputs if wanted in (None, output.name)]
-        if len(found) != 1:
+        matching = [output for output in outputs if wanted in (None, output.name)]
+        if len(matching) != 1:
             what = f"no output called {wanted!r}" if name else f"{len(outputs)} outputs and none is called {wanted!r}"
             raise InputError(f"{self._model.label} has {what}", f"name one with FILE#OUTPUT: {listed(outputs)}")
-        return found[0]
+        return matching[0]
 
     def _probe(self) -> int:
-        """Dimension of the output, from three runs on seeded noise: A, B, A. The last must repeat the first, or a
-        clip's vector would depend on the clips before it.
+        """Return the dimension of the output, from three runs on seeded noise: A, B, A.
+
+        The last must equal the first, or a clip's vector would depend on the clips before it.
         """
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, size=(2, self._shape[-1])).astype(np.float32)
         first, _, again = (self._window(noise[i]) for i in (0, 1, 0))
@@ -123,8 +141,9 @@ class TfliteEmbedder:
 
 
 def window_starts(samples: int) -> list[int]:
-    """First samples of the fewest windows of `samples` that cover a clip, spread evenly, the last one ending with the
-    clip.
+    """Return the first samples of the fewest windows that cover a clip.
+
+    Windows have `samples` samples and are evenly spaced; the last one ends with the clip.
     """
     count = math.ceil(AUDIO.clip_samples / samples)
     return [round(start) for start in np.linspace(0, AUDIO.clip_samples - samples, count)]

@@ -1,5 +1,5 @@
-"""All that reads, runs, builds or edits .tflite files: flatbuffers as objects, slices, joins, conversion, metadata, the
-interpreter.
+"""Read, run, build and edit .tflite files.
 
-model_file -> builder -> joining, slicing, graph, classifier; interpreter stands alone; convert needs TensorFlow.
+Layers of modules: model_file -> builder -> joining, slicing, graph, classifier. The interpreter module depends on none
+of them; convert needs TensorFlow.
 """

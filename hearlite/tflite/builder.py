@@ -1,6 +1,4 @@
-"""New tensors, operators and signatures in a .tflite, and whole graphs built by hand: no converter, so no
-TensorFlow.
-"""
+"""Add tensors, operators and signatures to a .tflite, or build a graph by hand, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from hearlite.tflite.model_file import save
 
 
 def add_tensor(model: Any, name: str, shape: list[int], values: NDArray[np.float64] | None = None) -> int:
-    """Index of a new float32 tensor, a constant where it has `values`."""
+    """Append a float32 tensor, a constant if it has `values`, and return its index."""
     from ai_edge_litert import schema_py_generated as schema
 
     tensor, buffer, graph = schema.TensorT(), schema.BufferT(), model.subgraphs[0]
@@ -31,11 +29,27 @@ def add_tensor(model: Any, name: str, shape: list[int], values: NDArray[np.float
 
 
 def add_operator(model: Any, builtin: int, inputs: list[int], output: int, options: Any, kind: int) -> None:
-    """Append a builtin operator; `kind` is the BuiltinOptions of its `options`."""
+    """Append a builtin operator to a model.
+
+    Parameters
+    ----------
+    model : ModelT
+        The model, changed in place.
+    builtin : int
+        A schema.BuiltinOperator.
+    inputs : list of int
+        Indices of its input tensors.
+    output : int
+        Index of its output tensor.
+    options : object or None
+        Its options.
+    kind : int
+        The schema.BuiltinOptions of `options`.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     code, operator = schema.OperatorCodeT(), schema.OperatorT()
-    code.builtinCode = code.deprecatedBuiltinCode = builtin  # of each the first version, which every runtime has
+    code.builtinCode = code.deprecatedBuiltinCode = builtin  # version 1 of each operator, which every runtime has
     operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), inputs, [output]
     operator.builtinOptions, operator.builtinOptionsType = options, kind
     model.operatorCodes.append(code)
@@ -43,7 +57,10 @@ def add_operator(model: Any, builtin: int, inputs: list[int], output: int, optio
 
 
 class GraphBuilder:
-    """A graph with one input and one output, put together tensor by tensor."""
+    """Builds a graph with one input and one output, tensor by tensor.
+
+    `schema` is ai_edge_litert.schema_py_generated.
+    """
 
     def __init__(self, schema: Any) -> None:
         self.schema = schema
@@ -61,6 +78,23 @@ class GraphBuilder:
         scales: list[float] | None = None,
         axis: int = 0,
     ) -> int:
+        """Append a tensor and return its index.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        shape : list of int
+            Its shape.
+        kind : int
+            A schema.TensorType.
+        data : numpy.ndarray, optional
+            Values of a constant.
+        scales : list of float, optional
+            Quantization scales; zero points are 0.
+        axis : int
+            Axis that the scales belong to.
+        """
         tensor = self.schema.TensorT()
         tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), np.asarray(shape, np.int32), kind, 0
         if data is not None:
@@ -79,6 +113,7 @@ class GraphBuilder:
         return len(self.graph.tensors) - 1
 
     def operator(self, code: int, inputs: list[int], output: int) -> None:
+        """Append a builtin operator; `code` is a schema.BuiltinOperator. A CONV_2D has stride and dilation 1."""
         entry, operator = self.schema.OperatorCodeT(), self.schema.OperatorT()
         entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = (
             code,
@@ -95,13 +130,14 @@ class GraphBuilder:
         self.graph.operators.append(operator)
 
     def finish(self, given: int, result: int) -> bytes:
+        """Return the .tflite with tensor `given` as its input and `result` as its output."""
         self.graph.inputs, self.graph.outputs = [given], [result]
         self.model.subgraphs = [self.graph]
         return save(self.model)
 
 
 def name_signature(model: Any, *, signature: str, input_name: str, output_name: str) -> None:
-    """Give the model one signature, with names for its first input and output."""
+    """Replace a model's signatures by one that names its first input and output."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph = model.subgraphs[0]

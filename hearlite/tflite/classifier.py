@@ -1,5 +1,6 @@
-"""A classifier behind the embedding: what a manifest says of one, and how it is fused into a .tflite as the second
-output.
+"""Classifier heads: a linear classifier of the embedding, fused into a .tflite as its second output.
+
+`Head` is the description of one in a manifest.
 """
 
 from __future__ import annotations
@@ -16,9 +17,24 @@ from hearlite.tflite.model_file import load, save
 
 
 def fuse(content: bytes, fitted: FittedHead) -> bytes:
-    """The same model with the scores as second output, float32. What it computes of the first doesn't change.
+    """Add a classifier head to a model as its second output, after the embedding.
 
-    Raises InputError when the model's only output isn't the float32 embedding [1, dim] that the head was fitted to.
+    Parameters
+    ----------
+    content : bytes
+        A .tflite whose only output is a float32 embedding `[1, dim]`. Its computation does not change.
+    fitted : FittedHead
+        The head, fitted to embeddings of `dim` dimensions.
+
+    Returns
+    -------
+    bytes
+        The .tflite with a second output, scores float32 `[1, labels]`.
+
+    Raises
+    ------
+    InputError
+        When the model's output does not fit the head.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -27,7 +43,7 @@ def fuse(content: bytes, fitted: FittedHead) -> bytes:
     embedding = graph.tensors[graph.outputs[0]]
     if len(graph.outputs) != 1 or list(embedding.shape) != [1, dim] or embedding.type != schema.TensorType.FLOAT32:
         raise InputError(
-            f"a head of {dim} dimensions doesn't fit outputs {[list(graph.tensors[i].shape) for i in graph.outputs]}"
+            f"a head of {dim} dimensions does not fit outputs {[list(graph.tensors[i].shape) for i in graph.outputs]}"
         )
     weights = add_tensor(model, "head/weights", [labels, dim], fitted.weights)
     bias = add_tensor(model, "head/bias", [labels], fitted.bias)
@@ -53,34 +69,35 @@ def fuse(content: bytes, fitted: FittedHead) -> bytes:
 
 
 def require_fused(content: bytes, head: Head, *, where: str) -> None:
-    """Raise InputError unless the file's signature has the scores that its manifest speaks of."""
+    """Raise InputError unless the file's signature has the scores described in its manifest."""
     model = load(content)
     tensors = model.subgraphs[0].tensors
-    found = [
+    shapes = [
         list(tensors[entry.tensorIndex].shape)
         for definition in model.signatureDefs or ()
         for entry in definition.outputs or ()
         if entry.name == head.output.encode() and 0 <= entry.tensorIndex < len(tensors)
     ]
-    if found != [[1, len(head.labels)]]:
+    if shapes != [[1, len(head.labels)]]:
         raise InputError(
-            f"{where}: outputs called {head.output!r} are {found}", f"its manifest says one of [1, {len(head.labels)}]"
+            f"{where}: outputs called {head.output!r} have the shapes {shapes}",
+            f"its manifest requires one with shape [1, {len(head.labels)}]",
         )
 
 
 OUTPUT = "scores"  # float32 [1, labels]
 KINDS = ("sigmoid", "softmax")  # sigmoid: a score for each binary label; softmax: one label of several, scores sum to 1
-_MAX_NAME = 100  # characters; a label is a word, and lands in file listings and on screens
+_MAX_NAME = 100  # characters; a label is a word that appears in file listings and on screens
 
 
 @dataclass(frozen=True)
 class HeadLabel:
-    """One score. Clips that score `threshold` or above are called positive."""
+    """One score of a head. Clips that score `threshold` or above count as positive."""
 
     name: str
-    positive_subjects: int  # that the head was fitted to
+    positive_subjects: int  # subjects that the head was fitted to
     negative_subjects: int
-    auroc: float  # out of fold: each clip scored by a probe that was fitted to other subjects
+    auroc: float  # out of fold: each clip is scored by a probe that was fitted to other subjects
     low: float | None  # 95 % interval over subjects; null where too few replicates have both classes
     high: float | None
     threshold: float  # in [0, 1], chosen on those out-of-fold scores
@@ -88,7 +105,10 @@ class HeadLabel:
 
 @dataclass(frozen=True)
 class Head:
-    """What an app or a reader must know of the scores. Test subjects of the dataset were left alone."""
+    """Description of a classifier head for apps and readers.
+
+    The head was not fitted to the dataset's test subjects.
+    """
 
     kind: str  # one of KINDS
     output: str
@@ -98,19 +118,22 @@ class Head:
     synthetic: bool
     clips: int
     subjects: int
-    already_heard: int  # of the subjects: by the student, unlabelled, which flatters the AUROC
-    trained_subjects: tuple[str, ...]  # hashes of the subjects, who can be no test subjects of this file
+    already_heard: int  # subjects that the student was trained on, without labels; inflates the AUROC
+    trained_subjects: tuple[str, ...]  # hashes of the subjects; none may be a test subject of this file
     threshold_rule: str
-    golden_scores: tuple[float, ...] = ()  # of the golden signal
+    golden_scores: tuple[float, ...] = ()  # for the golden signal
 
     def require_valid(self, *, where: str) -> None:
-        """Raise InputError for what types alone don't say."""
+        """Raise InputError for values that have the right type but are not valid.
+
+        `where` names the source in the message.
+        """
         names = [label.name for label in self.labels]
         if self.kind not in KINDS:
-            raise InputError(f"{where}: head kind is {self.kind!r}", f"this version knows {', '.join(KINDS)}")
+            raise InputError(f"{where}: head kind is {self.kind!r}", f"this version supports {', '.join(KINDS)}")
         if not names or len(set(names)) != len(names) or (self.kind == "softmax" and len(names) < 2):
             raise InputError(
-                f"{where}: the head's labels are {names}", "expected different ones, of a softmax at least two"
+                f"{where}: the head's labels are {names}", "expected distinct labels, at least two for a softmax"
             )
         for name in names:
             if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
@@ -134,13 +157,11 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class FittedHead:
-    """A head and its numbers: scores are sigmoid or softmax of `weights` [labels, dim] @ embedding + `bias`
-    [labels].
-    """
+    """A head with its parameters: scores are sigmoid or softmax of weights @ embedding + bias."""
 
     head: Head
-    weights: NDArray[np.float64]
-    bias: NDArray[np.float64]
+    weights: NDArray[np.float64]  # [labels, dim]
+    bias: NDArray[np.float64]  # [labels]
 
 
-FitHead = Callable[[bytes], FittedHead]  # of the file that it will be fused into
+FitHead = Callable[[bytes], FittedHead]  # takes the .tflite that the head will be fused into

@@ -1,5 +1,6 @@
-"""Keras to TFLite: the frontend and the network each by itself, then one joined graph. Builtin ops only, fixed shape
-[1, clip_samples].
+"""Convert Keras models to TFLite: the frontend and the network separately, then joined in one graph.
+
+Builtin ops only; the input has the fixed shape [1, clip_samples].
 """
 
 from __future__ import annotations
@@ -27,20 +28,32 @@ SIGNATURE, INPUT, OUTPUT = "embed", "audio", "embedding"
 
 
 def convert_frontend(spec: FrontendSpec) -> bytes:
-    """float32: audio `[1, clip_samples]` -> image `[1, frames, mels, 1]`."""
+    """Convert a frontend to float32: audio `[1, clip_samples]` -> image `[1, frames, mels, 1]`."""
     return convert_layer(Frontend(spec), [1, AUDIO.clip_samples])
 
 
 def convert_layer(layer: Any, shape: list[int], *, float16: bool = False) -> bytes:
-    """Any layer of one input, float32 at both ends; `float16` constants stand behind DEQUANTIZE operators."""
+    """Convert any layer with one input of the given shape, float32 at both ends.
+
+    With `float16`, constants are stored in float16 and read through DEQUANTIZE operators.
+    """
     return _convert(layer, shape, setup=_halve if float16 else None)
 
 
 def convert_network(network: Any, *, calibration: Iterable[NDArray[np.float32]] | None = None) -> bytes:
-    """image `[1, frames, mels, 1]` -> embedding `[1, dim]`, float32 at both ends.
+    """Convert a network, by default to float32.
 
-    With `calibration` images (float32 `[frames, mels, 1]` each) the network between them is int8 x int8, weights per
-    channel.
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Image `[n, frames, mels, 1]` -> embedding `[n, dim]`.
+    calibration : iterable of numpy.ndarray, optional
+        Images, float32 `[frames, mels, 1]` each. With them the network becomes int8 x int8, with weights per channel.
+
+    Returns
+    -------
+    bytes
+        A .tflite: image `[1, frames, mels, 1]` -> embedding `[1, dim]`, float32 at both ends.
     """
 
     def calibrate(converter: Any) -> None:
@@ -52,28 +65,30 @@ def convert_network(network: Any, *, calibration: Iterable[NDArray[np.float32]] 
 
 
 def convert_network_float16(network: Any) -> bytes:
-    """As convert_network, weights float16 behind DEQUANTIZE operators; delegates widen them once."""
+    """Convert a network with float16 weights behind DEQUANTIZE operators; delegates widen them once."""
     return _convert_network(network, setup=_halve)
 
 
 def convert_network_dynamic(network: Any) -> bytes:
-    """As convert_network, weights int8, activations quantized by each call inside every convolution and linear layer,
-    float32 between them.
+    """Convert a network with int8 weights and dynamic int8 activations.
 
-    Linear layers get one scale per tensor: per channel they become FULLY_CONNECTED version 12, which tflite-runtime
-    2.14 does not load.
+    Convolutions and linear layers quantize their input in each call; between layers values are float32. Linear layers
+    get one scale per tensor: with scales per channel they become FULLY_CONNECTED version 12, which tflite-runtime 2.14
+    cannot load.
     """
 
     def shrink(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # TensorFlow 2.18 - 2.20
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # TensorFlow 2.18–2.20
 
     return _convert_network(network, setup=shrink)
 
 
 def convert_network_int16(network: Any, images: Sequence[NDArray[np.float32]]) -> bytes:
-    """int16 activations x int8 weights, the converter's own min-max ranges over `images`. No recipe; its cost:
-    experiments/ptq_ladder.py.
+    """Convert a network with int16 activations and int8 weights.
+
+    Ranges are the converter's own, min-max over `images` (float32 `[frames, mels, 1]` each). No recipe uses this; its
+    cost is measured in benchmarks/experiments/ptq_ladder.py.
     """
 
     def widen(converter: Any) -> None:
@@ -87,12 +102,23 @@ def convert_network_int16(network: Any, images: Sequence[NDArray[np.float32]]) -
 
 
 def quantize_calibrated(network: bytes, ranges: Mapping[int, tuple[float, float]]) -> bytes:
-    """A float32 network as int8 x int8, weights per channel, float32 at both ends; `ranges` of every activation by
-    tensor index.
+    """Quantize a float32 network to int8 x int8 with given activation ranges.
 
-    TensorFlow's own quantizer, fed with our ranges instead of its calibrator's: that one gives a project convolution
-    and the residual sum behind it one range, and knows only min-max. The function is private, so it is used here alone;
-    its arguments are the same in TensorFlow 2.18 - 2.20.
+    This is TensorFlow's own quantizer, but with other ranges than its calibrator's, which supports only min-max and
+    assigns one range to a project convolution and the residual sum behind it. The function is private, so it is used
+    only here; its arguments are the same in TensorFlow 2.18–2.20.
+
+    Parameters
+    ----------
+    network : bytes
+        A float32 .tflite.
+    ranges : mapping of int to (float, float)
+        Lowest and highest value of every activation, by tensor index.
+
+    Returns
+    -------
+    bytes
+        The .tflite with int8 weights per channel and int8 activations, float32 at both ends.
     """
     from ai_edge_litert import schema_py_generated as schema
     from tensorflow.lite.python.convert import mlir_quantize
@@ -107,8 +133,9 @@ def quantize_calibrated(network: bytes, ranges: Mapping[int, tuple[float, float]
 
 
 def join_frontend(frontend: bytes, network: bytes) -> bytes:
-    """The whole model as one file with the signature embed(audio) -> embedding. Raises GateError when an op is not
-    builtin.
+    """Join a frontend and a network into one .tflite with the signature embed(audio) -> embedding.
+
+    Raises GateError when an op is not builtin.
     """
     model = join(frontend, network, signature=SIGNATURE, input_name=INPUT, output_name=OUTPUT)
     foreign = summarize(model).not_builtin()
@@ -126,7 +153,7 @@ def _halve(converter: Any) -> None:
 
 
 class _Graph(tf.Module):
-    """Holds the variables that a converted function reads, as the converter asks."""
+    """Holds the variables that a converted function reads, as the converter requires."""
 
     def __init__(self, call: Any, shape: list[int]) -> None:
         super().__init__()
@@ -151,18 +178,15 @@ def _convert(call: Any, shape: list[int], *, setup: Callable[[Any], None] | None
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back the converter's C++ chatter on stderr, which no log level stops; it is shown when the conversion
-    fails.
-    """
+    """Hide the converter's C++ messages on stderr, which no log level stops, unless it fails."""
     with tempfile.TemporaryFile() as held:
         sys.stderr.flush()
         saved = os.dup(2)
         try:
             os.dup2(held.fileno(), 2)
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", UserWarning
-                )  # "Statistics for quantized inputs were expected": the input stays float on purpose
+                # "Statistics for quantized inputs were expected": the input stays float on purpose.
+                warnings.simplefilter("ignore", UserWarning)
                 yield
         except BaseException:
             held.seek(0)

@@ -1,5 +1,6 @@
-"""A float network's flatbuffer, opened for edits of its weights, and its tensors, read while it runs. No Keras: what is
-edited is what ships.
+"""Edit the weights of a float32 network in its flatbuffer.
+
+Keras is not involved: the network that is edited is the one that ships.
 """
 
 from __future__ import annotations
@@ -14,32 +15,29 @@ from hearlite.errors import InputError
 from hearlite.tflite.model_file import is_constant, load, operator_name, save, tensor_name
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_OUTPUT_AXIS = {
-    "CONV_2D": 0,
-    "DEPTHWISE_CONV_2D": 3,
-    "FULLY_CONNECTED": 0,
-}  # [out, h, w, in], [1, h, w, out], [out, in]
+# Shapes of weights: [out, h, w, in], [1, h, w, out], [out, in].
+_OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 
 
 @dataclass(frozen=True)
 class Node:
-    """An operator: its name, the tensors it reads that are no constants, its output, and for LAYERS the constants."""
+    """An operator with the indices of its tensors."""
 
     name: str
-    inputs: tuple[int, ...]
+    inputs: tuple[int, ...]  # without constants
     output: int
     weights: int  # -1: not one of LAYERS
     bias: int  # -1: none
-    activated: bool  # a fused ReLU6 or the like
+    activated: bool  # has a fused activation such as ReLU6
 
     @property
     def output_axis(self) -> int:
-        """The axis of the weights that is the output's channels."""
+        """Axis of the weights that corresponds to output channels."""
         return _OUTPUT_AXIS[self.name]
 
 
 class Graph:
-    """A float32 network as the converter wrote it, mutable."""
+    """A float32 network as written by the converter, opened for editing."""
 
     def __init__(self, network: bytes) -> None:
         self.model = load(network)
@@ -48,24 +46,26 @@ class Graph:
 
     @property
     def layers(self) -> tuple[Node, ...]:
+        """Convolutions and linear layers with constant weights."""
         return tuple(node for node in self.nodes if node.weights >= 0)
 
     @property
     def activations(self) -> tuple[int, ...]:
-        """Tensors that hold what flows: the inputs and every operator's output."""
+        """Indices of all activations: the inputs and every operator's output."""
         return tuple(sorted({*map(int, self.graph.inputs), *(node.output for node in self.nodes)}))
 
     def tensor_name(self, index: int) -> str:
+        """Return the name of a tensor."""
         return tensor_name(self.graph.tensors[index])
 
     def constant(self, index: int) -> NDArray[np.float32]:
-        """A copy of a float32 constant."""
+        """Return a copy of a float32 constant."""
         tensor = self.graph.tensors[index]
         data = bytes(bytearray(self.model.buffers[tensor.buffer].data))
         return np.frombuffer(data, dtype=np.float32).reshape([int(n) for n in tensor.shape]).copy()
 
     def dequantized(self, index: int) -> NDArray[np.float64] | None:
-        """The values of an int8 constant, None for a tensor that is no such thing."""
+        """Return the dequantized values of an int8 constant, None for any other tensor."""
         tensor = self.graph.tensors[index]
         data = self.model.buffers[tensor.buffer].data
         if data is None or tensor.quantization is None or tensor.quantization.scale is None:
@@ -80,7 +80,10 @@ class Graph:
         return values * np.asarray(tensor.quantization.scale, dtype=np.float64).reshape(shape)
 
     def set_constant(self, index: int, values: NDArray[Any]) -> None:
-        """Replace it. A buffer that another tensor shares is left to that one."""
+        """Replace a float32 constant by values of the same shape; tensors that share its buffer keep theirs.
+
+        Raises InputError for another shape.
+        """
         from ai_edge_litert import schema_py_generated as schema
 
         tensor = self.graph.tensors[index]
@@ -97,14 +100,14 @@ class Graph:
             self.model.buffers[tensor.buffer] = buffer
 
     def scale(self, index: int, factors: NDArray[Any], *, axis: int) -> None:
-        """Multiply a constant along one axis."""
+        """Multiply a constant by factors along one axis."""
         values = self.constant(index)
         shape = [1] * values.ndim
         shape[axis] = -1
         self.set_constant(index, values * factors.reshape(shape).astype(np.float32))
 
     def drop_unused_buffers(self) -> None:
-        """Empty the buffers that no tensor and no metadata holds any more, so that they take no room in the file."""
+        """Empty the buffers that no tensor and no metadata uses, so that they take no space in the file."""
         used = {int(tensor.buffer) for tensor in self.graph.tensors} | {
             int(entry.buffer) for entry in self.model.metadata or []
         }
@@ -113,6 +116,7 @@ class Graph:
                 buffer.data = None
 
     def save(self) -> bytes:
+        """Return the network as a .tflite."""
         return save(self.model)
 
     def _node(self, operator: Any) -> Node:

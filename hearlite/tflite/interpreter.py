@@ -1,4 +1,6 @@
-"""Run .tflite files: the only module that imports an interpreter, LiteRT's or tf.lite's. Older phones' runtime:
+"""Run .tflite files with LiteRT or tf.lite.
+
+Other modules use this one instead of importing an interpreter. For the runtime of older phones see
 benchmarks/cost/legacy_runtime.py.
 """
 
@@ -24,13 +26,11 @@ _SMALLEST_FLATBUFFER = 16  # bytes: root offset, identifier, and a table with it
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of a model: name, shape (-1 where the length is free), dtype, and scale and zero point if it
-    is quantized.
-    """
+    """An input or output of a model."""
 
     name: str
     index: int
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # -1: free length
     dtype: np.dtype[Any]
     scale: float  # 0.0: not quantized
     zero_point: int
@@ -39,18 +39,43 @@ class Tensor:
         return f"{self.name!r} {self.dtype} {list(self.shape)}"
 
     def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """float32 values of a tensor with this scale, (q - zero_point) * scale; a float tensor is only cast."""
+        """Convert the tensor's values to float32: (q - zero_point) * scale, or a cast if it is not quantized."""
         if not self.scale:
             return np.asarray(values, dtype=np.float32)
         return ((values.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)).astype(np.float32)
 
 
 class TfliteModel:
-    """A .tflite file, or its bytes, opened in one of the RUNTIMES.
+    """A .tflite model opened in an interpreter.
 
-    Inputs and outputs go by the names of the file's signature, or by tensor names where it has none. Raises InputError,
-    naming the file, for whatever can't be read or run, UsageError for an unknown runtime and MissingExtraError for one
-    that is not installed.
+    Inputs and outputs have the names of the file's signature, or tensor names if it has none.
+
+    Parameters
+    ----------
+    model : str, Path or bytes
+        The file, or its content.
+    threads : int
+        Number of CPU threads, at least 1.
+    runtime : str
+        One of RUNTIMES.
+
+    Attributes
+    ----------
+    label : str
+        The path, for messages.
+    sha256 : str
+        Hash of the content, in hexadecimal.
+    inputs, outputs : tuple of Tensor
+        Description of inputs and outputs.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read or opened; the message names it.
+    UsageError
+        When the runtime is unknown or `threads` is below 1.
+    MissingExtraError
+        When the runtime is not installed.
     """
 
     def __init__(self, model: str | Path | bytes, *, threads: int = 1, runtime: Runtime = "litert") -> None:
@@ -73,7 +98,7 @@ class TfliteModel:
         self.inputs, self.outputs = _named_tensors(self._interpreter)
 
     def resize(self, shape: tuple[int, ...]) -> None:
-        """Fix the shape of the only input, where the file leaves dimensions free."""
+        """Set the shape of the only input, fixing its free dimensions. Raises InputError if it cannot."""
         try:
             self._interpreter.resize_tensor_input(self._input().index, shape, strict=True)
             self._interpreter.allocate_tensors()
@@ -84,8 +109,22 @@ class TfliteModel:
         self.inputs, self.outputs = _named_tensors(self._interpreter)
 
     def run(self, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """One call of a model with one input: the input's array -> every output by name, as the file stores it (not
-        dequantized).
+        """Run a model with one input.
+
+        Parameters
+        ----------
+        array : numpy.ndarray
+            The input, with the dtype and shape of `inputs[0]`.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Every output by name, not dequantized.
+
+        Raises
+        ------
+        InputError
+            When the model has several inputs, the array does not fit, or the model fails.
         """
         expected = self._input()
         if array.dtype != expected.dtype or not _fits(array.shape, expected.shape):
@@ -104,8 +143,9 @@ class TfliteModel:
 
 
 def interpreter_with_tensors(model: bytes) -> Any:
-    """A LiteRT interpreter in which every tensor can be read after a call. No delegates: they hide what lies between
-    the operators that they fuse.
+    """Open a model in a LiteRT interpreter whose every tensor can be read after a call.
+
+    It has no delegates, because they hide the tensors between operators that they fuse.
     """
     module = importlib.import_module("ai_edge_litert.interpreter")
     resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -150,7 +190,7 @@ def _interpreter_class(runtime: Runtime) -> Any:
 
 
 def _named_tensors(interpreter: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Inputs and outputs of the primary subgraph, with the names of the signature that describes it, if one does."""
+    """Return inputs and outputs of the primary subgraph, named by its signature if it has one."""
     sides = {"inputs": interpreter.get_input_details(), "outputs": interpreter.get_output_details()}
     names = {side: [(detail["name"], detail) for detail in details] for side, details in sides.items()}
     for key in interpreter.get_signature_list():
@@ -179,6 +219,7 @@ def _fits(shape: tuple[int, ...], allowed: tuple[int, ...]) -> bool:
 
 
 def listed(tensors: Iterable[Tensor]) -> str:
+    """Return tensors as a comma-separated list, for messages."""
     return ", ".join(str(tensor) for tensor in tensors)
 
 

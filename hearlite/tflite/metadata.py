@@ -1,8 +1,8 @@
-"""TFLite Metadata: what tools such as MediaPipe ask of a file before they feed it audio. hearlite's own manifest says
-more, but only to hearlite.
+"""Write TFLite Metadata, which tools such as MediaPipe require before they feed audio to a model.
 
-The tables are written slot by slot, after `metadata_schema.fbs` of tflite-support and MediaPipe (Apache-2.0); their
-generated module for it is 120 KB and comes with neither LiteRT nor TensorFlow.
+hearlite's own manifest has more details, but only hearlite reads it. The tables are written slot by slot, after
+`metadata_schema.fbs` of tflite-support and MediaPipe (Apache-2.0); their generated module for it is 120 KB and is part
+of neither LiteRT nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from hearlite.bundle import Manifest
 from hearlite.tflite.classifier import Head
 from hearlite.tflite.model_file import add_metadata
 
-NAME = "TFLITE_METADATA"  # of the entry in the model; tools look for it
-LABELS = "labels.txt"  # in the zip behind the model: the labels of the scores, a line each
+NAME = "TFLITE_METADATA"  # of the entry in the model, which tools look for
+LABELS = "labels.txt"  # in the zip appended to the model: the labels of the scores, one per line
 _IDENTIFIER = b"M001"
-_MIN_PARSER_VERSION = "1.3.0"  # the schema's version that brought AudioProperties
+_MIN_PARSER_VERSION = "1.3.0"  # first version of the schema with AudioProperties
 _CHANNELS = 1
 
 # Slots of the schema's tables, in the order of their fields.
@@ -35,27 +35,28 @@ _FEATURE_PROPERTIES, _AUDIO_PROPERTIES = 1, 4  # of the union ContentProperties
 
 
 def with_tflite_metadata(content: bytes, manifest: Manifest) -> bytes:
-    """The same .tflite with TFLite Metadata in it, from its manifest; what it computes doesn't change."""
+    """Add TFLite Metadata, made from the manifest, to a .tflite."""
     return add_metadata(content, NAME, tflite_metadata(manifest))
 
 
 def with_label_file(content: bytes, manifest: Manifest) -> bytes:
-    """The same .tflite with its head's labels.txt as a zip behind it, where TFLite's tools look for associated files;
-    nothing without a head.
+    """Append the head's labels.txt to a .tflite as a zip, where TFLite's tools look for associated files.
 
-    Last of all steps: whoever saves the flatbuffer again drops what lies behind it.
+    A file without a head is returned unchanged. This must be the last step: saving the flatbuffer again drops the zip.
     """
     if manifest.head is None:
         return content
     stream = io.BytesIO(content)
-    with zipfile.ZipFile(stream, "a") as archive:  # stored, and of no date: equal files are equal
+    with zipfile.ZipFile(stream, "a") as archive:  # uncompressed and without a date, so that the result is reproducible
         archive.writestr(zipfile.ZipInfo(LABELS), "".join(f"{label.name}\n" for label in manifest.head.labels))
     return stream.getvalue()
 
 
 def tflite_metadata(manifest: Manifest) -> bytes:
-    """The metadata flatbuffer: name, description, author, licence, and of input and output the name, meaning and, for
-    audio, rate and channels.
+    """Return the metadata flatbuffer for a manifest.
+
+    It holds name, description, author and licence, the name and meaning of input and outputs, and the audio's rate and
+    channels.
     """
     import flatbuffers
 
@@ -64,7 +65,7 @@ def tflite_metadata(manifest: Manifest) -> bytes:
     audio_properties = _table(
         builder, _AUDIO_SLOTS, numbers={_AUDIO_SAMPLE_RATE: audio.sample_rate_hz, _AUDIO_CHANNELS: _CHANNELS}
     )
-    heard = _tensor(
+    waveform = _tensor(
         builder,
         manifest.input,
         f"{audio.clip_s:g} s of mono audio, {audio.clip_samples} float32 samples in [-1, 1): int16 /"
@@ -73,12 +74,12 @@ def tflite_metadata(manifest: Manifest) -> bytes:
         properties=audio_properties,
     )
     meaning = f"embedding of {manifest.dim} dimensions, centred: compare by cosine"
-    given = _tensor(builder, manifest.output, meaning, kind=_FEATURE_PROPERTIES, properties=_table(builder, 0))
-    outputs = [given] if manifest.head is None else [given, _scores(builder, manifest.head)]
+    embedding = _tensor(builder, manifest.output, meaning, kind=_FEATURE_PROPERTIES, properties=_table(builder, 0))
+    outputs = [embedding] if manifest.head is None else [embedding, _scores(builder, manifest.head)]
     graph = _table(
         builder,
         _GRAPH_SLOTS,
-        offsets={_GRAPH_INPUTS: _vector(builder, [heard]), _GRAPH_OUTPUTS: _vector(builder, outputs)},
+        offsets={_GRAPH_INPUTS: _vector(builder, [waveform]), _GRAPH_OUTPUTS: _vector(builder, outputs)},
     )
     texts = {
         _MODEL_NAME: manifest.name,
@@ -137,7 +138,7 @@ def _tensor(builder: Any, name: str, description: str, *, kind: int, properties:
 def _table(
     builder: Any, slots: int, *, offsets: dict[int, int] | None = None, numbers: dict[int, int] | None = None
 ) -> int:
-    """A table of offsets to what was built before, and uint32 numbers, by slot; returns its own offset."""
+    """Write a table with offsets of earlier objects and uint32 numbers, by slot; return its own offset."""
     builder.StartObject(slots)
     for slot, offset in (offsets or {}).items():
         builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
@@ -147,8 +148,8 @@ def _table(
 
 
 def _vector(builder: Any, offsets: Sequence[int]) -> int:
-    """A vector of tables."""
-    builder.StartVector(4, len(offsets), 4)  # of offsets of 4 bytes
+    """Write a vector of tables and return its offset."""
+    builder.StartVector(4, len(offsets), 4)  # offsets have 4 bytes
     for offset in reversed(offsets):
         builder.PrependUOffsetTRelative(offset)
     return int(builder.EndVector())

@@ -1,7 +1,6 @@
-"""Reading and writing .tflite flatbuffers: a file as objects that can be edited, what it is made of, and its metadata
-entries.
+"""Read, write and summarize .tflite flatbuffers, and their metadata entries.
 
-The schema comes with ai-edge-litert (schema_py_generated), so no TensorFlow is needed.
+The schema is part of ai-edge-litert (schema_py_generated), so TensorFlow is not needed.
 """
 
 from __future__ import annotations
@@ -17,47 +16,47 @@ import numpy as np
 from hearlite.errors import InputError
 
 FILE_IDENTIFIER = b"TFL3"
-NETWORK_PREFIX = "network/"  # before the names of all tensors behind the frontend, see joining.py
+NETWORK_PREFIX = "network/"  # starts the names of all tensors behind the frontend, see joining.py
 WEIGHT_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
-_DAMAGED = ("the .tflite file is cut or damaged", "copy it again, or export it again")
+_DAMAGED = ("the .tflite file is truncated or damaged", "copy it again, or export it again")
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operator: its builtin name (or the custom op's), tensor types and shapes of input 0, weights (if any) and
-    output 0.
-    """
+    """One operator, with the types of input 0, its weights (if any) and output 0."""
 
-    name: str
+    name: str  # of the builtin operator, such as CONV_2D, or of the custom op
     custom: bool
     input_type: str
-    weight_type: str  # "" when input 1 is not a constant
-    weight_channels: int  # number of weight scales: 0 float, 1 per tensor, more: per channel
+    weight_type: str  # "" when it has no constant weights
+    weight_channels: int  # number of weight scales: 0: float, 1: per tensor, more: per channel
     output_type: str
-    macs: int
+    macs: int  # multiply-accumulates
     output_name: str
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a .tflite file holds, read from its flatbuffer."""
+    """Operators and sizes of a .tflite file, read from its flatbuffer."""
 
     ops: tuple[Op, ...]
-    # elements of constant float, float16 and int8 tensors with more than one dimension, frontend tables included
+    # Elements of constant float, float16 and int8 tensors with more than one dimension, frontend tables included.
     parameters: int
-    network_parameters: int  # those of convolutions and linear layers behind the frontend, biases not counted
-    macs: int
-    network_macs: int  # behind the frontend
+    network_parameters: int  # only of convolutions and linear layers behind the frontend, without biases
+    macs: int  # multiply-accumulates
+    network_macs: int  # only behind the frontend
 
     def counts(self) -> Counter[str]:
+        """Count operators by `NAME:OUTPUT_TYPE`."""
         return Counter(f"{op.name}:{op.output_type}" for op in self.ops)
 
     def not_builtin(self) -> list[str]:
+        """Return the names of custom operators."""
         return sorted({op.name for op in self.ops if op.custom})
 
 
 def load(data: bytes) -> Any:
-    """The model as a mutable ModelT. Raises InputError when `data` is no readable .tflite with one subgraph."""
+    """Read a .tflite as a mutable ModelT. Raises InputError unless it is readable and has one subgraph."""
     from ai_edge_litert import schema_py_generated as schema
 
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
@@ -73,7 +72,7 @@ def load(data: bytes) -> Any:
                     raise ValueError("a buffer ends beyond the file")
                 buffer.data = np.frombuffer(data[buffer.offset : buffer.offset + buffer.size], np.uint8)
                 buffer.offset = buffer.size = 0
-    except Exception as error:  # a cut or hostile flatbuffer fails in struct, numpy or by recursion, with many types
+    except Exception as error:  # a truncated or hostile flatbuffer raises many types, from struct, numpy and recursion
         raise InputError(*_DAMAGED) from error
     if not model.subgraphs or len(model.subgraphs) != 1:
         raise InputError(
@@ -83,8 +82,9 @@ def load(data: bytes) -> Any:
 
 
 def save(model: Any) -> bytes:
-    """The file. Equal vectors are stored once: int8 models repeat a zero of 8 bytes for every channel of every weight
-    and bias, 8 % of their size.
+    """Write a ModelT as a .tflite, storing equal vectors once.
+
+    int8 models otherwise repeat a zero of 8 bytes for every channel of every weight and bias, 8 % of their size.
     """
     import flatbuffers
 
@@ -102,7 +102,7 @@ def save(model: Any) -> bytes:
 
 
 def add_metadata(data: bytes, name: str, content: bytes) -> bytes:
-    """The same model with `content` stored as metadata entry `name`, replacing an older one of that name."""
+    """Return a .tflite with `content` added as metadata entry `name`, replacing an entry of that name."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = load(data)
@@ -116,7 +116,7 @@ def add_metadata(data: bytes, name: str, content: bytes) -> bytes:
 
 
 def read_metadata(data: bytes, name: str) -> bytes | None:
-    """The content of metadata entry `name`, None when there is none."""
+    """Return the content of metadata entry `name`, None if there is none."""
     model = load(data)
     for entry in model.metadata or []:
         if entry.name == name.encode() and 0 <= entry.buffer < len(model.buffers):
@@ -126,7 +126,7 @@ def read_metadata(data: bytes, name: str) -> bytes | None:
 
 
 def summarize(data: bytes) -> Summary:
-    """Operators, parameters and multiply-accumulates of a .tflite file."""
+    """Return the operators and sizes of a .tflite. Raises InputError if it is damaged."""
     model = load(data)
     graph = model.subgraphs[0]
     try:
@@ -154,29 +154,30 @@ def summarize(data: bytes) -> Summary:
 
 
 def tensor_name(tensor: Any) -> str:
+    """Return the name of a TensorT."""
     return bytes(tensor.name or b"").decode(errors="replace")
 
 
 def tensor_type(tensor: Any) -> str:
-    """Such as FLOAT32 or INT8."""
+    """Return the type of a TensorT, such as FLOAT32 or INT8."""
     return _enumeration("TensorType")[tensor.type]
 
 
 def operator_name(model: Any, operator: Any) -> str:
-    """The builtin's name, such as CONV_2D; CUSTOM for one that is no builtin."""
+    """Return the name of a builtin operator, such as CONV_2D, or CUSTOM."""
     code = model.operatorCodes[operator.opcodeIndex]
-    return _enumeration("BuiltinOperator")[
-        max(code.builtinCode, code.deprecatedBuiltinCode)
-    ]  # codes above 127 are in the newer field only
+    # Codes above 127 are in the newer field only.
+    return _enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
 def is_constant(model: Any, tensor: Any) -> bool:
+    """Return whether a tensor has a buffer with data."""
     data = model.buffers[tensor.buffer].data
     return data is not None and len(data) > 0
 
 
 def behind_frontend(graph: Any, operator: Any) -> bool:
-    """Does the operator belong to the network of a file that hearlite joined?"""
+    """Return whether an operator belongs to the network, not the frontend, of a file joined by hearlite."""
     return tensor_name(graph.tensors[operator.outputs[0]]).startswith(NETWORK_PREFIX)
 
 

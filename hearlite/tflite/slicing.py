@@ -1,6 +1,4 @@
-"""Parts of a .tflite as files of their own: its frontend, its network, a range of operators, or all that leads to one
-tensor.
-"""
+"""Extract parts of a .tflite: frontend, network, a range of operators, or what one tensor needs."""
 
 from __future__ import annotations
 
@@ -12,10 +10,10 @@ from hearlite.tflite.model_file import behind_frontend, is_constant, load, save
 
 
 def slice_operators(data: bytes, *, first: int = 0, last: int | None = None) -> bytes:
-    """Operators `first` to `last` (exclusive; None: to the end). Inputs are what they read, outputs what later
-    operators or the file's user reads.
+    """Extract operators `first` to `last` (exclusive; None: to the end) as a .tflite.
 
-    Raises InputError for a range that holds no operator.
+    Its inputs are the tensors they read, its outputs those that later operators read or that are outputs of the file.
+    Raises InputError when the range holds no operator.
     """
     model = load(data)
     graph = model.subgraphs[0]
@@ -23,18 +21,21 @@ def slice_operators(data: bytes, *, first: int = 0, last: int | None = None) -> 
     if not kept:
         raise InputError(f"operators {first} to {last} of {len(graph.operators)}", "name at least one that is there")
     read = [int(i) for operator in kept for i in operator.inputs if i >= 0]
-    made = [int(i) for operator in kept for i in operator.outputs]
-    wanted = {int(i) for operator in later for i in operator.inputs} | {int(i) for i in graph.outputs}
-    graph.inputs = [i for i in dict.fromkeys(read) if i not in made and not is_constant(model, graph.tensors[i])]
-    graph.outputs = [i for i in made if i in wanted]
+    written = [int(i) for operator in kept for i in operator.outputs]
+    needed = {int(i) for operator in later for i in operator.inputs} | {int(i) for i in graph.outputs}
+    graph.inputs = [i for i in dict.fromkeys(read) if i not in written and not is_constant(model, graph.tensors[i])]
+    graph.outputs = [i for i in written if i in needed]
     graph.operators = kept
-    _drop_unused(model, sorted({*read, *made}))
+    _drop_unused(model, sorted({*read, *written}))
     model.metadata = model.metadataBuffer = model.signatureDefs = None
     return save(model)
 
 
 def network_part(data: bytes) -> bytes:
-    """The network of an exported file: image -> embedding. Raises InputError for a file that hearlite didn't join."""
+    """Extract the network of an exported file: image -> embedding.
+
+    Raises InputError for a file that hearlite did not join.
+    """
     graph = load(data).subgraphs[0]
     first = [i for i, operator in enumerate(graph.operators) if behind_frontend(graph, operator)]
     if not first:
@@ -46,21 +47,37 @@ def network_part(data: bytes) -> bytes:
 
 
 def frontend_part(data: bytes, *, input_name: str, output_name: str) -> bytes:
-    """The frontend alone of a model that `join` made: audio -> image, by the very operators and constants of that file.
-    Raises InputError.
+    """Extract the frontend of a file made by `join`, unchanged: audio -> image.
+
+    Parameters
+    ----------
+    data : bytes
+        The .tflite.
+    input_name, output_name : str
+        Names of input and output in the result's only signature, "frontend".
+
+    Returns
+    -------
+    bytes
+        The frontend as a .tflite.
+
+    Raises
+    ------
+    InputError
+        When not exactly one tensor connects frontend and network.
     """
     model = load(data)
     graph = model.subgraphs[0]
     count = next((index for index, operator in enumerate(graph.operators) if behind_frontend(graph, operator)), 0)
-    given = {int(i) for operator in graph.operators[:count] for i in operator.outputs}
-    border = sorted(given & {int(i) for operator in graph.operators[count:] for i in operator.inputs})
+    written = {int(i) for operator in graph.operators[:count] for i in operator.outputs}
+    border = sorted(written & {int(i) for operator in graph.operators[count:] for i in operator.inputs})
     if len(border) != 1:
         raise InputError(
             f"{len(border)} tensors go from the frontend to the network",
             "expected one; pass a file that 'hearlite export' wrote",
         )
     graph.operators, graph.outputs = graph.operators[:count], border
-    kept = sorted(given | {int(i) for operator in graph.operators for i in operator.inputs if i >= 0})
+    kept = sorted(written | {int(i) for operator in graph.operators for i in operator.inputs if i >= 0})
     remap = {-1: -1} | {old: new for new, old in enumerate(kept)}
     graph.tensors = [graph.tensors[index] for index in kept]
     graph.inputs, graph.outputs = ([remap[int(i)] for i in side] for side in (graph.inputs, graph.outputs))
@@ -78,7 +95,7 @@ def frontend_part(data: bytes, *, input_name: str, output_name: str) -> bytes:
 
 
 def slice_to_output(data: bytes, output: int) -> bytes:
-    """The same model with tensor `output` as its only output, without what that doesn't need."""
+    """Extract the part of a .tflite that computes tensor `output`, which becomes its only output."""
     model = load(data)
     graph = model.subgraphs[0]
     needed, kept = {output}, []
@@ -96,7 +113,7 @@ def slice_to_output(data: bytes, output: int) -> bytes:
 
 
 def _drop_unused(model: Any, used: list[int]) -> None:
-    """Keep the tensors `used` and their buffers only; buffer 0 is the empty one."""
+    """Drop all tensors but those `used`, and their buffers; buffer 0, the empty one, is kept."""
     graph = model.subgraphs[0]
     new = {-1: -1, **{old: index for index, old in enumerate(used)}}
     graph.tensors = [graph.tensors[i] for i in used]

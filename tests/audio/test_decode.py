@@ -214,7 +214,7 @@ def test_recording_that_resamples_to_nothing_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rate_hz", [1, 3_999, 384_001, 2**31 - 1])
 def test_sampling_rates_out_of_range_name_the_range(tmp_path: Path, rate_hz: int) -> None:
     path = patched(write(tmp_path / "rate.wav", sine(rate_hz=RATE)), offset=24, value=struct.pack("<I", rate_hz))
-    with pytest.raises(InputError, match=f"{rate_hz} Hz; expected 4000 - 384000 Hz"):
+    with pytest.raises(InputError, match=f"{rate_hz} Hz; expected 4000 to 384000 Hz"):
         audio.read_recording(path)
 
 
@@ -226,7 +226,7 @@ def test_impossible_sampling_rates_are_refused(tmp_path: Path, rate_hz: int) -> 
 
 
 def test_too_many_channels_and_too_long_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has 17 channels; expected 1 - 16"):
+    with pytest.raises(InputError, match="has 17 channels; expected 1 to 16"):
         audio.read_recording(write(tmp_path / "wide.wav", np.zeros((100, 17))))
     path = write(tmp_path / "bomb.flac", np.zeros(4_000), rate_hz=4_000)
     patched(path, offset=22, value=b"\xff\xff\xff\xff")  # STREAMINFO promises 298 h

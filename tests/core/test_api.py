@@ -115,7 +115,7 @@ def test_samples_that_are_no_sound(
 
 
 def test_a_file_knows_its_rate(recording: Path) -> None:
-    with pytest.raises(UsageError, match="a file knows its own rate"):
+    with pytest.raises(UsageError, match="the rate is read from the file"):
         hearlite.load("spectral").embed(recording, 16_000)
 
 
@@ -142,6 +142,7 @@ def test_what_cannot_be_read_is_left_out_with_a_warning(tmp_path: Path) -> None:
         hearlite.embed(tmp_path, model="spectral")
 
 
+@pytest.mark.slow
 @pytest.mark.kernels
 def test_the_four_stages_in_five_lines(labelled: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")

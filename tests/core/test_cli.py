@@ -184,7 +184,7 @@ def test_a_cut_file_is_called_so_in_one_sentence(tmp_path: Path, capsys: pytest.
     assert run("info", cut) == 3
     assert (
         capsys.readouterr().err
-        == f"error: {cut}: the .tflite file is cut or damaged\n  copy it again, or export it again\n"
+        == f"error: {cut}: the .tflite file is truncated or damaged\n  copy it again, or export it again\n"
     )
 
 
@@ -238,6 +238,7 @@ main(["embed", data, "--model", "tflite:" + model, "--out", out, "--json"])
     assert embedded["dim"] == 32
 
 
+@pytest.mark.slow
 def test_json_is_all_there_is_on_stdout(tiny_run: Run, tmp_path: Path) -> None:
     """With everything that TensorFlow and the converters print, from Python and from C++."""
     folder = tmp_path / "run"
@@ -258,6 +259,7 @@ main(["export", run, "--out", to, "--allow-failed-gate", "--json"])
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_that_loses_auroc_is_not_written(
     tiny_run: Run, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -304,6 +306,7 @@ def test_a_file_that_loses_auroc_is_not_written(
     assert (folder / "mine" / "model.tflite").is_file()
 
 
+@pytest.mark.slow
 def test_distill_resumes_and_prints_its_metrics(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -419,6 +422,7 @@ def test_a_path_that_cannot_be_written_is_bad_input(
     assert "bug" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_teacher_can_run_elsewhere(corpus: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     vectors = tmp_path / "vectors.parquet"

@@ -38,6 +38,7 @@ def test_whether_a_student_was_trained_on_a_dataset_goes_by_subjects_not_by_name
     ]
 
 
+@pytest.mark.slow
 def test_unlabelled_recordings_make_a_file_and_the_reason_for_no_report_comes_first(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +64,7 @@ def test_unlabelled_recordings_make_a_file_and_the_reason_for_no_report_comes_fi
     assert not (tmp_path / "out" / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_the_main_job(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

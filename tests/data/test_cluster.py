@@ -15,6 +15,7 @@ from hearlite.data.records import Records, Views, read_examples, write_records
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import HearliteError, InputError, MissingExtraError, UsageError
 
+pytestmark = pytest.mark.slow
 HAS_RAY = importlib.util.find_spec("ray") is not None
 VIEWS = Views(70)  # 3 clips a shard, so that there are several of them without touching the actors' constants
 

@@ -149,12 +149,14 @@ def same_curve(folder: Path, reference: Path) -> None:
     assert (folder / "weights.npz").is_file()
 
 
+@pytest.mark.slow
 def test_two_virtual_cpus(corpus: Path, one_process: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert "replicas 2" in finish(start(corpus, folder, cpus=2))[0]
     same_curve(folder, one_process)
 
 
+@pytest.mark.slow
 def test_two_processes(corpus: Path, one_process: Path, tmp_path: Path) -> None:
     """They share the folder, the records and one training; the chief writes it."""
     folder, ports = tmp_path / "run", free_ports(2)

@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("tensorflow")
+
 import tf_keras
 from numpy.typing import NDArray
 
@@ -83,6 +86,7 @@ class Killed(BaseException):
     """What nothing in the training catches."""
 
 
+@pytest.mark.slow
 def test_killed_for_real_and_run_again(
     tiny_run: Run, corpus: Path, dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path: Path
 ) -> None:
@@ -130,6 +134,7 @@ def test_killed_for_real_and_run_again(
     assert json.loads(run.metrics.read_text()) == json.loads(tiny_run.metrics.read_text())
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(
     tiny_run: Run, dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path: Path
 ) -> None:

@@ -21,6 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+pytest.importorskip("tensorflow")
+
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.probes.classifier_head import HeadProbe
 from hearlite.benchmarks.probes.embeddings import embed_clips, require_disjoint_subjects
@@ -278,7 +280,7 @@ def a_head(**changes: Any) -> Head:
         (lambda head: head["labels"][0].update(name="a\nb"), "printable"),
         (lambda head: head["labels"][0].update(name="x" * 101), "1 to 100"),
         (lambda head: head["labels"][0].update(threshold=1.5), "outside 0 to 1"),
-        (lambda head: head["labels"].append(dict(head["labels"][0])), "expected different ones"),
+        (lambda head: head["labels"].append(dict(head["labels"][0])), "expected distinct labels"),
         (lambda head: head["labels"].append({**head["labels"][0], "name": "y"}), "golden scores"),
         (
             lambda head: head.update(golden_scores=[]) or head["labels"].append({**head["labels"][0], "name": "y"}),

@@ -48,7 +48,7 @@ PAGE = b'<!doctype html><script type="importmap">{"imports": {}}</script>'
 def server() -> Iterator[DemoServer]:
     with open_server(port=0) as running:
         running.files = {"/": PAGE, "/main.js": b"// code", "/model.tflite": b"model"}
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=[0.01], daemon=True).start()
         yield running
         running.shutdown()
 

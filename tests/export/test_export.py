@@ -13,6 +13,8 @@ import pytest
 from conftest import Bundles
 from numpy.typing import NDArray
 
+pytest.importorskip("tensorflow")
+
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.cost.vit import VitSize, build_hear_like_saved_model
 from hearlite.bundle import METADATA_NAME, describe, manifest_path, open_bundle, read_manifest

@@ -13,6 +13,8 @@ import pytest
 from conftest import Bundles
 from numpy.typing import NDArray
 
+pytest.importorskip("tensorflow")
+
 import hearlite.data.records
 from hearlite.audio.clips import from_int16
 from hearlite.data.dataset import Dataset, clip_id
@@ -137,6 +139,7 @@ def test_a_finished_quantization_is_left_alone(quantized_run: Run, lenient_recip
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_failed_gate_leaves_no_model_unless_forced(copied: Run, lenient_recipe: QuantSpec) -> None:
     """Not even an older one that passed. What was measured stays, to be read."""
     run = copied
@@ -288,6 +291,7 @@ def test_a_comparison_of_another_version_is_made_again(copied: Run, lenient_reci
     assert read_gate_result(path).passed
 
 
+@pytest.mark.slow
 def test_auto_keeps_the_nearest_when_it_must(copied: Run, built: Quantized, monkeypatch: pytest.MonkeyPatch) -> None:
     """No recipe can reach 1.01; the file that is the float32 network itself comes nearest."""
     run = copied

@@ -167,6 +167,7 @@ def test_ranges_of_a_float_network_have_0_inside_and_miss_no_layer() -> None:
     assert RANGES["stem"][0] == 0.0
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_as_one_that_ran_through(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(tmp_path, dies_at=105)  # after the checkpoint of step 104
@@ -175,6 +176,7 @@ def test_a_killed_training_ends_as_one_that_ran_through(trained: Trained, tmp_pa
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_damaged_or_of_another_training(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(tmp_path, dies_at=103)
@@ -199,6 +201,7 @@ def test_a_layer_without_a_rule_is_named() -> None:
     assert "static_wi8_ai8" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_with_its_own_batches_and_loss(tiny_run: Run, tmp_path: Path) -> None:
     """As the command does it: batches and loss come from the run's folder."""
     run = dataclasses.replace(tiny_run, folder=tmp_path / "run")

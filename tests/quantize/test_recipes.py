@@ -156,6 +156,7 @@ def tiny() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_int8_weights_make_a_smaller_file_than_float16(tiny: dict[str, bytes]) -> None:
     frontend = convert_frontend(STUDENT_FRONTEND)
     sizes = {name: len(join_frontend(frontend, network)) for name, network in tiny.items()}
@@ -218,6 +219,7 @@ def test_an_outlier_channel_is_found_and_named(clips: NDArray[np.int16]) -> None
     assert worst.cause.startswith("range too wide")
 
 
+@pytest.mark.slow
 def test_auto_gets_past_the_layers_that_fail_a_plain_recipe(tiny_run: Run, hard_run: Run, tmp_path: Path) -> None:
     """A student's own float32 function, which ranges from extremes alone wreck: compare.json names the layers that were
     made hard, and no others.

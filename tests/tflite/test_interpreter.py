@@ -96,6 +96,7 @@ def test_windows_cover_a_clip_with_the_fewest(samples: int) -> None:
     assert starts[-1] + samples == CLIP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["short", "flat"])
 def test_a_short_model_is_averaged_over_its_windows(models: Path, clips: Clips, name: str) -> None:
     embedder = TfliteEmbedder(models / f"{name}.tflite")

@@ -11,6 +11,8 @@ from conftest import Bundles
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytest.importorskip("tensorflow")
+
 from hearlite.bundle import METADATA_NAME
 from hearlite.errors import InputError
 from hearlite.run import Run

@@ -1,5 +1,6 @@
-"""Debian's package index and .deb files, read with the standard library alone, as hostile input even when their hashes
-match.
+"""Debian's package index and .deb files, read with the standard library alone.
+
+As hostile input, even when their hashes match.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Package:
 
 
 def read_index(content: bytes, *, names: Collection[str]) -> dict[str, Package]:
-    """The packages `names` of a Packages.xz. Raises InputError for a damaged index, a missing package, or a field that
-    can't be right.
+    """Read the packages `names` of a Packages.xz.
+
+    Raises InputError for a damaged index, a missing package, or a field that can't be right.
     """
     with tempfile.TemporaryFile() as raw:
         _unxz(content, raw, limit=MAX_INDEX_BYTES, what="Packages.xz")
@@ -60,8 +62,9 @@ def read_index(content: bytes, *, names: Collection[str]) -> dict[str, Package]:
 
 
 def unpack(deb: bytes, folder: Path, *, keep: Collection[str] = (), drop: Collection[str] = ()) -> list[str]:
-    """Unpack a .deb's files below `folder` and return their paths; with `keep`, only paths that are one of these or lie
-    below one.
+    """Unpack a .deb's files below `folder` and return their paths.
+
+    With `keep`, only paths that are one of these or lie below one.
 
     `drop` are names of files and folders that are left out wherever they are.
 
@@ -90,7 +93,7 @@ def _package(fields: dict[str, str]) -> Package:
 
 
 def _data_tar(deb: bytes) -> bytes:
-    """The member data.tar.xz of a .deb's outer ar archive."""
+    """Return the member data.tar.xz of a .deb's outer ar archive."""
     if deb[: len(_AR_MAGIC)] != _AR_MAGIC:
         raise InputError(f"not a .deb: it begins with {deb[:8]!r}", "run the set-up again")
     start = len(_AR_MAGIC)
@@ -171,7 +174,10 @@ def _merged(path: str) -> str:
 
 
 def _relative_link(path: str, target: str) -> str:
-    """What the link at `path` points to, from its own folder. Absolute means from the root of what is unpacked."""
+    """Return what the link at `path` points to, from its own folder.
+
+    Absolute means from the root of what is unpacked.
+    """
     folder = posixpath.dirname(path)
     whole = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
     return posixpath.relpath(_merged(_inside(posixpath.normpath(whole))), folder or ".")

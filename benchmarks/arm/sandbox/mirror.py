@@ -1,5 +1,4 @@
-"""A Debian mirror: found in this machine's own apt configuration, its release file checked, its files fetched with
-their hashes.
+"""A Debian mirror: found in this machine's apt configuration, its release file and hashes checked.
 
 No address of a mirror stands in this package: a host without apt sources of Debian names one itself.
 """
@@ -49,14 +48,15 @@ class Mirror:
     signature: str  # "good", or why it was not checked
 
     def fetch(self, path: str, target: Path, *, sha256: str, size: int) -> None:
-        """Make `target` the mirror's file `path`; one that is there already and right is kept. Raises InputError, and
-        then leaves nothing.
+        """Make `target` the mirror's file `path`; one that is there already and right is kept.
+
+        Raises InputError, and then leaves nothing.
         """
         if not (target.is_file() and target.stat().st_size == size and sha256_of(target) == sha256):
             download(f"{self.address}/{path}", target, digest=sha256, size=size)
 
     def fetch_index(self, architecture: str, target: Path) -> bytes:
-        """The Packages.xz of main for amd64, arm64, ..."""
+        """Fetch the Packages.xz of main for amd64, arm64, ..."""
         path = f"main/binary-{architecture}/Packages.xz"
         if path not in self.files:
             raise InputError(f"{self.address} has no {path} in {SUITE}", _HINT)
@@ -66,8 +66,9 @@ class Mirror:
 
 
 def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: Path = KEYRING) -> Mirror:
-    """`address`, or the first mirror of Debian that apt's sources name. Raises UsageError when there is none,
-    InputError when it can't be used.
+    """Open `address`, or the first mirror of Debian that apt's sources name.
+
+    Raises UsageError when there is none, InputError when it can't be used.
     """
     addresses = [address] if address else list(dict.fromkeys(apt_sources(apt)))
     if not addresses:
@@ -85,8 +86,9 @@ def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: 
 
 
 def apt_sources(folder: Path) -> Iterator[str]:
-    """Addresses of Debian's main archive in apt's sources, those of SUITE first. Other vendors' repositories are never
-    asked.
+    """Return addresses of Debian's main archive in apt's sources, those of SUITE first.
+
+    Other vendors' repositories are never asked.
     """
     paths = [folder / "sources.list", *sorted(folder.glob("sources.list.d/*"))]
     entries = [entry for path in paths if path.is_file() for entry in _entries(path)]
@@ -95,8 +97,9 @@ def apt_sources(folder: Path) -> Iterator[str]:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
-    """(address, suite) of every binary source with the component main, from either of apt's two formats (man 5
-    sources.list).
+    """Return (address, suite) of every binary source with the component main.
+
+    From either of apt's two formats (man 5 sources.list).
     """
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix == ".sources":
@@ -131,7 +134,10 @@ def _get(url: str, *, limit: int) -> bytes:
 
 
 def _signed_text(release: bytes, keyring: Path) -> tuple[str, str]:
-    """What Debian's keys signed of an InRelease, and "good"; all of it, and why not, where this machine can't check."""
+    """Return what Debian's keys signed of an InRelease, and "good".
+
+    All of it, and why not, where this machine can't check.
+    """
     gpgv = shutil.which("gpgv")
     if gpgv is None or not keyring.is_file():
         return release.decode(

@@ -1,6 +1,4 @@
-"""What the box is made of: Debian's packages, what is kept of each, and the files whose hashes vouch for the
-figures.
-"""
+"""What the sandbox is made of: Debian's packages, what is kept of each, and files whose hashes are recorded."""
 
 from __future__ import annotations
 

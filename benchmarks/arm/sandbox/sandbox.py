@@ -1,5 +1,6 @@
-"""The box: emulator, ARM system libraries, runtimes and LLVM tools in one folder, set up without root and without
-touching the system.
+"""The sandbox: emulator, ARM system libraries, runtimes and LLVM tools in one folder.
+
+Set up without root and without touching the system.
 
 A part is unpacked beside its place and renamed when it is whole; box.json comes last and vouches for all of it. So a
 set-up that was killed leaves whole parts and whole downloads, and the next one goes on from there.
@@ -42,8 +43,9 @@ class Box:
 
 
 def open_box(folder: Path) -> Box:
-    """A finished box, its files checked. Raises InputError when it isn't there, is unfinished, of another version of
-    hearlite, or damaged.
+    """Open a finished sandbox, its files checked.
+
+    Raises InputError when it isn't there, is unfinished, of another version of hearlite, or damaged.
     """
     if not (folder / "box.json").is_file():
         raise InputError(f"{folder} holds no finished box", "set it up: hearlite arm")
@@ -57,8 +59,9 @@ def open_box(folder: Path) -> Box:
 
 
 def set_up(folder: Path, *, mirror: str | None = None, log: Callable[[str], None]) -> Box:
-    """The box in `folder`, set up as far as it isn't yet; a finished one costs no download. Raises UsageError on
-    another host, InputError.
+    """Set up the sandbox in `folder` as far as it isn't yet; a finished one costs no download.
+
+    Raises UsageError on another host, InputError.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise UsageError(f"this is {platform.system()} on {platform.machine()}", "the box runs on Linux x86-64")
@@ -153,7 +156,7 @@ def _finish(folder: Path, packages: Mapping[str, Mapping[str, Package]], signatu
 
 
 def _remove_leavings(folder: Path) -> None:
-    """What a finished box doesn't need, and what a set-up that was killed left."""
+    """Remove what a finished sandbox doesn't need, and what an interrupted set-up left."""
     for path in (
         folder / "downloads",
         *(folder / part.name for part in PARTS if part.temporary),

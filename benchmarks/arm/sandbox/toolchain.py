@@ -1,5 +1,6 @@
-"""The small C programs beside this file, compiled for the box by the box's own clang and lld: the host needs no
-compiler.
+"""The small C programs of native/, compiled by the sandbox's own clang and lld.
+
+The host needs no compiler.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ TARGETS = {
 
 
 def host_command(root: Path, program: str, *, libraries: Path | None = None) -> list[str]:
-    """How a program below `root` is started without anything of the host: by its own loader, with its own libraries
-    (those of `libraries`).
+    """Return how a program below `root` is started without anything of the host.
+
+    By its own loader, with its own libraries (those of `libraries`).
     """
     folder = (libraries or root) / "usr/lib" / TARGETS["x86_64"].triplet
     paths = f"{folder}:{root / 'usr/lib' / TARGETS['x86_64'].triplet}"
@@ -47,8 +49,9 @@ def host_command(root: Path, program: str, *, libraries: Path | None = None) -> 
 
 
 def build_programs(parts: Path, out: Path) -> None:
-    """Write runner-x86_64, runner-aarch64, runner.py, android_runner (for aarch64), clock.so (for armv7) and counter.so
-    to `out`.
+    """Write the runners, clock.so (for armv7) and counter.so to `out`.
+
+    runner-x86_64, runner-aarch64, runner.py and android_runner (for aarch64).
 
     They are made from the unpacked parts below `parts`. Raises InputError with the compiler's words.
     """
@@ -75,7 +78,10 @@ def _build(parts: Path, source: Path, program: Path, *, name: str, headers: Path
 
 
 def _share(parts: Path, source: Path, library: Path, *, name: str, headers: Path) -> None:
-    """A shared library. What counter.c calls of QEMU is found when QEMU loads it."""
+    """Compile a shared library.
+
+    What counter.c calls of QEMU is found when QEMU loads it.
+    """
     compiled = library.with_suffix(".o")
     _compile(parts, source, compiled, target=TARGETS[name], headers=headers)
     libc = str(parts / name / "usr/lib" / TARGETS[name].triplet / "libc.so.6")

@@ -36,8 +36,9 @@ _TIMEOUT_S = 600
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel for CPython 3.11 by platform tag and content, and what is taken of it. No Python runs LiteRT's, so its
-    Python does not matter.
+    """A wheel for CPython 3.11 by platform tag and content, and what is taken of it.
+
+    No Python runs LiteRT's, so its Python does not matter.
     """
 
     project: str
@@ -49,6 +50,7 @@ class Wheel:
 
     @property
     def file_name(self) -> str:
+        """Return the wheel's file name."""
         return f"{self.project.replace('-', '_')}-{self.version}-cp311-cp311-{self.platform}.whl"
 
 
@@ -78,8 +80,9 @@ WHEELS = {  # by part
 
 
 def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
-    """The wheel's path below `downloads`; one that is there and right is kept. Raises UsageError without pip,
-    InputError for what pip says.
+    """Return the wheel's path below `downloads`; one that is there and right is kept.
+
+    Raises UsageError without pip, InputError for what pip says.
     """
     target = downloads / wheel.file_name
     if target.is_file() and sha256_of(target) == wheel.sha256:
@@ -124,8 +127,9 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
 
 
 def unpack_wheel(path: Path, wheel: Wheel, part: Path) -> None:
-    """Write the members that `wheel` names, and nothing else of the file at `path`, below `part`. Raises InputError for
-    a file without them.
+    """Write the members that `wheel` names of the file at `path` below `part`, and nothing else.
+
+    Raises InputError for a file without them.
     """
     try:
         with zipfile.ZipFile(path) as archive:

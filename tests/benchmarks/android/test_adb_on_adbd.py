@@ -45,6 +45,7 @@ def left(phone: EmulatedPhone) -> list[Path]:
     return list(Path(phone.folder).iterdir())
 
 
+@pytest.mark.slow
 def test_arm64_computes_what_the_exporter_computed(phone: EmulatedPhone, bundle: Bundles, headed: Path) -> None:
     for model in (bundle.i8, headed, bundle.f32):
         report = bench(model, phone)

@@ -542,6 +542,7 @@ def run(*arguments):
     return 0
 
 
+@pytest.mark.slow
 def test_cost_is_a_command_and_joins_a_report_of_quality(bundle, other_subjects, tmp_path, monkeypatch, capsys):
     assert run("bench", "--model", bundle.i8, "--out", tmp_path) == 2
     assert "hearlite cost" in capsys.readouterr().err

@@ -33,6 +33,7 @@ def test_transformers_have_the_published_parameters():
         assert parameter_count(size) == pytest.approx(SHAPES[name].parameters, rel=PUBLISHED_WITHIN)
 
 
+@pytest.mark.slow
 def test_a_shape_is_built_once_into_the_cache(tmp_path):
     pytest.importorskip("tensorflow", reason="the extra `train` is not installed")
     found = shape_footprint(MN04, folder=tmp_path)

@@ -13,7 +13,8 @@ import pytest
 import soundfile as sf
 
 from hearlite import files
-from hearlite.benchmarks.datasets.importer import SOURCES, Imported, import_dataset, leak_free_splits, write_manifest
+from hearlite.benchmarks.datasets import DATASETS
+from hearlite.benchmarks.datasets.importer import Imported, import_dataset, leak_free_splits, write_manifest
 from hearlite.benchmarks.datasets.source import Row
 from hearlite.benchmarks.tasks.binary import binary_tasks
 from hearlite.data.dataset import Dataset, load_dataset
@@ -634,7 +635,7 @@ def test_unknown_dataset_and_missing_folder(tmp_path: Path) -> None:
         import_dataset("esc50", tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", DATASETS)
 def test_an_empty_folder_is_one_clear_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no |nothing of"):
         import_dataset(name, tmp_path)
@@ -655,7 +656,7 @@ GARBAGE = (
 )
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", DATASETS)
 def test_garbage_in_any_file_is_an_error_or_listed_and_never_a_crash(name: str, tmp_path: Path) -> None:
     central = [
         "esc50.csv",

@@ -105,6 +105,7 @@ def test_unusable_lists_are_refused(text: str, says: str, tmp_path: Path) -> Non
         load_variants("nothing")
 
 
+@pytest.mark.slow
 def test_an_ablation_from_recordings_to_table(
     small_students: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -21,7 +22,6 @@ from hearlite.benchmarks.schema.io import read_results
 from hearlite.cli.main import cli
 from hearlite.errors import InputError
 from hearlite.files import sha256_of
-from hearlite.spec import AUDIO
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,16 +78,23 @@ def test_a_command_of_the_readme_is_one_that_hearlite_knows(words: list[str]) ->
 
 
 def test_there_are_commands_to_check() -> None:
-    assert {words[1] for words in commands()} >= {"quickstart", "distill", "quantize", "export", "bench"}
+    assert {words[1] for words in commands()} >= {"distill", "quantize", "export", "bench"}
 
 
 def test_the_python_snippet_runs(bundle: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     snippet = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[0]
-    model = bundle.i8  # type: ignore[attr-defined]
     monkeypatch.chdir(tmp_path)
-    soundfile.write("cough_16k_mono.wav", np.random.default_rng(0).normal(0, 0.1, 20_000), AUDIO.sample_rate_hz)
-    (tmp_path / "hearlite_small_2s_i8.tflite").write_bytes(model.read_bytes())
-    names: dict[str, object] = {}
+    (tmp_path / "recordings").mkdir()
+    for path in ("cough.wav", "recordings/another.wav"):
+        soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 80_000), 44_100)
+    (tmp_path / "hearlite_small_2s_i8.tflite").write_bytes(bundle.i8.read_bytes())  # type: ignore[attr-defined]
+    names: dict[str, Any] = {}
     exec(snippet, names)
-    embedding = names["embedding"]
-    assert isinstance(embedding, np.ndarray) and embedding.shape == (1, 32) and np.isfinite(embedding).all()
+    assert names["vectors"].shape == (1, 32) and np.isfinite(names["vectors"]).all()
+    assert names["table"].num_rows == 1 and names["table"]["file"].to_pylist() == ["another.wav"]
+
+
+def test_readme_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(README.splitlines()) <= 130
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []

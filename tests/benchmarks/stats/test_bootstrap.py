@@ -23,6 +23,7 @@ from hearlite.benchmarks.studies.interval_coverage import CLIPS, HIGHEST, LOWEST
 from hearlite.errors import UsageError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("subjects", "effect"), [(10, 1.0), (10, 2.3), (20, 2.3), (40, 1.0), (80, 2.3)])
 @pytest.mark.parametrize("per_subject", [True, False])
 def test_intervals_hold_the_truth_in_95_percent_of_studies_and_plain_percentiles_would_not(
