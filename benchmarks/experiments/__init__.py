@@ -1,1 +1,4 @@
-"""Experiments on the other stages: the only room that may import distill and quantize. Nothing imports it."""
+"""Experiments on distillation and quantization.
+
+The only folder of benchmarks that may import distill and quantize; nothing imports it.
+"""

@@ -1,11 +1,9 @@
-"""What each piece of the distillation recipe is worth: a list of variants times seeds, trained, probed and put in a
-table.
+"""Measure the effect of each piece of the distillation recipe.
 
-    python -m hearlite.benchmarks.experiments.ablation DATA --teacher hear:DIR --list recipe --size tiny --seed 0 --seed
-    1 --out ablation
+    hearlite study ablation DATA --teacher hear:DIR --list recipe --size tiny --seed 0 --seed 1 --out ablation
 
-Every variant and seed is a run folder below --out; the record cache is shared where the views are the same. Killed and
-run again it goes on.
+Every variant is trained with every seed and probed; the table has one row for each. Each run has a folder below --out;
+the record cache is shared where the views are the same. Killed and run again, it goes on.
 """
 
 from __future__ import annotations
@@ -15,36 +13,84 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 
 from hearlite.benchmarks.cost.latency import device
-from hearlite.benchmarks.experiments.ablation_table import estimate, mean_over_tasks, probe, summarize, table
+from hearlite.benchmarks.experiments.ablation_table import (
+    AblationRow,
+    Probed,
+    TrainingFigures,
+    mean_auroc,
+    probe,
+    summarize,
+    table,
+)
 from hearlite.benchmarks.experiments.variants import Variant, load_variants
-from hearlite.benchmarks.stats.bootstrap import Floats
+from hearlite.benchmarks.schema.study import StudyDataset, StudyRun, study_run
+from hearlite.benchmarks.stats.estimates import Estimate
+from hearlite.benchmarks.studies.inputs import dataset_facts
 from hearlite.data.dataset import Dataset, load_dataset
 from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.data.records import Views, write_records
-from hearlite.embedders.base import Embedder
+from hearlite.embedders.base import Embedder, EmbedderInfo
 from hearlite.embedders.open import open_teacher
 from hearlite.files import read_json, write_bytes, write_json
 from hearlite.names import FRAMINGS
-from hearlite.provenance import command_line, now
 from hearlite.run import Run
 from hearlite.serialization import to_dict
 from hearlite.spec import STUDENTS, TrainSpec, student_spec
 
-SCHEMA = "hearlite-ablation/1"
+SCHEMA = "hearlite-ablation/2"
+
+
+@dataclass(frozen=True)
+class AblationAbout(StudyRun):
+    """The part of results.json that is known before anything is trained."""
+
+    machine: str
+    teacher: EmbedderInfo
+    size: str  # of the students: tiny, small or base
+    train: TrainSpec  # of the recipe that the variants change
+    dataset: StudyDataset
+
+
+@dataclass(frozen=True)
+class AblationResults(AblationAbout):
+    """The whole of results.json."""
+
+    teacher_auroc: Estimate  # mean over tasks
+    variants: tuple[AblationRow, ...]
 
 
 def train_variant(
     sounds: Dataset, variant: Variant, *, teacher: Embedder, size: str, train: TrainSpec, seed: int, out: Path
-) -> tuple[Run, dict[str, float]]:
-    """The finished run of a variant and seed, and its figures: minutes of training (records, which others share, not
-    counted) and validation.
+) -> tuple[Run, TrainingFigures]:
+    """Train one variant with one seed, or read its run if it is finished.
+
+    Parameters
+    ----------
+    sounds
+        The recordings to train on.
+    variant
+        Changes of the recipe.
+    teacher
+        The model to distill.
+    size
+        Of the student: tiny, small or base.
+    train
+        The recipe.
+    seed
+        Of the training.
+    out
+        For the run folder and the record cache, which variants with the same views share.
+
+    Returns
+    -------
+    tuple[Run, TrainingFigures]
+        The finished run, and its validation and time.
     """
     from hearlite.distill.train import distill_student
 
@@ -67,11 +113,7 @@ def train_variant(
             write_json(spent, {"minutes": before + (time.monotonic() - began) / 60.0})
     metrics = read_json(run.metrics)
     minutes = read_json(spent)["minutes"] if spent.is_file() else 0.0
-    return run, {
-        "val_random_probe_correlation": metrics["val_random_probe_correlation"],
-        "steps": metrics["steps"],
-        "minutes": minutes,
-    }
+    return run, TrainingFigures(metrics["val_random_probe_correlation"], metrics["steps"], minutes)
 
 
 def ablate(
@@ -85,20 +127,50 @@ def ablate(
     seeds: Sequence[int],
     label_columns: Sequence[str],
     out: Path,
-    about: dict[str, Any],
-) -> list[dict[str, Any]]:
-    """Train and probe what isn't there yet; `out`/results.json and `out`/table.md are written again after every
-    variant.
+    about: AblationAbout,
+) -> list[AblationRow]:
+    """Train and probe every variant and seed that is not finished yet.
+
+    `out`/results.json and `out`/table.md are written again after every variant.
+
+    Parameters
+    ----------
+    sounds
+        The recordings to train on.
+    labelled
+        The labelled clips to probe on.
+    variants
+        Changes of the recipe; differences are to the first.
+    teacher
+        The model to distill.
+    size
+        Of the students: tiny, small or base.
+    train
+        The recipe.
+    seeds
+        Of the training, for every variant.
+    label_columns
+        Columns that tasks are made of.
+    out
+        For runs, record caches and results.
+    about
+        Provenance of the results.
+
+    Returns
+    -------
+    list[AblationRow]
+        One for each variant.
     """
     import tf_keras
 
     from hearlite.student import StudentEmbedder
 
-    for variant in variants:  # all mistakes in the list before the first hour of training
+    for variant in variants:  # report mistakes in the list before hours of training
         variant.specs(student_spec(size, embedding_dim=teacher.info.dim), train)
     of_teacher = probe(labelled, embedder=teacher, label_columns=label_columns, path=out / "teacher.npz")
-    rows: list[dict[str, Any]] = []
-    first: Floats | None = None
+    teacher_auroc = mean_auroc(of_teacher)
+    rows: list[AblationRow] = []
+    first: list[Probed] | None = None
     for variant in variants:
         tf_keras.backend.clear_session()  # the graphs of the variants before
         runs = [
@@ -114,12 +186,10 @@ def ablate(
             )
             for run, _ in runs
         ]
-        first = np.mean([mean_over_tasks(item) for item in probed], axis=0) if first is None else first
         rows.append(summarize(variant, probed, [figures for _, figures in runs], teacher=of_teacher, first=first))
-        write_json(
-            out / "results.json",
-            {"schema": SCHEMA, **about, "teacher_auroc": estimate(mean_over_tasks(of_teacher)), "variants": rows},
-        )
+        first = first or probed
+        results = AblationResults(**vars(about), teacher_auroc=teacher_auroc, variants=tuple(rows))
+        write_json(out / "results.json", to_dict(results))
         write_bytes(out / "table.md", table(rows).encode())
     return rows
 
@@ -128,9 +198,15 @@ def ablate(
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--teacher", required=True, help="As for 'hearlite distill'.")
 @click.option(
-    "--list", "variants", default="recipe", show_default=True, help="Of benchmarks/experiments/lists, or a .toml."
+    "--list",
+    "variants",
+    default="recipe",
+    show_default=True,
+    help="A list in benchmarks/experiments/lists, or a .toml.",
 )
-@click.option("--only", multiple=True, help="Name of a variant, besides the first; may be repeated. Default: all.")
+@click.option(
+    "--only", multiple=True, help="Name of a variant to train beside the first; may be repeated. Default: all."
+)
 @click.option("--size", type=click.Choice(list(STUDENTS)), default="tiny", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Instead of the size's preset.")
 @click.option(
@@ -142,7 +218,7 @@ def ablate(
     type=float,
     default=1.0,
     show_default=True,
-    help="Seconds between the windows that students learn from.",
+    help="Seconds between the starts of training clips.",
 )
 @click.option("--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True)
 @click.option("--framing", type=click.Choice(FRAMINGS), default="context", show_default=True)
@@ -160,8 +236,9 @@ def command(
     framing: str,
     out: Path,
 ) -> None:
-    """Train every variant of a list on DATA's recordings and probe it on DATA's labels, subjects never shared; writes a
-    table.
+    """Train every variant of a list on DATA and probe it on DATA's labels; writes results and a table.
+
+    Subjects never cross the split. Killed and run again, it goes on.
     """
     from hearlite.distill.presets import load_preset
 
@@ -172,21 +249,15 @@ def command(
             f"--only {unknown[0]}: not in the list; it has {', '.join(variant.name for variant in every)}"
         )
     opened, train = open_teacher(teacher), load_preset(size, steps=steps)
-    about = {
-        "command": command_line(),
-        "created": now(),
-        "machine": device(),
-        "teacher": to_dict(opened.info),
-        "size": size,
-        "train": to_dict(train),
-    }
     labelled = load_dataset(data, framing=framing, label_columns=label_columns)
-    about["dataset"] = {
-        "name": labelled.name,
-        "sha256": labelled.sha256,
-        "synthetic": labelled.synthetic,
-        "framing": framing,
-    }
+    about = AblationAbout(
+        **vars(study_run(SCHEMA)),
+        machine=device(),
+        teacher=opened.info,
+        size=size,
+        train=train,
+        dataset=dataset_facts(labelled, framing=framing),
+    )
     chosen = [variant for i, variant in enumerate(every) if not only or not i or variant.name in only]
     sounds = load_dataset(data, hop_s=hop_s, events=False)
     rows = ablate(

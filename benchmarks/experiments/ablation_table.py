@@ -1,141 +1,221 @@
-"""The table of an ablation: every embedding probed on the same subjects, folds and bootstrap draws, so that differences
-have intervals.
+"""Probe the students of an ablation and compare them, in a table with intervals.
+
+Every embedding is probed on the same subjects, with the same folds and bootstrap draws, so that differences are paired
+and have intervals: those of hearlite/benchmarks/stats/comparisons.py, over test subjects.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hearlite.benchmarks.experiments.variants import Variant
-from hearlite.benchmarks.probes.embeddings import embed_clips, make_tasks
+from hearlite.benchmarks.probes.embeddings import TEACHER, embed_clips, make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
-from hearlite.benchmarks.stats.auroc import auroc, retention, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Floats, bootstrap_weights, interval
+from hearlite.benchmarks.report.format import auroc_text, difference_text, percent_text
+from hearlite.benchmarks.stats.bootstrap import Floats, bootstrap_weights
+from hearlite.benchmarks.stats.comparisons import BootstrapAurocs, bootstrap_aurocs, mean_over_tasks, scored
+from hearlite.benchmarks.stats.estimates import Estimate, Score
+from hearlite.benchmarks.studies.inputs import SAMPLES
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.data.dataset import Dataset
 from hearlite.embedders.base import Embedder
 from hearlite.files import read_arrays, write_arrays
+from hearlite.spec import AUROC_MARGIN
 
-SAMPLES = 2_000  # bootstrap replicates
+_PROTOCOL = 2  # raise it whenever the kept figures change, so that they are computed again
+_FIRST, _VARIANT = "first", "variant"  # beside TEACHER, the models that a row compares
+
+
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """The AUROCs of one embedding by task, observed and on every draw of test subjects.
+
+    The draws are the same for all embeddings of a dataset.
+    """
+
+    names: tuple[str, ...]  # of the tasks
+    aurocs: Floats  # [tasks]
+    replicates: Floats  # [tasks, samples]
+    dof: Floats  # degrees of freedom, [tasks]
+    trials: NDArray[Any]  # independent comparisons, [tasks]
 
 
 @dataclass(frozen=True)
-class Probed:
-    """An embedding's AUROC by task, [tasks], and on every bootstrap draw of test subjects, [tasks, samples]: the same
-    draws for all embeddings.
-    """
+class TrainingFigures:
+    """The training of one variant: of one seed, or means over its seeds."""
 
-    names: tuple[str, ...]
-    aurocs: Floats
-    replicates: Floats
+    val_random_probe_correlation: float
+    steps: float
+    minutes: float  # records, which variants share, not counted
+
+
+@dataclass(frozen=True)
+class AblationRow(TrainingFigures):
+    """One variant: means over seeds and tasks, with 95 % intervals over test subjects."""
+
+    variant: str
+    overrides: dict[str, Any]  # of the recipe, as in Variant
+    seeds: int
+    auroc: Estimate
+    kept: Estimate  # retention: share of the teacher's above-chance AUROC
+    difference: Estimate  # AUROC less the first variant's, paired; null for the first
+    kept_of_first: Estimate  # share of the first variant's above-chance AUROC; null for the first
+    seed_deviation: float | None  # standard deviation of the seeds' mean AUROCs; null for one seed
+    tasks: dict[str, float]  # AUROC by task
 
 
 def probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str], path: Path) -> Probed:
-    """Linear probes of one embedding on the test subjects, with the folds and draws of every other one; kept in
-    `path`.
+    """Fit linear probes to one embedding and test them on the test subjects.
+
+    Parameters
+    ----------
+    dataset
+        With the label columns loaded.
+    embedder
+        The model.
+    label_columns
+        Columns that tasks are made of.
+    path
+        The .npz that keeps the figures; it is read instead if it has those of the same dataset and model.
     """
-    key = hashlib.sha256(
-        json.dumps([dataset.sha256, dataset.labels_sha256, len(dataset.clips), *label_columns]).encode()
-    ).hexdigest()
-    key += embedder.info.fingerprint
+    parts = [_PROTOCOL, SAMPLES, dataset.sha256, dataset.labels_sha256, len(dataset.clips), *label_columns]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest() + embedder.info.fingerprint
     if not (path.is_file() and str(read_arrays(path)["key"]) == key):
-        embedded = embed_clips(dataset, {"": embedder})
-        vectors = embedded.vectors[""].astype(np.float64)
-        tasks, _ = make_tasks(embedded.clips, label_columns)
-        subjects = np.asarray([clip.subject for clip in embedded.clips])
-        tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips], dtype=np.bool_)
-        people, subject_index = np.unique(subjects[tested], return_inverse=True)
-        drawn = bootstrap_weights(len(people), samples=SAMPLES, seed=0)
-        aurocs, replicates = [], []
-        for task in tasks:
-            inside, outside = task.labelled & ~tested, task.labelled & tested
-            folds = fold_table(task.labels[inside], subjects[inside], seed=0)
-            scores = fit_probe(vectors[inside], task.labels[inside], vectors[outside], folds=folds).scores
-            aurocs.append(auroc(scores, task.labels[outside]))
-            replicates.append(
-                weighted_aurocs(scores[None], task.labels[outside], subject_index[task.labelled[tested]], drawn)[0]
-            )
-        names = np.asarray([task.name for task in tasks])
-        write_arrays(
-            path,
-            {
-                "key": np.asarray(key),
-                "names": names,
-                "aurocs": np.asarray(aurocs),
-                "replicates": np.asarray(replicates),
-            },
-        )
-    found = read_arrays(path)
-    return Probed(tuple(found["names"].tolist()), found["aurocs"], found["replicates"])
+        probed = _probe(dataset, embedder=embedder, label_columns=label_columns)
+        arrays = {name: np.asarray(values) for name, values in vars(probed).items()}
+        write_arrays(path, {"key": np.asarray(key), **arrays})
+    arrays = read_arrays(path)
+    names = tuple(arrays["names"].tolist())
+    return Probed(names, arrays["aurocs"], arrays["replicates"], arrays["dof"], arrays["trials"])
+
+
+def _probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str]) -> Probed:
+    embedded = embed_clips(dataset, {"": embedder})
+    vectors = embedded.vectors[""].astype(np.float64)
+    tasks, _ = make_tasks(embedded.clips, label_columns)
+    subjects = np.asarray([clip.subject for clip in embedded.clips])
+    tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips], dtype=np.bool_)
+    people, subject_index = np.unique(subjects[tested], return_inverse=True)
+    draws = bootstrap_weights(len(people), samples=SAMPLES, seed=0)
+    by_task = []
+    for task in tasks:
+        inside, outside = task.labelled & ~tested, task.labelled & tested
+        folds = fold_table(task.labels[inside], subjects[inside], seed=0)
+        scores = fit_probe(vectors[inside], task.labels[inside], vectors[outside], folds=folds).scores
+        owners = subject_index[task.labelled[tested]]
+        by_task.append(bootstrap_aurocs({"": scores}, task.labels[outside], owners, draws))
+    return Probed(
+        names=tuple(task.name for task in tasks),
+        aurocs=np.asarray([item.observed[""] for item in by_task]),
+        replicates=np.concatenate([item.drawn for item in by_task]),
+        dof=np.asarray([item.dof for item in by_task]),
+        trials=np.asarray([item.trials for item in by_task]),
+    )
+
+
+def compared(models: Mapping[str, Sequence[Probed]]) -> BootstrapAurocs:
+    """Return the mean AUROC over tasks and seeds of each model.
+
+    Parameters
+    ----------
+    models
+        By name, one item for each seed; all of the same tasks and draws.
+    """
+    alike = next(iter(models.values()))[0]
+    tasks = []
+    for index in range(len(alike.names)):
+        observed = {name: float(np.mean([item.aurocs[index] for item in seeds])) for name, seeds in models.items()}
+        drawn = np.stack([np.mean([item.replicates[index] for item in seeds], axis=0) for seeds in models.values()])
+        tasks.append(BootstrapAurocs(observed, drawn, float(alike.dof[index]), int(alike.trials[index])))
+    return mean_over_tasks(tasks)
+
+
+def mean_auroc(probed: Probed) -> Estimate:
+    """Return the mean AUROC over tasks of one embedding."""
+    (score,) = scored(compared({TEACHER: [probed]}), reference=TEACHER, margin=AUROC_MARGIN)
+    return score.auroc
 
 
 def summarize(
-    variant: Variant, probed: Sequence[Probed], figures: Sequence[dict[str, float]], *, teacher: Probed, first: Floats
-) -> dict[str, Any]:
-    """A row of the table: means over seeds. Intervals are of other test subjects, paired by draw; `first` [samples + 1]
-    is the first variant's.
+    variant: Variant,
+    probed: Sequence[Probed],
+    figures: Sequence[TrainingFigures],
+    *,
+    teacher: Probed,
+    first: Sequence[Probed] | None,
+) -> AblationRow:
+    """Summarize one variant beside the teacher and the first variant.
+
+    Parameters
+    ----------
+    variant
+        The variant.
+    probed, figures
+        Its students' AUROCs and training, one for each seed.
+    teacher
+        The teacher's AUROCs.
+    first
+        Those of the first variant's students; None where `variant` is the first.
     """
-    mean = np.mean([mean_over_tasks(item) for item in probed], axis=0)  # [samples + 1], the observed figure first
+    means = compared({TEACHER: [teacher], _VARIANT: probed, **({_FIRST: first} if first else {})})
+    to_teacher = _score(means, reference=TEACHER)
+    to_first = _score(means, reference=_FIRST) if first else None
     by_seed = [float(item.aurocs.mean()) for item in probed]
-    return {
-        "variant": variant.name,
-        "overrides": variant.overrides,
-        "seeds": len(probed),
-        **{name: float(np.mean([item[name] for item in figures])) for name in figures[0]},
-        "auroc": estimate(mean),
-        "kept": estimate(retention(mean, mean_over_tasks(teacher))),
-        "difference": estimate(mean - first),
-        "kept_of_first": estimate(retention(mean, first)),
-        "seed_deviation": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
-        "tasks": dict(zip(probed[0].names, np.mean([item.aurocs for item in probed], axis=0).tolist(), strict=True)),
-    }
+    by_task = np.mean([item.aurocs for item in probed], axis=0).tolist()
+    return AblationRow(
+        **{
+            item.name: float(np.mean([getattr(figure, item.name) for figure in figures]))
+            for item in fields(TrainingFigures)
+        },
+        variant=variant.name,
+        overrides=variant.overrides,
+        seeds=len(probed),
+        auroc=to_teacher.auroc,
+        kept=to_teacher.retention,
+        difference=to_first.difference if to_first else Estimate(),
+        kept_of_first=to_first.retention if to_first else Estimate(),
+        seed_deviation=float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
+        tasks=dict(zip(probed[0].names, by_task, strict=True)),
+    )
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown."""
+def _score(means: BootstrapAurocs, *, reference: str) -> Score:
+    scores = scored(means, reference=reference, margin=AUROC_MARGIN)
+    return next(item for item in scores if item.model == _VARIANT)
+
+
+def table(rows: Sequence[AblationRow]) -> str:
+    """Render Markdown: a line for each variant, the first one first."""
     titles = [
         "variant",
         "seeds",
         "validation probe correlation",
         "mean test AUROC",
-        "kept of the teacher's excess",
+        "retention",
         "AUROC less the first's",
+        "sd of seeds",
+        "minutes",
     ]
-    lines = [f"| {' | '.join([*titles, 'sd of seeds', 'minutes'])} |", f"|{8 * '---|'}"]
-    for row in rows:
-        deviation = "" if row["seed_deviation"] is None else f"{row['seed_deviation']:.4f}"
+    lines = [f"| {' | '.join(titles)} |", f"|{len(titles) * '---|'}"]
+    for number, row in enumerate(rows):
         cells = [
-            row["variant"],
-            row["seeds"],
-            f"{row['val_random_probe_correlation']:.3f}",
-            _text(row["auroc"], "{:.3f}"),
-            _text(row["kept"], "{:.3f}"),
+            row.variant,
+            str(row.seeds),
+            f"{row.val_random_probe_correlation:.3f}",
+            auroc_text(row.auroc),
+            percent_text(row.kept),
+            difference_text(row.difference) if number else "",
+            "" if row.seed_deviation is None else f"{row.seed_deviation:.4f}",
+            f"{row.minutes:.1f}",
         ]
-        cells += [_text(row["difference"], "{:+.4f}") if row is not rows[0] else "", deviation, f"{row['minutes']:.1f}"]
-        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def mean_over_tasks(probed: Probed) -> Floats:
-    """[samples + 1]: observed, then every draw."""
-    return np.concatenate([[probed.aurocs.mean()], probed.replicates.mean(axis=0)])
-
-
-def estimate(values: Floats) -> dict[str, float | None]:
-    low, high = interval(values[1:]) or (None, None)
-    return {"value": float(values[0]) if np.isfinite(values[0]) else None, "low": low, "high": high}
-
-
-def _text(estimate: dict[str, float | None], form: str) -> str:
-    value, low, high = (
-        form.format(estimate[key]) if estimate[key] is not None else "-" for key in ("value", "low", "high")
-    )
-    return f"{value} [{low}, {high}]"

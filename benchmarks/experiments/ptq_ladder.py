@@ -1,15 +1,16 @@
-"""What each rung of int8 without training is worth on finished runs, and what int16 activations would cost.
+"""Measure the accuracy of each rung of int8 quantization without training, and of int16 activations.
 
-    python -m hearlite.benchmarks.experiments.ptq_ladder --help
+    hearlite study ptq-ladder RUN... --out ladder
 
-Every rung is a recipe as quantize/recipes holds them, so all of them can be asked for by `hearlite quantize RUN
---recipe FILE.json`.
+The files are made of finished runs. Every rung is a recipe as quantize/recipes holds them, so each can be used by
+`hearlite quantize RUN --recipe FILE.json`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import numpy as np
 
 from hearlite.benchmarks.cost.latency import Candidate, device, measure_candidates
 from hearlite.benchmarks.schema.results import Versions
+from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.data.records import read_records, sample_examples
 from hearlite.files import write_bytes, write_json
-from hearlite.provenance import command_line, now
+from hearlite.gate import Comparison
 from hearlite.quantize.build import image_batches
 from hearlite.quantize.calibrate import choose_calibration
 from hearlite.quantize.compare import compare_files
@@ -57,9 +59,36 @@ INT16 = "int16 activations, min-max ranges"
 LATENCY_RUNS = 50
 
 
-def climb(folder: Path) -> Iterator[dict[str, Any]]:
-    """One row a rung for the finished run in `folder`: how far its file is from float32 on clips of validation
-    subjects; then int16 activations.
+@dataclass(frozen=True)
+class LadderRow(Comparison):
+    """One rung for one run, compared with the float32 file of the run."""
+
+    size: str  # of the student: tiny, small or base
+    rung: str  # one of RUNGS, or INT16
+    recipe: QuantSpec | None  # null for INT16, which is no recipe
+    bytes: int
+    median_ms: dict[str, float] | None = None  # milliseconds of a call by file, in the last row of a run
+
+
+@dataclass(frozen=True)
+class LadderResults(StudyRun):
+    """The whole of results.json."""
+
+    machine: str
+    versions: Versions
+    teachers: tuple[str, ...]  # names without their folders
+    rows: tuple[LadderRow, ...]
+
+
+def climb(folder: Path) -> Iterator[LadderRow]:
+    """Quantize the finished run in `folder` by every rung and compare each file with the float32 one.
+
+    Comparisons are on clips of validation subjects.
+
+    Yields
+    ------
+    LadderRow
+        One for each rung, then one for int16 activations, with the latency of float32, int8 and int16.
     """
     run = open_run(folder)
     records, spec, size = read_records(run.records), QuantSpec(), run.spec.student.size
@@ -75,7 +104,7 @@ def climb(folder: Path) -> Iterator[dict[str, Any]]:
     for name, recipe in RUNGS.items():
         require_known(recipe)
         content[name] = join_frontend(frontend, quantize_static(plain, images, recipe=recipe).network)
-        yield {"size": size, "rung": name, "recipe": to_dict(recipe), **_row(reference, content[name], pcm=pcm)}
+        yield _row(reference, content[name], pcm=pcm, size=size, rung=name, recipe=recipe)
     wide = join_frontend(frontend, convert_network_int16(load_network(run.spec.student, run.weights), images))
     times = measure_candidates(
         [
@@ -84,41 +113,33 @@ def climb(folder: Path) -> Iterator[dict[str, Any]]:
         ],
         runs=LATENCY_RUNS,
     )
-    yield {
-        "size": size,
-        "rung": INT16,
-        "recipe": None,
-        **_row(reference, wide, pcm=pcm),
-        "median_ms": {row.model: round(row.median_ms, 3) for row in times},
-    }
+    row = _row(reference, wide, pcm=pcm, size=size, rung=INT16, recipe=None)
+    yield dataclasses.replace(row, median_ms={item.model: round(item.median_ms, 3) for item in times})
 
 
-def _row(reference: bytes, quantized: bytes, *, pcm: Any) -> dict[str, Any]:
-    found = compare_files(reference, quantized, pcm=pcm)
-    return {"bytes": len(quantized), **dataclasses.asdict(found)}
+def _row(reference: bytes, quantized: bytes, *, pcm: Any, size: str, rung: str, recipe: QuantSpec | None) -> LadderRow:
+    comparison = compare_files(reference, quantized, pcm=pcm)
+    return LadderRow(**vars(comparison), size=size, rung=rung, recipe=recipe, bytes=len(quantized))
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown: rungs down, sizes across."""
-    sizes = list(dict.fromkeys(row["size"] for row in rows))
+def table(rows: Sequence[LadderRow]) -> str:
+    """Render Markdown: rungs down, sizes across."""
+    sizes = list(dict.fromkeys(row.size for row in rows))
     lines = [f"| | {' | '.join(sizes)} |", f"|{(len(sizes) + 1) * '---|'}"]
-    for rung in dict.fromkeys(row["rung"] for row in rows):
-        cells = {row["size"]: row for row in rows if row["rung"] == rung}
-        found = (cells.get(size) for size in sizes)
-        shown = (f"{row['centred_cosine']:.4f} ({row['centred_cosine_p5']:.4f})" if row else "" for row in found)
+    for rung in dict.fromkeys(row.rung for row in rows):
+        cells = {row.size: row for row in rows if row.rung == rung}
+        shown = (
+            f"{row.centred_cosine:.4f} ({row.centred_cosine_p5:.4f})" if row else "" for row in map(cells.get, sizes)
+        )
         lines.append(f"| {rung} | {' | '.join(shown)} |")
-    clips = rows[0]["clips"]
     lines.append(
-        f"\nMean centred cosine of embeddings to the float32 file's, and 5th percentile, on {clips} clips of validation"
-        " subjects."
+        f"\nMean centred cosine of embeddings to the float32 file's, and 5th percentile, on {rows[0].clips} clips of"
+        " validation subjects."
     )
     for row in rows:
-        if "median_ms" in row:
-            lines.append(
-                f"\n{row['size']}, median ms: "
-                + ", ".join(f"{name} {ms:.2f}" for name, ms in row["median_ms"].items())
-                + "."
-            )
+        if row.median_ms:
+            times = ", ".join(f"{name} {ms:.2f}" for name, ms in row.median_ms.items())
+            lines.append(f"\n{row.size}, median ms: {times}.")
     return "\n".join(lines) + "\n"
 
 
@@ -131,19 +152,17 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     help="Folder for results.json and table.md, written again after every rung.",
 )
 def command(runs: tuple[Path, ...], out: Path) -> None:
-    """Quantize finished RUNs by every rung, without training, and measure each file against its float32 one."""
-    about = {
-        "schema": SCHEMA,
-        "command": command_line(),
-        "created": now(),
-        "machine": device(),
-        "versions": dataclasses.asdict(Versions.current()),
-    }
-    teachers = {Path(open_run(folder).spec.teacher.name).name for folder in runs}  # whose folder is nobody's business
-    rows: list[dict[str, Any]] = []
+    """Quantize finished RUNs by every rung, without training, and compare each file with its float32 one."""
+    about, machine, versions = study_run(SCHEMA), device(), Versions.current()
+    # The folder of a teacher is private.
+    teachers = tuple(sorted({Path(open_run(folder).spec.teacher.name).name for folder in runs}))
+    rows: list[LadderRow] = []
     for folder in runs:
         for row in climb(folder):
             rows.append(row)
-            write_json(out / "results.json", {**about, "teachers": sorted(teachers), "rows": rows})
+            results = LadderResults(
+                **vars(about), machine=machine, versions=versions, teachers=teachers, rows=tuple(rows)
+            )
+            write_json(out / "results.json", to_dict(results))
             write_bytes(out / "table.md", table(rows).encode())
     click.echo(table(rows), nl=False)

@@ -1,9 +1,9 @@
-"""Clips per second of every stage of a distillation, and which of them the others wait for.
+"""Measure the clips per second of every stage of a distillation, and find the bottleneck.
 
-    python -m hearlite.benchmarks.experiments.training_throughput DATA --teacher hear:DIR --out throughput.json
+    hearlite study training-throughput DATA --teacher hear:DIR --out throughput.json
 
-The stages are timed in rounds, all of them in each, so that a slow moment of the machine hits all alike. One process,
-TensorFlow's own threads.
+The stages are timed in rounds, all of them in each, so that a slow moment of the machine affects all alike. One
+process, with TensorFlow's own threads.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.cost.latency import device
+from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.data.dataset import Clip, ClipRef, Dataset, load_dataset, read_clips
 from hearlite.data.records import Records, Views, clip_views, read_examples, write_records
 from hearlite.embedders.base import Embedder
@@ -31,42 +31,69 @@ from hearlite.embedders.fake import FakeTeacher
 from hearlite.embedders.open import open_teacher
 from hearlite.errors import InputError
 from hearlite.files import write_json
-from hearlite.provenance import command_line, now
+from hearlite.serialization import to_dict
 from hearlite.spec import STUDENTS, TrainSpec, student_spec
 
 SCHEMA = "hearlite-throughput/1"
 BATCH = 64  # clips a call, as in training
-RECORDS, TRAINING = "records", "training"  # the two phases; a clip goes through all stages of one
+RECORDS, TRAINING = "records", "training"  # the two phases; a clip passes all stages of each
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One call of `run` takes `clips` clips through. A stage that another one contains is `inside` it and no bottleneck
-    of its own.
-    """
+    """A stage of records or training, to be timed."""
 
-    phase: str
+    phase: str  # RECORDS or TRAINING
     name: str
-    clips: int
+    clips: int  # that one call of `run` processes
     run: Callable[[], object]
-    inside: str = ""
+    inside: str = ""  # the stage that contains this one, which is then no bottleneck of its own
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What was measured of a stage: median over rounds, and the range."""
+    """The measured rate of a stage."""
 
     phase: str
     name: str
-    clips_per_s: float
-    slowest: float
+    clips_per_s: float  # median over rounds
+    slowest: float  # clips per second
     fastest: float
-    ms_per_clip: float
+    ms_per_clip: float  # median over rounds
     inside: str
 
 
+@dataclass(frozen=True)
+class Bottleneck:
+    """The slowest stage of a teacher's records or of a size's training."""
+
+    slowest: str  # name of a stage
+    share: float  # of the time that a clip takes when stages run one after the other
+
+
+@dataclass(frozen=True)
+class ThroughputDataset:
+    """The clips that were processed."""
+
+    name: str
+    clips: int
+
+
+@dataclass(frozen=True)
+class ThroughputResults(StudyRun):
+    """The whole of results.json."""
+
+    machine: str
+    versions: dict[str, str]  # by package
+    dataset: ThroughputDataset
+    batch: int  # clips a call
+    rounds: int
+    stages: tuple[Rate, ...]
+    bottleneck: dict[str, dict[str, Bottleneck]]  # by phase, and by teacher or size
+
+
 def measure(stages: list[Stage], *, rounds: int) -> list[Rate]:
-    """Every stage once in each round; one more round before, which also traces and compiles, does not count."""
+    """Time every stage once in each round, after a warm-up round that also traces and compiles."""
     seconds: dict[int, list[float]] = {index: [] for index in range(len(stages))}
     for number in range(rounds + 1):
         for index, stage in enumerate(stages):
@@ -84,8 +111,8 @@ def measure(stages: list[Stage], *, rounds: int) -> list[Rate]:
     return rates
 
 
-def bottleneck(rates: list[Rate], phase: str) -> dict[str, Any]:
-    """The slowest stage of a phase, and its share of the time that a clip takes when stages run one after the other."""
+def bottleneck(rates: list[Rate], phase: str) -> dict[str, Bottleneck]:
+    """Return the bottleneck of a phase by its last stage: a teacher of RECORDS, a size's step of TRAINING."""
     own = [rate for rate in rates if rate.phase == phase and not rate.inside]
     shared = [
         rate for rate in own if not rate.name.startswith(("teacher", "step"))
@@ -93,11 +120,26 @@ def bottleneck(rates: list[Rate], phase: str) -> dict[str, Any]:
     paths = {last.name: [*shared, last] for last in own if last not in shared}
     slowest = {name: max(path, key=lambda rate: rate.ms_per_clip) for name, path in paths.items()}
     total = {name: sum(rate.ms_per_clip for rate in path) for name, path in paths.items()}
-    return {name: {"slowest": rate.name, "share": rate.ms_per_clip / total[name]} for name, rate in slowest.items()}
+    return {name: Bottleneck(rate.name, rate.ms_per_clip / total[name]) for name, rate in slowest.items()}
 
 
 def stages_of_records(refs: list[ClipRef], *, teachers: list[Embedder], train: TrainSpec) -> list[Stage]:
-    """Recording -> clips -> views -> teacher's vectors. Raises InputError when no clip can be read."""
+    """Return the stages from recordings over clips and views to the teachers' embeddings.
+
+    Parameters
+    ----------
+    refs
+        The clips to decode; other stages take a batch of them.
+    teachers
+        Each is a stage.
+    train
+        The recipe, for its views.
+
+    Raises
+    ------
+    InputError
+        No clip can be read.
+    """
     views = Views(max(2, train.views), spec=train.view)
     clips = [item for item in read_clips(refs, reach_s=views.spec.shift_s) if isinstance(item, Clip)]
     if not clips:
@@ -120,8 +162,21 @@ def stages_of_records(refs: list[ClipRef], *, teachers: list[Embedder], train: T
 
 
 def stages_of_training(records: Records, *, sizes: list[str], train: TrainSpec, folder: Path) -> list[Stage]:
-    """Shards -> batches -> the student's own view -> its image -> a step of each size. The last contains the two before
-    it.
+    """Return the stages from shards of records to a training step of each size.
+
+    A clip is read, put into a batch, augmented, turned into an image by the frontend, and used in a step. A step
+    contains augmentation and frontend.
+
+    Parameters
+    ----------
+    records
+        The records to train on.
+    sizes
+        Each is a stage.
+    train
+        The recipe.
+    folder
+        For run folders.
     """
     import tensorflow as tf
 
@@ -144,9 +199,11 @@ def stages_of_training(records: Records, *, sizes: list[str], train: TrainSpec, 
         Stage(TRAINING, "batch", clips, lambda: batches.at(0)),
     ]
     augment, audio = Augment(train.augment, seed=0), from_pcm(tf.constant(batch[0]))
-    heard = tf.function(lambda clips, step: augment.waveform(clips, step=step))
+    augmented = tf.function(lambda clips, step: augment.waveform(clips, step=step))
     stages.append(
-        Stage(TRAINING, "augmentation", clips, lambda: heard(audio, tf.constant(0, tf.int64)).numpy(), inside="step")
+        Stage(
+            TRAINING, "augmentation", clips, lambda: augmented(audio, tf.constant(0, tf.int64)).numpy(), inside="step"
+        )
     )
     for mels in sorted({STUDENTS[size].frontend.mels for size in sizes}):
         spec = next(STUDENTS[size].frontend for size in sizes if STUDENTS[size].frontend.mels == mels)
@@ -164,8 +221,24 @@ def stages_of_training(records: Records, *, sizes: list[str], train: TrainSpec, 
 
 def throughput(
     dataset: Dataset, *, teachers: list[Embedder], sizes: list[str], train: TrainSpec, clips: int, rounds: int
-) -> dict[str, Any]:
-    """Rates of all stages, and the bottleneck of each teacher's records and of each size's training."""
+) -> ThroughputResults:
+    """Time all stages and find the bottleneck of each teacher's records and of each size's training.
+
+    Parameters
+    ----------
+    dataset
+        Clips of its test subjects are not used.
+    teachers
+        Models that records are made with.
+    sizes
+        Of students.
+    train
+        The recipe.
+    clips
+        How many are decoded, from the middle of the dataset.
+    rounds
+        In each, every stage is timed once.
+    """
     usable = [clip for clip in dataset.clips if clip.split != "test"]
     start = (len(usable) - clips) // 2 if len(usable) > clips else 0  # a run of neighbours, as a shard is
     refs = usable[start : start + clips]
@@ -180,18 +253,16 @@ def throughput(
         stages = stages_of_records(refs, teachers=teachers, train=train)
         stages += stages_of_training(records, sizes=sizes, train=train, folder=folder)
         rates = measure(stages, rounds=rounds)
-    return {
-        "schema": SCHEMA,
-        "command": command_line(),
-        "created": now(),
-        "machine": device(),
-        "versions": {name: version(name) for name in ("hearlite", "tensorflow", "numpy", "ai-edge-litert")},
-        "dataset": {"name": dataset.name, "clips": len(refs)},
-        "batch": BATCH,
-        "rounds": rounds,
-        "stages": [dataclasses.asdict(rate) for rate in rates],
-        "bottleneck": {phase: bottleneck(rates, phase) for phase in (RECORDS, TRAINING)},
-    }
+    return ThroughputResults(
+        **vars(study_run(SCHEMA)),
+        machine=device(),
+        versions={name: version(name) for name in ("hearlite", "tensorflow", "numpy", "ai-edge-litert")},
+        dataset=ThroughputDataset(dataset.name, len(refs)),
+        batch=BATCH,
+        rounds=rounds,
+        stages=tuple(rates),
+        bottleneck={phase: bottleneck(rates, phase) for phase in (RECORDS, TRAINING)},
+    )
 
 
 @click.command()
@@ -213,18 +284,20 @@ def throughput(
     help="How many are decoded; other stages take a batch of them.",
 )
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A .json.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A .json for the results.")
 def command(data: Path, teachers: tuple[str, ...], sizes: tuple[str, ...], clips: int, rounds: int, out: Path) -> None:
-    """Measure what each stage of a distillation on DATA does a second, print a table and name the bottleneck."""
+    """Measure the clips per second of each stage of a distillation on DATA; writes results.
+
+    Prints the rates, and the bottleneck of each teacher and size.
+    """
     opened = [open_teacher(name) for name in dict.fromkeys(("spectral", *teachers))]
     dataset = load_dataset(data, events=False)
     result = throughput(dataset, teachers=opened, sizes=list(sizes), train=TrainSpec(), clips=clips, rounds=rounds)
-    write_json(out, result)
-    for stage in result["stages"]:
+    write_json(out, to_dict(result))
+    for rate in result.stages:
         click.echo(
-            f"{stage['phase']:9} {stage['name'][:44]:44} {stage['clips_per_s']:10.0f} clips/s "
-            f" {stage['ms_per_clip']:8.3f} ms/clip"
+            f"{rate.phase:9} {rate.name[:44]:44} {rate.clips_per_s:10.0f} clips/s  {rate.ms_per_clip:8.3f} ms/clip"
         )
-    for phase, found in result["bottleneck"].items():
-        for last, slowest in found.items():
-            click.echo(f"{phase} with {last}: {slowest['slowest']} takes {100 * slowest['share']:.0f} % of the time")
+    for phase, by_last in result.bottleneck.items():
+        for last, item in by_last.items():
+            click.echo(f"{phase} with {last}: {item.slowest} takes {100 * item.share:.0f} % of the time")

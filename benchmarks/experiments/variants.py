@@ -1,4 +1,4 @@
-"""A list of recipes that differ from one another in a few settings: benchmarks/experiments/lists/*.toml."""
+"""Load lists of recipes that differ in a few settings, from benchmarks/experiments/lists/*.toml."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # also a folder's
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of the table. `overrides` maps paths such as train.loss.relational, student.frontend.mels or
-    student.blocks.*.tap to values.
-    """
+    """A recipe that differs from the default one in a few settings."""
 
     name: str
+    # Values by path, such as train.loss.relational, student.frontend.mels or student.blocks.*.tap.
     overrides: dict[str, Any] = field(default_factory=dict)
 
     def specs(self, student: StudentSpec, train: TrainSpec) -> tuple[StudentSpec, TrainSpec]:
-        """What `student` and `train` become. Raises InputError for a path or value that they don't have."""
+        """Apply the overrides to a student and a training recipe.
+
+        Raises
+        ------
+        InputError
+            A path is no setting of theirs, or its value is of another type.
+        """
         data: Any = {"student": to_dict(student), "train": to_dict(train)}
         where = f"variant {self.name!r}"
         for path, value in self.overrides.items():
@@ -35,14 +40,23 @@ class Variant:
 
 @dataclass(frozen=True)
 class Variants:
-    """The first is what the others are compared with."""
+    """The content of a list."""
 
-    variant: tuple[Variant, ...]
+    variant: tuple[Variant, ...]  # the others are compared with the first
 
 
 def load_variants(name: str) -> tuple[Variant, ...]:
-    """The variants of a list in experiments/lists, or of any .toml. Raises InputError for an unknown list, an unusable
-    or repeated name.
+    """Load a list of variants.
+
+    Parameters
+    ----------
+    name
+        Of a list in experiments/lists, or the path of a .toml.
+
+    Raises
+    ------
+    InputError
+        The list is unknown, empty or invalid, or the name of a variant is repeated or not allowed.
     """
     known = sorted(path.stem for path in FOLDER.glob("*.toml"))
     path = FOLDER / f"{name}.toml" if name in known else Path(name)
@@ -61,12 +75,12 @@ def load_variants(name: str) -> tuple[Variant, ...]:
                 "expected a table of paths and values",
             )
     if not variants:
-        raise InputError(f"{path}: no [[variant]]", "the first one is what the others are compared with")
+        raise InputError(f"{path}: no [[variant]]", "add one; the others are compared with the first one")
     return variants
 
 
 def _replaced(data: Any, path: list[str], value: Any, *, where: str) -> Any:
-    """`data` with the value at `path` replaced; * is every item of a list."""
+    """Replace the value at `path` in a copy of `data`; * is every item of a list."""
     if not path:
         return value
     head, *rest = path

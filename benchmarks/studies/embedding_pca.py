@@ -1,11 +1,9 @@
-"""What embeddings look like: the test clips of teacher and student on the first two principal components of the
-training clips, by label.
+"""Draw the test clips' embeddings on two principal components, coloured by label.
 
-    python -m hearlite.benchmarks.studies.embedding_pca DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out
-    pca.svg
+    hearlite study embedding-pca DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out pca.svg
 
-A picture, not a measurement: classes that lie apart here can be told apart, but those that don't may be on later
-components.
+The components are of the training clips. There is one panel for the teacher and one for each student. A picture, not a
+measurement: classes that lie apart here can be separated, but those that don't may be separable on later components.
 """
 
 from __future__ import annotations
@@ -25,16 +23,31 @@ from hearlite.errors import InputError
 from hearlite.files import replacing
 
 _MARKERS = "os^vDP"  # as many as COLOURS: colour is never the only difference
-_OTHER, _OTHER_COLOUR = "all others", "#bbbbbb"  # behind all the others: it is what the picture is not about
+_OTHER, _OTHER_COLOUR = "all others", "#bbbbbb"  # drawn behind the labels that have a colour
 
 
 def components(values: Floats, tested: Bools) -> tuple[Floats, Floats]:
-    """(test clips [n_test, 2] on the first two principal components of the training clips, their shares of variance
-    [2]).
+    """Project test clips on the first two principal components of the training clips.
 
-    Centred, not standardized: an embedding's dimensions have one unit, and one that hardly moves must not outweigh
-    those that do. The largest weight of a component is positive, so that a picture does not flip between runs. Raises
-    InputError for fewer than three training clips or two dimensions.
+    Values are centred, not standardized: an embedding's dimensions have one unit, and one that hardly varies must not
+    outweigh those that do. The largest weight of a component is positive, so that a picture does not flip between runs.
+
+    Parameters
+    ----------
+    values
+        Embeddings, [n, dim].
+    tested
+        Mask of the test clips, [n].
+
+    Returns
+    -------
+    tuple[Floats, Floats]
+        Test clips on both components, [n_test, 2], and the components' shares of variance, [2].
+
+    Raises
+    ------
+    InputError
+        There are fewer than three training clips or two dimensions.
     """
     if (~tested).sum() < 3 or values.shape[1] < 2:
         raise InputError(
@@ -50,8 +63,9 @@ def components(values: Floats, tested: Bools) -> tuple[Floats, Floats]:
 
 
 def grouped(labels: Sequence[str]) -> dict[str, Bools]:
-    """Which clips have each label, the most frequent first; what is beyond the colours there are is "all others".
-    Unlabelled clips are in none.
+    """Return the mask of the clips of each label, [n], the most frequent label first.
+
+    Labels beyond the number of COLOURS are joined as "all others". Unlabelled clips are in no group.
     """
     values = np.asarray(labels, dtype=object)
     counts = {value: int(np.sum(values == value)) for value in sorted(set(labels) - {""})}
@@ -65,7 +79,19 @@ def grouped(labels: Sequence[str]) -> dict[str, Bools]:
 def write_picture(
     models: Mapping[str, tuple[Floats, Floats]], groups: Mapping[str, Bools], path: Path, *, title: str
 ) -> None:
-    """One panel for each model, from `components`; .svg or .png by the ending of `path`."""
+    """Draw one panel for each model.
+
+    Parameters
+    ----------
+    models
+        By name, the two arrays that `components` returns.
+    groups
+        Masks of the test clips by label, as `grouped` returns them.
+    path
+        The .svg or .png.
+    title
+        Of the whole picture.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -107,20 +133,22 @@ def write_picture(
 @framing_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .svg or .png.")
 def command(data: Path, teacher: str, models: tuple[Path, ...], column: str, framing: str, out: Path) -> None:
-    """Draw DATA's test clips as teacher and students see them, on two principal components."""
-    found = embed_data(data, teacher=teacher, models=models, label_columns=(column,), framing=framing)
+    """Draw the embeddings of DATA's test clips by teacher and students, on two principal components."""
+    embedded = embed_data(data, teacher=teacher, models=models, label_columns=(column,), framing=framing)
     # Silence lies so far from all sound that it would be the first component, and all sound one point.
-    heard = np.asarray(
-        [not (isinstance(item, Clip) and item.silent) for item in read_clips(found.clips)], dtype=np.bool_
+    audible = np.asarray(
+        [not (isinstance(item, Clip) and item.silent) for item in read_clips(embedded.clips)], dtype=np.bool_
     )
-    tested = found.tested[heard]
-    groups = grouped(found.column(column)[heard][tested].tolist())
+    tested = embedded.tested[audible]
+    groups = grouped(embedded.column(column)[audible][tested].tolist())
     if not groups:
         raise InputError(
-            f"{found.dataset.name}: no test clip has a value in {column!r}", "name another column with --label"
+            f"{embedded.dataset.name}: no test clip has a value in {column!r}", "name another column with --label"
         )
-    panels = {name: components(values[heard], tested) for name, values in found.vectors.items()}
-    silent = f", {int((~heard).sum())} silent clips left out" if not heard.all() else ""
-    title = f"{found.dataset.name}: {int(tested.sum())} test clips by {column}{silent}\nteacher: {Path(teacher).name}"
+    panels = {name: components(values[audible], tested) for name, values in embedded.vectors.items()}
+    silent = f", {int((~audible).sum())} silent clips left out" if not audible.all() else ""
+    title = (
+        f"{embedded.dataset.name}: {int(tested.sum())} test clips by {column}{silent}\nteacher: {Path(teacher).name}"
+    )
     write_picture(panels, groups, out, title=title)
     click.echo(str(out))

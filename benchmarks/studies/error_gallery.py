@@ -1,11 +1,10 @@
-"""A page to listen to: the test clips that a student gets wrong, with their sound, what it looks like to HeAR, and what
-its teacher says.
+"""Write a page to listen to the test clips that a student classifies wrongly.
 
-    python -m hearlite.benchmarks.studies.error_gallery DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out
-    mistakes.html
+    hearlite study error-gallery DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out mistakes.html
 
-The page HOLDS RECORDINGS. It is for the eyes and ears of whoever may hear them: it is not written into a git checkout,
-and must not be passed on.
+Each clip has its label, the probabilities by student and teacher, and the spectrogram that HeAR takes. The page HOLDS
+RECORDINGS. It is for people who are allowed to listen to them: it is not written into a git checkout, and must not be
+passed on.
 """
 
 from __future__ import annotations
@@ -45,12 +44,12 @@ from hearlite.errors import UsageError
 from hearlite.files import write_bytes
 from hearlite.spec import AUDIO, HEAR_FRONTEND
 
-SHOWN = 12  # clips a task: what somebody listens to; a clip is 0.1 MB of page
+SHOWN = 12  # clips of a task: as many as somebody listens to; a clip takes 0.1 MB of the page
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One model's answers to the test clips of a task."""
+    """One model's predictions of the test clips of a task."""
 
     probability: Floats  # [n] of the positive class, after Platt scaling on training subjects
     threshold: float  # a probability, chosen on training subjects
@@ -59,10 +58,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A test clip that the student gets wrong."""
+    """A test clip that the student classifies wrongly."""
 
     clip: ClipRef
-    positive: bool  # what its label says
+    positive: bool  # by its label
     teacher: float  # probabilities of the positive class
     student: float
     teacher_wrong: bool
@@ -70,7 +69,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """One task: the clips to listen to, and what they are a part of. Counts are of test clips."""
+    """The mistakes on one task. Counts are of test clips."""
 
     task: str
     clips: int
@@ -79,19 +78,31 @@ class Mistakes:
     teacher_wrong: int
     teacher_threshold: float
     student_threshold: float
-    shown: tuple[Mistake, ...]
+    shown: tuple[Mistake, ...]  # the clips to listen to
 
 
 def evaluate_gate(values: Floats, task: Task, subjects: Sequence[str], tested: Bools, *, seed: int) -> Judged:
-    """Answers of a probe of one model's embeddings [n, dim], fitted as `hearlite bench` fits it; threshold and scaling
-    know no test clip.
+    """Predict the test clips of a task by a probe of one model's embeddings.
+
+    The probe is fitted as `hearlite bench` fits it. Threshold and scaling are chosen on training subjects alone.
+
+    Parameters
+    ----------
+    values
+        Embeddings, [n, dim].
+    task
+        Over the same n clips.
+    subjects, tested
+        Subject of each clip, and the mask of test clips, [n].
+    seed
+        Of the folds.
     """
     inside, outside = np.flatnonzero(task.labelled & ~tested), np.flatnonzero(task.labelled & tested)
     train = task.labels[inside]
     fit = fit_probe(
         values[inside], train, values[outside], folds=fold_table(train, np.asarray(subjects)[inside], seed=seed)
     )
-    usable = np.isfinite(fit.out_of_fold)  # a fold whose training side has one class is scored by nobody
+    usable = np.isfinite(fit.out_of_fold)  # a fold whose training side has one class has no scores
     platt = fit_platt(fit.out_of_fold[usable], train[usable])
     threshold = choose_threshold(fit.out_of_fold[usable], train[usable])
     wrong = (fit.scores >= threshold) != task.labels[outside]
@@ -99,10 +110,20 @@ def evaluate_gate(values: Floats, task: Task, subjects: Sequence[str], tested: B
 
 
 def mistakes(task: Task, clips: Sequence[ClipRef], *, teacher: Judged, student: Judged, shown: int = SHOWN) -> Mistakes:
-    """The student's mistakes: first those that its teacher does not make, then the others, each kind by how sure the
-    student was.
+    """Return the student's mistakes: first those that its teacher does not make, then the others.
 
-    `clips` are the task's labelled test clips, [n], in the order of both `Judged`.
+    Within each kind, those come first of which the student was surest.
+
+    Parameters
+    ----------
+    task
+        The task.
+    clips
+        Its labelled test clips, [n].
+    teacher, student
+        Predictions of these clips, in the same order.
+    shown
+        Most clips to list.
     """
     p, at = student.probability, student.threshold
     sure = np.where(
@@ -132,8 +153,21 @@ def mistakes(task: Task, clips: Sequence[ClipRef], *, teacher: Judged, student: 
 
 
 def find_mistakes(found: EmbeddedDataset, label_columns: Sequence[str], *, seed: int) -> list[Mistakes]:
-    """Of every task; the first model is the teacher, the second the student. Raises InputError when there is no
-    task.
+    """Return the mistakes on every task.
+
+    Parameters
+    ----------
+    found
+        The dataset, embedded by the teacher first and the student second.
+    label_columns
+        Columns that tasks are made of.
+    seed
+        Of the folds.
+
+    Raises
+    ------
+    InputError
+        There is no task.
     """
     tasks, _ = make_tasks(found.clips, label_columns)
     by_task = []
@@ -148,7 +182,7 @@ def find_mistakes(found: EmbeddedDataset, label_columns: Sequence[str], *, seed:
 
 
 def require_outside_git(path: Path) -> None:
-    """Recordings are not to be committed by accident. Raises UsageError for a path in a git checkout."""
+    """Raise UsageError for a path in a git checkout: recordings must not be committed by accident."""
     for folder in path.resolve().parents:
         if (folder / ".git").exists():
             raise UsageError(
@@ -167,12 +201,12 @@ def require_outside_git(path: Path) -> None:
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="The .html, outside of any git checkout: it holds recordings.",
+    help="The .html, outside of any git checkout, since it holds recordings.",
 )
 def command(
     data: Path, teacher: str, model: Path, label_columns: tuple[str, ...], framing: str, seed: int, out: Path
 ) -> None:
-    """Write a page with the test clips of DATA that MODEL gets wrong, to listen to. It HOLDS RECORDINGS."""
+    """Write a page to listen to the test clips of DATA that MODEL classifies wrongly. It HOLDS RECORDINGS."""
     require_outside_git(out)
     found = embed_data(data, teacher=teacher, models=(model,), label_columns=label_columns, framing=framing)
     by_task = find_mistakes(found, label_columns, seed=seed)
@@ -186,8 +220,18 @@ _COLOURS = "magma"  # dark is quiet; perceptually even, and readable in grey
 
 
 def write_page(found: Sequence[Mistakes], path: Path, *, dataset: str, teacher: str, student: str) -> None:
-    """Decode the shown clips again and write the page through a temporary file. A recording that can't be read any more
-    is left out.
+    """Write the page of mistakes, through a temporary file.
+
+    The shown clips are decoded again; a recording that can no longer be read is left out.
+
+    Parameters
+    ----------
+    found
+        The mistakes on each task.
+    path
+        The .html.
+    dataset, teacher, student
+        Names for the page's head.
     """
     refs = [mistake.clip for item in found for mistake in item.shown]
     heard = {
@@ -204,7 +248,7 @@ def write_page(found: Sequence[Mistakes], path: Path, *, dataset: str, teacher: 
 
 
 def wav(pcm: NDArray[np.int16]) -> bytes:
-    """A mono WAV of int16 samples [n]."""
+    """Return a mono WAV of int16 samples [n]."""
     target = io.BytesIO()
     with wave.open(target, "wb") as file:
         file.setnchannels(1)
@@ -215,7 +259,10 @@ def wav(pcm: NDArray[np.int16]) -> bytes:
 
 
 def spectrogram(pcm: NDArray[np.int16]) -> bytes:
-    """A PNG of what HeAR sees of int16 samples [clip_samples]: time to the right, frequency upwards."""
+    """Return a PNG of HeAR's spectrogram of int16 samples [clip_samples].
+
+    Time runs to the right and frequency upwards.
+    """
     from matplotlib.image import imsave
 
     image = np.log1p(frontend_numpy(from_int16(pcm[None]), spec=HEAR_FRONTEND)[0])  # [frames, mels]
@@ -225,5 +272,5 @@ def spectrogram(pcm: NDArray[np.int16]) -> bytes:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """A data: URI of some bytes."""
+    """Return a data: URI of some bytes."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

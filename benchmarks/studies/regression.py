@@ -1,12 +1,11 @@
-"""Numbers instead of classes, such as FEV1/FVC: mean absolute error of probes of teacher and students beside that of
-predicting the mean.
+"""Predict a column of numbers, such as FEV1/FVC, and compare the errors with that of the mean.
 
-    python -m hearlite.benchmarks.studies.regression DATA --target fev1_fvc --teacher hear:DIR --model FILE.tflite --out
-    regression
+    hearlite study regression DATA --target fev1_fvc --teacher hear:DIR --model FILE.tflite --out regression
 
-DATA is any manifest with a column of numbers. `python -m hearlite.benchmarks.datasets.synthetic_spirometry FOLDER`
-writes a synthetic one to try it on. A row of the manifest is one sample: the mean embedding of its clips. Whatever
-doesn't beat the mean of the training subjects has heard nothing of the number.
+DATA is any manifest with a column of numbers. `hearlite study synthetic-spirometry FOLDER` writes a synthetic one to
+try the study on. A row of the manifest is one sample: the mean embedding of its clips. The error is the mean absolute
+error (MAE); a model whose error is not below that of predicting the training subjects' mean has found nothing about the
+number in the sound.
 """
 
 from __future__ import annotations
@@ -22,21 +21,25 @@ import numpy as np
 from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.probes.folds import regression_fold_table
 from hearlite.benchmarks.probes.multiple_instance import group_clips, group_recordings
-from hearlite.benchmarks.probes.regressors import REGRESSORS, fit_regressor, regression_figures, weighted_regression
+from hearlite.benchmarks.probes.regressors import (
+    REGRESSORS,
+    RegressionFigures,
+    fit_regressor,
+    regression_figures,
+    weighted_regression,
+)
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
+from hearlite.benchmarks.report.format import NOTHING, difference_text
+from hearlite.benchmarks.schema.study import StudyDataset, StudyProvenance
 from hearlite.benchmarks.stats.bootstrap import Floats, Owners, bootstrap_weights, difference_interval
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
+    SAMPLES,
     EmbeddedDataset,
-    data_argument,
+    StudyOptions,
     dataset_facts,
-    embed_data,
-    framing_option,
-    models_option,
-    out_option,
     provenance,
-    seed_option,
-    teacher_option,
+    study_command,
     write_study,
 )
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, LeftOut
@@ -44,27 +47,75 @@ from hearlite.benchmarks.tasks.regression import RegressionTask, regression_task
 from hearlite.errors import InputError
 from hearlite.files import replacing
 from hearlite.progress import progress
-from hearlite.serialization import to_dict
 
 SCHEMA = "hearlite-regression/1"
-SAMPLES = 2_000  # bootstrap replicates
 MEAN, *PROBES = REGRESSORS
+
+
+@dataclass(frozen=True)
+class RegressionRow(RegressionFigures):
+    """One model by one probe; differences of MAE are paired, and null without a counterpart."""
+
+    model: str  # "" for the mean
+    probe: str  # one of REGRESSORS
+    to_mean: Estimate  # MAE less that of the mean
+    to_teacher: Estimate  # MAE less the teacher's by the same probe
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """One column of numbers. Counts are of samples and subjects."""
+
+    name: str
+    train_subjects: int
+    test_subjects: int
+    train: int
+    test: int
+    truth: tuple[float, ...]  # of the test samples, in the column's own unit
+    predicted: dict[str, list[float]]  # by "MODEL PROBE", of the first probe alone, for the plot
+    rows: tuple[RegressionRow, ...]
+
+
+@dataclass(frozen=True)
+class RegressionResults(StudyProvenance):
+    """The whole of results.json."""
+
+    dataset: StudyDataset
+    left_out: tuple[LeftOut, ...]  # columns
+    targets: tuple[TargetResult, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Rows of the manifest: mean embeddings by model, the teacher's first, and whose they are."""
+    """Rows of the manifest: their mean embeddings and subjects."""
 
-    vectors: dict[str, Floats]  # [n, dim]
+    vectors: dict[str, Floats]  # by model, the teacher's first, [n, dim]
     subjects: Any  # [n]
     tested: Any  # [n]
 
 
 def regression(
     task: RegressionTask, samples: Samples, *, probes: Sequence[str], seed: int, replicates: int = SAMPLES
-) -> dict[str, Any]:
-    """One target: every model by every probe of `probes`, after the mean: MAE, R2 and correlation on test subjects, and
-    paired differences of MAE.
+) -> TargetResult:
+    """Fit every model and probe to one target, the mean first.
+
+    Parameters
+    ----------
+    task
+        The target, [n].
+    samples
+        The embeddings, [n, dim].
+    probes
+        Some of PROBES.
+    seed
+        Of folds, probes and bootstrap.
+    replicates
+        Bootstrap replicates.
+
+    Returns
+    -------
+    TargetResult
+        MAE, R2 and correlation on test subjects, and paired differences of MAE.
     """
     inside, outside = (np.flatnonzero(task.labelled & side) for side in (~samples.tested, samples.tested))
     targets, truth = task.values[inside], task.values[outside]
@@ -76,31 +127,28 @@ def regression(
             fit = fit_regressor(probe, values[inside], targets, values[outside], folds=folds, seed=seed)
             predicted["" if probe == MEAN else model, probe] = fit.scores
     draws = bootstrap_weights(len(people), samples=replicates, seed=seed)
-    drawn = dict(
-        zip(
-            predicted,
-            weighted_regression(np.stack(list(predicted.values())), truth, subject_index, draws).mae,
-            strict=True,
-        )
-    )
+    replicated = weighted_regression(np.stack(list(predicted.values())), truth, subject_index, draws)
+    drawn = dict(zip(predicted, replicated.mae, strict=True))
     rows = []
     for (model, probe), scores in predicted.items():
-        figures = regression_figures(scores, truth, subject_index, draws)
-        others = {"to_mean": ("", MEAN), "to_teacher": (TEACHER, probe)}
-        gaps = {
-            name: _gap(predicted, drawn, (model, probe), other, truth, subject_index) for name, other in others.items()
-        }
-        rows.append(
-            {"model": model, "probe": probe, **to_dict(figures), **{name: to_dict(gap) for name, gap in gaps.items()}}
+        to_mean, to_teacher = (
+            _gap(predicted, drawn, (model, probe), other, truth, subject_index)
+            for other in (("", MEAN), (TEACHER, probe))
         )
-    counts = {
-        "train_subjects": len(set(samples.subjects[inside].tolist())),
-        "test_subjects": len(people),
-        "train": len(inside),
-        "test": len(outside),
-    }
-    shown = {f"{model} {probe}": scores.tolist() for (model, probe), scores in predicted.items() if probe == probes[0]}
-    return {"name": task.name, **counts, "truth": truth.tolist(), "predicted": shown, "rows": rows}
+        figures = regression_figures(scores, truth, subject_index, draws)
+        rows.append(RegressionRow(**vars(figures), model=model, probe=probe, to_mean=to_mean, to_teacher=to_teacher))
+    return TargetResult(
+        name=task.name,
+        train_subjects=len(set(samples.subjects[inside].tolist())),
+        test_subjects=len(people),
+        train=len(inside),
+        test=len(outside),
+        truth=tuple(truth.tolist()),
+        predicted={
+            f"{model} {probe}": scores.tolist() for (model, probe), scores in predicted.items() if probe == probes[0]
+        },
+        rows=tuple(rows),
+    )
 
 
 def _gap(
@@ -111,7 +159,7 @@ def _gap(
     truth: Floats,
     subject_index: Owners,
 ) -> Estimate:
-    """MAE of one less that of the other, paired; null of itself and where the other was not measured."""
+    """Return the MAE of one less that of the other, paired; null if the same or not measured."""
     if one == other or other not in predicted or (one[0] == "" and other[0]):
         return Estimate()
     gap = float(np.mean(np.abs(predicted[one] - truth)) - np.mean(np.abs(predicted[other] - truth)))
@@ -124,7 +172,13 @@ def _gap(
 def collect_samples(
     found: EmbeddedDataset, targets: Sequence[str]
 ) -> tuple[Samples, list[RegressionTask], list[LeftOut]]:
-    """Raises InputError when no column can be a target, saying why."""
+    """Return the samples of a dataset, its targets, and the columns that cannot be one.
+
+    Raises
+    ------
+    InputError
+        No column can be a target; the message says why.
+    """
     records, of_clip = group_recordings(found.clips)
     subjects, splits = [item.subject for item in records], [item.split for item in records]
     sets = [
@@ -141,55 +195,58 @@ def collect_samples(
     return Samples(vectors, np.asarray(subjects), np.asarray(splits) == TEST_SPLIT), tasks, left_out
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """Markdown: a table for each target, a line for each model and probe, the mean first."""
+def table(targets: Sequence[TargetResult], *, synthetic: bool) -> str:
+    """Render Markdown: a table for each target, a line for each model and probe, the mean first."""
     parts = []
-    for target in results["targets"]:
+    for target in targets:
         lines = [
             (
-                f"**{target['name']}**: {target['test']} test samples of {target['test_subjects']} subjects,"
-                f" {target['train_subjects']} to train on."
+                f"**{target.name}**: {target.test} test samples of {target.test_subjects} subjects,"
+                f" {target.train_subjects} to train on."
             ),
             "",
-        ]
-        lines += [
             "| model | probe | MAE | R2 | correlation | MAE less the mean's | MAE less the teacher's |",
             f"|{7 * '---|'}",
         ]
-        for row in target["rows"]:
-            cells = [_text(row[name]) for name in ("mae", "r2", "pearson", "to_mean", "to_teacher")]
-            named = [row["model"] or "mean of training samples", row["probe"] if row["model"] else ""]
+        for row in target.rows:
+            named = [row.model or "mean of training samples", row.probe if row.model else ""]
+            cells = [
+                unit_text(row.mae),
+                difference_text(row.r2),
+                difference_text(row.pearson),
+                unit_text(row.to_mean),
+                unit_text(row.to_teacher),
+            ]
             lines.append(f"| {' | '.join([*named, *cells])} |")
         parts.append("\n".join(lines))
-    said = (
+    caption = (
         "MAE is in the column's own unit; smaller is better. 95 % intervals over test subjects; differences are paired."
     )
-    synthetic = (
-        " Synthetic recordings: these figures say nothing about people." if results["dataset"]["synthetic"] else ""
-    )
-    return "\n\n".join(parts) + f"\n\n{said}{synthetic}\n"
+    warning = " Synthetic recordings: these figures say nothing about people." if synthetic else ""
+    return "\n\n".join(parts) + f"\n\n{caption}{warning}\n"
 
 
-def _text(estimate: Mapping[str, float | None]) -> str:
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    return "–" if value is None or low is None or high is None else f"{value:.4g} [{low:.4g}, {high:.4g}]"
+def unit_text(estimate: Estimate) -> str:
+    """Format an estimate in a column's own unit, whose scale is unknown: four significant digits."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return NOTHING
+    return f"{estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}]"
 
 
-def write_plot(results: Mapping[str, Any], path: Path) -> None:
-    """Predicted over measured, a row of panels for each target; a model that knows nothing draws a flat cloud."""
+def write_plot(targets: Sequence[TargetResult], path: Path) -> None:
+    """Draw predicted over measured, a row of panels for each target; a useless model draws a flat cloud."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    targets = results["targets"]
     with mpl.rc_context({**STYLE, "axes.grid.axis": "both", "axes.spines.left": True}):
-        columns = max(len(target["predicted"]) for target in targets)
+        columns = max(len(target.predicted) for target in targets)
         figure = Figure(figsize=(3.2 * columns, 3.3 * len(targets)), layout="constrained", facecolor="white")
         for target, panels in zip(targets, figure.subplots(len(targets), columns, squeeze=False), strict=True):
-            ends = [min(target["truth"]), max(target["truth"])]
-            for number, (axes, (name, values)) in enumerate(zip(panels, target["predicted"].items(), strict=True)):
+            ends = [min(target.truth), max(target.truth)]
+            for number, (axes, (name, values)) in enumerate(zip(panels, target.predicted.items(), strict=True)):
                 axes.plot(ends, ends, color="0.7", linewidth=1.0)
                 axes.plot(
-                    target["truth"],
+                    target.truth,
                     values,
                     linestyle="",
                     marker="o",
@@ -197,15 +254,12 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
                     alpha=0.6,
                     color=COLOURS[number % len(COLOURS)],
                 )
-                axes.set(title=name, xlabel=f"{target['name']}, measured", ylabel="predicted")
+                axes.set(title=name, xlabel=f"{target.name}, measured", ylabel="predicted")
         with replacing(path) as temporary:
             figure.savefig(temporary, metadata={"Date": None})
 
 
-@click.command()
-@data_argument
-@teacher_option
-@models_option
+@study_command()
 @click.option("--target", "targets", multiple=True, required=True, help="Column of numbers; may be repeated.")
 @click.option(
     "--probe",
@@ -216,32 +270,20 @@ def write_plot(results: Mapping[str, Any], path: Path) -> None:
     show_default=True,
     help="May be repeated.",
 )
-@framing_option
-@seed_option
-@out_option
-def command(
-    data: Path,
-    teacher: str,
-    models: tuple[Path, ...],
-    targets: tuple[str, ...],
-    probes: tuple[str, ...],
-    framing: str,
-    seed: int,
-    out: Path,
-) -> None:
-    """Predict a column of numbers of DATA from embeddings, beside the mean; writes results, a table and a plot."""
-    found = embed_data(data, teacher=teacher, models=models, label_columns=targets, framing=framing)
-    samples, tasks, left_out = collect_samples(found, targets)
+def command(options: StudyOptions, targets: tuple[str, ...], probes: tuple[str, ...]) -> None:
+    """Predict numbers of DATA from embeddings, beside the mean; writes results, a table and a plot."""
+    embedded = options.embed(targets)
+    samples, tasks, left_out = collect_samples(embedded, targets)
     measured = []
     with progress("regression", total=len(tasks)) as advance:
         for done, task in enumerate(tasks, start=1):
-            measured.append(regression(task, samples, probes=probes, seed=seed))
+            measured.append(regression(task, samples, probes=probes, seed=options.seed))
             advance(done)
-    results = {
-        **provenance(SCHEMA, found.models, seed=seed, samples=SAMPLES),
-        "dataset": dataset_facts(found.dataset, framing=framing),
-        "left_out": [to_dict(item) for item in left_out],
-        "targets": measured,
-    }
-    write_plot(results, out / "regression.svg")
-    write_study(out, results, table(results))
+    results = RegressionResults(
+        **vars(provenance(SCHEMA, embedded.models, seed=options.seed)),
+        dataset=dataset_facts(embedded.dataset, framing=options.framing),
+        left_out=tuple(left_out),
+        targets=tuple(measured),
+    )
+    write_plot(results.targets, options.out / "regression.svg")
+    write_study(options.out, results, table(results.targets, synthetic=results.dataset.synthetic))

@@ -1,10 +1,10 @@
-"""Does ten times as much sound take ten times as long, in the same memory?
+"""Measure time and memory over ever more sound.
 
-    python -m hearlite.benchmarks.studies.scaling --model FILE.tflite --out FOLDER
+    hearlite study scaling --model FILE.tflite --out FOLDER
 
-Synthetic recordings of more and more subjects go through `embed`, `distill` and `bench`, each a process of its own.
-Writes results.json and scaling.svg. Training is of a fixed number of steps, so distill's time grows with its records
-alone.
+Ten times as much sound should take ten times as long, in the same memory. Synthetic recordings of 1, 10 and 100 times
+as many subjects go through `embed`, `distill` and `bench`, each in a process of its own. Writes results.json and
+scaling.svg. Training takes a fixed number of steps, so the time of `distill` grows with its records alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,9 +28,9 @@ import click
 from hearlite.audio.synth import write_corpus
 from hearlite.benchmarks.cost.latency import device
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
+from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.errors import InputError
 from hearlite.files import replacing, write_json
-from hearlite.provenance import command_line, now
 from hearlite.serialization import to_dict
 
 SCHEMA = "hearlite-scaling/1"
@@ -45,7 +45,7 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2)
 class Point:
     """One stage over one amount of sound."""
 
-    stage: str
+    stage: str  # one of STAGES
     factor: int
     clips: int
     seconds: float
@@ -54,8 +54,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Growth:
-    """What a further clip costs, from one factor to the next: the same at every step where time is linear, near no
-    memory where that is flat.
+    """The cost of a further clip, from one factor to the next.
+
+    Where time is linear it is the same at every step; where memory is flat it is near 0 bytes.
     """
 
     stage: str
@@ -64,22 +65,62 @@ class Growth:
     bytes_per_clip: float
 
 
+@dataclass(frozen=True)
+class Recordings:
+    """The synthetic recordings of factor 1."""
+
+    subjects: int
+    each: int  # recordings of a subject
+    synthetic: bool
+
+
+@dataclass(frozen=True)
+class ScalingResults(StudyRun):
+    """The whole of results.json."""
+
+    machine: str
+    versions: dict[str, str]  # by package
+    recordings: Recordings
+    steps: int  # of training
+    points: tuple[Point, ...]
+    growth: tuple[Growth, ...]
+
+
 def growth(points: Sequence[Point]) -> tuple[Growth, ...]:
-    """Between neighbours of each stage, in the order of their clips."""
-    found = []
+    """Return the growth between neighbouring points of each stage, in the order of their clips."""
+    steps = []
     for stage in dict.fromkeys(point.stage for point in points):
         own = sorted((point for point in points if point.stage == stage), key=lambda point: point.clips)
         for low, high in itertools.pairwise(own):
             more = high.clips - low.clips
             ms, size = 1e3 * (high.seconds - low.seconds) / more, (high.peak_bytes - low.peak_bytes) / more
-            found.append(Growth(stage, (low.factor, high.factor), ms, size))
-    return tuple(found)
+            steps.append(Growth(stage, (low.factor, high.factor), ms, size))
+    return tuple(steps)
 
 
 def measure(
     model: Path, *, factors: Sequence[int], stages: Sequence[str], folder: Path, log: Callable[[str], None]
 ) -> tuple[Point, ...]:
-    """Every stage over every factor. Raises InputError with what a stage says when it fails."""
+    """Run and measure every stage over every factor.
+
+    Parameters
+    ----------
+    model
+        An exported .tflite.
+    factors
+        Times the least amount of sound.
+    stages
+        Some of STAGES; `embed` always runs, since it counts the clips.
+    folder
+        For recordings and outputs.
+    log
+        Called with each line of progress.
+
+    Raises
+    ------
+    InputError
+        A stage failed; the message is its own.
+    """
     points = []
     for factor in factors:
         log(f"{factor}x: making {factor * _SUBJECTS * _RECORDINGS} recordings")
@@ -88,7 +129,7 @@ def measure(
         )
         clips, commands = 0, _commands(model, data=data, out=folder / f"{factor}x-out")
         for stage in STAGES:
-            if stage in stages or not clips:  # embed runs always: it counts the clips
+            if stage in stages or not clips:  # embed always runs: it counts the clips
                 log(f"{factor}x: {stage}")
                 seconds, peak, printed = run_process(commands[stage])
                 clips = clips or int(printed["clips"])
@@ -105,7 +146,18 @@ def _commands(model: Path, *, data: Path, out: Path) -> dict[str, list[str]]:
 
 
 def run_process(arguments: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
-    """Seconds and peak bytes of a hearlite command, and the JSON that it prints. Raises InputError when it fails."""
+    """Run a hearlite command in a process of its own.
+
+    Returns
+    -------
+    tuple[float, int, dict[str, Any]]
+        Seconds, most resident bytes, and the JSON that it prints.
+
+    Raises
+    ------
+    InputError
+        The command failed; the message has its last line.
+    """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-m", "hearlite", *arguments, "--json"], stdout=out, stderr=errors)
@@ -122,19 +174,17 @@ def run_process(arguments: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
         return seconds, used.ru_maxrss * _MAXRSS_UNIT, json.loads(out.read())
 
 
-def to_results(points: Sequence[Point], *, command: str) -> dict[str, Any]:
-    """The content of results.json."""
-    return {
-        "schema": SCHEMA,
-        "command": command,
-        "created": now(),
-        "machine": device(),
-        "versions": {name: version(name) for name in ("hearlite", "numpy", "ai-edge-litert")},
-        "recordings": {"subjects": _SUBJECTS, "each": _RECORDINGS, "synthetic": True},
-        "steps": _STEPS,
-        "points": [to_dict(point) for point in points],
-        "growth": [to_dict(item) for item in growth(points)],
-    }
+def to_results(points: Sequence[Point]) -> ScalingResults:
+    """Return the content of results.json."""
+    return ScalingResults(
+        **vars(study_run(SCHEMA)),
+        machine=device(),
+        versions={name: version(name) for name in ("hearlite", "numpy", "ai-edge-litert")},
+        recordings=Recordings(_SUBJECTS, _RECORDINGS, synthetic=True),
+        steps=_STEPS,
+        points=tuple(points),
+        growth=growth(points),
+    )
 
 
 @click.command()
@@ -142,7 +192,7 @@ def to_results(points: Sequence[Point], *, command: str) -> dict[str, Any]:
     "--model",
     type=click.Path(path_type=Path),
     required=True,
-    help="An exported .tflite, which embeds and is benchmarked.",
+    help="An exported .tflite, for `embed` and `bench`.",
 )
 @click.option(
     "--factor",
@@ -151,7 +201,7 @@ def to_results(points: Sequence[Point], *, command: str) -> dict[str, Any]:
     multiple=True,
     default=FACTORS,
     show_default=True,
-    help="Times the least amount.",
+    help="Times the least amount of sound; may be repeated.",
 )
 @click.option("--stage", "stages", type=click.Choice(STAGES), multiple=True, default=STAGES, show_default=True)
 @click.option(
@@ -161,7 +211,7 @@ def to_results(points: Sequence[Point], *, command: str) -> dict[str, Any]:
     "--out", type=click.Path(path_type=Path), required=True, help="A folder for results.json and scaling.svg."
 )
 def command(model: Path, factors: tuple[int, ...], stages: tuple[str, ...], work: Path | None, out: Path) -> None:
-    """Time and peak memory of embedding, distilling and benchmarking over growing amounts of synthetic sound."""
+    """Measure time and memory of embed, distill and bench over ever more synthetic sound."""
     with tempfile.TemporaryDirectory() as temporary:
         points = measure(
             model,
@@ -170,15 +220,15 @@ def command(model: Path, factors: tuple[int, ...], stages: tuple[str, ...], work
             folder=work or Path(temporary),
             log=lambda text: click.echo(text, err=True),
         )
-    results = to_results(points, command=command_line())
-    write_json(out / "results.json", results)
-    write_plot(results, out / "scaling.svg")
+    results = to_results(points)
+    write_json(out / "results.json", to_dict(results))
+    write_plot(results.points, out / "scaling.svg")
     for point in points:
         click.echo(
             f"{point.stage:8} {point.factor:4}x {point.clips:7} clips {point.seconds:8.1f} s"
             f" {point.peak_bytes / 1e6:8.0f} MB"
         )
-    for item in growth(points):
+    for item in results.growth:
         steps = f"{item.factors[0]}x to {item.factors[1]}x"
         click.echo(
             f"{item.stage:8} {steps:14} {item.ms_per_clip:8.2f} ms and {item.bytes_per_clip / 1e3:8.1f} kB a further"
@@ -189,32 +239,24 @@ def command(model: Path, factors: tuple[int, ...], stages: tuple[str, ...], work
 _MARKERS = ("o", "s", "D")
 
 
-def write_plot(results: Mapping[str, Any], path: Path) -> None:
-    """Draw the points of scaling.py's results.json, as .svg or .png by the ending of `path`. The dotted line has the
-    slope of linear time.
-    """
+def write_plot(points: Sequence[Point], path: Path) -> None:
+    """Draw time and memory over clips, as .svg or .png by the ending of `path`; dotted is linear time."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    points = results["points"]
-    stages = list(dict.fromkeys(point["stage"] for point in points))
+    stages = list(dict.fromkeys(point.stage for point in points))
     with mpl.rc_context({**STYLE, "axes.spines.left": True, "axes.grid.axis": "both"}):
         figure = Figure(figsize=(8.0, 3.2), layout="constrained")
         time_s, memory = figure.subplots(1, 2)
         for stage, colour, marker in zip(stages, COLOURS, _MARKERS, strict=False):
-            own = sorted((point for point in points if point["stage"] == stage), key=lambda point: point["clips"])
-            clips = [point["clips"] for point in own]
+            own = sorted((point for point in points if point.stage == stage), key=lambda point: point.clips)
+            clips = [point.clips for point in own]
             line: dict[str, Any] = {"color": colour, "marker": marker, "label": stage}
-            time_s.plot(clips, [point["seconds"] for point in own], **line)
-            memory.plot(clips, [point["peak_bytes"] / 1e9 for point in own], **line)
-            time_s.plot(
-                clips,
-                [own[-1]["seconds"] * count / clips[-1] for count in clips],
-                color=colour,
-                linestyle=":",
-                linewidth=1.0,
-            )
+            time_s.plot(clips, [point.seconds for point in own], **line)
+            memory.plot(clips, [point.peak_bytes / 1e9 for point in own], **line)
+            linear = [own[-1].seconds * count / clips[-1] for count in clips]
+            time_s.plot(clips, linear, color=colour, linestyle=":", linewidth=1.0)
         time_s.set(xscale="log", yscale="log", xlabel="clips of 2 s", ylabel="seconds (dotted: proportional)")
         memory.set(xscale="log", xlabel="clips of 2 s", ylabel="peak memory, GB")
         memory.set_ylim(bottom=0)

@@ -1,71 +1,122 @@
-"""Do recordings without labels help where labels are few? Self-training against a probe of the labelled subjects alone,
-teacher and students.
+"""Compare self-training on unlabelled subjects with a probe of the labelled ones alone.
 
-    python -m hearlite.benchmarks.studies.self_training DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out
-    semi_supervised
+    hearlite study self-training DATA --teacher hear:DIR --model FILE.tflite --label COLUMN --out semi_supervised
 
-A part of the training subjects keeps its labels, the others lose theirs. Self-training lets a probe label their clips,
-in rounds: of each class only its surest share, in the proportion that the labelled clips have (class-balanced
-self-training, Zou et al. 2018, arXiv:1810.07911: by confidence alone the frequent class would take everything). A
-subject is labelled or unlabelled, never both; test subjects are neither.
+The question is whether recordings without labels help where labels are few, for teacher and students. A part of the
+training subjects keeps its labels, the others lose theirs. In self-training a probe labels their clips, in rounds: of
+each class only its surest share, in the proportion that the labelled clips have (class-balanced self-training, Zou et
+al. 2018, arXiv:1810.07911: by confidence alone the frequent class would take everything). A subject is labelled or
+unlabelled, never both; test subjects are neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
 from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe, regularisation_path
-from hearlite.benchmarks.report.dot_plot import Dots, write_dots
+from hearlite.benchmarks.report.dot_plot import write_dots
 from hearlite.benchmarks.report.format import auroc_text, difference_text, tasks_text
-from hearlite.benchmarks.report.svg import MARKERS
+from hearlite.benchmarks.schema.study import StudyDataset, StudyProvenance
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, bootstrap_weights
 from hearlite.benchmarks.stats.comparisons import bootstrap_aurocs, mean_over_tasks, paired_means, scored
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import (
-    data_argument,
+    SAMPLES,
+    StudyOptions,
     dataset_facts,
-    embed_data,
-    framing_option,
-    labels_option,
-    models_option,
-    out_option,
+    model_dots,
     provenance,
-    seed_option,
-    teacher_option,
+    study_command,
     write_study,
 )
 from hearlite.benchmarks.studies.label_efficiency import draw_subset
-from hearlite.benchmarks.tasks.binary import Task
+from hearlite.benchmarks.tasks.binary import LeftOut, Task
 from hearlite.errors import InputError
 from hearlite.progress import progress
-from hearlite.serialization import to_dict
 from hearlite.spec import AUROC_MARGIN
 
-SCHEMA = "hearlite-semi-supervised/1"
+SCHEMA = "hearlite-semi-supervised/2"
 SHARES = (0.25, 0.1, 0.05)  # of the training subjects that keep their labels
 DRAWS = 5  # of each share
-# Of the unlabelled clips that are taken. Zou et al. go from 20 to 50 %; in simulated clusters that was worse than none:
-# the half that a linear probe is surest of lies far along its own direction, right or wrong, and teaches it nothing.
+# Of the unlabelled clips that are taken. Zou et al. go from 20 to 50 %; in simulated clusters that was worse than no
+# self-training: the half that a linear probe is surest of lies far along its own direction, right or wrong, and teaches
+# it nothing.
 ROUNDS = (0.2, 0.5, 0.8)
-SAMPLES = 2_000  # bootstrap replicates
 SUPERVISED, SELF_TRAINED = "supervised", "self-trained"
+
+
+@dataclass(frozen=True)
+class SelfTrainingGain:
+    """Mean AUROC over tasks of one model with and without self-training."""
+
+    model: str
+    supervised: Estimate
+    self_trained: Estimate
+    gain: Estimate  # self-trained less supervised, paired
+    pseudo_labels_right: float  # share of the clips that the last round took
+
+
+@dataclass(frozen=True)
+class SelfTrainingRow:
+    """Every model, with one share of the training subjects labelled."""
+
+    share: float
+    subjects: float  # labelled ones, mean over parts
+    parts: int  # of all tasks
+    parts_left_out: int  # no two folds with both classes
+    models: tuple[SelfTrainingGain, ...]
+
+
+@dataclass(frozen=True)
+class SelfTrainingResults(StudyProvenance):
+    """The whole of results.json."""
+
+    dataset: StudyDataset
+    tasks: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    draws: int  # of each share
+    rounds: tuple[float, ...]  # ROUNDS
+    test_subjects: int
+    rows: tuple[SelfTrainingRow, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One usable draw of one task."""
+
+    scores: dict[str, Floats]  # of the test clips, by _key(model, method)
+    right: dict[str, float]  # share of right pseudo-labels by model
+    subjects: int  # labelled
 
 
 def self_train(
     labelled: Floats, labels: Bools, unlabelled: Floats, test: Floats, *, c: float
 ) -> tuple[Floats, Bools, Bools]:
-    """(test scores [n_test], pseudo-labels of the unlabelled clips, which of them were taken) of the last round.
+    """Train a probe on labelled clips and, in rounds, on its own labels of unlabelled ones.
 
-    Parameters: embeddings [n, dim] each, `labels` of the labelled; `c`, the regularisation that the labelled subjects
-    chose: pseudo-labels choose nothing. Every round labels anew all clips that it takes, so an early error can be taken
-    back.
+    Every round labels anew all clips that it takes, so an early error can be taken back.
+
+    Parameters
+    ----------
+    labelled, unlabelled, test
+        Embeddings, [n, dim] each.
+    labels
+        Of the labelled clips.
+    c
+        Inverse regularisation that the labelled subjects chose; pseudo-labels choose nothing.
+
+    Returns
+    -------
+    tuple[Floats, Bools, Bools]
+        Test scores [n_test]; and of the last round, the pseudo-labels of the unlabelled clips and the mask of those
+        that were taken, [n_unlabelled] each.
     """
     positives = float(labels.mean()) * len(unlabelled)
     train, targets, both = labelled, labels, np.concatenate([unlabelled, test])
@@ -90,13 +141,28 @@ def semi_supervised(
     *,
     seed: int,
     samples: int = SAMPLES,
-) -> list[dict[str, Any]]:
-    """For every share of SHARES: mean AUROC over tasks of every model, supervised and self-trained, and the paired
-    gain.
+) -> tuple[SelfTrainingRow, ...]:
+    """Return the mean AUROC over tasks, supervised and self-trained, for each share of SHARES.
 
-    Parameters: embeddings [n, dim], the teacher's first; `subjects`, `tested` [n]. An AUROC is the mean over DRAWS
-    parts; a part of a task without both classes in two folds is left out and counted. Raises InputError when that
-    leaves none.
+    An AUROC is the mean over DRAWS parts; a part of a task without both classes in two folds is left out and counted.
+
+    Parameters
+    ----------
+    models
+        Embeddings [n, dim] by model, the teacher's first.
+    tasks
+        Over the same n clips.
+    subjects, tested
+        Subject of each clip, and the mask of test clips, [n].
+    seed
+        Of folds, draws and bootstrap.
+    samples
+        Bootstrap replicates.
+
+    Raises
+    ------
+    InputError
+        No part of a task can be probed.
     """
     people, subject_index = np.unique(subjects[tested], return_inverse=True)
     draws = bootstrap_weights(len(people), samples=samples, seed=seed)
@@ -104,15 +170,15 @@ def semi_supervised(
     with progress("self-training", total=len(SHARES)) as advance:
         for done, share in enumerate(SHARES, start=1):
             by_task = [_parts(models, task, subjects, tested, share=share, seed=seed) for task in tasks]
-            found = []
+            of_tasks = []
             for task, parts in zip(tasks, by_task, strict=True):
-                scores = {key: np.stack([part[0][key] for part in parts]) for key in parts[0][0]}
-                found.append(
+                scores = {key: np.stack([part.scores[key] for part in parts]) for key in parts[0].scores}
+                of_tasks.append(
                     bootstrap_aurocs(
                         scores, task.labels[task.labelled & tested], subject_index[task.labelled[tested]], draws
                     )
                 )
-            means = mean_over_tasks(found)
+            means = mean_over_tasks(of_tasks)
             aurocs = {
                 item.model: item.auroc
                 for item in scored(means, reference=_key(next(iter(models)), SUPERVISED), margin=AUROC_MARGIN)
@@ -121,40 +187,41 @@ def semi_supervised(
                 [(_key(model, SELF_TRAINED), _key(model, SUPERVISED)) for model in models], means, margin=AUROC_MARGIN
             )
             every = [part for parts in by_task for part in parts]
-            of_models = [
-                {
-                    "model": model,
-                    SUPERVISED: to_dict(aurocs[_key(model, SUPERVISED)]),
-                    SELF_TRAINED: to_dict(aurocs[_key(model, SELF_TRAINED)]),
-                    "gain": to_dict(gain.difference),
-                    "pseudo_labels_right": float(np.mean([part[1][model] for part in every])),
-                }
+            of_models = tuple(
+                SelfTrainingGain(
+                    model=model,
+                    supervised=aurocs[_key(model, SUPERVISED)],
+                    self_trained=aurocs[_key(model, SELF_TRAINED)],
+                    gain=gain.difference,
+                    pseudo_labels_right=float(np.mean([part.right[model] for part in every])),
+                )
                 for model, gain in zip(models, gains, strict=True)
-            ]
-            counts = {
-                "subjects": float(np.mean([part[2] for part in every])),
-                "parts": len(every),
-                "parts_left_out": DRAWS * len(tasks) - len(every),
-            }
-            rows.append({"share": share, **counts, "models": of_models})
+            )
+            rows.append(
+                SelfTrainingRow(
+                    share=share,
+                    subjects=float(np.mean([part.subjects for part in every])),
+                    parts=len(every),
+                    parts_left_out=DRAWS * len(tasks) - len(every),
+                    models=of_models,
+                )
+            )
             advance(done)
-    return rows
+    return tuple(rows)
 
 
 def _parts(
     models: Mapping[str, Floats], task: Task, subjects: Any, tested: Bools, *, share: float, seed: int
-) -> list[Any]:
-    """Of each usable draw: (test scores by model and method, share of right pseudo-labels by model, labelled
-    subjects).
-    """
+) -> list[_Part]:
+    """Fit the probes of each usable draw of one task."""
     inside, outside = np.flatnonzero(task.labelled & ~tested), np.flatnonzero(task.labelled & tested)
-    found = []
+    parts = []
     for draw in range(DRAWS):
-        part = draw_subset(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)
-        known, hidden = inside[part], inside[~part]
+        drawn = draw_subset(task.labels[inside], subjects[inside], share=share, draw=draw, seed=seed)
+        known, hidden = inside[drawn], inside[~drawn]
         labels, folds = task.labels[known], fold_table(task.labels[known], subjects[known], seed=seed)
         scores: dict[str, Floats] = {}
-        right: dict[str, Any] = {}
+        right: dict[str, float] = {}
         try:
             for model, values in models.items():
                 alone = fit_probe(values[known], labels, values[outside], folds=folds)
@@ -165,91 +232,66 @@ def _parts(
                 right[model] = float(np.mean(pseudo[taken] == task.labels[hidden][taken]))
         except InputError:  # no fold has both classes on both sides
             continue
-        found.append((scores, right, len(set(subjects[known].tolist()))))
-    if not found:
+        parts.append(_Part(scores, right, len(set(subjects[known].tolist()))))
+    if not parts:
         raise InputError(
             f"{task.name}: {100 * share:g} % of the training subjects can't be probed", "label more training subjects"
         )
-    return found
+    return parts
 
 
 def _key(model: str, method: str) -> str:
     return f"{model}: {method}"
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """Markdown: a line for each share, the methods and the gain of each model."""
-    models = [item["model"] for item in results["rows"][0]["models"]]
+def table(results: SelfTrainingResults) -> str:
+    """Render Markdown: a line for each share, the methods and the gain of each model."""
+    models = [item.model for item in results.rows[0].models]
     head = " | ".join(f"{name}, {SUPERVISED} | {SELF_TRAINED} | gain" for name in models)
     lines = [f"| labelled training subjects | {head} |", f"|---|{'---|' * (3 * len(models))}"]
-    for row in results["rows"]:
+    for row in results.rows:
         cells = []
-        for item in row["models"]:
-            cells += [auroc_text(Estimate(**item[method])) for method in (SUPERVISED, SELF_TRAINED)] + [
-                difference_text(Estimate(**item["gain"]))
-            ]
-        lines.append(f"| {100 * row['share']:.0f} % ({row['subjects']:.0f}) | {' | '.join(cells)} |")
-    said = (
-        f"Mean AUROC over {tasks_text(results['tasks'])} on all {results['test_subjects']} test subjects, and over"
-        f" {results['draws']} draws of "
+        for item in row.models:
+            cells += [auroc_text(item.supervised), auroc_text(item.self_trained), difference_text(item.gain)]
+        lines.append(f"| {100 * row.share:.0f} % ({row.subjects:.0f}) | {' | '.join(cells)} |")
+    caption = (
+        f"Mean AUROC over {tasks_text(results.tasks)} on all {results.test_subjects} test subjects, and over"
+        f" {results.draws} draws of labelled subjects. 95 % intervals over test subjects; gains are paired: same"
+        " subjects and C."
     )
-    return (
-        "\n".join(lines)
-        + f"\n\n{said}labelled subjects. 95 % intervals over test subjects; gains are paired: same subjects and C.\n"
-    )
+    return "\n".join([*lines, "", caption]) + "\n"
 
 
-def write_plot(results: Mapping[str, Any], path: Path) -> None:
-    """The gain by share of labelled subjects, models side by side."""
-    precision = {item["name"]: item["precision"] for item in results["models"]}
-    names = [item["model"] for item in results["rows"][0]["models"]]
+def write_plot(results: SelfTrainingResults, path: Path) -> None:
+    """Draw the gain by share of labelled subjects, as .svg or .png by the ending of `path`."""
     series = [
-        Dots(name, MARKERS[precision.get(name, "teacher")], [row["models"][number]["gain"] for row in results["rows"]])
-        for number, name in enumerate(names)
+        model_dots(item.model, [row.models[number].gain for row in results.rows], results.models)
+        for number, item in enumerate(results.rows[0].models)
     ]
-    groups = [(f"{100 * row['share']:.0f} % ({row['subjects']:.0f})", "") for row in results["rows"]]
-    title = f"{results['dataset']['name']}: labelled training subjects; {results['test_subjects']} test subjects"
     write_dots(
         series,
-        groups,
+        [(f"{100 * row.share:.0f} % ({row.subjects:.0f})", "") for row in results.rows],
         path,
         xlabel="mean AUROC of self-training less that of the labelled subjects alone",
-        title=title,
+        title=f"{results.dataset.name}: labelled training subjects; {results.test_subjects} test subjects",
         line=0.0,
     )
 
 
-@click.command()
-@data_argument
-@teacher_option
-@models_option
-@labels_option
-@framing_option
-@seed_option
-@out_option
-def command(
-    data: Path,
-    teacher: str,
-    models: tuple[Path, ...],
-    label_columns: tuple[str, ...],
-    framing: str,
-    seed: int,
-    out: Path,
-) -> None:
-    """Hide the labels of most of DATA's training subjects and see what self-training makes of them; writes results, a
-    table and a plot.
-    """
-    found = embed_data(data, teacher=teacher, models=models, label_columns=label_columns, framing=framing)
-    tasks, left_out = make_tasks(found.clips, label_columns)
-    results = {
-        **provenance(SCHEMA, found.models, seed=seed, samples=SAMPLES),
-        "dataset": dataset_facts(found.dataset, framing=framing),
-        "tasks": [task.name for task in tasks],
-        "left_out": [to_dict(item) for item in left_out],
-        "draws": DRAWS,
-        "rounds": ROUNDS,
-        "test_subjects": len(set(found.subjects[found.tested].tolist())),
-        "rows": semi_supervised(found.vectors, tasks, found.subjects, found.tested, seed=seed),
-    }
-    write_plot(results, out / "semi_supervised.svg")
-    write_study(out, results, table(results))
+@study_command(labels=True)
+def command(options: StudyOptions) -> None:
+    """Hide most of DATA's training labels and self-train; writes results, a table and a plot."""
+    embedded = options.embed()
+    tasks, left_out = make_tasks(embedded.clips, options.label_columns)
+    results = SelfTrainingResults(
+        **vars(provenance(SCHEMA, embedded.models, seed=options.seed)),
+        dataset=dataset_facts(embedded.dataset, framing=options.framing),
+        tasks=tuple(task.name for task in tasks),
+        left_out=tuple(left_out),
+        draws=DRAWS,
+        rounds=ROUNDS,
+        test_subjects=len(set(embedded.subjects[embedded.tested].tolist())),
+        rows=semi_supervised(embedded.vectors, tasks, embedded.subjects, embedded.tested, seed=options.seed),
+    )
+    write_plot(results, options.out / "semi_supervised.svg")
+    write_study(options.out, results, table(results))

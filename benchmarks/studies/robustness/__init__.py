@@ -1,1 +1,1 @@
-"""Test clips changed in known ways: gain, shift, padding, band limits, devices, noise."""
+"""Robustness of probes to changed test clips: gain, shift, padding, band limits, devices, noise."""

@@ -1,9 +1,9 @@
-"""Test clips as another recorder, room, distance or cut would have given them: one change at a time, of a known size.
+"""Change test clips as another recorder, room, distance or cut would, one change at a time.
 
-Each condition is a function of the clip alone: its dice are seeded by the clip's content and the kind of change, so the
-noise of all SNRs is one noise at several levels. Gain comes twice: as at a microphone, rounded to int16 steps and
-clipped, which takes sound away, and in floating point, which takes nothing. All else is turned down rather than
-clipped, and filters keep the clip's rms, so that no condition is two.
+Each change has a known size. A condition is a function of the clip alone: its random numbers are seeded by the clip's
+content and the kind of change, so the noise of all SNRs is one noise at several levels. Gain comes twice: as at a
+microphone, rounded to int16 steps and clipped, which loses sound, and in floating point, which loses nothing. All else
+is turned down rather than clipped, and filters keep the clip's rms, so that no condition changes two things at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hearlite.spec import AUDIO, AugmentSpec
 
 Pcm = NDArray[np.int16]
 Floats = NDArray[np.float64]
-Response = Callable[[Floats], NDArray[Any]]  # Hz [bins] -> complex or real factor [bins]
+Response = Callable[[Floats], NDArray[Any]]  # from Hz [bins] to complex or real factors [bins]
 
 TELEPHONE_HZ = (300.0, 3_400.0)  # ITU-T G.712, the pass band of a telephone channel
 _NOISE_SLOPES = {"white noise": 0.0, "pink noise": 1.0}  # power falls as f^-slope
@@ -41,30 +41,30 @@ _EPSILON = 1e-9  # of an int16 step: keeps silence from being divided by
 
 @dataclass(frozen=True)
 class Condition:
-    """One change. `amount` is in the unit of its kind: dB, ms, s, Hz or dB an octave; None where a kind has no size."""
+    """One change of the test clips."""
 
     name: str
     kind: str
-    amount: float | None
-    source: str  # where the size comes from
+    amount: float | None  # in the unit of the kind: dB, ms, s, Hz or dB an octave; None for a kind without a size
+    source: str  # of the amount
 
 
 @dataclass(frozen=True, eq=False)
 class Perturbed:
-    """A changed clip, int16 `[clip_samples]`, and what had to give way for it."""
+    """A changed clip, and the side effects of the change."""
 
-    pcm: Pcm
+    pcm: Pcm  # [clip_samples]
     clipped: int = 0  # samples beyond int16
-    missing: int = 0  # samples that the recording doesn't have: zeros
+    missing: int = 0  # samples beyond the recording's ends: zeros
     scale: float = 1.0  # in floating point, after the recorder
 
     @property
     def audio(self) -> NDArray[np.float32]:
-        """What the models are given, float32 `[clip_samples]`; beyond [-1, 1) only where `scale` puts it there."""
+        """The models' input, float32 `[clip_samples]`; beyond [-1, 1) only if `scale` puts it there."""
         return from_int16(self.pcm) * np.float32(self.scale)
 
 
-_GOAL, _JUDGED = "hearlite's requirement: -30 ... +10 dB", "judgement"
+_GOAL, _JUDGED = "hearlite's requirement: -30 to +10 dB", "heuristic, no published source"
 _GAINS_DB = (-30.0, -20.0, -10.0, 10.0)
 CONDITIONS = (
     *(
@@ -83,10 +83,10 @@ CONDITIONS = (
         "event alone",
         "padding",
         None,
-        "the framing of benchmarks that zero-pad short events; clips without one stay as they are",
+        "the framing of benchmarks that zero-pad short events; clips without an event stay as they are",
     ),
-    Condition("first 1.0 s", "padding", 1.0, f"{_JUDGED}: half a clip, as of a recording that ends"),
-    Condition("telephone band", "telephone", None, "ITU-T G.712: 300 - 3400 Hz"),
+    Condition("first 1.0 s", "padding", 1.0, f"{_JUDGED}: half a clip, as at the end of a recording"),
+    Condition("telephone band", "telephone", None, "ITU-T G.712: 300–3400 Hz"),
     Condition("low-pass 2 kHz", "low-pass", 2_000.0, "half the 4 kHz rate of electronic stethoscopes in ICBHI 2017"),
     Condition("high-pass 200 Hz", "high-pass", 200.0, f"{_JUDGED}: a rumble filter or a small microphone"),
     *(
@@ -97,7 +97,7 @@ CONDITIONS = (
         "device response",
         "device",
         0.0,
-        "dB of its tail over the direct sound, the strongest of distill/augment.py; decay 0.3 - 3 ms",
+        "tail as strong as the direct sound (0 dB), the strongest of distill/augment.py; decay 0.3–3 ms",
     ),
     *(
         Condition(f"{colour} {snr:g} dB", colour, snr, f"{_JUDGED}: SNR by rms")
@@ -105,14 +105,17 @@ CONDITIONS = (
         for snr in (20.0, 10.0, 5.0, 0.0)
     ),
 )
-REACH_S = (
-    max(abs(item.amount or 0.0) for item in CONDITIONS if item.kind == "shift") / 1_000
-)  # what `read_clips` must give around a clip
+# Seconds around a clip that `read_clips` must return, too.
+REACH_S = max(abs(item.amount or 0.0) for item in CONDITIONS if item.kind == "shift") / 1_000
 
 
 def chosen(only: Sequence[str]) -> tuple[Condition, ...]:
-    """The conditions of these names or kinds, in the order of CONDITIONS; all for none. Raises UsageError for a name
-    that is neither.
+    """Return the conditions of these names or kinds, in the order of CONDITIONS; all if `only` is empty.
+
+    Raises
+    ------
+    UsageError
+        One of `only` is neither a name nor a kind.
     """
     known = {word for item in CONDITIONS for word in (item.name, item.kind)}
     unknown = [name for name in only if name not in known]
@@ -124,10 +127,15 @@ def chosen(only: Sequence[str]) -> tuple[Condition, ...]:
 
 
 def perturb(clip: Clip, condition: Condition) -> Perturbed:
-    """The clip under a condition. Shifts and filters use `clip.context`, real sound around it, as far as there is any:
-    read clips with REACH_S.
+    """Return the clip under a condition.
 
-    Raises UsageError for a condition of an unknown kind or without the amount that its kind needs.
+    Shifts and filters use `clip.context`, the real sound around the clip, as far as there is any, so clips must be read
+    with REACH_S.
+
+    Raises
+    ------
+    UsageError
+        The condition is of an unknown kind, or lacks the amount that its kind needs.
     """
     kind, amount = condition.kind, condition.amount
     rng = np.random.default_rng(list(hashlib.sha256(f"{clip_id(clip.pcm)}/{kind}".encode()).digest()))
@@ -174,17 +182,15 @@ def _gain(pcm: Pcm, *, gain_db: float) -> Perturbed:
 
 
 def _shift(clip: Clip, *, later: int) -> Perturbed:
-    """The clip that starts `later` samples later in the recording, or earlier where that is negative; zeros where the
-    recording has nothing.
-    """
+    """Move the clip `later` samples on in the recording, or back if negative; zeros beyond the recording."""
     first, samples = clip.start + later, len(clip.pcm)
-    found = clip.context[max(0, first) : max(0, first + samples)]
+    moved = clip.context[max(0, first) : max(0, first + samples)]
     before = min(max(0, -first), samples)
-    return Perturbed(np.pad(found, (before, samples - before - len(found))), missing=samples - len(found))
+    return Perturbed(np.pad(moved, (before, samples - before - len(moved))), missing=samples - len(moved))
 
 
 def _event_alone(clip: Clip) -> Pcm:
-    """As the framing "zero-pad" cuts it; a clip that is full of its event, or of none, stays as it is."""
+    """Cut the clip as the framing "zero-pad" does; one without an event, or full of it, stays as it is."""
     ref, rate_hz = clip.ref, AUDIO.sample_rate_hz
     if ref.event_start_s is None or ref.event_end_s is None:
         return clip.pcm.copy()
@@ -193,21 +199,20 @@ def _event_alone(clip: Clip) -> Pcm:
 
 
 def _kept(pcm: Pcm, *, first: int, samples: int) -> Pcm:
-    """`samples` of a clip from `first` on, zeros after them; the clip itself where that is no less than all of it."""
+    """Keep `samples` of a clip from `first` on, zeros after them; all of a clip that has no more."""
     kept = pcm if samples >= len(pcm) else pcm[first : first + samples]
     return np.pad(kept, (0, len(pcm) - len(kept)))
 
 
 def _filtered(clip: Clip, response: Response) -> Perturbed:
-    """The clip through a linear filter, at its own rms, without its mean. Zeros after its context take the filter's
-    tail: nothing wraps around.
-    """
+    """Filter the clip and its context, without their mean, and keep the clip's rms."""
     samples = len(clip.pcm)
     around = clip.context - clip.context.mean()
+    # Zeros after the context take the filter's tail, so that nothing wraps around.
     length = -(-(len(around) + DEVICE_TAPS) // _FFT_STEP) * _FFT_STEP
     hz = np.fft.rfftfreq(length, 1.0 / AUDIO.sample_rate_hz)
-    heard = np.fft.irfft(np.fft.rfft(around, length) * response(hz), length)[clip.start : clip.start + samples]
-    return Perturbed(_to_int16(heard * (clip.pcm.std() / max(heard.std(), _EPSILON))))
+    filtered = np.fft.irfft(np.fft.rfft(around, length) * response(hz), length)[clip.start : clip.start + samples]
+    return Perturbed(_to_int16(filtered * (clip.pcm.std() / max(filtered.std(), _EPSILON))))
 
 
 def _low_pass(hz: Floats, cut_hz: float) -> NDArray[np.complex128]:
@@ -219,8 +224,9 @@ def _high_pass(hz: Floats, cut_hz: float) -> NDArray[np.complex128]:
 
 
 def _butterworth(s: NDArray[np.complex128], *, order: int) -> NDArray[np.complex128]:
-    """The analogue prototype at `s` = j f / cut-off: poles on the left half of the unit circle, so the filter is
-    causal, as a recorder's is.
+    """Evaluate the analogue prototype at `s` = j f / cut-off.
+
+    Its poles are on the left half of the unit circle, so the filter is causal, as a recorder's is.
     """
     response = np.ones_like(s)
     for pole in np.exp(1j * np.pi * (2 * np.arange(order) + order + 1) / (2 * order)):
@@ -229,8 +235,10 @@ def _butterworth(s: NDArray[np.complex128], *, order: int) -> NDArray[np.complex
 
 
 def _device_impulse(rng: np.random.Generator, *, tail_db: float) -> Floats:
-    """A random device: the direct sound, then decaying noise of `tail_db` over its energy (Morocutti et al. 2023,
-    arXiv:2305.07499, by noise).
+    """Draw a device's impulse response: the direct sound, then decaying noise.
+
+    The energy of the noise is `tail_db` over that of the direct sound. After Morocutti et al. 2023, arXiv:2305.07499,
+    with noise in place of recorded responses.
     """
     low_s, high_s = AugmentSpec().device_decay_s
     decay_s = np.exp(rng.uniform(np.log(low_s), np.log(high_s)))
@@ -241,15 +249,13 @@ def _device_impulse(rng: np.random.Generator, *, tail_db: float) -> Floats:
 
 
 def _with_noise(pcm: Pcm, rng: np.random.Generator, *, slope: float, snr_db: float) -> Pcm:
-    """`pcm` with Gaussian noise, `snr_db` below it by rms without means. Silence stays silence: no SNR is defined
-    there.
-    """
+    """Add Gaussian noise, `snr_db` below `pcm` by rms without means; silence has no SNR and stays."""
     noise = coloured_noise(rng, len(pcm), slope=slope)
     noise -= noise.mean()
     return _to_int16(pcm + noise * (pcm.std() / noise.std() * 10.0 ** (-snr_db / 20.0)))
 
 
 def _to_int16(samples: Floats) -> Pcm:
-    """Rounded to int16 steps, turned down rather than clipped."""
+    """Round to int16 steps; samples that would clip are turned down instead."""
     room = (AUDIO.pcm_full_scale - 1) / max(float(np.abs(samples).max()), 1.0)
     return np.asarray(np.rint(samples * min(1.0, room)), dtype=np.int16)

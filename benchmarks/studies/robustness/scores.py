@@ -1,7 +1,7 @@
-"""Scores of probes that were fitted once, to clean training clips: of the clean test clips and of changed ones, in one
-pass over the recordings.
+"""Score clean and changed test clips by probes that were fitted once, to clean training clips.
 
-Memory holds the vectors of the training clips and the scores of the test clips, never the audio of more than a batch.
+One pass over the recordings scores all conditions. Memory holds the embeddings of the training clips and the scores of
+the test clips, never the audio of more than a batch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.studies.robustness.perturbations import REACH_S, Condition, perturb
+from hearlite.benchmarks.studies.robustness.results import Unusable
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, Task
 from hearlite.data.dataset import Clip, Dataset, Skipped, read_clips
 from hearlite.data.embed import BATCH, batched
@@ -32,23 +32,17 @@ from hearlite.files import read_arrays, write_arrays
 from hearlite.progress import progress
 from hearlite.serialization import to_dict
 
-COUNTS = (
-    "changed",
-    "clipped",
-    "clipped_samples",
-    "missing",
-    "silenced",
-)  # of test clips, the third of samples; see `Perturbed`
+# Of test clips, the third of samples; see `Perturbed`.
+COUNTS = ("changed", "clipped", "clipped_samples", "missing", "silenced")
 _PROTOCOL = 1  # raise whenever the figures change, so that kept scores are made again
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """A model's probes on the test clips: row 0 is clean, the others are the conditions in their order."""
+    """The scores of one model's probes on the test clips: row 0 is clean, the others are conditions."""
 
     scores: Floats  # [tasks, 1 + conditions, n_test]
-    # [conditions], mean over clips of the clean embedding with the changed one, both less the mean of the clean
-    # training clips
+    # [conditions], of clean and changed embeddings, both less the mean of the clean training clips; mean over clips
     cosines: Floats
     counts: NDArray[np.int64]  # [conditions, len(COUNTS)]
     c: Floats  # [tasks], inverse regularisation
@@ -57,33 +51,50 @@ class Scored:
 
 @dataclass(frozen=True)
 class Design:
-    """What all models share: readable clips, tasks over train clips followed by test clips, conditions, and the key of
-    it all.
-    """
+    """The parts of a study that all models share."""
 
-    train: Dataset
-    test: Dataset
-    tasks: tuple[Task, ...]
+    train: Dataset  # readable clips of train and val
+    test: Dataset  # readable clips
+    tasks: tuple[Task, ...]  # over train clips followed by test clips
     conditions: tuple[Condition, ...]
     seed: int
-    key: str
+    key: str  # hash of all of this, for kept scores
 
     @property
     def test_tasks(self) -> tuple[tuple[Bools, Bools], ...]:
-        """(labels, labelled) of every task on the test clips, [n_test] each."""
+        """Labels and the mask of labelled clips of every task, on the test clips, [n_test] each."""
         first = len(self.train.clips)
         return tuple((task.labels[first:], task.labelled[first:]) for task in self.tasks)
 
 
 def design(
     dataset: Dataset, *, label_columns: Sequence[str], conditions: Sequence[Condition], seed: int
-) -> tuple[Design, dict[str, Any]]:
-    """The study of a dataset, and what of it could not be used. Raises InputError when no clip can be read or there is
-    no task.
+) -> tuple[Design, Unusable]:
+    """Plan the study of a dataset.
+
+    Parameters
+    ----------
+    dataset
+        With the label columns loaded.
+    label_columns
+        Columns that tasks are made of.
+    conditions
+        Of the test clips.
+    seed
+        Of folds and bootstrap.
+
+    Returns
+    -------
+    tuple[Design, Unusable]
+        The plan, and the parts of the dataset that cannot be used.
+
+    Raises
+    ------
+    InputError
+        No clip can be read, or there is no task.
     """
-    readable = embed_clips(
-        dataset, {}
-    )  # decoding is cheap beside any model, and an unreadable clip must not count in a task
+    # Decoding is cheap beside any model, and an unreadable clip must not count in a task.
+    readable = embed_clips(dataset, {})
     sides = [tuple(ref for ref in readable.clips if (ref.split == TEST_SPLIT) == tested) for tested in (False, True)]
     tasks, left_out = make_tasks([*sides[0], *sides[1]], label_columns)
     names = [
@@ -100,17 +111,28 @@ def design(
         seed,
     ]
     train, test = (dataclasses.replace(dataset, clips=clips) for clips in sides)
-    made = Design(train, test, tasks, tuple(conditions), seed, hashlib.sha256(json.dumps(parts).encode()).hexdigest())
-    skipped = len(dataset.skipped) + readable.skipped
-    return made, {"skipped": skipped, "silent": readable.silent, "left_out": [to_dict(item) for item in left_out]}
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    unusable = Unusable(len(dataset.skipped) + readable.skipped, readable.silent, tuple(left_out))
+    return Design(train, test, tasks, tuple(conditions), seed, key), unusable
 
 
 def linear_probe(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[Floats, float, float, int]:
-    """(weights [dim], offset, C, fits that did not converge) of the probe that `fit_probe` fits: embedding @ weights +
-    offset is its score.
+    """Fit the probe of `fit_probe` and return its weights.
 
-    It scores any number of clips without holding them: a linear probe is known by its scores of the origin and of the
-    unit vectors.
+    With them it can score any number of clips without holding them all. The weights follow from the scores of the
+    origin and of the unit vectors; `embedding @ weights + offset` is a score.
+
+    Parameters
+    ----------
+    train
+        Embeddings, [n, dim].
+    labels, folds
+        Of these clips, [n].
+
+    Returns
+    -------
+    tuple[Floats, float, float, int]
+        Weights [dim], offset, inverse regularisation C, and the number of fits that did not converge.
     """
     dim = train.shape[1]
     fitted = fit_probe(train, labels, np.concatenate([np.zeros((1, dim)), np.eye(dim)]), folds=folds)
@@ -118,8 +140,21 @@ def linear_probe(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tu
 
 
 def score(plan: Design, *, embedder: Embedder, folder: Path) -> Scored:
-    """Scores of a model's probes for the clean test clips and under every condition; kept in `folder`, so that a second
-    call is free.
+    """Score the test clips by one model's probes, clean and under every condition.
+
+    Parameters
+    ----------
+    plan
+        The clips, tasks and conditions.
+    embedder
+        The model.
+    folder
+        For the scores, which a second call with the same plan and model reads again.
+
+    Raises
+    ------
+    InputError
+        A recording can no longer be read.
     """
     key = plan.key + embedder.info.fingerprint
     path = folder / f"scores-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
@@ -127,17 +162,17 @@ def score(plan: Design, *, embedder: Embedder, folder: Path) -> Scored:
         kept = read_arrays(path)
         if str(kept.pop("key", "")) == key:
             return Scored(**kept)
-    made = _score(plan, embedder)
-    write_arrays(
-        path, {"key": np.asarray(key), **{item.name: getattr(made, item.name) for item in dataclasses.fields(made)}}
-    )
-    return made
+    scored = _score(plan, embedder)
+    write_arrays(path, {"key": np.asarray(key), **vars(scored)})
+    return scored
 
 
 def _score(plan: Design, embedder: Embedder) -> Scored:
     embedded = embed_clips(plan.train, {"": embedder})
     if embedded.clips != plan.train.clips:
-        raise InputError(f"{plan.train.name}: other recordings can be read than a moment ago", "run the command again")
+        raise InputError(
+            f"{plan.train.name}: the readable recordings have changed during the run", "run the command again"
+        )
     vectors = embedded.vectors[""].astype(np.float64)
     subjects = np.asarray([ref.subject for ref in plan.train.clips])
     probes = []
@@ -162,7 +197,7 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
             clean = np.empty(0)
             for row, condition in enumerate((None, *plan.conditions)):
                 audio = (
-                    _trained_subjects(batch, condition, counts[row - 1])
+                    _changed(batch, condition, counts[row - 1])
                     if condition
                     else from_int16(np.stack([_clip(item).pcm for item in batch]))
                 )
@@ -178,20 +213,22 @@ def _score(plan: Design, embedder: Embedder) -> Scored:
     )
 
 
-def _trained_subjects(batch: Sequence[Clip | Skipped], condition: Condition, counts: NDArray[np.int64]) -> Clips:
-    """The batch under a condition, float32 `[n, clip_samples]`; adds to its row of `Scored.counts`."""
+def _changed(batch: Sequence[Clip | Skipped], condition: Condition, counts: NDArray[np.int64]) -> Clips:
+    """Return the batch under a condition, float32 `[n, clip_samples]`, and add its effects to `counts`."""
     clips = [_clip(item) for item in batch]
     changed = [perturb(clip, condition) for clip in clips]
     for clip, item in zip(clips, changed, strict=True):
         differs = not np.array_equal(from_int16(clip.pcm), item.audio)
-        silenced = not clip.silent and is_silent(from_int16(item.pcm))  # in floating point nothing gets lost
+        silenced = not clip.silent and is_silent(from_int16(item.pcm))  # floating point gain loses nothing
         counts += (differs, item.clipped > 0, item.clipped, item.missing > 0, silenced)
     return np.stack([item.audio for item in changed])
 
 
 def _clip(item: Clip | Skipped) -> Clip:
     if isinstance(item, Skipped):
-        raise InputError(f"{item.file}: could be read a moment ago: {item.reason}", "run the command again")
+        raise InputError(
+            f"{item.file}: could be read earlier in this run, but no longer: {item.reason}", "run the command again"
+        )
     return item
 
 

@@ -33,9 +33,9 @@ def test_intervals_hold_the_truth_in_95_percent_of_studies_and_plain_percentiles
     intervals.
     """
     found = coverages(subjects, effect, per_subject=per_subject, studies=2000, seed=0)
-    assert LOWEST <= found["auroc"] <= HIGHEST
-    assert LOWEST <= found["difference"] <= HIGHEST
-    assert found["plain percentile"] < found["auroc"] - (0.05 if subjects == 10 else 0.0)
+    assert LOWEST <= found.auroc <= HIGHEST
+    assert LOWEST <= found.difference <= HIGHEST
+    assert found.plain_percentile < found.auroc - (0.05 if subjects == 10 else 0.0)
 
 
 def test_the_coverage_study_writes_its_results(tmp_path, monkeypatch):

@@ -1,6 +1,4 @@
-"""The challenge's score on its official split, by the command: of sounds whose class can be heard, and some whose label
-says another one.
-"""
+"""Test the challenge study on sounds that are easy to classify, some of them with another label."""
 
 import json
 from pathlib import Path
@@ -12,16 +10,26 @@ from click.testing import CliRunner
 
 from hearlite.benchmarks.datasets.importer import import_dataset, write_manifest
 from hearlite.benchmarks.probes.multiclass import FIGURES, LEAKS, classify, measure, replicates
-from hearlite.benchmarks.studies.challenge import ALL, UNKNOWN, Sounds, command, score_sides, table
+from hearlite.benchmarks.stats.estimates import Estimate
+from hearlite.benchmarks.studies.challenge import (
+    ALL,
+    UNKNOWN,
+    ChallengeResults,
+    Sounds,
+    command,
+    score_sides,
+    table,
+)
 from hearlite.benchmarks.tasks import challenge_score
 from hearlite.data.dataset import subject_hash
 from hearlite.errors import InputError
+from hearlite.serialization import from_dict
 
 HZ = {"normal": 200, "crackle": 600, "wheeze": 1300, "both": 2800}
 FLAGS = {"normal": "0\t0", "crackle": "1\t0", "wheeze": "0\t1", "both": "1\t1"}
 RATE_HZ = 8_000
-# Of every test patient: (what is heard, what the annotation says), so what a classifier that hears says is known. 207
-# is in training too.
+# Of every test patient: (class of the sound, class of the annotation), so the score of a classifier that is right about
+# the sound is known. 207 is in training, too.
 TESTED = {
     "201": [("normal", "normal"), ("crackle", "crackle"), ("wheeze", "wheeze"), ("both", "both")],
     "202": [("normal", "normal"), ("normal", "normal"), ("wheeze", "crackle"), ("crackle", "crackle")],
@@ -94,12 +102,15 @@ def test_score_of_the_official_split_by_hand(icbhi: Path, fake_student: str, tmp
         assert student["average_difference"]["value"] == pytest.approx(
             student["average"]["value"] - teacher["average"]["value"]
         )
+    read = from_dict(ChallengeResults, results, where="results.json")
+    assert read.sides[0].models[0].average_difference == Estimate()
     text = (tmp_path / "table.md").read_text()
+    assert text == table(read.sides)
     assert text in ran.output and f"**{LEAKS}** (1)" in text and "0.729 [" in text
 
 
 def test_a_side_whose_subjects_all_train_leaks_and_has_no_others_and_a_side_of_new_ones_does_not() -> None:
-    """SPRSound's intra and inter."""
+    """Score two sides like SPRSound's intra and inter."""
     rng = np.random.default_rng(0)
 
     def sounds(first: int) -> Sounds:
@@ -114,14 +125,14 @@ def test_a_side_whose_subjects_all_train_leaks_and_has_no_others_and_a_side_of_n
 
     heard = {"student": {subject_hash("s1"), subject_hash("s9")}}
     rows = score_sides(sounds(0), {"inter": sounds(8), "intra": sounds(0)}, heard, normal="Normal", seed=0, samples=100)
-    assert [(row["side"], row["of"], row["subjects_in_training"]) for row in rows] == [
+    assert [(row.side, row.of, row.subjects_in_training) for row in rows] == [
         ("inter", ALL, 0),
         ("intra", ALL, 8),
     ]
-    assert [row["warning"] for row in rows] == ["", LEAKS]
-    assert [row["subjects_distilled_on"] for row in rows] == [{"student": 1}, {"student": 1}]
-    assert all(row["models"][0]["average"]["value"] > row["models"][1]["average"]["value"] > 0.5 for row in rows)
-    text = table({"sides": rows})
+    assert [row.warning for row in rows] == ["", LEAKS]
+    assert [row.subjects_distilled_on for row in rows] == [{"student": 1}, {"student": 1}]
+    assert all(row.models[0].average.value > row.models[1].average.value > 0.5 for row in rows)
+    text = table(rows)
     assert text.count("LEAKS") == 1 and text.count("student was distilled on 1 of these subjects.") == 2
 
 

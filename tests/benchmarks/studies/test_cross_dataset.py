@@ -1,6 +1,4 @@
-"""What two datasets share carries over; what is the other way round in a third one does not; and every cell has its own
-interval.
-"""
+"""Test transfer between datasets that share a sign, and to one where the sign is reversed."""
 
 import json
 import shutil
@@ -10,11 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hearlite.benchmarks.studies.cross_dataset import Side, command, matrix, sides, table
+from hearlite.benchmarks.studies.cross_dataset import Side, TransferResults, command, matrix, sides, table
 from hearlite.benchmarks.studies.inputs import Models, embedded_by
 from hearlite.data.dataset import load_dataset
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import InputError, UsageError
+from hearlite.serialization import from_dict
 
 
 def made_up(seed: int, *, sign: float) -> tuple[Side, Side]:
@@ -37,14 +36,14 @@ def test_what_is_shared_carries_over_and_what_is_reversed_does_not() -> None:
         seed=0,
         samples=200,
     )
-    assert [(row["train"], row["test"]) for row in rows] == [(one, other) for one in "abc" for other in "abc"]
-    cells = {(row["train"], row["test"]): row["models"] for row in rows}
+    assert [(row.train, row.test) for row in rows] == [(one, other) for one in "abc" for other in "abc"]
+    cells = {(row.train, row.test): row.models for row in rows}
     for here, there in (("a", "a"), ("a", "b"), ("b", "a"), ("c", "c")):
-        assert cells[here, there][0]["auroc"]["low"] > 0.7
+        assert cells[here, there][0].auroc.low > 0.7
     for here, there in (("a", "c"), ("c", "b")):
-        assert cells[here, there][0]["auroc"]["high"] < 0.4
-    assert cells["a", "b"][1]["difference"]["high"] < 0 and cells["a", "b"][0]["difference"]["value"] is None
-    text = table({"rows": rows})
+        assert cells[here, there][0].auroc.high < 0.4
+    assert cells["a", "b"][1].difference.high < 0 and cells["a", "b"][0].difference.value is None
+    text = table(rows)
     assert text.count("**") == 4 and text.count("| trained on, tested on | a | b | c |") == 2
     assert text.count("[") == 18
 
@@ -101,4 +100,6 @@ def test_the_command_writes_a_matrix_for_every_model(labelled: Path, fake_studen
     assert [item["name"] for item in results["datasets"]] == [labelled.name, "other.csv"] and len(results["rows"]) == 4
     same = [row["models"][0]["auroc"]["value"] for row in results["rows"]]
     assert len(set(same)) == 1  # a copy is the same data
-    assert (tmp_path / "out" / "table.md").read_text() == table(results)
+    assert "text" not in results["rows"][0]["models"][0]
+    read = from_dict(TransferResults, results, where="results.json")
+    assert (tmp_path / "out" / "table.md").read_text() == table(read.rows)

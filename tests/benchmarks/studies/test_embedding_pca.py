@@ -1,6 +1,4 @@
-"""The components are scikit-learn's, of training clips alone; every label has a colour, and the picture is the same
-twice.
-"""
+"""Test that components are scikit-learn's, of training clips alone, and that pictures are reproducible."""
 
 import numpy as np
 import pytest

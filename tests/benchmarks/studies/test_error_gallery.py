@@ -1,4 +1,4 @@
-"""The page of mistakes shows what the student alone gets wrong first, holds its sounds, and stays out of git."""
+"""Test that the page shows the student's own mistakes first, holds their sounds, and stays out of git."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Parts are of whole subjects and lie within each other; all labels give bench's figure; fewer labels are not
-better.
-"""
+"""Test that parts are of whole subjects and nested, and that all labels give the figure of `hearlite bench`."""
 
 import itertools
 import json
@@ -11,9 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from hearlite.benchmarks.probes.evaluate import run_probes
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies import label_efficiency
-from hearlite.benchmarks.studies.label_efficiency import SHARES, draw_subset, efficiency, table
+from hearlite.benchmarks.studies.label_efficiency import SHARES, EfficiencyResults, draw_subset, efficiency, table
 from hearlite.benchmarks.tasks.binary import binary_tasks
+from hearlite.serialization import from_dict
 
 SUBJECTS, CLIPS = 80, 4
 
@@ -55,16 +55,16 @@ def test_all_labels_give_the_figure_of_bench_and_few_give_less(made_up, monkeypa
     models, tasks, subjects, tested, splits = made_up
     monkeypatch.setattr(label_efficiency, "DRAWS", 2)
     rows = efficiency(models, tasks, subjects, tested, seed=0, samples=200)
-    assert [row["share"] for row in rows] == list(SHARES)
+    assert [row.share for row in rows] == list(SHARES)
     bench = run_probes(models, tasks, subjects.tolist(), splits.tolist(), reference="teacher", seed=0, samples=200)
-    teacher, copy = rows[0]["models"]
+    teacher, copy = rows[0].models
     expected = bench.tasks[0].scores[0].auroc
-    assert (teacher["auroc"]["value"], teacher["auroc"]["low"]) == pytest.approx((expected.value, expected.low))
-    assert copy["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert rows[-1]["models"][0]["auroc"]["value"] < teacher["auroc"]["value"] - 0.01
-    assert rows[0]["subjects"] == 40 and rows[-1]["subjects"] < 10
-    assert [row["parts"] + row["parts_without_two_classes"] for row in rows] == [1, 2, 2, 2, 2]
-    text = table({"rows": rows})
+    assert (teacher.auroc.value, teacher.auroc.low) == pytest.approx((expected.value, expected.low))
+    assert copy.difference == Estimate(0.0, 0.0, 0.0)
+    assert rows[-1].models[0].auroc.value < teacher.auroc.value - 0.01
+    assert rows[0].subjects == 40 and rows[-1].subjects < 10
+    assert [row.parts + row.parts_without_two_classes for row in rows] == [1, 2, 2, 2, 2]
+    text = table(rows)
     assert text.startswith("| training subjects | teacher | copy |\n|---|---|---|\n| 100 % (40) | ")
     assert text.count("[") == 2 * len(SHARES)
 
@@ -89,4 +89,6 @@ def test_the_command_compares_teacher_student_and_baseline(
     results = json.loads((tmp_path / "results.json").read_text())
     assert [item["model"] for item in results["rows"][0]["models"]] == ["teacher", fake_student, "spectral"]
     assert results["models"] == [{"name": fake_student, "sha256": "0" * 64, "precision": "i8"}]
-    assert (tmp_path / "table.md").read_text() in ran.output
+    read = from_dict(EfficiencyResults, results, where="results.json")
+    assert (tmp_path / "table.md").read_text() == table(read.rows)
+    assert table(read.rows) in ran.output

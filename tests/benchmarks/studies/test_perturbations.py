@@ -1,4 +1,4 @@
-"""Every condition does to a clip what its name says, by the amount that it says, and nothing else."""
+"""Test that every condition makes the change of its name, by its amount, and no other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILTERS = ("telephone", "low-pass", "high-pass", "tilt", "device")
 def clip(
     sound: NDArray[np.floating], *, start: int = 0, event_s: tuple[float, float] | None = None, name: str = "a.wav"
 ) -> Clip:
-    """The clip that starts at sample `start` of `sound`, in int16 steps; `event_s` in seconds of the sound."""
+    """Return the clip at sample `start` of `sound`, in int16 steps; `event_s` in seconds of the sound."""
     context = np.rint(sound).astype(np.int16)
     ref = ClipRef(Path(name), name, None, start / RATE_HZ, *(event_s or (None, None)), False, "s", "test", ())
     return Clip(ref, context[start : start + SAMPLES], False, context, start)
@@ -42,7 +42,7 @@ def db(ratio: float) -> float:
 
 
 def level(pcm: NDArray[np.int16], hz: float) -> float:
-    """Amplitude of a tone, without the edges."""
+    """Return the amplitude of a tone, without the edges."""
     inner = pcm[REACH:-REACH].astype(np.float64)
     window = np.hanning(len(inner))
     return float(np.abs(np.sum(inner * window * np.exp(-2j * np.pi * hz * np.arange(len(inner)) / RATE_HZ))))
@@ -184,9 +184,7 @@ def test_filters_keep_the_level(condition: Condition) -> None:
 
 @pytest.mark.parametrize("name", ["telephone band", "low-pass 2 kHz", "high-pass 200 Hz", "device response"])
 def test_recorders_are_causal(name: str) -> None:
-    """A click is heard when it comes and after it, not before, also where its echo would wrap around to the clip's
-    start.
-    """
+    """A click changes the clip at and after its time only, even if its echo could wrap around to the clip's start."""
     click = np.zeros(SAMPLES)
     click[-40:-20] = 12_000.0 * np.hanning(20)
     found = np.abs(perturb(clip(click), BY_NAME[name]).pcm[:-50].astype(np.float64))
@@ -194,7 +192,7 @@ def test_recorders_are_causal(name: str) -> None:
 
 
 def test_filters_hear_the_sound_before_the_clip() -> None:
-    """Without it the high-pass would see a tone start with the clip, and answer with a thump."""
+    """Without context, a tone would start with the clip, and the high-pass would add a thump."""
     sound = tones(33.75, 2_000.0)  # the low one is at its peak where the clip starts
     with_context, without = clip(sound, start=REACH), clip(sound[REACH : REACH + SAMPLES])
     steady, thump = (

@@ -1,6 +1,4 @@
-"""Pooling finds what single clips hide: a sign in one clip of many by attention, a faint one in all of them by the
-mean.
-"""
+"""Test that attention finds a sign in one clip of many, and the mean a faint one in all of them."""
 
 import dataclasses
 import json
@@ -23,17 +21,28 @@ from hearlite.benchmarks.probes.multiple_instance import (
     weights_of,
 )
 from hearlite.benchmarks.stats.auroc import auroc
-from hearlite.benchmarks.studies.recording_pooling import METHODS, SINGLE, command, pooling, scores_by_method
+from hearlite.benchmarks.studies.recording_pooling import (
+    METHODS,
+    SINGLE,
+    PoolingResults,
+    RecordCounts,
+    command,
+    pooling,
+    scores_by_method,
+    table,
+)
 from hearlite.benchmarks.tasks.binary import binary_tasks
 from hearlite.data.dataset import load_dataset
 from hearlite.errors import InputError
+from hearlite.serialization import from_dict
 
 DIM = 6
 
 
 def made_up(*, faint: bool, records: int = 160, seed: int = 0) -> tuple[ClipBags, np.ndarray, np.ndarray]:
-    """(bags, labels, subjects), two records a subject: the sign is faint in every clip, or plain in one clip that a
-    loud dimension marks.
+    """Make bags, labels and subjects, with two records for each subject.
+
+    The sign is faint in every clip, or plain in one clip that another dimension marks.
     """
     rng = np.random.default_rng(seed)
     counts = rng.integers(3, 9, size=records)
@@ -145,14 +154,14 @@ def test_rows_compare_with_the_single_clip_and_with_the_teacher() -> None:
     ).tasks
     noisy = ClipBags(bags.values + 2 * np.random.default_rng(3).normal(size=bags.values.shape), bags.counts)
     found = pooling({"teacher": bags, "student": noisy}, tasks, subjects, tested, seed=0, samples=300)
-    assert [row["method"] for row in found["mean"]] == list(METHODS)
-    single, mean = found["mean"][0]["models"], found["mean"][2]["models"]
-    assert single[0]["to_single_clip"]["value"] is None and single[0]["to_teacher"]["value"] is None
+    assert [row.method for row in found.mean] == list(METHODS)
+    single, mean = found.mean[0].models, found.mean[2].models
+    assert single[0].to_single_clip.value is None and single[0].to_teacher.value is None
     for before, after in zip(single, mean, strict=True):
-        assert after["to_single_clip"]["value"] == pytest.approx(after["auroc"]["value"] - before["auroc"]["value"])
-    assert mean[0]["to_single_clip"]["low"] > 0
-    assert mean[1]["to_teacher"]["high"] < 0
-    assert found["tasks"][0]["test"] == {"records": 80, "positive": int(labels[80:].sum()), "subjects": 40}
+        assert after.to_single_clip.value == pytest.approx(after.auroc.value - before.auroc.value)
+    assert mean[0].to_single_clip.low > 0
+    assert mean[1].to_teacher.high < 0
+    assert found.tasks[0].test == RecordCounts(records=80, positive=int(labels[80:].sum()), subjects=40)
 
 
 def test_the_command_writes_results_table_and_plot(labelled: Path, fake_student: str, tmp_path: Path) -> None:
@@ -165,6 +174,7 @@ def test_the_command_writes_results_table_and_plot(labelled: Path, fake_student:
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["schema"] == "hearlite-pooling/1" and results["records"]["test"] == 24
     assert [item["model"] for item in results["mean"][0]["models"]] == ["teacher", fake_student, "duration only"]
+    assert (tmp_path / "table.md").read_text() == table(from_dict(PoolingResults, results, where="results.json"))
     assert (tmp_path / "table.md").read_text() in ran.output
     assert (tmp_path / "table.md").read_text().count("\n| ") == len(METHODS)
     svg = (tmp_path / "pooling.svg").read_text()

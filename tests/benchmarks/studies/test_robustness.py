@@ -1,6 +1,4 @@
-"""A robustness study: what ignores a change is found unchanged, what breaks is found broken, and only test clips are
-ever changed.
-"""
+"""Test that the robustness study finds models that ignore a change, and those that break."""
 
 from __future__ import annotations
 
@@ -21,11 +19,20 @@ from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.probes.embeddings import TEACHER
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.logistic import fit_probe
+from hearlite.benchmarks.schema.study import StudyModel
+from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.stats.noninferiority import INCONCLUSIVE, INFERIOR, NON_INFERIOR
 from hearlite.benchmarks.studies import inputs as study_inputs
 from hearlite.benchmarks.studies.robustness import study as robustness
 from hearlite.benchmarks.studies.robustness.perturbations import REACH_S, chosen, perturb
 from hearlite.benchmarks.studies.robustness.report import table
+from hearlite.benchmarks.studies.robustness.results import (
+    ConditionResult,
+    RobustnessAbout,
+    RobustnessDataset,
+    RobustnessResults,
+    RobustnessSummary,
+)
 from hearlite.benchmarks.studies.robustness.scores import Design, Scored, design, linear_probe, score
 from hearlite.benchmarks.studies.robustness.verdicts import BEYOND, GAIN_LIMIT, WITHIN, summarize
 from hearlite.data.dataset import Clip, Dataset, load_dataset, read_clips, subject_hash
@@ -33,18 +40,29 @@ from hearlite.data.embed import BATCH
 from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import InputError, UsageError
+from hearlite.serialization import from_dict
 from hearlite.spec import AUDIO
 
 RATE_HZ = AUDIO.sample_rate_hz
-ABOUT = {
-    "dataset": {"name": "tones", "synthetic": True},
-    "teacher": {"name": "pitch", "surrogate_note": ""},
-    "models": [{"name": "student", "precision": "i8", "sha256": ""}],
-}
+
+
+def about(*students: str) -> RobustnessAbout:
+    return RobustnessAbout(
+        schema=robustness.SCHEMA,
+        command="",
+        created="",
+        teacher=EmbedderInfo("pitch", "fake", 2, "", ""),
+        models=tuple(StudyModel(name, "", "i8") for name in students),
+        seed=0,
+        samples=2000,
+        machine="",
+        versions={},
+        dataset=RobustnessDataset("tones", "", "", True, "context", 0, 0, ()),
+    )
 
 
 class Listener:
-    """An Embedder of one function of a clip; counts what it was asked for."""
+    """An Embedder of one function of a clip, which counts its calls and clips."""
 
     def __init__(self, name: str, hears: Callable[[NDArray[np.float32]], tuple[float, ...]]) -> None:
         self.info = EmbedderInfo(
@@ -59,7 +77,7 @@ class Listener:
 
 
 def pitch(clip: NDArray[np.float32]) -> float:
-    """The strongest frequency: no gain, shift or noise of a moderate level changes it."""
+    """Return the strongest frequency, which no gain, shift or moderate noise changes."""
     return float(np.argmax(np.abs(np.fft.rfft(clip))[1:])) / AUDIO.clip_s / 1_000
 
 
@@ -73,7 +91,7 @@ def needs_an_end(clip: NDArray[np.float32]) -> tuple[float, ...]:
 
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """24 subjects, half of them to test on, two recordings each; high ones are mostly higher than low ones."""
+    """Write two tones of each of 24 subjects, half of them test; "high" ones are mostly higher than "low" ones."""
     folder = tmp_path_factory.mktemp("tones")
     rng = np.random.default_rng(0)
     with (folder / "manifest.csv").open("w", newline="") as file:
@@ -105,74 +123,71 @@ def plan_of(tones: Dataset, *only: str) -> Design:
 
 
 @pytest.fixture(scope="module")
-def found(tones: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    """A study of a teacher that hears pitch alone, and of three students."""
+def found(tones: Dataset, tmp_path_factory: pytest.TempPathFactory) -> RobustnessResults:
+    """Run a study of a teacher that depends on pitch alone, and of three students."""
     students = {"same": lambda clip: (pitch(clip), 0.0), "quiet": needs_loudness, "end": needs_an_end}
     embedders = {
         TEACHER: Listener("pitch", lambda clip: (pitch(clip), 0.0)),
         **{name: Listener(name, hears) for name, hears in students.items()},
     }
-    about = {**ABOUT, "models": [{"name": name, "precision": "i8", "sha256": ""} for name in students]}
     plan = plan_of(tones, "float gain", "gain", "shift", "padding", "white noise 20 dB")
     return robustness.robustness(
-        plan, embedders=embedders, margin=0.01, out=tmp_path_factory.mktemp("out"), about=about
+        plan, embedders=embedders, margin=0.01, out=tmp_path_factory.mktemp("out"), about=about(*students)
     )
 
 
-def rows_of(found: dict, model: str) -> dict[str, dict]:
-    (result,) = (row for row in found["results"] if row["model"] == model)
-    return {row["condition"]: row for row in result["conditions"]}
+def rows_of(found: RobustnessSummary, model: str) -> dict[str, ConditionResult]:
+    (result,) = (row for row in found.results if row.model == model)
+    return {row.condition: row for row in result.conditions}
 
 
-def test_only_what_was_asked_for_is_studied(found: dict) -> None:
-    assert len(found["conditions"]) == 4 + 4 + 4 + 2 + 1
-    assert found["tasks"] == ["label=high"]
-    assert (found["train"]["subjects"], found["test"]["subjects"], found["test"]["clips"]) == (12, 12, 24)
-    assert 0.7 < found["results"][0]["clean"]["value"] < 1.0  # there is something to lose and something to gain
+def test_only_what_was_asked_for_is_studied(found: RobustnessResults) -> None:
+    assert len(found.conditions) == 4 + 4 + 4 + 2 + 1
+    assert found.tasks == ("label=high",)
+    assert (found.train.subjects, found.test.subjects, found.test.clips) == (12, 12, 24)
+    assert 0.7 < found.results[0].clean.value < 1.0  # there is something to lose and something to gain
 
 
 @pytest.mark.parametrize("gain", ["gain -30 dB", "gain -20 dB", "gain -10 dB", "gain +10 dB"])
-def test_a_model_that_ignores_gain_has_changed_by_exactly_nothing(found: dict, gain: str) -> None:
+def test_a_model_that_ignores_gain_has_changed_by_exactly_nothing(found: RobustnessResults, gain: str) -> None:
     for model in (TEACHER, "same"):
         row = rows_of(found, model)[gain]
-        assert row["change"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-        assert row["gain_verdict"] == WITHIN
-        assert row["centred_cosine"] == pytest.approx(1.0)
+        assert row.change == Estimate(0.0, 0.0, 0.0)
+        assert row.gain_verdict == WITHIN
+        assert row.centred_cosine == pytest.approx(1.0)
     same = rows_of(found, "same")[gain]
-    assert same["beyond_reference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    assert same["verdict"] == NON_INFERIOR
-    assert all(
-        row["changed"] == found["test"]["clips"] for row in found["conditions"] if row["name"] == gain
-    )  # the clips did change
+    assert same.beyond_reference == Estimate(0.0, 0.0, 0.0)
+    assert same.verdict == NON_INFERIOR
+    assert all(row.changed == found.test.clips for row in found.conditions if row.name == gain)  # the clips did change
 
 
-def test_a_model_that_needs_loudness_is_found(found: dict) -> None:
-    """The tones' rms is 0.07 and its limit 0.005, so 20 dB less are heard and 30 are not."""
+def test_a_model_that_needs_loudness_is_found(found: RobustnessResults) -> None:
+    """The tones' rms is 0.07 and its limit 0.005, so a clip passes at 20 dB less and fails at 30 dB less."""
     rows = rows_of(found, "quiet")
-    broken, trained_subjects = rows["gain -30 dB"], rows["gain -20 dB"]
-    assert broken["auroc"] == pytest.approx(1 - trained_subjects["auroc"])
-    assert broken["change"]["high"] < -GAIN_LIMIT
-    assert (broken["gain_verdict"], broken["verdict"]) == (BEYOND, INFERIOR)
-    assert broken["centred_cosine"] < 0.5
-    assert (trained_subjects["gain_verdict"], trained_subjects["verdict"], trained_subjects["change"]["value"]) == (
+    broken, audible = rows["gain -30 dB"], rows["gain -20 dB"]
+    assert broken.auroc == pytest.approx(1 - audible.auroc)
+    assert broken.change.high < -GAIN_LIMIT
+    assert (broken.gain_verdict, broken.verdict) == (BEYOND, INFERIOR)
+    assert broken.centred_cosine < 0.5
+    assert (audible.gain_verdict, audible.verdict, audible.change.value) == (
         WITHIN,
         NON_INFERIOR,
         0.0,
     )
-    required = {row["model"]: row for row in found["requirements"]}["quiet"]
-    assert (required["gain"]["verdict"], required["gain"]["furthest"]) == (BEYOND, "gain -30 dB")
-    assert (required["gain"]["passed"], required["gain"]["conditions"]) == (3, 4)
-    assert (required["float_gain"]["verdict"], required["float_gain"]["furthest"]) == (BEYOND, "float gain -30 dB")
-    assert required["shift_and_padding"]["verdict"] == NON_INFERIOR
+    required = {row.model: row for row in found.requirements}["quiet"]
+    assert (required.gain.verdict, required.gain.furthest) == (BEYOND, "gain -30 dB")
+    assert (required.gain.passed, required.gain.conditions) == (3, 4)
+    assert (required.float_gain.verdict, required.float_gain.furthest) == (BEYOND, "float gain -30 dB")
+    assert required.shift_and_padding.verdict == NON_INFERIOR
 
 
-def test_a_model_that_needs_an_end_is_found_by_padding(found: dict) -> None:
+def test_a_model_that_needs_an_end_is_found_by_padding(found: RobustnessResults) -> None:
     rows = rows_of(found, "end")
-    assert {rows[name]["verdict"] for name in ("event alone", "first 1.0 s")} == {INFERIOR}
-    required = {row["model"]: row for row in found["requirements"]}["end"]
-    assert required["shift_and_padding"]["verdict"] == INFERIOR
-    assert required["shift_and_padding"]["furthest"] in ("event alone", "first 1.0 s")
-    assert required["gain"]["verdict"] == WITHIN
+    assert {rows[name].verdict for name in ("event alone", "first 1.0 s")} == {INFERIOR}
+    required = {row.model: row for row in found.requirements}["end"]
+    assert required.shift_and_padding.verdict == INFERIOR
+    assert required.shift_and_padding.furthest in ("event alone", "first 1.0 s")
+    assert required.gain.verdict == WITHIN
 
 
 def test_a_probe_is_known_by_its_weights() -> None:
@@ -191,11 +206,9 @@ def test_scores_are_those_of_a_bench_whose_test_clips_are_changed(tones: Dataset
     scored = score(plan, embedder=model, folder=tmp_path)
     (labels,) = [task.labels[: len(plan.train.clips)] for task in plan.tasks]
     subjects = np.asarray([ref.subject for ref in plan.train.clips])
-    trained_subjects = [list(read_clips(side.clips, reach_s=REACH_S)) for side in (plan.train, plan.test)]
-    train, test = (np.stack([clip.pcm for clip in clips if isinstance(clip, Clip)]) for clips in trained_subjects)
-    changed = np.stack(
-        [perturb(clip, plan.conditions[0]).audio for clip in trained_subjects[1] if isinstance(clip, Clip)]
-    )
+    read = [list(read_clips(side.clips, reach_s=REACH_S)) for side in (plan.train, plan.test)]
+    train, test = (np.stack([clip.pcm for clip in clips if isinstance(clip, Clip)]) for clips in read)
+    changed = np.stack([perturb(clip, plan.conditions[0]).audio for clip in read[1] if isinstance(clip, Clip)])
     vectors = [model.embed(audio).astype(np.float64) for audio in (from_int16(train), from_int16(test), changed)]
     folds = fold_table(labels, subjects, seed=0)
     for row in (0, 1):
@@ -225,7 +238,7 @@ def test_the_training_clips_stay_clean_and_nothing_is_embedded_twice(tones: Data
 
 
 def test_no_change_of_order_among_few_subjects_is_no_proof(tones: Dataset) -> None:
-    """Scores that changed, and an AUROC of 1 that didn't: how sure that is, the number of subjects says."""
+    """Where scores change but an AUROC of 1 does not, the interval is that of the number of subjects."""
     plan = plan_of(tones, "event alone")
     ((labels, _),) = plan.test_tasks
     clean, changed = labels * 1.0, labels * 0.5
@@ -235,9 +248,9 @@ def test_no_change_of_order_among_few_subjects_is_no_proof(tones: Dataset) -> No
         for name, other in ((TEACHER, clean), ("student", changed))
     }
     rows = rows_of(summarize(scored, plan, reference=TEACHER, margin=0.01), "student")
-    low, high = rows["event alone"]["beyond_reference"]["low"], rows["event alone"]["beyond_reference"]["high"]
+    low, high = rows["event alone"].beyond_reference.low, rows["event alone"].beyond_reference.high
     assert -high == low == pytest.approx(-(1 - 0.025 ** (1 / 6)))  # 6 subjects of each class
-    assert rows["event alone"]["verdict"] == INCONCLUSIVE
+    assert rows["event alone"].verdict == INCONCLUSIVE
 
 
 def test_a_condition_that_changes_no_clip_decides_nothing(tones: Dataset) -> None:
@@ -246,9 +259,9 @@ def test_a_condition_that_changes_no_clip_decides_nothing(tones: Dataset) -> Non
     scored = Scored(
         scores, np.ones(2), np.asarray([[24, 0, 0, 0, 0], [0, 0, 0, 0, 0]]), np.ones(1), np.zeros(1, dtype=np.int64)
     )
-    (required,) = summarize({TEACHER: scored, "student": scored}, plan, reference=TEACHER, margin=0.01)["requirements"]
-    assert required["gain"]["verdict"] == WITHIN
-    assert required["shift_and_padding"] is None
+    (required,) = summarize({TEACHER: scored, "student": scored}, plan, reference=TEACHER, margin=0.01).requirements
+    assert required.gain.verdict == WITHIN
+    assert required.shift_and_padding is None
 
 
 def opens(monkeypatch: pytest.MonkeyPatch, *, trained_subjects: tuple[str, ...] = ()) -> None:
@@ -301,7 +314,7 @@ def test_the_command_writes_results_table_and_plot(
     )
     assert [row["model"] for row in results["results"]] == [TEACHER, "a.tflite"]
     text = (tmp_path / "table.md").read_text()
-    assert text == table(results)
+    assert text == table(from_dict(RobustnessResults, results, where="results.json"))
     assert text in ran.output
     assert "fake:8:0 stands in for HeAR" in text.splitlines()[0]
     assert "| event alone | 24 |" in text
@@ -326,6 +339,6 @@ def test_a_teacher_that_cannot_hear_changed_clips_is_refused(
         "--out",
         str(tmp_path),
     ]
-    with pytest.raises(UsageError, match="only knows the clips"):
+    with pytest.raises(UsageError, match="only has the embeddings of unchanged clips"):
         CliRunner().invoke(robustness.command, arguments, catch_exceptions=False)
     assert looked_up.calls == 0

@@ -1,12 +1,21 @@
-"""Scaling: what a further clip costs, and a real process measured. No time is asserted."""
+"""Test the cost of a further clip, and the measurement of a real process; no time is asserted."""
 
 import json
 
 import pytest
 
 from hearlite.benchmarks.studies import scaling
-from hearlite.benchmarks.studies.scaling import Point, growth, measure, run_process, to_results, write_plot
+from hearlite.benchmarks.studies.scaling import (
+    Point,
+    ScalingResults,
+    growth,
+    measure,
+    run_process,
+    to_results,
+    write_plot,
+)
 from hearlite.errors import InputError
+from hearlite.serialization import from_dict, to_dict
 
 POINTS = (Point("embed", 1, 100, 2.0, 1000), Point("embed", 10, 1000, 11.0, 1900), Point("bench", 1, 100, 5.0, 500))
 
@@ -18,8 +27,9 @@ def test_growth_is_per_further_clip():
 
 
 def test_results_are_json_and_drawn(tmp_path):
-    results = json.loads(json.dumps(to_results(POINTS, command="python -m hearlite.benchmarks.studies.scaling")))
-    write_plot(results, tmp_path / "scaling.svg")
+    results = to_results(POINTS)
+    assert from_dict(ScalingResults, json.loads(json.dumps(to_dict(results))), where="results.json") == results
+    write_plot(results.points, tmp_path / "scaling.svg")
     assert "<svg" in (tmp_path / "scaling.svg").read_text()
 
 

@@ -1,6 +1,4 @@
-"""Self-training gains where clusters tell the classes apart, keeps the classes' proportion, and a hidden label or a
-test clip changes nothing.
-"""
+"""Test that self-training gains where classes are clusters, and that hidden labels and test clips change nothing."""
 
 import json
 from pathlib import Path
@@ -10,15 +8,26 @@ import pytest
 from click.testing import CliRunner
 
 from hearlite.benchmarks.stats.auroc import auroc
-from hearlite.benchmarks.studies.self_training import DRAWS, ROUNDS, SHARES, command, self_train, semi_supervised, table
+from hearlite.benchmarks.studies.self_training import (
+    DRAWS,
+    ROUNDS,
+    SHARES,
+    SelfTrainingResults,
+    SelfTrainingRow,
+    command,
+    self_train,
+    semi_supervised,
+    table,
+)
 from hearlite.benchmarks.tasks.binary import Task
 from hearlite.errors import InputError
+from hearlite.serialization import from_dict
 
 DIM = 20
 
 
 def clusters(clips: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(embeddings, labels): a quarter is positive; two clouds that lie well apart along one direction of many."""
+    """Make embeddings and labels, a quarter positive: two clouds well apart along one direction of many."""
     rng = np.random.default_rng(seed)
     labels = rng.random(clips) < 0.25
     return rng.normal(size=(clips, DIM)) + 2.0 * np.outer(np.where(labels, 1, -1), np.eye(DIM)[0]), labels
@@ -48,7 +57,7 @@ def test_a_test_clip_is_scored_alone() -> None:
     np.testing.assert_allclose(self_train(known, labels, hidden, test[:5], c=0.1)[0], whole[:5])
 
 
-def study(labels: np.ndarray, values: np.ndarray) -> list[dict]:
+def study(labels: np.ndarray, values: np.ndarray) -> tuple[SelfTrainingRow, ...]:
     subject_index = np.repeat(np.arange(120), 5)
     subjects, tested = np.array([f"s{owner:03d}" for owner in subject_index]), subject_index >= 80
     task = Task("sick", "1", labels, np.ones(len(labels), dtype=bool))
@@ -59,26 +68,24 @@ def study(labels: np.ndarray, values: np.ndarray) -> list[dict]:
 def test_gains_are_paired_and_draws_are_counted() -> None:
     values, labels = clusters(600, seed=4)
     rows = study(labels, values)
-    assert [row["share"] for row in rows] == list(SHARES)
+    assert [row.share for row in rows] == list(SHARES)
     for row in rows:
-        assert row["parts"] + row["parts_left_out"] == DRAWS
-        for item in row["models"]:
-            assert item["gain"]["value"] == pytest.approx(item["self-trained"]["value"] - item["supervised"]["value"])
-            assert item["gain"]["low"] < item["gain"]["value"] < item["gain"]["high"]
-            assert 0.5 < item["pseudo_labels_right"] <= 1
-    assert rows[0]["subjects"] > rows[-1]["subjects"]
-    assert rows[-1]["models"][0]["supervised"]["value"] <= rows[0]["models"][0]["supervised"]["value"] + 0.02
-    text = table({"rows": rows, "tasks": ["sick=1"], "test_subjects": 40, "draws": DRAWS})
-    assert text.count("[") == 6 * len(SHARES) and "all 40 test subjects" in text
+        assert row.parts + row.parts_left_out == DRAWS
+        for item in row.models:
+            assert item.gain.value == pytest.approx(item.self_trained.value - item.supervised.value)
+            assert item.gain.low < item.gain.value < item.gain.high
+            assert 0.5 < item.pseudo_labels_right <= 1
+    assert rows[0].subjects > rows[-1].subjects
+    assert rows[-1].models[0].supervised.value <= rows[0].models[0].supervised.value + 0.02
 
 
 def test_labels_that_say_nothing_gain_nothing() -> None:
     values = np.random.default_rng(6).normal(size=(600, DIM))
     labels = np.random.default_rng(7).random(600) < 0.4
     for row in study(labels, values):
-        for item in row["models"]:
-            assert item["gain"]["low"] <= 0 <= item["gain"]["high"]
-            assert 0.35 < item["self-trained"]["value"] < 0.65
+        for item in row.models:
+            assert item.gain.low <= 0 <= item.gain.high
+            assert 0.35 < item.self_trained.value < 0.65
 
 
 def test_too_few_labels_are_an_error_with_a_remedy() -> None:
@@ -102,6 +109,8 @@ def test_the_command_writes_results_table_and_plot(labelled: Path, fake_student:
     ran = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["schema"] == "hearlite-semi-supervised/1" and results["test_subjects"] == 6
-    assert (tmp_path / "table.md").read_text() == table(results)
+    assert results["schema"] == "hearlite-semi-supervised/2" and results["test_subjects"] == 6
+    text = table(from_dict(SelfTrainingResults, results, where="results.json"))
+    assert (tmp_path / "table.md").read_text() == text
+    assert text.count("[") == 6 * len(SHARES) and "all 6 test subjects" in text
     assert "25 % (" in (tmp_path / "semi_supervised.svg").read_text()
