@@ -127,10 +127,10 @@ class StudentSpec:
 class LossSpec:
     """Weights of the terms of the distillation loss, distill/losses.py."""
 
-    huber: float = 1.0
-    centred_cosine: float = 1.0
-    relational: float = 0.5
-    whitened: float = 0.25
+    huber: float = 1.0  # of every target coordinate
+    centred_cosine: float = 1.0  # 1 - cosine of embedding and target
+    relational: float = 0.5  # of the batch's cosine-similarity matrices (arXiv:1907.09682)
+    whitened: float = 0.25  # squared error in PCA axes, weighted by 1 / (variance + shrinkage)
     whitened_shrink: float = 0.1  # as a share of the mean eigenvalue
 
 
@@ -213,13 +213,13 @@ NORMALISATIONS = {
 class TrainSpec:
     """Training settings of a student. `steps` is the one to change first."""
 
-    steps: int = 2_000
-    batch_size: int = 64
-    peak_lr: float = 2e-3
-    warmup_fraction: float = 0.05
-    weight_decay: float = 0.03
-    clip_norm: float = 1.0
-    ema_decay: float = 0.999
+    steps: int = 2_000  # training steps of one batch each
+    batch_size: int = 64  # clips
+    peak_lr: float = 2e-3  # of AdamW, after the warm-up; it falls by a cosine to 0
+    warmup_fraction: float = 0.05  # of the steps, with a rising learning rate
+    weight_decay: float = 0.03  # of AdamW
+    clip_norm: float = 1.0  # largest norm of the whole gradient
+    ema_decay: float = 0.999  # of the moving average of the weights, which is what ships
     # With Keras' 0.99 the statistics lag behind in runs of a few hundred steps (measured).
     batchnorm_momentum: float = 0.9
     checkpoint_every: int = 100  # steps; work since the last checkpoint is lost when training is killed
@@ -227,7 +227,7 @@ class TrainSpec:
     # (distill/validation_metrics.py); 0: never.
     patience: int = 10
     ridge: float = 1e-3  # for the closed-form refit of the head, as a share of the mean feature variance
-    seed: int = 0
+    seed: int = 0  # of weights, batches and augmentation
     loss: LossSpec = field(default_factory=LossSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     views: int = 2  # per clip in the records, including the clip itself; each has its own teacher vector

@@ -37,8 +37,8 @@ def footprint(
 ) -> Footprint:
     """Read `path`. `audio_s`: seconds of sound that a call takes in, needed where the input is no waveform.
 
-    Raises InputError for a file that can't be read, doesn't take one float32 array of a fixed shape, or hears one knows
-    not how long.
+    Raises InputError for a file that can't be read, doesn't take one float32 array of a fixed shape, or whose input
+    duration is unknown.
     """
     try:
         content = path.read_bytes()

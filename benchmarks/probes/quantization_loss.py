@@ -3,8 +3,9 @@
 A gate that chose files by them would leave nobody to test on.
 
 The same probes are fitted to a float32 file's embeddings and to its quantized file's, by out-of-fold scores over the
-subjects of train and val: each is scored by a probe that has not seen them. The student has heard these subjects,
-unlabelled. That flatters both files alike, and what is measured is the difference of two files of one student.
+subjects of train and val: each is scored by a probe that has not seen them. The student was distilled on these
+subjects, unlabelled. That flatters both files alike, and what is measured is the difference of two files of one
+student.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ def _estimate(estimate: Estimate, digits: int, *, percent: bool = False) -> str:
 
 _TITLES = (
     "model",
-    "hears",
+    "input",
     "a call",
     "a second of sound",
     "faster a call",
@@ -228,10 +228,10 @@ def cost_table(name: str, cost: Cost) -> str:
         f"|{len(_TITLES) * '---|'}",
         *(_row(cost, model, rows[model.name], most=most) for model in cost.models if model.name in rows),
         (
-            f"\n“Faster” is a call, to {first.ratio_to}, whatever either hears in it. A shape is a public architecture"
-            " in float32 with random weights: nothing is said of its quality. Memory: the most that opening and"
-            " running it adds to a process that has the runtime. Limited by: what explains most of the time, the"
-            " report says how.\n"
+            f"\n“Faster” is per call, relative to {first.ratio_to}; input lengths differ. A shape is a published"
+            " architecture in float32 with random weights, which says nothing of its quality. Memory: the most that"
+            " opening and running it adds to a process that has the runtime. Limited by: what explains most of the"
+            " time; the report says how.\n"
         ),
     ]
     lines += _arm(cost.arm)
@@ -252,7 +252,7 @@ def _arm(rows: Sequence[ArmRow]) -> list[str]:
             f"**Emulated ARM cores, 1 thread; {made_by}.** Instructions are counted, the same in every run; times are"
             f" {rows[0].label}.\n"
         ),
-        "| model | core | instructions a call | of them the network | ms a call, estimated | outputs beside x86's |",
+        "| model | core | instructions a call | network only | ms a call, estimated | parity with x86-64 |",
         f"|{6 * '---|'}",
         *(_arm_row(row) for row in rows),
         "",

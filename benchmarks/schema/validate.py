@@ -28,7 +28,7 @@ def check_cost(cost: Cost, *, where: str) -> None:
             model.activation_peak_bytes,
         )
         if min(sizes) < 0 or model.audio_s <= 0 or model.frontend_macs < 0:
-            raise InputError(f"{where}: model {model.name!r} has a negative size, or hears nothing")
+            raise InputError(f"{where}: model {model.name!r} has a negative size, or an input of no length")
     about: list[Any] = [
         *cost.latency,
         *cost.speedups,

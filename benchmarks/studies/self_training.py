@@ -60,7 +60,7 @@ class SelfTrainingGain:
     supervised: Estimate
     self_trained: Estimate
     gain: Estimate  # self-trained less supervised, paired
-    pseudo_labels_right: float  # share of the clips that the last round took
+    pseudo_labels_right: float | None  # share of the clips that the last round took; None where it took none
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def semi_supervised(
                     supervised=aurocs[_key(model, SUPERVISED)],
                     self_trained=aurocs[_key(model, SELF_TRAINED)],
                     gain=gain.difference,
-                    pseudo_labels_right=float(np.mean([part.right[model] for part in every])),
+                    pseudo_labels_right=_mean([part.right[model] for part in every if model in part.right]),
                 )
                 for model, gain in zip(models, gains, strict=True)
             )
@@ -208,6 +208,10 @@ def semi_supervised(
             )
             advance(done)
     return tuple(rows)
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _parts(
@@ -229,7 +233,8 @@ def _parts(
                     values[known], labels, values[hidden], values[outside], c=alone.chosen["C"]
                 )
                 scores |= {_key(model, SUPERVISED): alone.scores, _key(model, SELF_TRAINED): trained}
-                right[model] = float(np.mean(pseudo[taken] == task.labels[hidden][taken]))
+                if taken.any():
+                    right[model] = float(np.mean(pseudo[taken] == task.labels[hidden][taken]))
         except InputError:  # no fold has both classes on both sides
             continue
         parts.append(_Part(scores, right, len(set(subjects[known].tolist()))))

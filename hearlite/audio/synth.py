@@ -1,9 +1,9 @@
 """Synthesize respiratory-like sounds: a labelled corpus to run the pipeline without recordings.
 
-Nothing measured on it is evidence about people. Sources: [ERS] Sovijarvi et al. 2000, Eur Respir Rev 10:77 (CORSA); [NEJM] Bohadana et al. 2014, N Engl J Med 370:744;
-[Kiyokawa] Kiyokawa et al. 2001, Chest 119:1886; [Morice] Morice et al. 2007, Eur Respir J 29:1256; [Pevernagie]
-Pevernagie et al. 2010, Sleep Med Rev 14:131; [Klatt] Klatt 1980, JASA 67:971; [P&B] Peterson & Barney 1952, JASA
-24:175. Values without a source are chosen so that the classes overlap.
+Nothing measured on it is evidence about people. Sources: [ERS] Sovijarvi et al. 2000, Eur Respir Rev 10:77 (CORSA);
+[NEJM] Bohadana et al. 2014, N Engl J Med 370:744; [Kiyokawa] Kiyokawa et al. 2001, Chest 119:1886; [Morice] Morice et
+al. 2007, Eur Respir J 29:1256; [Pevernagie] Pevernagie et al. 2010, Sleep Med Rev 14:131; [Klatt] Klatt 1980, JASA
+67:971; [P&B] Peterson & Barney 1952, JASA 24:175. Values without a source are chosen so that the classes overlap.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Manifest(
     val surrogateNote: String,
     val licence: String,
     val notice: String,
-    /** False: the file failed its quality gate and was written by force. */
+    /** False: the file failed its quality gate and was kept all the same. */
     val gatePassed: Boolean,
     /** `[dim]`, of the golden sound that travels with the file. */
     val goldenEmbedding: FloatArray,
