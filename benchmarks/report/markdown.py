@@ -335,7 +335,7 @@ def _recipe_row(
     cosine = f"{model.quantization.comparison.centred_cosine:.4f}" if model.quantization else ""
     time, base = latency.get(model.name), latency.get(pair.to) if pair else None
     cells = [
-        model.file.removesuffix(".tflite").removesuffix("_f32") if first else "",
+        f"hearlite {model.size}" if first else "",
         f"`{model.recipe}`" if model.recipe else "float32",
         bytes_text(model.bytes),
         f"{ms_text(time.median_ms)} ms" if time else "",

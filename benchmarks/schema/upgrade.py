@@ -8,7 +8,9 @@ from typing import Any
 from hearlite.benchmarks.schema.results import SCHEMA
 
 _RENAMED = {"standin": "surrogate_note", "excess_ratio": "retention", "alone": "cold_starts"}
-_NOTES = "framing of short events: ", "failed its quality gate", "has heard nothing of", " was distilled on "
+# Sentences that stood among the notes: the first four are fields now, the last is the table `leaking`.
+_FRAMING, _GATE, _ELSEWHERE = "framing of short events: ", "failed its quality gate", "has heard nothing of"
+_DISTILLED, _LEAKING = " was distilled on ", "LEAKING figures"
 _NAME = re.compile(r"hearlite_(tiny|small|base)_")  # files of version 0.1 had no other names
 
 
@@ -16,18 +18,20 @@ def upgrade_results(data: dict[str, Any]) -> dict[str, Any]:
     """Return the results.json of `hearlite bench` of version 0.1 as today's."""
     data = _renamed(data)
     notes = [str(note) for note in data["notes"]]
-    framing = [note.removeprefix(_NOTES[0]) for note in notes if note.startswith(_NOTES[0])]
+    framing = [note.removeprefix(_FRAMING) for note in notes if note.startswith(_FRAMING)]
     data["dataset"]["framing"] = framing[0] if framing else "context"
-    failed = {note.partition(f" {_NOTES[1]}")[0] for note in notes if _NOTES[1] in note}
-    elsewhere = {note.partition(_NOTES[3])[0]: note for note in notes if _NOTES[2] in note}
+    failed = {note.partition(f" {_GATE}")[0] for note in notes if _GATE in note}
+    elsewhere = {note.partition(_DISTILLED)[0]: note for note in notes if _ELSEWHERE in note}
     for model in data["models"]:
         if (named := _NAME.match(model["name"])) is not None:
             note = elsewhere.get(model["name"], "")
             model["size"] = named[1]
             model["gate_passed"] = model["name"] not in failed
             model["trained_on_dataset"] = not note
-            model["trained_on"] = note.partition(_NOTES[3])[2].partition(" and ")[0]
-    data["notes"] = [note for note in notes if not any(part in note for part in _NOTES)]
+            model["trained_on"] = note.partition(_DISTILLED)[2].partition(" and ")[0]
+    data["notes"] = [
+        note for note in notes if not any(part in note for part in (_FRAMING, _GATE, _ELSEWHERE, _DISTILLED, _LEAKING))
+    ]
     if data.get("cost"):
         data["cost"] = upgrade_cost(data["cost"])
     return {**data, "schema": SCHEMA}

@@ -51,7 +51,7 @@ def test_a_row_for_every_file_behind_its_float32_one() -> None:
     )
     assert row.endswith(f"| 2.00x | {cosine:.4f} | {auroc_text(auroc)} | 0.0100 [\u22120.0020, 0.0300] |")
     rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert [line.split("|")[1].strip() for line in rows[1:]] == ["hearlite_tiny_2s", "", "", "hearlite_small_2s", ""]
+    assert [line.split("|")[1].strip() for line in rows[1:]] == ["hearlite tiny", "", "", "hearlite small", ""]
     assert "written although" not in text, "every file of this benchmark passed"
     results = two_recipes()
     models = tuple(

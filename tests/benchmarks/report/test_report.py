@@ -468,13 +468,7 @@ def test_leaking_figures_are_called_that_and_stand_beside_the_others(page):
 
 def test_leaking_figures_are_too_good_only_where_the_gap_shows(page):
     unclear = Leaking("small_i8", around(0.87), Estimate(0.01, -0.03, 0.05))
-    text = str(
-        Text(
-            page(
-                dataclasses.replace(make(notes=("LEAKING figures are in these results. A split",)), leaking=(unclear,))
-            )
-        )
-    )
+    text = str(Text(page(dataclasses.replace(make(), leaking=(unclear,)))))
     assert "These figures may be too good; here no gap shows: no model’s interval lies above 0." in text
     assert "They may be too good; here no gap shows." in text and "are too good" not in text
     both = (unclear, Leaking("small_f32", around(0.95), Estimate(0.08, 0.04, 0.12)))
