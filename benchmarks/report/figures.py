@@ -40,12 +40,13 @@ class Row:
 
 
 def roc(tasks: Sequence[TaskResult], trio: Sequence[Row]) -> list[tuple[TaskResult, str]]:
-    """ROC curves of the first tasks."""
+    """Draw the ROC curves of the first tasks; none of results without curves."""
     series = {row.model.name: row.series for row in trio}
     drawn = []
     for index, task in enumerate(tasks[:_ROC_TASKS]):
         curves = [(series[score.model], score.roc) for score in task.scores if score.model in series]
-        drawn.append((task, roc_svg(curves, name=f"roc{index}")))
+        if any(curve.true_positive for _, curve in curves):
+            drawn.append((task, roc_svg(curves, name=f"roc{index}")))
     return drawn
 
 

@@ -104,7 +104,12 @@ def print_data(data: Any, *, as_json: bool) -> None:
 
     rows = data if isinstance(data, list) else [{"": key, "value": value} for key, value in data.items()]
     plain = not sys.stdout.isatty()  # no borders in pipes and files
-    table = Table(*(str(key) for key in rows[0]) if rows else (), box=None if plain else HEAVY_HEAD, pad_edge=not plain)
+    table = Table(
+        *(str(key) for key in rows[0]) if rows else (),
+        box=None if plain else HEAVY_HEAD,
+        pad_edge=not plain,
+        show_header=isinstance(data, list),
+    )
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     Console(soft_wrap=not sys.stdout.isatty()).print(table)

@@ -17,6 +17,7 @@ import soundfile
 from fixtures import BENCH
 
 from hearlite.benchmarks.report.committed import LARGEST_BYTES, RESULTS, compact, pages, read_index
+from hearlite.benchmarks.report.html import write_report
 from hearlite.benchmarks.report.markdown import at_a_glance, results_page
 from hearlite.benchmarks.schema.io import read_results
 from hearlite.cli.main import cli
@@ -49,6 +50,9 @@ def test_results_are_slim(tmp_path: Path) -> None:
         at_a_glance(folder.parent),
         results_page(folder.parent, [("sprsound-yamnet", "what", "a command")]),
     ) == whole
+    write_report(folder / "results.json", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "ROC curves" not in page and "are not in this results.json" in page
     assert compact(folder / "results.json") == (folder / "results.json").read_bytes(), "once more changes nothing"
     assert len(compact(BENCH)) < LARGEST_BYTES
 
