@@ -98,9 +98,9 @@ def open_teacher(text: str, *, threads: int | None = None) -> Embedder:
     UsageError
         For an unknown kind or a malformed name. Each teacher raises errors of its own too.
     """
-    kind, _, rest = text.partition(":")
+    kind, colon, rest = text.partition(":")
     try:
-        if kind not in TEACHERS:
+        if kind not in TEACHERS or (colon and not rest):
             raise MalformedNameError
         return TEACHERS[kind].open(rest, threads)
     except MalformedNameError as error:

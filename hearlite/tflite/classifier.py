@@ -43,7 +43,7 @@ def fuse(content: bytes, fitted: FittedHead) -> bytes:
     embedding = graph.tensors[graph.outputs[0]]
     if len(graph.outputs) != 1 or list(embedding.shape) != [1, dim] or embedding.type != schema.TensorType.FLOAT32:
         raise InputError(
-            f"a head of {dim} dimensions does not fit outputs {[list(graph.tensors[i].shape) for i in graph.outputs]}"
+            f"a head of {dim} dimensions does not fit outputs {[[int(size) for size in graph.tensors[i].shape] for i in graph.outputs]}"
         )
     weights = add_tensor(model, "head/weights", [labels, dim], fitted.weights)
     bias = add_tensor(model, "head/bias", [labels], fitted.bias)
@@ -73,7 +73,7 @@ def require_fused(content: bytes, head: Head, *, where: str) -> None:
     model = load(content)
     tensors = model.subgraphs[0].tensors
     shapes = [
-        list(tensors[entry.tensorIndex].shape)
+        [int(size) for size in tensors[entry.tensorIndex].shape]
         for definition in model.signatureDefs or ()
         for entry in definition.outputs or ()
         if entry.name == head.output.encode() and 0 <= entry.tensorIndex < len(tensors)

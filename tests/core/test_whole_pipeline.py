@@ -60,7 +60,7 @@ def test_unlabelled_recordings_make_a_file_and_the_reason_for_no_report_comes_fi
     printed = json.loads(shown.out)
     assert Path(printed["file i8"]).is_file() and Path(printed["file f32"]).is_file()
     assert printed["report"].startswith("none: no task in the label columns label")
-    assert shown.err.index("there will be a file and no report") < shown.err.index("records (")
+    assert shown.err.index("the file will be written without a report") < shown.err.index("records (")
     assert not (tmp_path / "out" / "results.json").exists()
 
 

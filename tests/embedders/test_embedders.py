@@ -329,7 +329,7 @@ def _random(audio: Any) -> Any:
         (lambda audio: _starts(audio)[:, 0], (None, CLIP), "expected float32 [n, dim]"),
         (lambda audio: _starts(audio)[:1], (None, CLIP), "for 8 clips"),
         (lambda audio: _starts(audio) / 0.0 - _starts(audio) / 0.0, (None, CLIP), "NaN or infinity"),
-        (_random, (None, CLIP), "other vectors for the same clip"),
+        (_random, (None, CLIP), "different vectors for the same clip"),
     ],
 )
 def test_a_saved_model_that_is_no_embedder_is_refused(

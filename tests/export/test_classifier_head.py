@@ -284,9 +284,9 @@ def a_head(**changes: Any) -> Head:
         (lambda head: head["labels"].append({**head["labels"][0], "name": "y"}), "golden scores"),
         (
             lambda head: head.update(golden_scores=[]) or head["labels"].append({**head["labels"][0], "name": "y"}),
-            r"says one of \[1, 2\]",
+            r"requires one with shape \[1, 2\]",
         ),
-        (lambda head: head.update(output="embedding"), r"says one of \[1, 1\]"),
+        (lambda head: head.update(output="embedding"), r"requires one with shape \[1, 1\]"),
         (lambda head: head.update(rights="all"), "unknown key 'rights'"),
     ],
 )
@@ -306,7 +306,7 @@ def test_a_head_of_other_dimensions_is_refused(bundle: Bundles, headed: Path) ->
     fitted = FittedHead(a_head(), np.zeros((1, 31)), np.zeros(1))
     with pytest.raises(InputError, match="31 dimensions"):
         fuse(bundle.i8.read_bytes(), fitted)
-    with pytest.raises(InputError, match="doesn't fit"):
+    with pytest.raises(InputError, match="does not fit"):
         fuse(headed.read_bytes(), FittedHead(a_head(), np.zeros((1, 32)), np.zeros(1)))  # it has one already
 
 
