@@ -42,9 +42,8 @@ def fuse(content: bytes, fitted: FittedHead) -> bytes:
     graph, (labels, dim) = model.subgraphs[0], fitted.weights.shape
     embedding = graph.tensors[graph.outputs[0]]
     if len(graph.outputs) != 1 or list(embedding.shape) != [1, dim] or embedding.type != schema.TensorType.FLOAT32:
-        raise InputError(
-            f"a head of {dim} dimensions does not fit outputs {[[int(size) for size in graph.tensors[i].shape] for i in graph.outputs]}"
-        )
+        shapes = [[int(size) for size in graph.tensors[i].shape] for i in graph.outputs]
+        raise InputError(f"a head of {dim} dimensions does not fit outputs {shapes}")
     weights = add_tensor(model, "head/weights", [labels, dim], fitted.weights)
     bias = add_tensor(model, "head/bias", [labels], fitted.bias)
     logits = add_tensor(model, "head/logits", [1, labels])
