@@ -1,7 +1,7 @@
 """COUGHVID: coughs that people sent in with their own word on COVID-19; physicians graded a part of them.
 
 `metadata_compiled.csv` (uuid, cough_detected, age, gender, respiratory_condition, fever_muscle_pain, status, and
-quality_1 ... severity_4 of the physicians) beside `<uuid>.webm`, `.ogg` or, once converted, `.wav`. The authors take
+quality_1 ... severity_4 of the physicians) beside `<uuid>.webm`, `.ogg` or `.wav`. The authors take
 0.8 of their detector's `cough_detected` for a cough (Orlandic et al. 2021). Where somebody was is not carried over.
 """
 

@@ -10,18 +10,7 @@ from hearlite.benchmarks.datasets.source import Log
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 
-_UNDECODABLE = (
-    ".webm",
-    ".m4a",
-    ".mp4",
-    ".aac",
-    ".amr",
-    ".3gp",
-    ".wma",
-    ".caf",
-    ".aif",
-    ".aiff",
-)  # recordings for a person, not for libsndfile here
+_UNDECODABLE = (".wma",)  # recordings for a person, not for hearlite
 
 
 class Recordings:

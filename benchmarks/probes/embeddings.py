@@ -70,7 +70,7 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
                 audio = from_int16(np.stack([clip.pcm for clip in clips]))
                 for name, embedder in embedders.items():
                     parts[name].append(embedder.embed(audio))
-            done += len(clips) + len(unread)
+            done += len(clips) + sum(item.clips for item in unread)
             advance(done)
     if not refs:
         raise InputError(f"{dataset.name}: no clip could be read")

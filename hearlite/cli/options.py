@@ -132,7 +132,9 @@ def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0
     if silent:
         click.echo(f"warning: {silent} clips are silent; they are embedded anyway, check those recordings", err=True)
     for item in (*dataset.skipped, *skipped):
-        click.echo(f"skipped: {item.file}{'' if item.row is None else f' (row {item.row})'}: {item.reason}", err=True)
+        row = "" if item.row is None else f" (row {item.row})"
+        clips = f" ({item.clips} clips)" if item.clips > 1 else ""
+        click.echo(f"skipped: {item.file}{row}: {item.reason}{clips}", err=True)
 
 
 def labelled_dataset(data: Path | None, *, labels: Sequence[str], framing: str) -> Any:

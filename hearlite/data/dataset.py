@@ -57,6 +57,7 @@ class Skipped:
     file: str
     row: int | None
     reason: str
+    clips: int = 1  # that it stands for: all those of a recording that cannot be read
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +262,8 @@ def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Cl
     Yields
     ------
     Clip or Skipped
-        A Skipped replaces each clip whose recording cannot be read. Silent clips are yielded and marked.
+        A Skipped stands for all clips of a recording that cannot be read, and for a clip beyond the end of one. Silent
+        clips are yielded and marked.
     """
     by_file: dict[Path, list[ClipRef]] = {}
     for ref in clips:
@@ -270,7 +272,7 @@ def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Cl
         try:
             samples = audio.read_recording(file)
         except InputError as error:
-            yield from (Skipped(ref.name, ref.row, str(error)) for ref in refs)
+            yield Skipped(refs[0].name, refs[0].row if len(refs) == 1 else None, str(error), clips=len(refs))
             continue
         for ref in refs:
             try:

@@ -59,7 +59,7 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
             if new:
                 add(list(new), embedder.embed(from_int16(np.stack(list(new.values())))))
                 seen.update(new)
-            done += len(clips) + len(unread)
+            done += len(clips) + sum(item.clips for item in unread)
             advance(done)
         if not seen:
             raise InputError(f"{dataset.name}: no clip could be read", skipped[0].reason if skipped else "")

@@ -14,6 +14,7 @@ from hearlite.errors import InputError
 MANIFESTS = ("manifest.csv", "labels.csv")
 DEFAULT_LABELS = ("label",)
 SPLITS = ("train", "val", "test")
+_LISTED = 10  # names in a note
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,10 @@ def find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list
             raise InputError(f"{path}: holds both {' and '.join(MANIFESTS)}", "name the one to use")
         if manifests:
             return _read_manifest(manifests[0], label_columns=label_columns)
-        names = sorted(
-            file.relative_to(path).as_posix()
-            for file in path.rglob("*")
-            if file.suffix.lower() in audio.SUFFIXES and file.is_file()
-        )
+        found = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
+        # Dangling links, pipes and folders with such a name stay: reading them says what they are.
+        names = [name for name in found if PurePosixPath(name).suffix.lower() in audio.SUFFIXES]
+        others = [name for name in found if name not in set(names) and (path / name).is_file()]
         if not names:
             raise InputError(
                 f"{path}: no audio in it",
@@ -74,9 +74,18 @@ def find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list
         return _read_manifest(path, label_columns=label_columns)
     else:
         audio.duration_s(path)  # raises InputError if this one recording cannot be read
-        path, names = path.parent, [path.name]
+        path, names, others = path.parent, [path.name], []
     _check_label_columns(path, wanted=label_columns, present=())
-    return path, [Row(None, name) for name in names], ["no manifest: no labels"]
+    return path, [Row(None, name) for name in names], ["no manifest: no labels", *_not_read(others)]
+
+
+def _not_read(others: list[str]) -> list[str]:
+    """Return a note on the files of a folder that are no recordings by their names."""
+    seen = [name for name in others if not PurePosixPath(name).name.startswith(".")]
+    if not seen:
+        return []
+    listed = ", ".join(seen[:_LISTED]) + (f" and {len(seen) - _LISTED} more" if len(seen) > _LISTED else "")
+    return [f"{len(seen)} other file{'s are' if len(seen) > 1 else ' is'} not read: {listed}"]
 
 
 def _read_manifest(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[Row], list[str]]:

@@ -8,6 +8,7 @@ training can use them.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -58,7 +59,11 @@ class Records:
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """Clips that could not be read."""
-        return tuple(item for shard in self.shards for item in shard.skipped)
+        found: dict[tuple[str, int | None, str], int] = {}  # a recording may lie in several shards
+        for item in (item for shard in self.shards for item in shard.skipped):
+            key = (item.file, item.row, item.reason)
+            found[key] = found.get(key, 0) + item.clips
+        return tuple(Skipped(*key, clips) for key, clips in found.items())
 
     @property
     def silent(self) -> int:
@@ -232,9 +237,7 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
     if not path.is_file():
         read = list(read_clips(clips, reach_s=views.spec.shift_s if views.count > 1 else 0.0))
         good = [item for item in read if isinstance(item, Clip)]
-        skipped = [
-            {"file": item.file, "row": item.row, "reason": item.reason} for item in read if isinstance(item, Skipped)
-        ]
+        skipped = [dataclasses.asdict(item) for item in read if isinstance(item, Skipped)]
         rows = [(item, pcm) for item in good for pcm in clip_views(item, others=good, views=views)]
         pcm = np.stack([samples for _, samples in rows]) if rows else np.zeros((0, AUDIO.clip_samples), np.int16)
         table = pa.table(
@@ -267,7 +270,10 @@ def read_shard(path: Path) -> Shard:
         if notes["schema"] != SCHEMA:
             raise ValueError(f"schema {notes['schema']!r} is not {SCHEMA!r}")
         index = file.read(["clip_id", "source", "subject", "split"]).to_pydict()
-        skipped = tuple(Skipped(str(item["file"]), item["row"], str(item["reason"])) for item in notes["skipped"])
+        skipped = tuple(
+            Skipped(str(item["file"]), item["row"], str(item["reason"]), int(item.get("clips", 1)))
+            for item in notes["skipped"]
+        )
         ids, sources, subjects, splits = (tuple(index[name]) for name in ("clip_id", "source", "subject", "split"))
         return Shard(path, ids, sources, subjects, splits, skipped, int(notes["silent"]))
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:

@@ -175,7 +175,7 @@ def test_bad_paths_and_contents_each_get_their_own_error(tmp_path: Path) -> None
     (tmp_path / "text.wav").write_text("this is not audio, whatever its name says")
     (tmp_path / "samples.raw").write_bytes(bytes(100))
     (tmp_path / "header.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt ")
-    write(tmp_path / "other.aiff", sine(rate_hz=RATE))
+    write(tmp_path / "other.au", sine(rate_hz=RATE))
     expected = {
         "missing.wav": "does not exist",
         ".": "is a folder",
@@ -183,7 +183,7 @@ def test_bad_paths_and_contents_each_get_their_own_error(tmp_path: Path) -> None
         "text.wav": "not readable as audio",
         "samples.raw": "no header",
         "header.wav": "without a data chunk",
-        "other.aiff": "format is AIFF",
+        "other.au": "format is AU",
     }
     for name, message in expected.items():
         for read in (audio.read_recording, audio.duration_s):

@@ -530,8 +530,8 @@ def test_coughvid_labels_and_physicians(tmp_path: Path) -> None:
     assert "46.5" not in (root / "manifest.csv").read_text()
 
 
-def test_coughvid_lists_webm_with_a_remedy_and_what_is_no_cough(tmp_path: Path) -> None:
-    rows: list[dict[str, str]] = [{"uuid": name} for name in ("kept", "film", "gone", "kept", "../x")]
+def test_coughvid_lists_what_cannot_be_decoded_with_a_remedy_and_what_is_no_cough(tmp_path: Path) -> None:
+    rows: list[dict[str, str]] = [{"uuid": name} for name in ("kept", "browser", "film", "gone", "kept", "../x")]
     rows += [
         {"uuid": "quiet", "cough_detected": "0.3"},
         {"uuid": "blank", "cough_detected": ""},
@@ -540,11 +540,12 @@ def test_coughvid_lists_webm_with_a_remedy_and_what_is_no_cough(tmp_path: Path) 
     root = coughvid(tmp_path / "coughvid", *rows)
     for name in ("kept", "quiet", "blank", "odd"):
         record(root / f"{name}.wav")
-    (root / "film.webm").write_bytes(b"\x1a\x45\xdf\xa3")
+    (root / "film.wma").write_bytes(b"\x30\x26\xb2\x75")
+    (root / "browser.webm").write_bytes(b"\x1a\x45\xdf\xa3")
     imported = import_dataset("coughvid", root)
     found = reasons(imported)
-    assert [row.subject for row in imported.rows] == ["kept"]
-    assert "ffmpeg -i NAME.webm" in found["film"]
+    assert [row.subject for row in imported.rows] == ["kept", "browser"]
+    assert "ffmpeg -i NAME.wma" in found["film"]
     assert "no recording" in found["gone"] and "twice" in found["kept"] and "no plain file name" in found["../x"]
     assert "below 0.8" in found["quiet"] and "below 0.8" in found["blank"] and "status is none of" in found["odd"]
 
