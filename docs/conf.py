@@ -16,7 +16,6 @@ release = version = hearlite.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]  # links that lead out of docs/, to files of the repository
 exclude_patterns = ["notebooks", "reference/generated"]
 html_theme = "furo"
 html_title = f"hearlite {release}"
