@@ -24,5 +24,6 @@ autodoc_typehints = "none"  # the numpydoc sections say types, and units too
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+default_role = "code"  # single backticks in docstrings
 
 write_pages(Path(__file__).parent / "reference" / "generated")

@@ -5,34 +5,32 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo, Results, TaskResult
-from hearlite.benchmarks.stats.estimates import Estimate, Paired, Score
+from hearlite.benchmarks.schema.results import Results
 from hearlite.bundle import Manifest
 from hearlite.cli.main import cli
-from hearlite.gate import GateResult
 from hearlite.run import RunSpec
-from hearlite.spec import AugmentSpec, LossSpec, QatSpec, QuantSpec, StudentSpec, TrainSpec, ViewSpec
+from hearlite.spec import AugmentSpec, LossSpec, QuantSpec, TrainSpec, ViewSpec
 
-SETTINGS = (TrainSpec, LossSpec, AugmentSpec, ViewSpec)
-FILES = {
-    "manifest": ("Manifest of an exported file", (Manifest, GateResult)),
-    "run": ("Run folder", (RunSpec, StudentSpec)),
-    "recipe": ("Quantization recipe", (QuantSpec, QatSpec)),
-    "results": ("results.json", (Results, DatasetInfo, ModelInfo, TaskResult, Score, Paired, Estimate)),
-}
+SETTINGS = {"Top level": TrainSpec, "[loss]": LossSpec, "[augment]": AugmentSpec, "[view]": ViewSpec}
+FILES = {"manifest": Manifest, "run": RunSpec, "recipe": QuantSpec, "results": Results}  # in the order of the page
+HELP_WIDTH = 88  # characters; what the page shows without a scroll bar
 
 
 def write_pages(folder: Path) -> None:
     """Write the generated parts of the reference, only where they changed, so that Sphinx rebuilds little."""
-    pages = {"commands.md": commands(), "settings.md": "\n".join(_table(kind, 2) for kind in SETTINGS)}
-    for name, (_, kinds) in FILES.items():
-        pages[f"{name}.md"] = "\n".join(_table(kind) for kind in kinds)
+    pages = {"commands.md": commands()}
+    pages["settings.md"] = "\n".join(_table(kind, title, 2) for title, kind in SETTINGS.items())
+    shown: dict[str, type[Any]] = {kind.__name__: kind for kind in SETTINGS.values()}  # title: what it describes
+    for name, kind in FILES.items():
+        pages[f"{name}.md"] = "\n".join(_tables(kind, shown))
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
         path = folder / name
@@ -52,7 +50,8 @@ def commands() -> str:
 def _walk(
     command: click.Command, name: str, parent: click.Context | None
 ) -> Iterator[tuple[click.Context, click.Command]]:
-    with click.Context(command, info_name=name, parent=parent, max_content_width=92, terminal_width=92) as context:
+    settings = command.context_settings
+    with click.Context(command, info_name=name, parent=parent, terminal_width=HELP_WIDTH, **settings) as context:
         yield context, command
         if isinstance(command, click.Group):
             for child in command.list_commands(context):
@@ -61,19 +60,46 @@ def _walk(
                     yield from _walk(found, child, context)
 
 
-def _table(kind: type[Any], level: int = 3) -> str:
+def _tables(kind: type[Any], shown: dict[str, type[Any]]) -> Iterator[str]:
+    """Yield the table of a dataclass, then those of the objects in it that the page has not shown yet."""
+    if kind in shown.values():
+        return
+    title = f"{kind.__name__} of {kind.__module__}" if kind.__name__ in shown else kind.__name__
+    shown[title] = kind
+    yield _table(kind, title)
+    for hint in typing.get_type_hints(kind).values():
+        for inner in _parts(hint):
+            if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+                yield from _tables(inner, shown)
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """Yield the types in a type hint: of `tuple[Metric, ...] | None`, Metric and NoneType."""
+    inside = typing.get_args(hint)
+    if not inside:
+        yield hint
+    for part in inside:
+        yield from _parts(part)
+
+
+def _table(kind: type[Any], title: str, level: int = 3) -> str:
     """Return a table of a dataclass: field, type, default, and the comment that stands with it in the source."""
     comments = _comments(kind)
-    first = inspect.getdoc(kind) or ""
-    lines = [f"{'#' * level} {kind.__name__}\n", first.partition("\n\n")[0].replace("\n", " "), ""]
+    first = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+    lines = [f"{'#' * level} {title}\n", _as_text(first), ""]
     lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
     for field in dataclasses.fields(kind):
         default = "" if field.default is dataclasses.MISSING else f"`{field.default!r}`"
         if field.default_factory is not dataclasses.MISSING:
             default = "its own defaults"
-        cells = (f"`{field.name}`", f"`{field.type}`", default, comments.get(field.name, ""))
+        cells = (f"`{field.name}`", f"`{field.type}`", default, _as_text(comments.get(field.name, "")))
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _as_text(comment: str) -> str:
+    """Return a comment as Markdown: strings as code, without the keys of the sources that its module lists."""
+    return re.sub(r'"([^"\s]*)"', r'`"\1"`', re.sub(r" ?\[(hear|PCEN)\]", "", comment))
 
 
 def _comments(kind: type[Any]) -> dict[str, str]:

@@ -50,29 +50,29 @@ class Manifest:
     An app should refuse a manifest whose audio or signature it does not support.
     """
 
-    schema: str
+    schema: str  # "hearlite-manifest/1"
     hearlite: str  # version of hearlite that wrote it
     name: str  # of the .tflite, without folder
-    size: str
+    size: str  # of the student: a key of spec.STUDENTS
     precision: str  # one of spec.PRECISION_NAMES
-    signature: str
-    input: str  # float32 [1, clip_samples] in [-1, 1)
-    output: str  # float32 [1, dim]
-    dim: int
-    audio: AudioSpec
+    signature: str  # of the .tflite, to call it by
+    input: str  # name in the signature; float32 [1, clip_samples] in [-1, 1)
+    output: str  # name in the signature; float32 [1, dim]
+    dim: int  # of the embedding
+    audio: AudioSpec  # what the input must be
     student: StudentSpec
-    teacher: EmbedderInfo
-    licence: str
-    notice: str
-    dataset: DatasetInfo
+    teacher: EmbedderInfo  # what the student was distilled from
+    licence: str  # the teacher's, which the file inherits
+    notice: str  # the teacher's, to be shown by an app
+    dataset: DatasetInfo  # what the student was distilled on
     recipe: str  # "" for float32
     calibration_sha256: str  # "" for float32
-    gate_passed: bool
+    gate_passed: bool  # the quality gate of quantization, and the self-test
     metrics: tuple[Metric, ...]
     parameters: int
-    macs: int
-    golden_signal: str
-    golden_embedding: tuple[float, ...]
+    macs: int  # multiply-accumulates for one clip
+    golden_signal: str  # the sound of golden.wav, which `hearlite export --platform` writes
+    golden_embedding: tuple[float, ...]  # what this file makes of it, for a self-test on the device
     quantization: GateResult | None = None  # result of the quality gate; None for float32
     # Largest allowed distance from golden_embedding, relative to its length; None in manifests of older versions.
     golden_tolerance: float | None = None
