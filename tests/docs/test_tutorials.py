@@ -1,4 +1,4 @@
-"""The tutorials do what they say: their commands and snippets run in order, on small synthetic data.
+"""Tutorials, and the guide to Python, do what they say: their commands and snippets run in order, on small synthetic data.
 
 A comment `<!-- test: replace A with B; add C to COMMAND -->` on a page says what the test changes.
 """
@@ -21,7 +21,8 @@ from hearlite.run import Run
 from hearlite.serialization import to_dict
 from hearlite.spec import TrainSpec
 
-PAGES = Path(__file__).parent.parent.parent / "docs" / "tutorials"
+DOCS = Path(__file__).parent.parent.parent / "docs"
+PAGES = [*sorted((DOCS / "tutorials").glob("*.md")), DOCS / "guide" / "python-api.md"]
 BLOCK = re.compile(r"```(sh|python)\n(.*?)```", re.DOTALL)
 TIMEOUT_S = 300
 pytestmark = pytest.mark.slow
@@ -60,9 +61,9 @@ def folder(
     yield tmp_path
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in PAGES.glob("*.md")))
-def test_a_tutorial_runs(page: str, folder: Path) -> None:
-    text = (PAGES / page).read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_page_runs(page: Path, folder: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     replaced, added = changes(text)
     for old, new in replaced:
         assert old in text
