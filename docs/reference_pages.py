@@ -16,6 +16,7 @@ import click
 from hearlite.benchmarks.schema.results import Results
 from hearlite.bundle import Manifest
 from hearlite.cli.main import cli
+from hearlite.distill.presets import FOLDER as PRESETS
 from hearlite.run import RunSpec
 from hearlite.spec import AugmentSpec, LossSpec, QuantSpec, TrainSpec, ViewSpec
 
@@ -27,6 +28,8 @@ HELP_WIDTH = 88  # characters; what the page shows without a scroll bar
 def write_pages(folder: Path) -> None:
     """Write the generated parts of the reference, only where they changed, so that Sphinx rebuilds little."""
     pages = {"commands.md": commands()}
+    preset = re.sub(r"(?m)^#.*\n", "", (PRESETS / "small.toml").read_text(encoding="utf-8"))
+    pages["preset.md"] = f"```toml\n{preset}```\n"
     pages["settings.md"] = "\n".join(_table(kind, title, 2) for title, kind in SETTINGS.items())
     shown: dict[str, type[Any]] = {kind.__name__: kind for kind in SETTINGS.values()}  # title: what it describes
     for name, kind in FILES.items():
