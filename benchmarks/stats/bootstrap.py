@@ -281,7 +281,17 @@ def standard_error(samples: NDArray[Any] | Sequence[float]) -> float:
 def t_tail(t: float, degrees_of_freedom: float) -> float:
     """Compute the probability that Student's t exceeds `t`.
 
-    Infinite `degrees_of_freedom` give the normal distribution.
+    Parameters
+    ----------
+    t : float
+        Value of the statistic.
+    degrees_of_freedom : float
+        Infinity gives the normal distribution.
+
+    Returns
+    -------
+    float
+        Upper tail probability in [0, 1].
     """
     if not math.isfinite(degrees_of_freedom):
         return math.erfc(t / math.sqrt(2)) / 2  # erfc keeps the precision that 1 - cdf loses below 1e-16
@@ -291,9 +301,19 @@ def t_tail(t: float, degrees_of_freedom: float) -> float:
 
 
 def t_quantile(probability: float, degrees_of_freedom: float) -> float:
-    """Compute the quantile of Student's t distribution at `probability` in (0, 1).
+    """Compute a quantile of Student's t distribution.
 
-    Infinite `degrees_of_freedom` give the normal distribution.
+    Parameters
+    ----------
+    probability : float
+        Lower tail probability, in (0, 1).
+    degrees_of_freedom : float
+        Infinity gives the normal distribution.
+
+    Returns
+    -------
+    float
+        The quantile.
     """
     if not math.isfinite(degrees_of_freedom):
         return NormalDist().inv_cdf(probability)

@@ -118,6 +118,18 @@ def holm_verdicts(differences: Sequence[PairedDifference], *, level: float = LEV
 
     "Non-inferior on ALL tasks" needs no correction: it requires every single verdict, which is strict enough.
     "Non-inferior on THESE tasks" does need it.
+
+    Parameters
+    ----------
+    differences : sequence of PairedDifference
+        The comparison on each task.
+    level : float
+        Confidence level of the two-sided intervals, in (0, 1).
+
+    Returns
+    -------
+    tuple of str
+        One of VERDICTS for each task.
     """
     sides = holm([item.p_non_inferior for item in differences]), holm([item.p_inferior for item in differences])
     return tuple(_verdict(better, worse, level=level) for better, worse in zip(*sides, strict=True))
