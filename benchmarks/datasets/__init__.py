@@ -1,9 +1,10 @@
-"""Datasets: manifests for users' own copies of public datasets. May import tasks.
+"""Importers that write manifests for users' own copies of public datasets.
 
-DATASETS is the one list of them: the name that users type, and where its Source is. `hearlite import` imports a module
-when it is asked for.
+May import the sibling folder tasks.
 """
 
+# The only list of datasets: the name that users type, and the module and attribute of its Source. `hearlite import`
+# loads a module only when its dataset is requested.
 DATASETS = {
     "sprsound": "sprsound.EVENTS",
     "sprsound-records": "sprsound.RECORDS",

@@ -1,10 +1,12 @@
-"""Coswara: breathing and coughing of 2 635 people recorded by themselves, with their own word on COVID-19.
+"""Import Coswara: self-recorded breathing and coughs of 2 635 people, with their COVID-19 status.
 
-`combined_data.csv` (columns of one or two letters, see its `csv_labels_legend.json`) and, once unpacked by its
-`extract_data.py`, `<date>/<id>/cough-heavy.wav` and eight more. `annotations/<sound>_labels.csv` grades a recording 0
-bad, 1 good, 2 excellent. Speech and vowels are left out, and so are recordings whose locality says that they are the
-developers' tests. Symptoms and conditions are not carried over: the forms stored only what was ticked, and asked for
-more as time went on, so that "no" and "not asked" look alike. Smoking was a yes-or-no question later.
+The status is self-reported. The dataset's folder holds `combined_data.csv` (columns of one or two letters, explained
+in its `csv_labels_legend.json`) and, once unpacked by its `extract_data.py`, `<date>/<id>/cough-heavy.wav` and eight
+more recordings per person. `annotations/<sound>_labels.csv` grades recordings as 0 (bad), 1 (good) or 2 (excellent).
+
+Speech and vowels are left out, as are recordings whose locality marks them as the developers' tests. Symptoms and
+conditions are not carried over: the forms stored only ticked boxes, and later versions had more of them, so "no" and
+"not asked" look alike. Smoking became a yes-or-no question later.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ COVID = {  # grouped as in the dataset's paper: negative, positive, recovered
     "recovered_full": "",
     "under_validation": "",
 }
-_SMOKER = {"y": "1", "n": "0"}  # True is a tick of the early form, which has no "no"
-_TEST = re.compile(r"(?<![a-z])(test|leap)(?![a-z])")  # LEAP is the laboratory's name
+_SMOKER = {"y": "1", "n": "0"}  # "True" is a ticked box of the early form, which could not express "no"
+_TEST = re.compile(r"(?<![a-z])(test|leap)(?![a-z])")  # LEAP is the laboratory of the dataset's authors
 
 
 def _read(root: Path, log: Log) -> list[Row]:
@@ -42,13 +44,15 @@ def _read(root: Path, log: Log) -> list[Row]:
         person, status = cells["id"], cells["covid_status"]
         if person in people:
             if cells != people[person]:
-                log.skip(person, "is in combined_data.csv twice with differing answers; the first counts", row=index)
+                log.skip(
+                    person, "is in combined_data.csv twice with differing answers; the first row is used", row=index
+                )
             continue
         people[person] = cells
         if not person or status not in COVID:
             log.skip(person, f"needs an id and a covid_status, one of {', '.join(COVID)}", row=index)
         elif _TEST.search(cells.get("l_l", "").lower()):
-            log.skip(person, "is a test of the developers, says its locality", row=index)
+            log.skip(person, "is a test of the developers, according to its locality", row=index)
         else:
             about = _about(cells, log)
             for sound in SOUNDS:
@@ -64,9 +68,9 @@ def _read(root: Path, log: Log) -> list[Row]:
 
 
 def _labels(sound: str, status: str) -> dict[str, str]:
-    """Return the COVID label of all sounds together and of each kind alone.
+    """Return the COVID-19 label for all sounds together and for each kind of sound alone.
 
-    A person's four recordings are not alike.
+    Each kind has a column of its own because a person's four recordings differ.
     """
     covid, kind = COVID[status], sound.partition("-")[0]
     by_kind = {f"covid_{name}": covid if name == kind else "" for name in ("breathing", "cough")}
@@ -79,7 +83,7 @@ def _about(cells: dict[str, str], log: Log) -> dict[str, str]:
 
 
 def _quality(root: Path) -> dict[tuple[str, str], str]:
-    """Grade by (id, sound); {} without annotations."""
+    """Return the grade of each (id, sound); empty without annotations."""
     grades = {}
     for sound in SOUNDS:
         path = find_file(root, f"{sound}_labels.csv")
@@ -94,12 +98,12 @@ RECORDINGS = Source(
     title="Coswara, breathing and cough",
     url="https://github.com/iiscleap/Coswara-Data",
     paper="Bhattacharya et al. 2023, Sci Data 10:397, arXiv:2305.12741",
-    licence="CC BY 4.0, says its Zenodo record; the repository names none",
+    licence="CC BY 4.0 according to its Zenodo record; the repository names none",
     labels=("covid_breathing", "covid_cough", "sex", "smoker"),
     metadata=("age", "sex", "country", "sound", "quality"),
     read=_read,
     caveats=(
-        "answers are the participants' own; who came back has a new id, so a person may be two subjects",
-        "positives were recorded later and in other places than negatives: a probe may hear the room",
+        "answers are self-reported; a returning participant got a new id, so one person may be two subjects",
+        "positives were recorded later and in other places than negatives: a probe may recognise the room",
     ),
 )

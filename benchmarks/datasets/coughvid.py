@@ -1,8 +1,9 @@
-"""COUGHVID: coughs that people sent in with their own word on COVID-19; physicians graded a part of them.
+"""Import COUGHVID: crowdsourced coughs with self-reported COVID-19 status, some graded by physicians.
 
-`metadata_compiled.csv` (uuid, cough_detected, age, gender, respiratory_condition, fever_muscle_pain, status, and
-quality_1 ... severity_4 of the physicians) beside `<uuid>.webm`, `.ogg` or `.wav`. The authors take
-0.8 of their detector's `cough_detected` for a cough (Orlandic et al. 2021). Where somebody was is not carried over.
+The dataset's folder holds `metadata_compiled.csv` (uuid, cough_detected, age, gender, respiratory_condition,
+fever_muscle_pain, status, and the physicians' quality_1 ... severity_4) and, beside it, `<uuid>.webm`, `.ogg` or
+`.wav`. Recordings with `cough_detected` of at least 0.8 are taken for coughs, as by the authors (Orlandic et al.
+2021). Locations are not carried over.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ def _read(root: Path, log: Log) -> list[Row]:
     for index, cells in enumerate(table, start=2):
         name = cells["uuid"]
         if name in done:
-            log.skip(name, "its uuid is there twice; the first counts", row=index)
+            log.skip(name, "its uuid is there twice; the first row is used", row=index)
             continue
         done.add(name)
         if not number(cells["cough_detected"]) >= MIN_COUGH_DETECTED:
-            log.skip(name, f"cough_detected is below {MIN_COUGH_DETECTED}, or no number", row=index)
+            log.skip(name, f"cough_detected is below {MIN_COUGH_DETECTED}, or not a number", row=index)
         elif cells["status"] not in COVID:
             log.skip(name, f"status is none of {', '.join(filter(None, COVID))}", row=index)
         else:
@@ -66,12 +67,17 @@ def _cells(cells: dict[str, str], log: Log) -> dict[str, str]:
 
 
 def _agreed(cells: dict[str, str], column: str, log: Log, *, allowed: tuple[str, ...]) -> str:
-    """Return what most physicians who listened said; "" when none did, or no answer has more than half."""
-    said = Counter(answer for answer in (cells.get(f"{column}_{who}", "") for who in PHYSICIANS) if answer in allowed)
-    if not said:
+    """Return the majority answer of the physicians who graded a recording.
+
+    It is "" if none answered, or if no answer has more than half of the votes.
+    """
+    answers = Counter(
+        answer for answer in (cells.get(f"{column}_{who}", "") for who in PHYSICIANS) if answer in allowed
+    )
+    if not answers:
         return ""
-    answer, votes = said.most_common(1)[0]
-    if 2 * votes > said.total():
+    answer, votes = answers.most_common(1)[0]
+    if 2 * votes > answers.total():
         return answer
     log.odd[f"a recording without a majority for {column} among physicians, left empty"] += 1
     return ""
@@ -86,9 +92,9 @@ RECORDINGS = Source(
     metadata=("age", "sex", "status", "quality"),
     read=_read,
     caveats=(
-        "no ids of people: each recording counts as its own subject, although somebody may have sent several",
+        "no ids of people: each recording counts as its own subject, although one person may have sent several",
         (
-            "status is the participants' own word; cough_type and the signs are physicians' by ear, and they often"
+            "status is self-reported; cough_type and the signs are physicians' judgements by ear, and they often"
             " disagree"
         ),
     ),

@@ -1,8 +1,8 @@
-"""ESC-50: 2 000 environmental sounds of 5 s in 50 classes, of which a few are respiratory.
+"""Import ESC-50: 2 000 environmental sounds of 5 s in 50 classes, a few of them respiratory.
 
-`meta/esc50.csv` (filename, fold, target, category, esc10, src_file, take) and `audio/`. Its protocol is a
-cross-validation over five folds; here folds 1 - 3 train, 4 validates, 5 tests, and the column `fold` has all five.
-Clips cut from one Freesound upload share `src_file`: the subject.
+The dataset's folder holds `meta/esc50.csv` (filename, fold, target, category, esc10, src_file, take) and `audio/`. Its
+protocol is cross-validation over five folds. Here folds 1–3 train, 4 validates and 5 tests, and the column `fold` has
+all five. The subject is `src_file`, which clips cut from one Freesound upload share.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _read(root: Path, log: Log) -> list[Row]:
             continue
         done.add(name)
         if fold not in _SIDES or not category or not source:
-            log.skip(name, "needs a fold of 1 ... 5, a category and a src_file", row=index)
+            log.skip(name, "needs a fold from 1 to 5, a category and a src_file", row=index)
             continue
         try:
             file = recordings.find(name.removesuffix(".wav"))
@@ -59,5 +59,5 @@ CLIPS = Source(
     labels=("label",),
     metadata=("category", "fold"),
     read=_read,
-    caveats=("8 clips of each class are tested (one fold of five): intervals are wide",),
+    caveats=("only 8 clips of each class are tested (one fold of five): intervals are wide",),
 )

@@ -1,10 +1,12 @@
-"""FSD50K: 51,197 Freesound clips in 200 classes; here one column of 0 and 1 for each respiratory class.
+"""Import FSD50K: 51 197 Freesound clips in 200 classes, with a 0/1 column for each respiratory class.
 
-`FSD50K.ground_truth/dev.csv` (fname, labels, mids, split), `eval.csv` (without split), `FSD50K.dev_audio/<fname>.wav`,
-`FSD50K.eval_audio/`, and the uploaders in `FSD50K.metadata/dev_clips_info_FSD50K.json` and `eval_...`: the subject. No
-uploader is in dev and in eval, says its README; in train and val they may be. Labels are propagated upwards already: a
-Cough is one of Respiratory_sounds. Of the clips without a respiratory class every tenth is kept, by a hash: all 108
-hours would be windows of doors and guitars.
+The dataset's folder holds `FSD50K.ground_truth/dev.csv` (fname, labels, mids, split) and `eval.csv` (the same without
+split), `FSD50K.dev_audio/<fname>.wav`, `FSD50K.eval_audio/`, and `FSD50K.metadata/dev_clips_info_FSD50K.json` and
+`eval_clips_info_FSD50K.json`, which name the uploaders. The subject is the uploader. According to its README, no
+uploader is both in dev and in eval; one may be both in train and in val.
+
+Labels are already propagated upwards: a Cough is also one of Respiratory_sounds. One in ten clips without a
+respiratory class is kept, selected by a hash; otherwise most of the 108 hours would be windows of doors and guitars.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def _clips_info(root: Path, part: str) -> dict[str, Any]:
         )
     clips = read_json(path)
     if not isinstance(clips, dict):
-        raise InputError(f"{path}: no object of clips", "download it again")
+        raise InputError(f"{path}: not a JSON object of clips", "download it again")
     return clips
 
 
@@ -89,7 +91,7 @@ CLIPS = Source(
     metadata=("clip_licence",),
     read=_read,
     caveats=(
-        "labels of the development set are not exhaustive: a 0 may be a class that nobody was asked about",
+        "labels of the development set are not exhaustive: a 0 may be a class that annotators were not asked about",
         "ESC-50 comes from Freesound too, with other ids: don't distill on one and test on the other",
     ),
 )

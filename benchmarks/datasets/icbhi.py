@@ -1,13 +1,16 @@
-"""ICBHI 2017: lung sounds of 126 patients, each breathing cycle annotated with crackles and wheezes.
+"""Import ICBHI 2017: lung sounds of 126 patients, with crackles and wheezes annotated by cycle.
 
-`<patient>_<index>_<location>_<mode>_<device>.wav` and a .txt of the same name, a cycle a line: start, end in seconds,
-crackles, wheezes as 0 or 1, separated by tabs. Beside them or above, under whatever case:
-`ICBHI_challenge_train_test.txt` (recording, train or test), the diagnoses (`ICBHI_Challenge_diagnosis.txt`, on Kaggle
-`patient_diagnosis.csv`) and `demographic_info.txt` (patient, age, sex, adult BMI, child weight, height; on the
-challenge's page `ICBHI_Challenge_demographic_information.txt`).
+Each `<patient>_<index>_<location>_<mode>_<device>.wav` has a .txt of the same name with one breathing cycle per line:
+start and end in seconds, crackles and wheezes as 0 or 1, separated by tabs. These files lie beside them or in a folder
+above, with names in any case:
 
-The official 60/40 split puts patients 156 and 218 on both sides; here they train. `challenge.challenge_score` is its
-score.
+- `ICBHI_challenge_train_test.txt`: recording, train or test;
+- `ICBHI_Challenge_diagnosis.txt`, on Kaggle `patient_diagnosis.csv`: patient, diagnosis;
+- `demographic_info.txt`, on the challenge's page `ICBHI_Challenge_demographic_information.txt`: patient, age, sex,
+  adult BMI, child weight, height.
+
+The official 60/40 split has patients 156 and 218 on both sides; here they are in train. The challenge's score is
+`tasks.challenge_score.challenge_score`.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ from hearlite.benchmarks.datasets.source import Log, Row, Source, find_file, num
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, TRAIN_SPLITS
 from hearlite.errors import InputError
 
-CLASSES = {
+CLASSES = {  # by (crackles, wheezes)
     ("0", "0"): "normal",
     ("1", "0"): "crackle",
     ("0", "1"): "wheeze",
     ("1", "1"): "both",
-}  # by (crackles, wheezes)
+}
 DIAGNOSES = ("Healthy", "COPD", "Asthma", "URTI", "LRTI", "Bronchiectasis", "Bronchiolitis", "Pneumonia")
 _NAME = re.compile(r"\d{3}_[^_]+_(Tc|Al|Ar|Pl|Pr|Ll|Lr)_(sc|mc)_(AKGC417L|LittC2SE|Litt3200|Meditron)")
 _SIDES = {"train": TRAIN_SPLITS[0], "test": TEST_SPLIT}
@@ -34,9 +37,8 @@ _SIDES = {"train": TRAIN_SPLITS[0], "test": TEST_SPLIT}
 def _read(root: Path, log: Log) -> list[Row]:
     recordings, official = Recordings(root, log), _official(root, log)
     people = _people(root, log)
-    annotated = {
-        path.stem: path for path in sorted(root.rglob("*.txt"), reverse=True) if _NAME.fullmatch(path.stem)
-    }  # of copies the first counts
+    # Reversed, so that the first of several copies is kept.
+    annotated = {path.stem: path for path in sorted(root.rglob("*.txt"), reverse=True) if _NAME.fullmatch(path.stem)}
     for name in sorted(official.keys() - annotated.keys()):
         log.skip(name, "is in the official split, but its annotation is not there")
     rows = []
@@ -63,7 +65,10 @@ def _read(root: Path, log: Log) -> list[Row]:
 
 
 def _cycle(line: str, *, where: str, row: int, log: Log) -> tuple[float, float, dict[str, str]] | None:
-    """Start, end and labels of a cycle; None for an empty line or one that is listed as unusable."""
+    """Return start, end and labels of a cycle.
+
+    It is None for an empty line, and for an unusable one, which is logged.
+    """
     cells = line.split()
     if not cells:
         return None
@@ -77,7 +82,7 @@ def _cycle(line: str, *, where: str, row: int, log: Log) -> tuple[float, float, 
 
 
 def _official(root: Path, log: Log) -> dict[str, str]:
-    """Return train or test for each recording; {} without the split's file."""
+    """Return train or test for each recording; empty without the file of the split."""
     path = find_file(root, "ICBHI_challenge_train_test.txt")
     if path is None:
         log.odd["ICBHI_challenge_train_test.txt is missing: no official split"] += 1
@@ -93,7 +98,7 @@ def _official(root: Path, log: Log) -> dict[str, str]:
 
 
 def _people(root: Path, log: Log) -> dict[str, dict[str, str]]:
-    """Diagnosis, age and sex of each patient, as far as their files are there."""
+    """Return diagnosis, age and sex of each patient, as far as their files exist."""
     people: dict[str, dict[str, str]] = {}
     for cells in _lines(root, log, "patient_diagnosis.csv", "ICBHI_Challenge_diagnosis.txt"):
         known = len(cells) > 1 and cells[1] in DIAGNOSES
@@ -108,7 +113,10 @@ def _people(root: Path, log: Log) -> dict[str, dict[str, str]]:
 
 
 def _lines(root: Path, log: Log, *names: str) -> list[list[str]]:
-    """Cells of each line that starts with a patient's number; separated by comma, tab or blanks."""
+    """Return the cells of each line that starts with a patient's number.
+
+    Cells are separated by commas, tabs or blanks.
+    """
     path = find_file(root, *names)
     if path is None:
         log.odd[f"{names[0]} is missing: its columns are empty"] += 1
@@ -121,9 +129,11 @@ CYCLES = Source(
     title="ICBHI 2017, breathing cycles",
     url="https://bhichallenge.med.auth.gr",
     paper="Rocha et al. 2019, Physiol Meas 40:035001",
-    licence="freely available for research, says its page; no licence is named",
+    licence="freely available for research according to its page; no licence is named",
     labels=("label", "binary", "crackle", "wheeze", "diagnosis"),
     metadata=("age", "sex", "location", "mode", "device"),
     read=_read,
-    caveats=("device and place of recording go with the diagnosis: a probe may hear them instead of the lung",),
+    caveats=(
+        "device and place of recording correlate with the diagnosis: a probe may recognise them, not the lung sound",
+    ),
 )

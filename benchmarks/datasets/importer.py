@@ -1,7 +1,7 @@
 """Write a manifest for a user's own copy of a public dataset, without moving or changing a recording.
 
-The manifest's `split` never has a subject on two sides. Where an official split has, its sides stay in
-`official_split`, for who wants to show a leaking figure beside the honest one.
+The manifest's `split` never has a subject on two sides. If the official split does, its sides stay in
+`official_split`, so that a leaking figure can be shown beside the leak-free one.
 """
 
 from __future__ import annotations
@@ -27,23 +27,26 @@ _TRAIN, _VAL = TRAIN_SPLITS
 
 @dataclass(frozen=True)
 class Imported:
-    """The rows of a manifest, and all that was left out of it."""
+    """The rows of a manifest, and everything that was left out of it."""
 
     name: str  # one of DATASETS
     folder: Path
     rows: tuple[Row, ...]
-    splits: tuple[str, ...]  # of each row; () where a hash of the subject has to decide, as load_dataset does
+    splits: tuple[str, ...]  # of each row; empty if load_dataset must derive them from a hash of the subject
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
 
     @property
     def source(self) -> Source:
-        """Return the dataset's description."""
+        """The dataset's description."""
         return open_source(self.name)
 
 
 def open_source(name: str) -> Source:
-    """Return the dataset of a name in DATASETS. Raises UsageError for another."""
+    """Return the Source of a dataset by its name in DATASETS.
+
+    Raises UsageError for any other name.
+    """
     if name not in DATASETS:
         raise UsageError(
             f"dataset is {name!r}", f"use one of {', '.join(DATASETS)}; any other needs a manifest CSV of its own"
@@ -54,10 +57,26 @@ def open_source(name: str) -> Source:
 
 
 def import_dataset(name: str, folder: Path) -> Imported:
-    """Read the annotations of a public dataset that the user unpacked to `folder`.
+    """Read the annotations of a public dataset that the user has unpacked.
 
-    Raises UsageError for an unknown name, InputError when `folder` is not that dataset or nothing in it can be used.
-    What can't be used is listed.
+    Parameters
+    ----------
+    name : str
+        One of DATASETS.
+    folder : Path
+        Folder that the dataset was unpacked to.
+
+    Returns
+    -------
+    Imported
+        Rows of the manifest, and a list of everything that cannot be used.
+
+    Raises
+    ------
+    UsageError
+        If `name` is unknown.
+    InputError
+        If `folder` does not hold that dataset, or nothing in it can be used.
     """
     source = open_source(name)
     if not folder.is_dir():
@@ -77,22 +96,34 @@ def import_dataset(name: str, folder: Path) -> Imported:
 
 
 def leak_free_splits(rows: list[Row], *, trained: Iterable[str] = ()) -> tuple[list[str], list[str]]:
-    """Return (split of each row, notes) from the official sides, with no subject on two.
+    """Assign each row to a split, following the official one but with no subject on two sides.
 
-    A subject in official training anywhere trains.
+    A subject that is in official training anywhere goes to train, so the test side is a part of the official one.
+    Rows without an official side go to train. Without an official validation set, a hash moves a tenth of the
+    training subjects to it.
 
-    So what is tested here is a part of what is tested officially. Rows without an official side train, and so does who
-    is in `trained`. Where there is no side at all, or too few subjects are left to test, the splits are []. Without an
-    official validation set a hash makes a tenth of the training subjects one.
+    Parameters
+    ----------
+    rows : list of Row
+        Rows with their official sides.
+    trained : iterable of str
+        Further subjects that belong to training, with or without a row.
+
+    Returns
+    -------
+    splits : list of str
+        Split of each row; empty if no row has an official side, or fewer than MIN_SUBJECTS subjects are left to test.
+    notes : list of str
+        How the splits differ from the official ones.
     """
     if not any(row.side for row in rows):
         return [], ["no official split: a hash of the subject decides"]
-    heard: dict[str, set[str]] = {subject: {_TRAIN} for subject in trained}
+    official: dict[str, set[str]] = {subject: {_TRAIN} for subject in trained}
     for row in rows:
-        heard.setdefault(row.subject, set()).add(row.side or _TRAIN)
+        official.setdefault(row.subject, set()).add(row.side or _TRAIN)
     side = {
         subject: next(split for split in (_TRAIN, _VAL, TEST_SPLIT) if split in sides)
-        for subject, sides in heard.items()
+        for subject, sides in official.items()
     }
     notes = _leaks(rows, side)
     new = sum(split == TEST_SPLIT for split in side.values())
@@ -108,30 +139,47 @@ def leak_free_splits(rows: list[Row], *, trained: Iterable[str] = ()) -> tuple[l
 
 
 def _leaks(rows: list[Row], side: dict[str, str]) -> list[str]:
-    """Return a note on the rows whose official side is not their subject's."""
+    """Return a note on the rows whose official side is not that of their subject."""
     moved = [row for row in rows if (row.side or _TRAIN) != side[row.subject]]
     if not moved:
         return []
     subjects, tested = len({row.subject for row in moved}), sum(row.side == TEST_SPLIT for row in moved)
-    found = f"the official split has {subjects} subjects on two sides, {tested} rows of them are tested"
-    return [f"{found}: official_split keeps that and results on it leak, split never tests them"]
+    leak = f"the official split has {subjects} subjects on two sides, {tested} rows of them are tested"
+    return [f"{leak}: official_split keeps these rows, so results on it leak; split never tests them"]
 
 
 def write_manifest(imported: Imported, out: Path, *, overwrite: bool = False) -> dict[str, Any]:
-    """Write the manifest and, beside it, `<name>.source.json`; return a summary.
+    """Write the manifest and, beside it, `<name>.source.json`.
 
-    The latter has source, licence, notes and everything skipped.
+    The latter holds source, licence, notes and everything skipped. Importing the same dataset again changes nothing.
 
-    Paths in a manifest stay below its folder, so `out` must lie in the dataset's folder or above it. Raises UsageError
-    otherwise, or when another file is there and not `overwrite`, or where nothing can be written. The same import again
-    changes nothing.
+    Parameters
+    ----------
+    imported : Imported
+        As from `import_dataset`.
+    out : Path
+        The CSV to write. Manifests refer to recordings below their own folder only, so it must lie in the dataset's
+        folder or in a folder above.
+    overwrite : bool
+        Replace an existing file that differs.
+
+    Returns
+    -------
+    dict
+        Summary: path, dataset, licence, labels, counts, notes, and counts of what was skipped by reason.
+
+    Raises
+    ------
+    UsageError
+        If `out` is not a CSV, lies elsewhere, cannot be written, or exists with other content and `overwrite` is
+        False.
     """
     if out.suffix.lower() != ".csv" or out.is_dir():
-        raise UsageError(f"{out} is no name of a CSV", f"use for instance {imported.folder / 'manifest.csv'}")
+        raise UsageError(f"{out} is not the name of a CSV file", f"use for instance {imported.folder / 'manifest.csv'}")
     text, about = _table(imported, _way_down(imported.folder, out)), _about(imported)
     if out.exists() and out.read_bytes() != text.encode() and not overwrite:
         raise UsageError(
-            f"{out} is there and differs from what would be written",
+            f"{out} exists and differs from what would be written",
             "choose another name, or --overwrite to replace it",
         )
     try:
@@ -149,7 +197,7 @@ def write_manifest(imported: Imported, out: Path, *, overwrite: bool = False) ->
 
 
 def _way_down(folder: Path, out: Path) -> Path:
-    """From the manifest's folder to the dataset's."""
+    """Return the path from the manifest's folder to the dataset's."""
     try:
         return folder.resolve().relative_to(out.parent.resolve())
     except ValueError as error:
@@ -166,7 +214,10 @@ def _remedy(folder: Path) -> str:
 
 
 def _table(imported: Imported, prefix: Path) -> str:
-    """Return the manifest: event times only where there are events, a split only where all rows have one."""
+    """Return the manifest as CSV text.
+
+    It has event times only if there are events, and splits only if all rows have one.
+    """
     rows = imported.rows
     events = any(row.start_s is not None for row in rows)
     official = any(row.official for row in rows)

@@ -1,4 +1,4 @@
-"""The recordings of a dataset's folder, found by the names that its annotations use."""
+"""Find the recordings of a dataset's folder by the names that its annotations use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hearlite.benchmarks.datasets.source import Log
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 
-_UNDECODABLE = (".wma",)  # recordings for a person, not for hearlite
+_UNDECODABLE = (".wma",)  # formats of recordings that hearlite cannot decode
 
 
 class Recordings:
-    """The audio files below a folder, found by the names that annotations use.
+    """Index of the audio files below a folder, by the names that annotations use.
 
     Nothing outside the folder is ever found.
     """
@@ -35,13 +35,32 @@ class Recordings:
                     self._undecodable[stem] = suffix
 
     def find(self, stem: str, *, folder: str = "", near: PurePosixPath | None = None) -> PurePosixPath:
-        """Return the recording called `stem` below the dataset's folder, in a folder of that name if one is given.
+        """Return the recording called `stem`.
 
-        Of copies the one with the longest way in common with `near` is taken; of formats the first of `audio.SUFFIXES`.
-        Raises InputError when there is none, when copies differ, or when it is a link that leaves the folder.
+        Among files of several formats, the first format of `audio.SUFFIXES` is preferred.
+
+        Parameters
+        ----------
+        stem : str
+            Name of the file without its suffix.
+        folder : str
+            Name of the folder that directly holds it; "" for any.
+        near : PurePosixPath, optional
+            Path below the dataset's folder. Of several copies, the one that shares most parent folders with it is
+            taken.
+
+        Returns
+        -------
+        PurePosixPath
+            Path below the dataset's folder.
+
+        Raises
+        ------
+        InputError
+            If there is no such recording, its copies differ, or it is a link that leads out of the dataset's folder.
         """
         if "/" in stem + folder or "\\" in stem + folder:
-            raise InputError("is no plain file name")
+            raise InputError("is not a plain file name")
         found = self._by_name.get(f"{folder}/{stem}" if folder else stem, [])
         if not found:
             raise self._missing(stem)
@@ -52,7 +71,7 @@ class Recordings:
                 raise InputError("is a link that leaves the dataset's folder", "copy the recording")
             if len({path.stat().st_size for path in copies}) > 1:
                 raise InputError("two different recordings have this name", "keep the right one")
-        except (OSError, RuntimeError) as error:  # a dangling link, a loop of them
+        except (OSError, RuntimeError) as error:  # a dangling link, or a loop of links
             raise InputError("is a link to nothing", "copy the recording") from error
         if len(copies) > 1:
             self._log.odd["a recording that is there more than once; one copy is used"] += 1
@@ -67,12 +86,15 @@ class Recordings:
 
 
 def _common(path: PurePosixPath, near: PurePosixPath | None) -> int:
-    """How many folders two paths share from the top; where these differ only in wav and json, that counts."""
+    """Return the number of folders that two paths share from the top.
+
+    The first pair of folders that differ counts too if they differ only by "wav" and "json".
+    """
     if near is None:
         return 0
     count = 0
-    for ours, theirs in zip(path.parent.parts, near.parent.parts, strict=False):
-        if ours != theirs:
-            return count + (ours.lower().replace("wav", "json") == theirs.lower())
+    for part, other in zip(path.parent.parts, near.parent.parts, strict=False):
+        if part != other:
+            return count + (part.lower().replace("wav", "json") == other.lower())
         count += 1
     return count

@@ -1,7 +1,7 @@
-"""What the parsers of public datasets share: rows, a log of what is left out, and careful reading.
+"""Tools for parsers of public datasets: rows, a log of what is left out, and careful reading.
 
-A parser never opens a recording: `hearlite.data.dataset` does, and lists what it can't decode. It never guesses either:
-what it doesn't understand is left out with the reason, or empty and counted.
+A parser never opens a recording: `hearlite.data.dataset` does, and lists what it cannot decode. Nor does it guess: a
+row that it does not understand is left out with the reason, and a value is left empty and counted.
 """
 
 from __future__ import annotations
@@ -29,35 +29,60 @@ _YES, _NO, _NOTHING = (
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the manifest."""
+    """One row of the manifest."""
 
     file: PurePosixPath  # below the dataset's folder
     subject: str
     cells: dict[str, str]  # label and metadata columns; "" is unknown
     start_s: float | None = None  # of the event; None: the whole recording
     end_s: float | None = None
-    side: str = ""  # train, val or test in the official split, "" where it has no place for the recording
+    side: str = ""  # train, val or test by the official split; "" if that does not list the recording
     official: str = ""  # the official split's own name
 
 
 @dataclass
 class Log:
-    """What a parser left out, and what it found odd."""
+    """A record of what a parser left out, and of oddities that it found."""
 
     skipped: list[Skipped] = field(default_factory=list)
     odd: Counter[str] = field(default_factory=Counter)
-    trained: set[str] = field(default_factory=set)  # subjects of official training that may have no row
+    trained: set[str] = field(default_factory=set)  # subjects of official training, even those without a row
 
     def skip(self, file: str, reason: str, *, row: int | None = None) -> None:
-        """Note that a row is left out, and why."""
+        """Note that a row is left out, and why.
+
+        Parameters
+        ----------
+        file : str
+            File or item that is left out.
+        reason : str
+            Why it is.
+        row : int, optional
+            Row of the table, from 1.
+        """
         self.skipped.append(Skipped(file, row, reason))
 
     def notes(self) -> list[str]:
-        """Return what was cleaned, as sentences with counts."""
+        """Return the oddities as sentences with counts."""
         return [f"{count} x {what}" for what, count in self.odd.items()]
 
     def age(self, text: str, *, oldest: float = OLDEST_YEARS) -> str:
-        """Return an age in years as it stands, "" when there is none; an impossible one is emptied and counted."""
+        """Return an age as written, or "" if it is missing or impossible.
+
+        An impossible age is counted as an oddity.
+
+        Parameters
+        ----------
+        text : str
+            Age in years.
+        oldest : float
+            Highest possible age, in years.
+
+        Returns
+        -------
+        str
+            The age in years, or "".
+        """
         if text.strip().lower() in _NOTHING:
             return ""
         if 0 <= number(text) <= oldest:
@@ -66,9 +91,9 @@ class Log:
         return ""
 
     def sex(self, text: str) -> str:
-        """Return male, female or other; "" when unknown.
+        """Return male, female or other; "" if unknown.
 
-        M/F and SPRSound's 0/1 are understood; anything else is emptied and counted.
+        M, F, and SPRSound's 0 (male) and 1 (female) are understood. Anything else is left empty and counted.
         """
         known = {
             "0": "male",
@@ -85,7 +110,10 @@ class Log:
         return known.get(key, "")
 
     def flag(self, text: str) -> str:
-        """1 or 0; "" when unknown."""
+        """Return "1" for yes and "0" for no; "" if unknown.
+
+        An answer that is neither is left empty and counted.
+        """
         key = text.strip().lower()
         if key not in _YES | _NO | _NOTHING:
             self.odd["a yes-or-no answer that is neither, left empty"] += 1
@@ -94,7 +122,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Source:
-    """A public dataset: where it comes from, under which terms, what its manifest holds, and how its files are read."""
+    """A public dataset: its origin, its terms, the columns of its manifest, and its reader."""
 
     title: str
     url: str
@@ -103,11 +131,11 @@ class Source:
     labels: tuple[str, ...]  # columns to probe
     metadata: tuple[str, ...]  # columns that describe the person or the recording
     read: Callable[[Path, Log], list[Row]]
-    caveats: tuple[str, ...] = ()  # what a reader of a result must know; they become notes
+    caveats: tuple[str, ...] = ()  # limitations that affect results; they become notes of the manifest
 
 
 def number(text: str) -> float:
-    """Return a finite number, else NaN."""
+    """Return the text as a finite number, or NaN if it is not one."""
     try:
         value = float(text)
     except ValueError:
@@ -116,14 +144,20 @@ def number(text: str) -> float:
 
 
 def find_file(root: Path, *names: str) -> Path | None:
-    """Return the first file below `root` with one of these names, in any case, nearest to the top."""
+    """Find a file below `root` by one of several names, in any case.
+
+    If several match, the one nearest to the top is returned; None if none does.
+    """
     wanted = {name.lower() for name in names}
     found = [path for path in root.rglob("*") if path.name.lower() in wanted and path.is_file()]
     return min(found, key=lambda path: (len(path.parts), path), default=None)
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file. Raises InputError."""
+    """Read a UTF-8 text file.
+
+    Raises InputError if it cannot be read or is not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -133,7 +167,10 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Like `files.read_json`, also for a file that is nested too deeply to be read. Raises InputError."""
+    """Read a JSON file with `files.read_json`.
+
+    Raises InputError if it cannot be read, is not valid JSON, or is nested too deeply.
+    """
     try:
         return files.read_json(path)
     except RecursionError as error:
@@ -141,9 +178,26 @@ def read_json(path: Path) -> Any:
 
 
 def read_table(path: Path | None, *, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Read the rows of a CSV with at least `columns`, cells stripped.
+    """Read the rows of a CSV file.
 
-    A cell is "" where a row is too short. Raises InputError.
+    Parameters
+    ----------
+    path : Path or None
+        The file; None if it was not found.
+    name : str
+        The file's name, for the error if it was not found.
+    columns : tuple of str
+        Columns that it must have.
+
+    Returns
+    -------
+    list of dict of str to str
+        Cells of each row by column, without surrounding blanks; "" for cells that a short row lacks.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be read, is not a CSV, or lacks a column.
     """
     if path is None:
         raise InputError(f"no {name} in the dataset's folder", "name the folder that the dataset was unpacked to")

@@ -1,14 +1,14 @@
-"""SPRSound: lung sounds of children, annotated as events and as whole recordings.
+"""Import SPRSound: lung sounds of children, annotated by event and by recording.
 
-`<patient>_<age>_<sex>_<location>_<number>.wav` and a .json of the same name, in folders that name the split; sex is 0
-male, 1 female. The json holds `record_annotation` and `event_annotation`: [{"start": "2499", "end": "4277", "type":
-"Normal"}], in ms. Read from the repository's README files and annotations of 2022 - 2025; its folders were renamed more
-than once, so files are found by their names wherever they lie.
+Each `<patient>_<age>_<sex>_<location>_<number>.wav` has a .json of the same name, in folders that name the split; sex
+is 0 for male, 1 for female. The .json holds `record_annotation` and `event_annotation`: [{"start": "2499", "end":
+"4277", "type": "Normal"}], in ms. The format was taken from the repository's README files and its annotations of
+2022–2025. Its folders were renamed more than once, so files are found by name wherever they lie.
 
-The asthma rule is that of Ehtesham et al. 2025, arXiv:2504.20124, as far as it is stated: wheeze, wheeze+crackle,
-rhonchi and stridor against normal, crackles left out; events shorter than 2 s are zero-padded (`--framing zero-pad`),
-longer ones slide a window of 2 s. The paper's stride is not known here: windows don't overlap, and an end that fills
-none is left out.
+The asthma rule follows Ehtesham et al. 2025, arXiv:2504.20124, as far as the paper states it: wheeze, wheeze+crackle,
+rhonchi and stridor against normal, without crackles; events shorter than 2 s are zero-padded (`--framing zero-pad`),
+and a window of 2 s slides over longer ones. The paper's stride is not known: here windows do not overlap, and a
+remainder shorter than a window is left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from hearlite.spec import AUDIO
 
 NORMAL = "Normal"
 EVENTS_OF = (NORMAL, "Rhonchi", "Wheeze", "Stridor", "Coarse Crackle", "Fine Crackle", "Wheeze+Crackle")
-RECORDS_OF = (NORMAL, "CAS", "DAS", "CAS & DAS", "Poor Quality")  # continuous, discontinuous adventitious sounds
+# CAS and DAS: continuous and discontinuous adventitious sounds.
+RECORDS_OF = (NORMAL, "CAS", "DAS", "CAS & DAS", "Poor Quality")
 ASTHMA_LIKE = ("Wheeze", "Wheeze+Crackle", "Rhonchi", "Stridor")
 OLDEST_CHILD_YEARS = 18.0  # the database covers 1 month to 18 years
 _NAME = re.compile(r"[^_]*_[^_]+_[01]_p[1-8]_\d+")
@@ -50,7 +51,7 @@ class _Record:
 def _records(root: Path, log: Log) -> list[_Record]:
     """Return every recording once.
 
-    Of two annotations the one with a record label is kept: it is the classification challenge's.
+    Of two annotations, the one with a label of the recording is kept: it is that of the classification challenge.
     """
     recordings = Recordings(root, log)
     records = []
@@ -66,18 +67,17 @@ def _records(root: Path, log: Log) -> list[_Record]:
 
 
 def _annotations(root: Path, log: Log) -> dict[str, list[tuple[PurePosixPath, dict[str, Any]]]]:
-    """Every readable annotation by the name of its recording, with where it lies."""
+    """Return the readable annotations of each recording by its name, with their paths."""
     found: dict[str, list[tuple[PurePosixPath, dict[str, Any]]]] = {}
     for path in sorted(root.rglob("*.json")):
         name = PurePosixPath(path.relative_to(root).as_posix())
-        if path.stem.startswith(".") or path.stem.endswith(
-            ".source"
-        ):  # a shadow file of macOS; what write_manifest leaves
+        # Skip shadow files of macOS, and the .source.json that write_manifest writes.
+        if path.stem.startswith(".") or path.stem.endswith(".source"):
             continue
         if not _NAME.fullmatch(path.stem):
             log.odd["a .json that is not named patient_age_sex_location_number"] += 1
         elif path.stem.startswith("_"):
-            log.skip(str(name), "no patient number: it may be anybody, also somebody who is tested")
+            log.skip(str(name), "no patient number: it may be of any patient, even one in test")
         else:
             try:
                 annotation = _annotation(path)
@@ -89,14 +89,13 @@ def _annotations(root: Path, log: Log) -> dict[str, list[tuple[PurePosixPath, di
 
 
 def _annotation(path: Path) -> dict[str, Any]:
-    """Read an annotation file: {"record_annotation"?, "event_annotation"}."""
+    """Read an annotation file: {"record_annotation" (optional), "event_annotation"}."""
     data = read_json(path)
     events = data.get("event_annotation") if isinstance(data, dict) else None
     if not isinstance(events, list):
         raise InputError("no list 'event_annotation'", "expected an annotation of SPRSound")
-    label = data.get(
-        "record_annotation", data.get("recording_annotation")
-    )  # the README's example has the longer name, the files the shorter
+    # The README's example uses the longer key, the files use the shorter.
+    label = data.get("record_annotation", data.get("recording_annotation"))
     return {"event_annotation": events, **({} if label is None else {"record_annotation": str(label)})}
 
 
@@ -120,22 +119,22 @@ def _record(stem: str, name: PurePosixPath, annotation: dict[str, Any], recordin
 
 def _event(event: Any) -> tuple[float, float, str]:
     if not isinstance(event, dict):
-        raise InputError("is no object", "expected start, end and type")
+        raise InputError("is not a JSON object", "expected start, end and type")
     start_ms, end_ms, kind = number(str(event.get("start"))), number(str(event.get("end"))), event.get("type")
     if kind not in EVENTS_OF:
         raise InputError(f"type is {str(kind)[:40]!r}", f"expected one of {', '.join(EVENTS_OF)}")
     if not 0 <= start_ms < end_ms:
         raise InputError(
-            f"goes from {str(event.get('start'))[:20]!r} to {str(event.get('end'))[:20]!r} ms",
+            f"runs from {str(event.get('start'))[:20]!r} to {str(event.get('end'))[:20]!r} ms",
             "expected 0 <= start < end",
         )
     return start_ms / 1000, end_ms / 1000, str(kind)
 
 
 def _official(name: PurePosixPath) -> str:
-    """Return train, intra (patients of train), inter (others) or test<year>.
+    """Return the official split: train, intra (patients of train), inter (other patients) or test<year>.
 
-    Read from the annotation's folders; "" when they don't say.
+    It is read from the annotation's folders; "" if they do not name one.
     """
     folders = "/".join(name.parent.parts).lower()
     named = _SPLIT.search(folders)
@@ -155,7 +154,7 @@ def _binary(label: str) -> str:
 
 
 def _read_events(root: Path, log: Log) -> list[Row]:
-    """Return a row for each event: its own type, and the label of its recording."""
+    """Return a row for each event, with its type and the label of its recording."""
     return [
         _row(record, {"label": kind, "binary": _binary(kind), "record": record.label}, start_s=start_s, end_s=end_s)
         for record in _records(root, log)
@@ -164,7 +163,10 @@ def _read_events(root: Path, log: Log) -> list[Row]:
 
 
 def _read_records(root: Path, log: Log) -> list[Row]:
-    """Return a row for each labelled recording, whole: also the poor ones, which have no events."""
+    """Return a row for each labelled recording as a whole.
+
+    Recordings of poor quality, which have no events, are included.
+    """
     return [
         _row(record, {"label": record.label, "binary": _binary(record.label)})
         for record in _records(root, log)
@@ -189,7 +191,7 @@ def _read_asthma(root: Path, log: Log) -> list[Row]:
 
 
 def _windows(start_s: float, end_s: float) -> list[float]:
-    """Where the windows of an event start: each that fits, at least one."""
+    """Return the start of each window of an event: as many as fit, but at least one."""
     count = int((end_s - start_s + 1e-9) / AUDIO.clip_s)
     return [start_s + index * AUDIO.clip_s for index in range(max(1, count))]
 
@@ -200,13 +202,13 @@ _source = partial(
     paper="Zhang et al. 2022, IEEE TBioCAS 16:867 (SPRSound)",
     licence=(
         "unclear: GPL-3.0 file beside the data, CC BY on IEEE DataPort for the 2023 challenge (10.21227/rqh3-h568); ask"
-        " before you pass it on"
+        " before you redistribute it"
     ),
     metadata=("age", "sex", "location"),
 )
 _PADDING = (
-    "zero-padding an event tells how long it was, and duration alone separates normal from adventitious well: read the"
-    " duration baseline"
+    "zero-padding an event reveals its length, and duration alone separates normal from adventitious well: compare with"
+    " the duration baseline"
 )
 EVENTS = _source(title="SPRSound, events", labels=("label", "binary", "record"), read=_read_events, caveats=(_PADDING,))
 RECORDS = _source(title="SPRSound, recordings", labels=("label", "binary"), read=_read_records)

@@ -1,13 +1,13 @@
-"""A regression task that runs without data: forced exhalations from equations, with their FEV1/FVC.
+"""Make a regression task that needs no data: forced exhalations from equations, with their FEV1/FVC.
 
-A lung that empties through one resistance into one compliance breathes out V(t) = FVC (1 - exp(-t/tau)), so FEV1/FVC =
-1 - exp(-1 s/tau), and the flow falls as exp(-t/tau). Breath sounds grow with flow to a power of 1.66 +- 0.35 (Gavriely
-& Cugell 1996, J Appl Physiol 80:5): the sound's decay tells tau, hence the ratio, as well as the power is known, and it
-is the subject's own. Below 0.7, the fixed limit of obstruction (GOLD report), a wheeze gets likelier. A spirometer's
-scatter is added to the ratio.
+A lung that empties through one resistance from one compliance breathes out V(t) = FVC (1 - exp(-t/tau)), so FEV1/FVC =
+1 - exp(-1 s/tau), and the flow falls as exp(-t/tau). Breath sounds grow with flow to a power of 1.66 ± 0.35 (Gavriely
+and Cugell 1996, J Appl Physiol 80:5). The decay of the sound thus reveals tau, and so the ratio, but only as precisely
+as the power is known, which differs between subjects. Below 0.7, the fixed limit of obstruction (GOLD report), a
+wheeze becomes more likely. A spirometer's scatter is added to the ratio.
 
-It is synthetic: nothing measured on it says anything about people. It shows that the path from sound to a number works,
-and beats guessing the mean.
+The corpus is synthetic: no number measured on it says anything about people. It shows that the path from a sound to a
+number works and beats predicting the mean.
 """
 
 from __future__ import annotations
@@ -24,44 +24,63 @@ from hearlite.audio.synth import DEVICES, Device, Float64, draw_splits, write_fo
 
 COLUMNS = ("file", "start_s", "end_s", "label", "fev1_fvc", "subject", "split", "device", "synthetic")
 GENERATOR = 1  # raise whenever a sound changes
-TAU_S = (0.42, 1.5)  # log-uniform: FEV1/FVC of 0.91 ... 0.49
+TAU_S = (0.42, 1.5)  # log-uniform; FEV1/FVC of 0.91–0.49
 FLOW_POWER = (1.66, 0.35)  # mean and standard deviation over subjects
 OBSTRUCTED_BELOW = 0.7
-SCATTER = 0.02  # of the measured ratio, standard deviation; assumed
-_RISE_S = 0.1  # to peak flow; a blow whose rise is slower is no acceptable one
-_EXHALATION_S = 2.0  # what is annotated: one clip
-_LEAD_S = (0.3, 1.0)  # of noise before the blow
-_TAIL_S = 0.5
+SCATTER = 0.02  # standard deviation of the measured ratio; assumed
+_RISE_S = 0.1  # time to peak flow; spirometry rejects a blow with a slower rise
+_EXHALATION_S = 2.0  # length of the annotated event: one clip
+_LEAD_S = (0.3, 1.0)  # noise before the blow
+_TAIL_S = 0.5  # recorded after the annotated event
 
 
 def fev1_fvc(tau_s: float) -> float:
-    """Share of the vital capacity that leaves in the first second."""
+    """Compute FEV1/FVC: the share of the vital capacity that is exhaled in the first second.
+
+    `tau_s` is the time constant of the lung in seconds; the share is in [0, 1].
+    """
     return 1.0 - math.exp(-1.0 / tau_s)
 
 
 def exhalation(rng: np.random.Generator, *, tau_s: float, flow_power: float, device: Device) -> tuple[Float64, float]:
-    """Return one forced exhalation as `device` records it, and where it starts, in seconds.
+    """Synthesise one forced exhalation as a device records it.
 
-    float64 `[samples]` with a peak below 1.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of everything random.
+    tau_s : float
+        Time constant of the lung, in seconds.
+    flow_power : float
+        Exponent of the sound's growth with flow.
+    device : Device
+        The recording device: its sample rate, band and noise.
+
+    Returns
+    -------
+    samples : float64 array [samples]
+        The recording at the device's sample rate, with a peak below 1.
+    start_s : float
+        Start of the exhalation, in seconds.
     """
     lead_s, rate_hz = round(float(rng.uniform(*_LEAD_S)), 2), device.sample_rate_hz
     time_s = np.arange(round((lead_s + _EXHALATION_S + _TAIL_S) * rate_hz)) / rate_hz - lead_s
     flow = np.where(
         time_s < 0, 0.0, np.minimum(time_s / _RISE_S, 1.0) * np.exp(-np.maximum(time_s - _RISE_S, 0.0) / tau_s)
     )
-    heard = flow**flow_power * _noise(
+    sound = flow**flow_power * _noise(
         rng, len(time_s), rate_hz, low_hz=device.low_hz, high_hz=min(device.high_hz, rng.uniform(700.0, 1_600.0))
     )
     if rng.uniform() < 2.0 * (OBSTRUCTED_BELOW - fev1_fvc(tau_s)):
         pitch_hz = rng.uniform(250.0, 800.0) * (1.0 + 0.05 * np.sin(2.0 * np.pi * rng.uniform(1.0, 3.0) * time_s))
-        heard += rng.uniform(0.2, 0.8) * flow * np.sin(2.0 * np.pi * np.cumsum(pitch_hz) / rate_hz)
-    heard /= np.abs(heard).max()
-    heard += 10.0 ** ((device.noise_db + rng.uniform(-6.0, 6.0)) / 20.0) * rng.standard_normal(len(heard))
-    return heard * 10.0 ** (rng.uniform(-20.0, -1.0) / 20.0) / np.abs(heard).max(), lead_s
+        sound += rng.uniform(0.2, 0.8) * flow * np.sin(2.0 * np.pi * np.cumsum(pitch_hz) / rate_hz)
+    sound /= np.abs(sound).max()
+    sound += 10.0 ** ((device.noise_db + rng.uniform(-6.0, 6.0)) / 20.0) * rng.standard_normal(len(sound))
+    return sound * 10.0 ** (rng.uniform(-20.0, -1.0) / 20.0) / np.abs(sound).max(), lead_s
 
 
 def _noise(rng: np.random.Generator, samples: int, rate_hz: int, *, low_hz: float, high_hz: float) -> Float64:
-    """Noise of RMS 1 whose magnitude falls by 12 dB an octave outside of the band."""
+    """Return noise of RMS 1 whose magnitude falls by 12 dB per octave outside the band."""
     hz = np.maximum(np.fft.rfftfreq(samples, 1.0 / rate_hz), 1e-3)
     shape = 1.0 / np.sqrt((1.0 + (low_hz / hz) ** 4) * (1.0 + (hz / high_hz) ** 4))
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * shape, n=samples)
@@ -70,12 +89,33 @@ def _noise(rng: np.random.Generator, samples: int, rate_hz: int, *, low_hz: floa
 
 
 def write_spirometry_corpus(folder: Path, *, subjects: int, recordings_per_subject: int, seed: int) -> Path:
-    """Write `audio/*.flac` and `manifest.csv` with the column `fev1_fvc`; return the manifest's path.
+    """Write a corpus of synthetic exhalations: `audio/*.flac` and `manifest.csv`.
 
-    A README says that the sounds are synthetic.
+    All recordings of a subject share its FEV1/FVC, in the column `fev1_fvc`; `label` is obstructed or normal. The same
+    parameters give the same bytes. A README states that the sounds are synthetic.
 
-    All recordings of a subject share its FEV1/FVC; `label` is obstructed or normal. The same parameters give the same
-    bytes. Raises UsageError for impossible numbers, InputError where `folder` holds something else or can't be written.
+    Parameters
+    ----------
+    folder : Path
+        Folder to write.
+    subjects : int
+        Number of subjects.
+    recordings_per_subject : int
+        Number of recordings of each subject.
+    seed : int
+        Seed of everything random.
+
+    Returns
+    -------
+    Path
+        The manifest.
+
+    Raises
+    ------
+    UsageError
+        If a number is impossible.
+    InputError
+        If `folder` holds something else or cannot be written.
     """
     parameters = {
         "generator": f"spirometry {GENERATOR}",
@@ -129,7 +169,7 @@ recordings.
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--subjects", type=click.IntRange(3), default=60, show_default=True)
-@click.option("--recordings", type=click.IntRange(1), default=4, show_default=True, help="Of each subject.")
+@click.option("--recordings", type=click.IntRange(1), default=4, show_default=True, help="Recordings per subject.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def command(folder: Path, subjects: int, recordings: int, seed: int) -> None:
     """Write the synthetic spirometry corpus to FOLDER."""

@@ -1,1 +1,4 @@
-"""Classifiers and regressors on frozen embeddings, and their folds. May import tasks, stats and schema."""
+"""Classifiers and regressors on frozen embeddings, their folds, and their evaluation.
+
+May import the sibling folders tasks, stats and schema.
+"""

@@ -1,8 +1,8 @@
-"""The classifier that `hearlite export --classifier-data` fuses into a file: logistic regression.
+"""Fit the logistic regression that `hearlite export --classifier-data` fuses into a .tflite file.
 
-Fitted to labelled training subjects; test subjects are dropped before anything is read, so that a later benchmark of
-the file is not flattered. The manifest states out-of-fold figures: C was chosen on these very folds, which flatters
-them a little, and the student may have been distilled on the subjects, without labels.
+It is fitted to labelled training subjects. Test subjects are dropped before anything is read, so that a later
+benchmark of the file is not flattered. The manifest states out-of-fold figures. C was chosen on the same folds, which
+flatters the figures a little, and the student may have been distilled on these subjects, without labels.
 """
 
 from __future__ import annotations
@@ -35,12 +35,28 @@ _HINT = "name another column with --label, leave the cells of rare values empty,
 
 
 class HeadProbe:
-    """Called with a file, gives the head that is fused into it: export's `FitHead`.
+    """Fit a classifier head to the embeddings of a .tflite file; it implements export's `FitHead`.
 
-    `label_columns`: several columns of two values each, a sigmoid score for each, or one column of more values, a
-    softmax over them. An empty cell means not labelled. `trained_subjects` are the subjects that the student was
-    distilled on, as its run's dataset has them. Raises InputError when these are test subjects here, as the bench does,
-    and for columns without enough training subjects; UsageError for columns that don't go together.
+    Parameters
+    ----------
+    dataset : Dataset
+        Labelled clips; those of test subjects are dropped.
+    label_columns : sequence of str
+        Either columns of two values each, which get a sigmoid score each, or a single column of more values, which
+        gets a softmax over them. An empty cell means not labelled.
+    trained_subjects : sequence of str
+        Hashes of the subjects that the student was distilled on, as in its run's dataset.
+    seed : int
+        Seed of folds and bootstrap.
+    samples : int
+        Number of bootstrap replicates.
+
+    Raises
+    ------
+    InputError
+        If the student was distilled on test subjects of `dataset`, or a column has too few training subjects.
+    UsageError
+        If the columns cannot be combined.
     """
 
     def __init__(
@@ -71,7 +87,18 @@ class HeadProbe:
         self._kind = _kind_of(self._tasks(self._dataset.clips), self._columns)
 
     def __call__(self, content: bytes) -> FittedHead:
-        """Fit the classifier to the embeddings of a file."""
+        """Fit the classifier to the embeddings of a file.
+
+        Parameters
+        ----------
+        content : bytes
+            A .tflite file that outputs embeddings.
+
+        Returns
+        -------
+        FittedHead
+            Weights and biases, and what the manifest states about them.
+        """
         embedded = embed_clips(self._dataset, {OUTPUT: TfliteEmbedder(content, name=self._dataset.name)})
         tasks = self._tasks(embedded.clips)
         vectors = embedded.vectors[OUTPUT].astype(np.float64)
@@ -126,21 +153,24 @@ class HeadProbe:
         )
 
     def _label(self, name: str, scores: Floats, truth: NDArray[np.bool_], subjects: NDArray[np.str_]) -> HeadLabel:
-        """From out-of-fold scores in [0, 1]."""
+        """Return the figures and threshold of a label, from its out-of-fold scores in [0, 1]."""
         people, subject_index = np.unique(subjects, return_inverse=True)
         drawn = bootstrap_weights(len(people), samples=self._samples, seed=self._seed)
         dof, trials = effective_sample(truth, subject_index)
         value = auroc(scores, truth)
-        found = estimate_rate(
+        estimate = estimate_rate(
             value, weighted_aurocs(scores[None], truth, subject_index, drawn)[0], dof=dof, trials=trials
         )
         threshold = choose_threshold(scores, truth, rule=_RULE)
         return HeadLabel(
-            name, len(set(subjects[truth])), len(set(subjects[~truth])), value, found.low, found.high, threshold
+            name, len(set(subjects[truth])), len(set(subjects[~truth])), value, estimate.low, estimate.high, threshold
         )
 
     def _tasks(self, clips: Sequence[ClipRef]) -> tuple[Task, ...]:
-        """None is left out: a head that silently lacks a label would call its clips something else."""
+        """Return the tasks of all columns, and require one for every label.
+
+        A head that silently lacked a label would assign its clips to another one.
+        """
         tasks = training_tasks(clips, self._columns)
         named = {(task.column, task.positive) for task in tasks}
         for column in self._columns:
@@ -166,11 +196,30 @@ def _kind_of(tasks: Sequence[Task], columns: Sequence[str]) -> str:
 
 
 def choose_softmax_c(train: Floats, codes: NDArray[np.intp], *, folds: NDArray[np.intp]) -> tuple[float, Floats]:
-    """Return the C with the best AUROC, and its out-of-fold scores `[n, classes]`.
+    """Choose the C of a softmax classifier by AUROC over folds.
 
-    The AUROC is a mean over folds, and over each class against the others.
+    The AUROC is averaged over folds, and over each class against the others.
 
-    Raises InputError when a fold leaves no clip of a class to fit.
+    Parameters
+    ----------
+    train : array [n, dim]
+        Embeddings of the training clips.
+    codes : int array [n]
+        Class of each clip.
+    folds : int array [n]
+        Validation fold of each clip.
+
+    Returns
+    -------
+    c : float
+        The value of C_GRID with the best AUROC.
+    out_of_fold : array [n, classes]
+        Its out-of-fold probabilities.
+
+    Raises
+    ------
+    InputError
+        If training without some fold leaves no clip of a class.
     """
     classes = np.unique(codes)
     candidates = np.full((len(C_GRID), len(codes), len(classes)), np.nan)

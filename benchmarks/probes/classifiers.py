@@ -1,8 +1,9 @@
-"""The probes of a binary task behind one function: logistic, linear SVM, random forest, boosting, MLP.
+"""Fit the probes of a binary task: logistic regression, linear SVM, random forest, boosting or MLP.
 
-(Ehtesham et al. 2025, arXiv:2504.20124.) Hyper-parameters come from grids of two to four values around what
-cross-validation preferred for 1024-d embeddings of 6 800 lung sounds; what was chosen is in the results, so an edge
-shows. No estimator stops early: scikit-learn would hold out single clips, so of subjects that it also learns from.
+These are the classifiers of Ehtesham et al. 2025, arXiv:2504.20124. Hyper-parameters come from grids of two to four
+values around those that cross-validation preferred for 1024-d embeddings of 6 800 lung sounds. Results state the
+chosen values, so a choice at the edge of a grid shows. No estimator stops early: scikit-learn would hold out single
+clips, hence clips of subjects that it also trains on.
 """
 
 from __future__ import annotations
@@ -27,33 +28,52 @@ from hearlite.benchmarks.schema.results import CLASSIFIERS
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.errors import UsageError
 
-SVM_C = (
-    1e-5,
-    1e-4,
-    1e-3,
-    1e-2,
-)  # of squared hinge loss; each takes longer than the one before, 1e-2 seven times as long as 1e-3
-FOREST_TREES = 100  # scikit-learn's
+# For the squared hinge loss. Each takes longer than the one before, 1e-2 seven times as long as 1e-3.
+SVM_C = (1e-5, 1e-4, 1e-3, 1e-2)
+FOREST_TREES = 100  # scikit-learn's default
 FOREST_LEAF_CLIPS = (1, 5, 20)
-BOOSTING_ROUNDS = 100  # scikit-learn's, at its learning rate of 0.1
-BOOSTING_LEAVES = (4, 16)  # 31, scikit-learn's, gained 0.003 of AUROC for twice the time
+BOOSTING_ROUNDS = 100  # scikit-learn's default, at its default learning rate of 0.1
+BOOSTING_LEAVES = (4, 16)  # 31, scikit-learn's default, gained 0.003 of AUROC for twice the time
 MLP_UNITS = 64  # 256 were no better
 MLP_EPOCHS = 30  # 100 were worse
 MLP_ALPHA = (0.1, 1.0, 10.0)
-_MOST_CERTAIN = 1e-12  # closest to 0 or 1 that a probability is taken to be: its log-odds stay finite
+_MOST_CERTAIN = 1e-12  # probabilities are clipped to this distance from 0 and 1: log-odds stay finite
 
 
 def fit_classifier(
     kind: str, train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.intp], seed: int
 ) -> Fitted:
-    """Fit one kind of probe, with hyper-parameters by mean AUROC over `folds`, the first of equals.
+    """Fit one kind of probe and score the test clips.
 
-    Test clips are only scored.
+    Hyper-parameters are chosen by mean AUROC over `folds`, the first of equally good ones. Test clips are only
+    scored. "logistic" is `fit_probe`.
 
-    Parameters: `kind`, one of CLASSIFIERS; `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test,
-    dim]; `seed` of forests, boosting and MLPs. Scores rise with the positive class and have no unit; probabilities need
-    calibration.py. "logistic" is `fit_probe`.
-    Raises UsageError for another kind, InputError when no fold has both classes inside and outside.
+    Parameters
+    ----------
+    kind : str
+        One of CLASSIFIERS.
+    train : array [n_train, dim]
+        Embeddings of the training clips.
+    labels : bool array [n_train]
+        True for positive.
+    test : array [n_test, dim]
+        Embeddings of the test clips.
+    folds : int array [n_train]
+        Validation fold of each training clip.
+    seed : int
+        Seed of forests, boosting and MLPs.
+
+    Returns
+    -------
+    Fitted
+        Scores that rise with the positive class and have no unit. Probabilities need `stats.calibration`.
+
+    Raises
+    ------
+    UsageError
+        If `kind` is unknown.
+    InputError
+        If no fold has both classes inside and outside.
     """
     if kind not in CLASSIFIERS:
         raise UsageError(f"probe is {kind!r}", f"use one of {', '.join(CLASSIFIERS)}")
@@ -68,20 +88,42 @@ def fit_classifier(
             continue
         for row, (_, pipeline) in enumerate(grid):
             converged.append(fits_quietly(pipeline, train[inside], labels[inside]))
-            found = _scores(pipeline, train[outside])
-            candidates[row, outside] = standardized(found, _scores(pipeline, train[inside])) if kind == "svm" else found
+            scores = _scores(pipeline, train[outside])
+            candidates[row, outside] = (
+                standardized(scores, _scores(pipeline, train[inside])) if kind == "svm" else scores
+            )
     best = best_candidate(candidates, labels, folds)
     chosen, pipeline = grid[best]
     converged.append(fits_quietly(pipeline, train, labels))
     unconverged = 0 if kind == "mlp" else converged.count(False)  # an MLP's epochs are a setting, not a limit
-    held_out = (
-        in_units(_scores(pipeline, train), candidates[best]) if kind == "svm" else candidates[best]
-    )  # linear: see `standardized`
+    # The SVM is linear, so its scores are compared across folds as explained in `standardized`.
+    held_out = in_units(_scores(pipeline, train), candidates[best]) if kind == "svm" else candidates[best]
     return Fitted(_scores(pipeline, test), held_out, chosen, unconverged)
 
 
 def refit(kind: str, chosen: Mapping[str, float], train: Floats, labels: Bools, test: Floats, *, seed: int) -> Floats:
-    """Test scores [n_test] of a probe with hyper-parameters that `fit_classifier` chose before."""
+    """Fit a probe with hyper-parameters that `fit_classifier` has chosen before, and score the test clips.
+
+    Parameters
+    ----------
+    kind : str
+        One of CLASSIFIERS.
+    chosen : dict of str to float
+        Hyper-parameters, as in `Fitted.chosen`.
+    train : array [n_train, dim]
+        Embeddings of the training clips.
+    labels : bool array [n_train]
+        True for positive.
+    test : array [n_test, dim]
+        Embeddings of the test clips.
+    seed : int
+        Seed of forests, boosting and MLPs.
+
+    Returns
+    -------
+    array [n_test]
+        Scores of the test clips.
+    """
     if kind == "logistic":
         return regularisation_path(train, labels, test, grid=(chosen["C"],), tol=SELECTION_TOL)[0][0]
     (pipeline,) = (candidate for settings, candidate in _grid(kind, seed=seed) if settings == chosen)
@@ -90,7 +132,7 @@ def refit(kind: str, chosen: Mapping[str, float], train: Floats, labels: Bools, 
 
 
 def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
-    """(hyper-parameters, pipeline) of every candidate."""
+    """Yield (hyper-parameters, pipeline) of every candidate."""
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
@@ -99,10 +141,8 @@ def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
 
     if kind == "svm":
         for c in SVM_C:
-            yield (
-                {"C": c},
-                make_pipeline(StandardScaler(), LinearSVC(C=c, dual=False)),
-            )  # the primal problem needs no random numbers
+            # The primal problem needs no random numbers.
+            yield {"C": c}, make_pipeline(StandardScaler(), LinearSVC(C=c, dual=False))
     elif kind == "forest":
         for clips in FOREST_LEAF_CLIPS:
             yield (
@@ -128,7 +168,7 @@ def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
 
 
 def _scores(pipeline: Any, clips: Floats) -> Floats:
-    """Log-odds, or whatever else the estimator decides by."""
+    """Return log-odds, or else the decision function of the estimator."""
     if hasattr(pipeline, "decision_function"):
         return np.asarray(pipeline.decision_function(clips), dtype=np.float64)
     positive = np.clip(pipeline.predict_proba(clips)[:, 1], _MOST_CERTAIN, 1 - _MOST_CERTAIN)

@@ -1,6 +1,6 @@
-"""Embed a labelled dataset by several models, and make the tasks of its labels.
+"""Embed a labelled dataset with several models, and make the tasks of its labels.
 
-Test subjects that a model was trained on are refused.
+A dataset is refused if a model was trained on its test subjects.
 """
 
 from __future__ import annotations
@@ -25,39 +25,84 @@ TEACHER = "teacher"
 
 @dataclass(frozen=True)
 class Embedded:
-    """Every readable clip, its vector by each model, and what was skipped."""
+    """Embeddings of every readable clip by each model, and counts of skipped and silent clips."""
 
     clips: tuple[ClipRef, ...]
-    vectors: dict[str, NDArray[np.float32]]
+    vectors: dict[str, NDArray[np.float32]]  # by model, [n, dim]
     skipped: int
     silent: int
 
 
 def require_disjoint_subjects(manifest: Manifest, dataset: Dataset) -> None:
-    """Refuse test subjects that the student was distilled on, or its classifier fitted to.
+    """Require that no test subject was used to distill the student or to fit its classifier head.
 
     Subjects are compared by the hashes in the manifest.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Manifest of the student.
+    dataset : Dataset
+        The dataset to test on.
+
+    Raises
+    ------
+    InputError
+        If a test subject was used.
     """
-    for what, trained_subjects in (
+    for use, trained_subjects in (
         ("distilled on", manifest.dataset.trained_subjects),
-        ("given a head by", manifest.head.trained_subjects if manifest.head else ()),
+        ("given a classifier head fitted to", manifest.head.trained_subjects if manifest.head else ()),
     ):
         leaking = sorted(test_subjects_seen_in_training(trained_subjects, dataset))
         if leaking:
             raise InputError(
-                f"{manifest.name} was {what} {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
+                f"{manifest.name} was {use} {len(leaking)} of the test subjects, the first is {leaking[0]!r}",
                 "use the split that it was made with: the same manifest, or a split column",
             )
 
 
 def test_subjects_seen_in_training(trained_subjects: Sequence[str], dataset: Dataset) -> set[str]:
-    """The test subjects whose hashes are among `trained_subjects`."""
+    """Return the test subjects whose hashes are among those of training subjects.
+
+    Parameters
+    ----------
+    trained_subjects : sequence of str
+        Hashes of the subjects that a model was trained on.
+    dataset : Dataset
+        The dataset to test on.
+
+    Returns
+    -------
+    set of str
+        Names of the test subjects.
+    """
     hashes = frozenset(trained_subjects)
     return {clip.subject for clip in dataset.clips if clip.split == TEST_SPLIT and subject_hash(clip.subject) in hashes}
 
 
 def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded:
-    """Decode each clip once and embed it by all models, in batches; memory holds the vectors, not the audio."""
+    """Decode each clip once and embed it with all models, in batches.
+
+    Memory holds the vectors, not the audio.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Clips to embed.
+    embedders : dict of str to Embedder
+        Models by name.
+
+    Returns
+    -------
+    Embedded
+        Vectors of all clips that could be read.
+
+    Raises
+    ------
+    InputError
+        If no clip can be read.
+    """
     refs: list[ClipRef] = []
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in embedders}
     skipped = silent = done = 0
@@ -78,9 +123,26 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
 
 
 def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
-    """Return the binary tasks of all label columns, each question once.
+    """Make the binary tasks of all label columns, each question once.
 
-    Raises InputError when there is none, saying why.
+    Parameters
+    ----------
+    clips : sequence of ClipRef
+        Labelled clips of all splits.
+    label_columns : sequence of str
+        Names of the label columns.
+
+    Returns
+    -------
+    tasks : tuple of Task
+        Tasks to run.
+    left_out : tuple of LeftOut
+        The others, with the reason.
+
+    Raises
+    ------
+    InputError
+        If there is no task; the message states why.
     """
     subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
     sets = [

@@ -1,9 +1,7 @@
-"""Linear probes on frozen embeddings, with the same folds, test clips and bootstrap draws for every model.
+"""Evaluate probes on frozen embeddings, with the same folds, test clips and draws for every model.
 
-Only so do their differences mean something.
-
-Intervals say how the figures would vary with other test subjects; the probe itself is fitted once, on the training
-subjects.
+Sharing these is what makes differences between models meaningful. Intervals describe how the figures would vary with
+other test subjects; the probe itself is fitted once, on the training subjects.
 """
 
 from __future__ import annotations
@@ -61,40 +59,45 @@ def run_probes(
     clip_wise: bool = False,
     samples: int = 2000,
 ) -> ProbeResults:
-    """Score every model on every task: AUROC on test subjects with its interval, retention, and a verdict.
+    """Score every model on every task: AUROC on test subjects with its interval, retention and a verdict.
 
     Parameters
     ----------
     models : dict of str to array
-        Embeddings `[n, dim]` by name; a duration baseline is one more model, of one column.
+        Embeddings `[n, dim]` by name; a duration baseline is one more model, with a single column.
     tasks : sequence of Task
-        What `binary_tasks` returned.
+        Tasks from `binary_tasks`.
     subjects, splits : sequence of str
-        Of each clip, `[n]`.
+        Subject and split of each clip, `[n]`.
     reference : str
         The model that differences and retention are relative to: the teacher. A probe of its embeddings with permuted
-        training labels is added.
-    float_of : dict of str to str
-        The float32 file of each quantized one, to which it is compared too.
-    subgroups : dict of str to sequence of str
-        Values of metadata columns, `[n]` each, "" for unknown: AUROC is computed group by group.
+        training labels is added as a baseline.
+    seed : int
+        Seed of folds, probes, permutations and bootstrap.
+    float_of : dict of str to str, optional
+        For each quantized file, its float32 file, with which it is compared too.
+    subgroups : dict of str to sequence of str, optional
+        Metadata columns, `[n]` values each, "" for unknown; the AUROC is computed for each group.
     margin : float
-        AUROC that a model may lose, set before the run; in (0, 0.5).
+        Largest acceptable AUROC drop, set before the run, in (0, 0.5).
     probe : str
         One of CLASSIFIERS.
     clip_wise : bool
-        Measure by a paper's clip-wise split too, which LEAKS, and the gap to the figures that don't.
-    seed : int
-        Of folds, probes, permutations and bootstrap.
+        Also measure with a paper's clip-wise split, which LEAKS, and the gap to the leak-free figures.
     samples : int
-        Bootstrap replicates, each ONE draw of subjects for all models and tasks.
+        Number of bootstrap replicates, each a single draw of subjects for all models and tasks.
+
+    Returns
+    -------
+    ProbeResults
+        Results of every task, their mean, and paired comparisons.
 
     Raises
     ------
     InputError
-        For embeddings that are not finite or not `[n, dim]`, for a subject on two sides, and for no task.
+        If embeddings are not finite or not `[n, dim]`, a subject is in test and in training, or there is no task.
     UsageError
-        For an unknown reference, or a margin outside its range.
+        If `reference` is unknown, or `margin` is out of range.
     """
     check_splits(subjects, splits)
     if not tasks:
@@ -150,12 +153,12 @@ def run_probes(
 
 @dataclass(frozen=True)
 class _Bench:
-    """What every task shares."""
+    """Everything that all tasks share."""
 
     models: dict[str, Floats]
     subjects: NDArray[np.str_]  # [n]
     tested: NDArray[np.bool_]  # [n]
-    subject_index: NDArray[np.intp]  # [n], column in `subject_weights` of a test clip's subject; -1 in training
+    subject_index: NDArray[np.intp]  # [n]: column in `subject_weights` of a test clip's subject; -1 for training clips
     subject_weights: NDArray[np.uint16]  # [samples, test subjects]
     subgroups: dict[str, NDArray[Any]]  # by column, [n]
     reference: str
@@ -183,9 +186,9 @@ def _bench(
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
-    """Return one task's result without comparisons, what these are made of, and notes.
+    """Return one task's result without comparisons, the scores that comparisons need, and notes.
 
-    The permuted baseline comes last, without scores.
+    The permuted baseline comes last and has no scores.
     """
     inside, outside = np.flatnonzero(task.labelled & ~bench.tested), np.flatnonzero(task.labelled & bench.tested)
     train, test, subject_index = task.labels[inside], task.labels[outside], bench.subject_index[outside]
@@ -245,12 +248,12 @@ def _counts(labels: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Counts:
 def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> dict[str, Floats]:
     """Return the embeddings as float64.
 
-    Raises InputError or UsageError for what can't be probed.
+    Raises InputError or UsageError if they cannot be probed.
     """
     if reference not in models:
         raise UsageError(f"reference is {reference!r}", f"use one of {', '.join(models)}")
     if PERMUTED in models:
-        raise UsageError(f"a model is called {PERMUTED!r}", "that name is the baseline's; use another")
+        raise UsageError(f"a model is called {PERMUTED!r}", "this name is reserved for the baseline; use another")
     arrays = {}
     for name, values in models.items():
         if values.ndim != 2 or len(values) != n or values.shape[1] == 0:
@@ -267,7 +270,7 @@ def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> d
     return arrays
 
 
-_DECIMALS = 4  # of a drawn curve
+_DECIMALS = 4  # of the rates of a curve
 
 
 def detailed(
@@ -280,13 +283,38 @@ def detailed(
     *,
     subgroups: Mapping[str, Sequence[str]],
 ) -> Score:
-    """Return the score with everything that only a single task has.
+    """Add to a score the figures that exist for a single task only.
 
-    Parameters: `train` [n_train], the labels that `fit` was fitted to; `test`, `subject_index` [n_test];
-    `subject_weights` [samples, subjects]; `subgroups`, for each column its values of the test clips, [n_test]. Raises
-    InputError as `auroc` does.
+    These are hyper-parameters, ROC curve, threshold sweep, operating point, calibration and subgroups.
+
+    Parameters
+    ----------
+    score : Score
+        Score of a model on a task.
+    fit : Fitted
+        The model's fitted probe.
+    train : bool array [n_train]
+        Labels that `fit` was fitted to.
+    test : bool array [n_test]
+        Labels of the test clips.
+    subject_index : int array [n_test]
+        Column in `subject_weights` of each test clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate.
+    subgroups : dict of str to sequence of str
+        Metadata columns, `[n_test]` values each.
+
+    Returns
+    -------
+    Score
+        The completed score.
+
+    Raises
+    ------
+    InputError
+        As `auroc` does.
     """
-    usable = np.isfinite(fit.out_of_fold)  # a fold whose training side has one class is scored by nobody
+    usable = np.isfinite(fit.out_of_fold)  # a fold that leaves one class to train on has no scores
     held_out, truth = fit.out_of_fold[usable], train[usable]
     rates = (np.round(rate, _DECIMALS).tolist() for rate in roc_curve(fit.scores, test, points=ROC_POINTS))
     return dataclasses.replace(

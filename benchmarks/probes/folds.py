@@ -1,4 +1,4 @@
-"""Folds of whole subjects, the same for every model, and the clip-wise split of a paper, which leaks."""
+"""Make folds of whole subjects, the same for every model, and a paper's clip-wise split, which leaks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,29 @@ from hearlite.errors import InputError
 
 FOLDS = 3
 PAPER_TEST_SHARE = 0.2  # Ehtesham et al. 2025, arXiv:2504.20124: 80/20, stratified by clip
-_BANDS = 4  # of a regression target, balanced over folds as classes are
+_BANDS = 4  # of a regression target; they are balanced over folds as classes are
 
 
 def fold_table(labels: NDArray[Any], subjects: NDArray[Any], *, seed: int, folds: int = FOLDS) -> NDArray[np.intp]:
-    """Return the validation fold of every training clip, `[n_train]`: whole subjects, classes balanced.
+    """Assign training clips to validation folds of whole subjects with balanced classes.
 
-    Made of labels, subjects and seed alone, never of a model.
+    The folds depend on labels, subjects and seed only, never on a model.
+
+    Parameters
+    ----------
+    labels : array [n_train]
+        Class of each training clip.
+    subjects : array [n_train]
+        Subject of each training clip.
+    seed : int
+        Seed of the assignment.
+    folds : int
+        Number of folds; fewer if there are fewer subjects.
+
+    Returns
+    -------
+    int array [n_train]
+        Validation fold of each clip.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -34,9 +50,25 @@ def fold_table(labels: NDArray[Any], subjects: NDArray[Any], *, seed: int, folds
 def regression_fold_table(
     targets: Floats, subjects: NDArray[Any], *, seed: int, folds: int = FOLDS
 ) -> NDArray[np.intp]:
-    """Return the validation folds of a regression, `[n_train]`, as `fold_table` does.
+    """Assign training clips to validation folds of whole subjects with balanced regression targets.
 
-    The quarters of the subjects' mean targets are balanced over the folds. `targets` `[n_train]`.
+    The quarters of the subjects' mean targets are balanced over the folds, as `fold_table` balances classes.
+
+    Parameters
+    ----------
+    targets : array [n_train]
+        Target of each training clip.
+    subjects : array [n_train]
+        Subject of each training clip.
+    seed : int
+        Seed of the assignment.
+    folds : int
+        Number of folds; fewer if there are fewer subjects.
+
+    Returns
+    -------
+    int array [n_train]
+        Validation fold of each clip.
     """
     subject_index = np.unique(subjects, return_inverse=True)[1]
     means = np.bincount(subject_index, weights=targets) / np.bincount(subject_index)
@@ -47,11 +79,26 @@ def regression_fold_table(
 
 
 def clip_wise_split(labels: NDArray[Any], *, seed: int) -> NDArray[np.bool_]:
-    """Return which clips a paper would test on, `[n]`: a fifth of each class, drawn clip by clip.
+    """Select the clips that a paper would test on: a fifth of each class, drawn clip by clip.
 
-    It LEAKS subjects; show its figures only with the word LEAKING.
+    This split LEAKS subjects; show its figures only with the word LEAKING.
 
-    Raises InputError when a class has fewer than two clips.
+    Parameters
+    ----------
+    labels : array [n]
+        Class of each clip.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    bool array [n]
+        True for test clips.
+
+    Raises
+    ------
+    InputError
+        If a class has fewer than two clips.
     """
     tested = np.zeros(len(labels), dtype=bool)
     rng = np.random.default_rng(seed)
@@ -64,8 +111,22 @@ def clip_wise_split(labels: NDArray[Any], *, seed: int) -> NDArray[np.bool_]:
 
 
 def clip_wise_folds(labels: NDArray[Any], *, seed: int, folds: int = FOLDS) -> NDArray[np.intp]:
-    """Return the fold table that belongs to `clip_wise_split`: every clip is a subject of its own.
+    """Assign training clips to the folds that go with `clip_wise_split`: each clip is its own subject.
 
-    It leaks as that does.
+    These folds leak as that split does.
+
+    Parameters
+    ----------
+    labels : array [n_train]
+        Class of each training clip.
+    seed : int
+        Seed of the assignment.
+    folds : int
+        Number of folds.
+
+    Returns
+    -------
+    int array [n_train]
+        Validation fold of each clip.
     """
     return fold_table(labels, np.arange(len(labels)), seed=seed, folds=folds)

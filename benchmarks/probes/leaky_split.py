@@ -1,7 +1,7 @@
-"""A paper's clip-wise 80/20 split next to the leak-free one, and the gap. Every figure here LEAKS.
+"""Measure a paper's clip-wise 80/20 split beside the leak-free one. Every clip-wise figure LEAKS.
 
-Ehtesham et al. 2025, arXiv:2504.20124, split by clip: subjects are in training and in test, so a probe may recognise a
-person instead of a disease.
+Ehtesham et al. 2025, arXiv:2504.20124, split by clip: subjects are both in training and in test, so a probe may
+recognise a person instead of a disease.
 """
 
 from __future__ import annotations
@@ -40,11 +40,36 @@ def leaking_aurocs(
     samples: int,
     seed: int,
 ) -> list[tuple[BootstrapAurocs, BootstrapAurocs]]:
-    """For every task the LEAKING AUROCs and the leak-free ones, both on the same draws of all subjects.
+    """Compute the LEAKING and the leak-free AUROCs of every task on the same draws of all subjects.
 
-    Parameters: `leak_free`, each task's scores of its own test clips; `models` [n, dim], `subjects` and `tested` [n],
-    all clips; `kind`, one of CLASSIFIERS; `samples` replicates; `seed` of draws, split, folds and probes. Raises
-    InputError as `clip_wise_split` and `fit_classifier` do.
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Binary tasks.
+    leak_free : sequence of TaskScores
+        For each task, the scores of its leak-free test clips.
+    models : dict of str to array [n, dim]
+        Embeddings of all clips by model.
+    subjects : array [n]
+        Subject of each clip.
+    tested : bool array [n]
+        True for the test clips of the leak-free split.
+    kind : str
+        One of CLASSIFIERS.
+    samples : int
+        Number of bootstrap replicates.
+    seed : int
+        Seed of draws, split, folds and probes.
+
+    Returns
+    -------
+    list of (BootstrapAurocs, BootstrapAurocs)
+        For each task, the leaking and the leak-free AUROCs.
+
+    Raises
+    ------
+    InputError
+        As `clip_wise_split` and `fit_classifier` do.
     """
     people, subject_index = np.unique(subjects, return_inverse=True)
     draws = bootstrap_weights(len(people), samples=samples, seed=seed)
@@ -68,9 +93,34 @@ def clip_wise_aurocs(
     kind: str,
     seed: int,
 ) -> BootstrapAurocs:
-    """Return the LEAKING AUROC of every model.
+    """Compute the LEAKING AUROC of every model on one task.
 
-    Probes are fitted to four fifths of the clips `[n, dim]` and tested on the others, of the same subjects.
+    Probes are fitted to four fifths of the clips and tested on the others, which are of the same subjects.
+
+    Parameters
+    ----------
+    models : dict of str to array [n, dim]
+        Embeddings of the labelled clips by model.
+    labels : bool array [n]
+        True for positive.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate.
+    kind : str
+        One of CLASSIFIERS.
+    seed : int
+        Seed of split, folds and probes.
+
+    Returns
+    -------
+    BootstrapAurocs
+        AUROCs on the clip-wise test clips.
+
+    Raises
+    ------
+    InputError
+        As `clip_wise_split` and `fit_classifier` do.
     """
     tested = clip_wise_split(labels, seed=seed)
     folds = clip_wise_folds(labels[~tested], seed=seed)
@@ -82,9 +132,19 @@ def clip_wise_aurocs(
 
 
 def leaking_beside(leaking: BootstrapAurocs, leak_free: BootstrapAurocs) -> tuple[Leaking, ...]:
-    """Return every model's clip-wise AUROC and by how much it flatters.
+    """Compute how much the clip-wise AUROC of every model exceeds the leak-free one.
 
-    Both come from the same draws, so the gap's interval accounts for the shared subjects.
+    Both come from the same draws, so the interval of the gap accounts for the subjects that they share.
+
+    Parameters
+    ----------
+    leaking, leak_free : BootstrapAurocs
+        AUROCs of the same models.
+
+    Returns
+    -------
+    tuple of Leaking
+        For each model, the leaking AUROC and the gap, with intervals.
     """
     found = []
     for model, value in leaking.observed.items():

@@ -1,6 +1,6 @@
-"""The linear probe: standardized features and L2 logistic regression.
+"""Fit the linear probe: L2-regularised logistic regression on standardized features.
 
-Its strength is chosen on folds of whole training subjects.
+The strength of the regularisation is chosen on folds of whole training subjects.
 """
 
 from __future__ import annotations
@@ -18,49 +18,90 @@ from hearlite.benchmarks.stats.auroc import auroc
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.errors import InputError
 
-# Of standardized features. Rising, so that each fit starts from the one before; the C that was chosen is in the
-# results, so an edge shows.
+# For standardized features. Rising, so that each fit can start from the one before. Results state the chosen C, so a
+# choice at the edge shows.
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-MAX_ITER = 500  # lbfgs took 160 for C = 1 at 3 300 clips of a HeAR-sized embedding; whoever stops here is in the notes
-SELECTION_TOL = (
-    1e-3  # a third of the iterations of scikit-learn's 1e-4, which the final fit uses; the ranking of C is the same
-)
+# lbfgs took 160 iterations for C = 1 on 3 300 clips of a HeAR-sized embedding; fits that stop at the limit are noted.
+MAX_ITER = 500
+# Takes a third of the iterations of scikit-learn's default of 1e-4, which the final fit uses; the ranking of C is the
+# same.
+SELECTION_TOL = 1e-3
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A probe's scores of the test clips, and what thresholds and calibration may be fitted to."""
+    """A fitted probe's test scores, and out-of-fold scores to fit thresholds and calibration to."""
 
     scores: Floats  # [n_test]
-    # [n_train]: each by a probe with the same hyper-parameters that was fitted to the other folds, in the unit of
-    # `scores`
+    # [n_train]: each score is by a probe with the same hyper-parameters that was fitted to the other folds, in the unit
+    # of `scores`.
     out_of_fold: Floats
     chosen: Mapping[str, float]  # hyper-parameters
-    unconverged: int  # fits that stopped before they converged
+    unconverged: int  # number of fits that stopped before they converged
 
     @property
     def c(self) -> float | None:
-        """Inverse regularisation, of the probes that have one."""
+        """Inverse regularisation strength; None for probes that have none."""
         return self.chosen.get("C")
 
 
 def fit_probe(train: Floats, labels: Bools, test: Floats, *, folds: NDArray[np.intp]) -> Fitted:
-    """Fit StandardScaler and L2 logistic regression, with C by mean AUROC over `folds`, the smallest of equals.
+    """Fit a standardizer and L2 logistic regression, and score the test clips.
 
-    Test clips are only scored.
+    C is chosen by mean AUROC over `folds`, the smallest of equally good ones. Test clips are only scored. A
+    constant feature has no influence.
 
-    Parameters: `train` [n_train, dim], `labels` and `folds` [n_train], `test` [n_test, dim]. A constant feature has no
-    influence.
-    Raises InputError when no fold has both classes inside and outside.
+    Parameters
+    ----------
+    train : array [n_train, dim]
+        Embeddings of the training clips.
+    labels : bool array [n_train]
+        True for positive.
+    test : array [n_test, dim]
+        Embeddings of the test clips.
+    folds : int array [n_train]
+        Validation fold of each training clip.
+
+    Returns
+    -------
+    Fitted
+        Scores are log-odds.
+
+    Raises
+    ------
+    InputError
+        If no fold has both classes inside and outside.
     """
     c, candidates, unconverged = _search(train, labels, folds=folds)
-    ((found, converged),) = regularisation_path(train, labels, np.concatenate([test, train]), grid=(c,))
-    scores, own = np.split(found, [len(test)])
+    ((both, converged),) = regularisation_path(train, labels, np.concatenate([test, train]), grid=(c,))
+    scores, own = np.split(both, [len(test)])
     return Fitted(scores, in_units(own, candidates[C_GRID.index(c)]), {"C": c}, unconverged + (not converged))
 
 
 def choose_c(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[float, int]:
-    """Return the C that `fit_probe` takes, and how many fits stopped before they converged."""
+    """Choose C as `fit_probe` does, without fitting the final probe.
+
+    Parameters
+    ----------
+    train : array [n_train, dim]
+        Embeddings of the training clips.
+    labels : bool array [n_train]
+        True for positive.
+    folds : int array [n_train]
+        Validation fold of each training clip.
+
+    Returns
+    -------
+    c : float
+        One of C_GRID.
+    unconverged : int
+        Number of fits that stopped before they converged.
+
+    Raises
+    ------
+    InputError
+        If no fold has both classes inside and outside.
+    """
     c, _, unconverged = _search(train, labels, folds=folds)
     return c, unconverged
 
@@ -68,7 +109,29 @@ def choose_c(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[
 def regularisation_path(
     train: Floats, labels: Bools, test: Floats, *, grid: Sequence[float], tol: float = 1e-4
 ) -> list[tuple[Floats, bool]]:
-    """(test scores, converged) for every C of a rising grid, each fit started from the one before."""
+    """Fit logistic regression for every C of a rising grid, and score the test clips.
+
+    Each fit starts from the one before.
+
+    Parameters
+    ----------
+    train : array [n_train, dim]
+        Embeddings of the training clips.
+    labels : array [n_train]
+        Class of each training clip.
+    test : array [n_test, dim]
+        Embeddings of the clips to score.
+    grid : sequence of float
+        Rising values of C.
+    tol : float
+        Tolerance of the solver.
+
+    Returns
+    -------
+    list of (array, bool)
+        For each C, the scores of the test clips (`[n_test]`, or `[n_test, classes]` for more than two classes), and
+        whether the fit converged.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
@@ -87,8 +150,8 @@ def regularisation_path(
 def _blas() -> Any:
     """Look up the BLAS libraries of this process, once.
 
-    Fits run on one thread: their matrices are so small that two threads spend their time waiting for each other (330 x
-    512: 0.17 s alone, 0.47 s with two threads on two cores).
+    Fits run on one thread: their matrices are so small that two threads mostly wait for each other (330 x 512:
+    0.17 s with one thread, 0.47 s with two on two cores).
     """
     from threadpoolctl import ThreadpoolController
 
@@ -96,11 +159,27 @@ def _blas() -> Any:
 
 
 def fit_weights(train: Floats, labels: NDArray[Any], *, c: float) -> tuple[Floats, Floats, bool]:
-    """Return the probe of one C as weights `[rows, dim]` and biases `[rows]` of raw features.
+    """Fit the probe of `regularisation_path` for one C, and return its weights for raw features.
 
-    It is that of `regularisation_path`. Also returns whether it converged.
+    Standardization is folded into the weights.
 
-    Rows: one for the positive of two classes, else one for each class in sorted order. Standardization is folded in.
+    Parameters
+    ----------
+    train : array [n_train, dim]
+        Embeddings of the training clips.
+    labels : array [n_train]
+        Class of each training clip.
+    c : float
+        Inverse regularisation strength.
+
+    Returns
+    -------
+    weights : array [rows, dim]
+        One row for the positive of two classes, else one for each class in sorted order.
+    bias : array [rows]
+        Biases.
+    converged : bool
+        Whether the fit converged.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -113,22 +192,62 @@ def fit_weights(train: Floats, labels: NDArray[Any], *, c: float) -> tuple[Float
 
 
 def standardized(scores: Floats, own: Floats) -> Floats:
-    """Return a linear probe's scores `[n]` in deviations of its own training clips' scores `own` from their mean.
+    """Standardize a linear probe's scores by the scores of its own training clips.
 
-    Folds differ in intercept, since the more positives are held out the fewer are left, and in slope, since a third of
-    the clips is missing. The stronger the regularisation, the more of a score that is: thresholds of raw out-of-fold
-    scores then mean nothing for the probe of all clips.
+    Folds differ in intercept, since the more positives are held out, the fewer remain for training; and in slope,
+    since a third of the clips is missing. The stronger the regularisation, the larger the share of a score that
+    these differences make up. Thresholds of raw out-of-fold scores then mean nothing for the probe of all clips.
+
+    Parameters
+    ----------
+    scores : array [n]
+        Scores of held-out clips.
+    own : array [n_train]
+        Scores of the clips that the probe was trained on.
+
+    Returns
+    -------
+    array [n]
+        Deviations from the mean of `own`, in its standard deviations.
     """
     return np.asarray((scores - own.mean()) / (own.std() or 1.0))
 
 
 def in_units(own: Floats, deviations: Floats) -> Floats:
-    """Return what `standardized` gave as scores of the probe whose training clips score `own`."""
+    """Convert standardized scores to the scale of another probe; the inverse of `standardized`.
+
+    Parameters
+    ----------
+    own : array [n_train]
+        Scores of the clips that the other probe was trained on.
+    deviations : array [n]
+        Standardized scores.
+
+    Returns
+    -------
+    array [n]
+        Scores in the unit of `own`.
+    """
     return np.asarray(own.mean() + (own.std() or 1.0) * deviations)
 
 
 def fits_quietly(model: Any, train: Floats, targets: NDArray[Any]) -> bool:
-    """Fit a scikit-learn model; whether it converged, instead of a warning."""
+    """Fit a scikit-learn model without convergence warnings, and return whether it converged.
+
+    Parameters
+    ----------
+    model : estimator
+        Any scikit-learn estimator or pipeline; it is fitted in place.
+    train : array [n_train, dim]
+        Features.
+    targets : array [n_train]
+        Labels or numbers.
+
+    Returns
+    -------
+    bool
+        False if the solver stopped at its iteration limit.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings(record=True) as caught:
@@ -138,12 +257,28 @@ def fits_quietly(model: Any, train: Floats, targets: NDArray[Any]) -> bool:
 
 
 def best_candidate(candidates: Floats, labels: Bools, folds: NDArray[np.intp]) -> int:
-    """Return the row of out-of-fold scores `[candidates, n_train]` with the highest mean AUROC over folds.
+    """Select the candidate with the highest mean AUROC over folds, the first of equally good ones.
 
-    The first of equals.
+    AUROCs are computed within each fold, never over pooled folds, since scores of two fits have different scales.
 
-    Folds are compared within, never pooled: scores of two fits have two scales. Raises InputError when no fold has both
-    classes on both sides.
+    Parameters
+    ----------
+    candidates : array [candidates, n_train]
+        Out-of-fold scores of each candidate.
+    labels : bool array [n_train]
+        True for positive.
+    folds : int array [n_train]
+        Validation fold of each training clip.
+
+    Returns
+    -------
+    int
+        Row of the best candidate.
+
+    Raises
+    ------
+    InputError
+        If no fold has both classes inside and outside.
     """
     usable = [
         fold
@@ -160,7 +295,7 @@ def best_candidate(candidates: Floats, labels: Bools, folds: NDArray[np.intp]) -
 
 
 def _search(train: Floats, labels: Bools, *, folds: NDArray[np.intp]) -> tuple[float, Floats, int]:
-    """(C, standardized out-of-fold scores of the whole grid [candidates, n_train], unconverged fits)."""
+    """Return (C, standardized out-of-fold scores `[candidates, n_train]`, unconverged fits)."""
     candidates = np.full((len(C_GRID), len(labels)), np.nan)
     unconverged = 0
     for fold in np.unique(folds):

@@ -1,6 +1,7 @@
-"""What a challenge measures: a classifier of all classes, with sensitivity, specificity and score.
+"""Classify all classes of a respiratory sound challenge, and compute its figures with intervals.
 
-It works on mean embeddings; intervals are over subjects.
+The figures are sensitivity, specificity and the two means of them. Sounds are classified by their mean embeddings;
+intervals are over subjects.
 """
 
 from __future__ import annotations
@@ -34,13 +35,37 @@ LEAKS = "LEAKS: subjects of this side are in training too"
 def classify(
     train: Floats, labels: NDArray[Any], test: Floats, *, subjects: NDArray[Any], normal: str, seed: int
 ) -> tuple[NDArray[Any], float]:
-    """Return predicted classes of the test sounds, and the chosen C.
+    """Fit logistic regression to all classes, weighted equally, and predict the test sounds.
 
-    Logistic regression of all classes, weighted to count equally.
+    Without the weights, it would predict normal for nearly everything and score near 0.5 by specificity alone. C is
+    the smallest of those with the best out-of-fold challenge score.
 
-    Without the weights it would call nearly everything normal and score near 0.5 by specificity alone. C is the
-    smallest of those with the best challenge score out of fold. Raises InputError where a class has one training
-    subject only.
+    Parameters
+    ----------
+    train : array [n_train, dim]
+        Embeddings of the training sounds.
+    labels : array [n_train]
+        Class of each training sound.
+    test : array [n_test, dim]
+        Embeddings of the test sounds.
+    subjects : array [n_train]
+        Subject of each training sound.
+    normal : str
+        The class of normal sounds.
+    seed : int
+        Seed of the folds.
+
+    Returns
+    -------
+    predicted : array [n_test]
+        Classes of the test sounds.
+    c : float
+        The chosen C, one of C_GRID.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two classes, or a class has fewer than two training subjects.
     """
     by_class = [len(set(subjects[labels == value].tolist())) for value in set(labels.tolist())]
     if len(by_class) < 2 or min(by_class) < 2:
@@ -74,17 +99,31 @@ def _predicted(train: Floats, labels: NDArray[Any], test: Floats, *, c: float) -
 def replicates(
     truth: NDArray[Any], guess: NDArray[Any], subject_index: Owners, draws: NDArray[np.uint16], *, normal: str
 ) -> Floats:
-    """Return the FIGURES of every draw of subjects, `[4, samples]`.
+    """Compute the FIGURES of every bootstrap draw of subjects.
 
-    NaN where a draw has no normal or no other sound.
+    Parameters
+    ----------
+    truth, guess : array [n]
+        True and predicted class of each sound.
+    subject_index : int array [n]
+        Column in `draws` of each sound's subject.
+    draws : uint16 array [samples, subjects]
+        How often each subject was drawn in each replicate.
+    normal : str
+        The class of normal sounds.
+
+    Returns
+    -------
+    array [4, samples]
+        Sensitivity, specificity, average and harmonic, in [0, 1]; NaN if a draw has no normal or no other sound.
     """
     others = truth != normal
     columns = np.stack([others, others & (truth == guess), ~others, ~others & (guess == normal)], axis=1).astype(
         np.float64
     )
-    adventitious, found, normals, passed = weighted_sums(columns, subject_index, draws).T
+    adventitious, hits, normals, passed = weighted_sums(columns, subject_index, draws).T
     with np.errstate(invalid="ignore", divide="ignore"):
-        sensitivity, specificity = found / adventitious, passed / normals
+        sensitivity, specificity = hits / adventitious, passed / normals
         both = sensitivity + specificity
         harmonic = np.where(
             both > 0, 2 * sensitivity * specificity / np.where(both > 0, both, 1.0), np.where(both == 0, 0.0, np.nan)
@@ -101,13 +140,32 @@ def measure(
     seed: int,
     samples: int = SAMPLES,
 ) -> list[dict[str, Any]]:
-    """Return every model's FIGURES with intervals, and their paired differences to the first model.
+    """Compute every model's FIGURES with intervals, and their paired differences from the first model.
 
-    Over subjects; sounds `[n]` of one side.
+    Parameters
+    ----------
+    truth : array [n]
+        True class of each sound of one side of the split.
+    guesses : dict of str to array [n]
+        Predicted classes by model.
+    subjects : array [n]
+        Subject of each sound.
+    normal : str
+        The class of normal sounds.
+    seed : int
+        Seed of the bootstrap.
+    samples : int
+        Number of bootstrap replicates.
+
+    Returns
+    -------
+    list of dict
+        For each model, "model" and an Estimate (as a dict) for each figure and, from the second model on, each
+        "<figure>_difference".
     """
     people, subject_index = np.unique(subjects, return_inverse=True)
     draws = bootstrap_weights(len(people), samples=samples, seed=seed)
-    sure = {"degrees_of_freedom": float(max(1, len(people) - 1))}
+    precision = {"degrees_of_freedom": float(max(1, len(people) - 1))}
     trials = {"sensitivity": len(set(subjects[truth != normal])), "specificity": len(set(subjects[truth == normal]))}
     rows: list[dict[str, Any]] = []
     first: tuple[dict[str, float], Floats] | None = None
@@ -119,11 +177,13 @@ def measure(
         )
         row: dict[str, Any] = {"model": model}
         for number, name in enumerate(FIGURES):
-            bounds = rate_interval(values[name], drawn[number], trials=trials.get(name, min(trials.values())), **sure)
+            bounds = rate_interval(
+                values[name], drawn[number], trials=trials.get(name, min(trials.values())), **precision
+            )
             row[name] = to_dict(Estimate(values[name], *(bounds or (None, None))))
             if first:
                 gap = values[name] - first[0][name]
-                bounds = difference_interval(gap, drawn[number] - first[1][number], **sure)
+                bounds = difference_interval(gap, drawn[number] - first[1][number], **precision)
                 row[f"{name}_difference"] = to_dict(Estimate(gap, *(bounds or (None, None))))
         first = first or (values, drawn)
         rows.append(row)

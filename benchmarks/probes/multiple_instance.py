@@ -1,6 +1,6 @@
-"""Multiple-instance learning: recordings or events longer than a clip, as bags of clips.
+"""Pool clips of recordings or events that are longer than a clip (multiple-instance learning).
 
-One vector is made of each.
+Each record is a bag of clips, from which one vector is made.
 """
 
 from __future__ import annotations
@@ -22,44 +22,54 @@ from hearlite.spec import AUDIO
 
 @dataclass(frozen=True, eq=False)
 class ClipBags:
-    """What a model gave for the clips of several records."""
+    """Embeddings of the clips of several records."""
 
-    values: Floats  # [clips, dim], those of a record beside each other, in their order in time
-    counts: NDArray[np.intp]  # [records], clips of each, at least one
+    values: Floats  # [clips, dim]; clips of a record are adjacent and in temporal order
+    counts: NDArray[np.intp]  # [records]; number of clips of each, at least one
 
     @cached_property
     def starts(self) -> NDArray[np.intp]:
-        """[records], the first clip of each."""
+        """Index of each record's first clip, `[records]`."""
         return np.cumsum(self.counts) - self.counts
 
     @cached_property
     def subject_index(self) -> Owners:
-        """[clips], the record of each."""
+        """Record of each clip, `[clips]`."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def sums(self, values: Floats) -> Floats:
-        """Return sums over each record, `[records, ...]`, of values by clip, `[clips, ...]`."""
+        """Return sums over each record, `[records, ...]`, of clip-level values, `[clips, ...]`."""
         return np.asarray(np.add.reduceat(values, self.starts, axis=0))
 
     def maxima(self, values: Floats) -> Floats:
-        """Largest in each record, [records, ...], of values by clip, [clips, ...]."""
+        """Return maxima over each record, `[records, ...]`, of clip-level values, `[clips, ...]`."""
         return np.asarray(np.maximum.reduceat(values, self.starts, axis=0))
 
     def mean(self) -> Floats:
-        """Mean embedding of each record, [records, dim]."""
+        """Return the mean embedding of each record, `[records, dim]`."""
         return self.sums(self.values) / self.counts[:, None]
 
     def take(self, records: NDArray[np.intp]) -> ClipBags:
-        """Return some of the records, in the order asked for."""
+        """Return some of the records, in the order of their indices."""
         counts = self.counts[records]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return ClipBags(self.values[np.repeat(self.starts[records], counts) + within], counts)
 
 
 def group_recordings(clips: Sequence[ClipRef]) -> tuple[tuple[ClipRef, ...], Owners]:
-    """Return the first clip of every record, and the record of each clip `[n]`.
+    """Group clips by record: a row of the manifest or, without a manifest, a recording.
 
-    A row of the manifest is a record; without a manifest, a recording is.
+    Parameters
+    ----------
+    clips : sequence of ClipRef
+        Clips of all records.
+
+    Returns
+    -------
+    records : tuple of ClipRef
+        The first clip of each record.
+    of_clip : int array [n]
+        Record of each clip.
     """
     first: dict[tuple[str, int | None], ClipRef] = {}
     for clip in clips:
@@ -69,14 +79,39 @@ def group_recordings(clips: Sequence[ClipRef]) -> tuple[tuple[ClipRef, ...], Own
 
 
 def group_clips(values: Floats, records: Owners) -> ClipBags:
-    """Embeddings [n, dim] by the record of each clip [n], records numbered from 0 without a gap."""
+    """Sort embeddings into one bag per record.
+
+    Parameters
+    ----------
+    values : array [n, dim]
+        Embeddings of the clips.
+    records : int array [n]
+        Record of each clip, numbered from 0 without a gap.
+
+    Returns
+    -------
+    ClipBags
+        Clips of a record keep their order.
+    """
     return ClipBags(values[np.argsort(records, kind="stable")], np.bincount(records).astype(np.intp))
 
 
 def recording_lengths(records: Sequence[ClipRef], of_clip: Owners) -> Floats:
-    """Return the length of each record, `[records, 1]` in seconds: its annotated event, or all its clips.
+    """Return the length of each record: its annotated event or, without one, all its clips.
 
-    What this alone reaches is not in the sound.
+    It serves as a baseline: what it achieves alone owes nothing to the sound.
+
+    Parameters
+    ----------
+    records : sequence of ClipRef
+        The first clip of each record.
+    of_clip : int array [n]
+        Record of each clip.
+
+    Returns
+    -------
+    array [records, 1]
+        Lengths in seconds.
     """
     lengths = np.bincount(of_clip) * AUDIO.clip_s
     for number, record in enumerate(records):
@@ -85,21 +120,42 @@ def recording_lengths(records: Sequence[ClipRef], of_clip: Owners) -> Floats:
     return np.asarray(lengths[:, None])
 
 
-# Ridge penalty on the attention's linear map, for standardized features and the mean loss of a record; infinity is the
+# Ridge penalty of the attention's linear map, for standardized features and the mean loss over records. Infinity is the
 # plain mean.
 PENALTIES = (math.inf, 1.0, 0.1, 0.01)
-_ITERATIONS = 100  # of L-BFGS: where it stops earlier the fit is less free, never wrong
+_ITERATIONS = 100  # limit of L-BFGS: a fit that reaches it is more strongly regularised, not wrong
 
 
 def fit_attention(
     train: ClipBags, labels: Bools, test: ClipBags, *, folds: NDArray[np.intp], mean: Fitted | None = None
 ) -> Fitted:
-    """Return scores of the test records by attention, with the penalty by mean AUROC over `folds`.
+    """Fit a probe that pools the clips of a record by attention, and score the test records.
 
-    The strongest of equals. Test records are only scored.
+    The ridge penalty of the attention is chosen by mean AUROC over `folds`, the strongest of equally good ones.
+    Test records are only scored.
 
-    Parameters: `labels` and `folds` [training records]; `mean`, the probe of mean embeddings on the same folds, if it
-    was fitted already, whose C is used here too. Raises InputError when no fold has both classes inside and outside.
+    Parameters
+    ----------
+    train : ClipBags
+        Training records.
+    labels : bool array [training records]
+        True for positive.
+    test : ClipBags
+        Test records.
+    folds : int array [training records]
+        Validation fold of each training record.
+    mean : Fitted, optional
+        The probe of mean embeddings on the same folds, if already fitted. Its C is used here too.
+
+    Returns
+    -------
+    Fitted
+        Scores of the test records.
+
+    Raises
+    ------
+    InputError
+        If no fold has both classes inside and outside.
     """
     mean = mean or fit_probe(train.mean(), labels, test.mean(), folds=folds)
     c = mean.chosen["C"]
@@ -121,7 +177,20 @@ def fit_attention(
 
 
 def weights_of(logits: Floats, bags: ClipBags) -> Floats:
-    """Softmax within each record: weights [clips] that sum to 1 over a record's."""
+    """Compute the softmax of logits within each record.
+
+    Parameters
+    ----------
+    logits : array [clips]
+        Attention logits.
+    bags : ClipBags
+        The records.
+
+    Returns
+    -------
+    array [clips]
+        Weights that sum to 1 over each record.
+    """
     raised = np.exp(logits - bags.maxima(logits)[bags.subject_index])
     return np.asarray(raised / bags.sums(raised)[bags.subject_index])
 
@@ -129,27 +198,43 @@ def weights_of(logits: Floats, bags: ClipBags) -> Floats:
 def loss_and_gradient(
     parameters: Floats, bags: ClipBags, labels: Bools, *, c: float, penalty: float
 ) -> tuple[float, Floats]:
-    """Return the mean logistic loss of standardized records with both penalties, and its gradient.
+    """Compute the mean logistic loss of standardized records, with both penalties, and its gradient.
 
-    `[2 dim + 1]`: classifier, intercept, attention.
+    Parameters
+    ----------
+    parameters : array [2 dim + 1]
+        Weights of the classifier, its intercept, and weights of the attention.
+    bags : ClipBags
+        Standardized records.
+    labels : bool array [records]
+        True for positive.
+    c : float
+        Inverse regularisation strength of the classifier.
+    penalty : float
+        Ridge penalty of the attention.
+
+    Returns
+    -------
+    loss : float
+    gradient : array [2 dim + 1]
     """
     dim, records = bags.values.shape[1], len(labels)
-    evaluate_gate, intercept, attention = parameters[:dim], parameters[dim], parameters[dim + 1 :]
+    classifier, intercept, attention = parameters[:dim], parameters[dim], parameters[dim + 1 :]
     weights = weights_of(bags.values @ attention, bags)
-    by_clip = bags.values @ evaluate_gate
+    by_clip = bags.values @ classifier
     by_record = bags.sums(weights * by_clip)
     scores = by_record + intercept
     loss = float(np.mean(np.logaddexp(0.0, np.where(labels, -scores, scores))))
-    loss += float(evaluate_gate @ evaluate_gate) / (2 * c * records) + penalty / 2 * float(attention @ attention)
-    error = (1 / (1 + np.exp(-np.clip(scores, -500, 500))) - labels) / records  # 500: exp stays finite
+    loss += float(classifier @ classifier) / (2 * c * records) + penalty / 2 * float(attention @ attention)
+    error = (1 / (1 + np.exp(-np.clip(scores, -500, 500))) - labels) / records  # clipping at 500 keeps exp finite
     pulled = error[bags.subject_index] * weights
-    of_judge = pulled @ bags.values + evaluate_gate / (c * records)
+    of_classifier = pulled @ bags.values + classifier / (c * records)
     of_attention = (pulled * (by_clip - by_record[bags.subject_index])) @ bags.values + penalty * attention
-    return loss, np.concatenate([of_judge, [error.sum()], of_attention])
+    return loss, np.concatenate([of_classifier, [error.sum()], of_attention])
 
 
 def _fitted(train: ClipBags, labels: Bools, test: ClipBags, *, c: float, penalty: float) -> tuple[Floats, bool]:
-    """(scores [test records], converged)."""
+    """Return (scores `[test records]`, converged)."""
     from scipy.optimize import minimize
 
     pooled = train.mean()
@@ -161,8 +246,8 @@ def _fitted(train: ClipBags, labels: Bools, test: ClipBags, *, c: float, penalty
         return loss_and_gradient(parameters, train, labels, c=c, penalty=penalty)
 
     start = np.zeros(2 * train.values.shape[1] + 1)
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS})
+    result = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS})
     dim = train.values.shape[1]
-    evaluate_gate, intercept, attention = found.x[:dim], found.x[dim], found.x[dim + 1 :]
+    classifier, intercept, attention = result.x[:dim], result.x[dim], result.x[dim + 1 :]
     weights = weights_of(test.values @ attention, test)
-    return test.sums(weights * (test.values @ evaluate_gate)) + intercept, bool(found.success)
+    return test.sums(weights * (test.values @ classifier)) + intercept, bool(result.success)

@@ -1,6 +1,6 @@
-"""The baseline that must come out near 0.5: probes of shuffled training labels.
+"""Compute a baseline that must come out near 0.5: probes trained on shuffled labels.
 
-They are fitted to the reference's embeddings; labels are shuffled over clips.
+They are fitted to the reference model's embeddings, with training labels shuffled over clips.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hearlite.benchmarks.probes.classifiers import refit
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners
 
-_PERMUTATIONS = 5  # one alone wanders: a random direction of a wide embedding may point along the labels
+_PERMUTATIONS = 5  # one alone is too variable: a random direction of a wide embedding may align with the labels
 
 
 def permuted_baseline(
@@ -30,12 +30,40 @@ def permuted_baseline(
     task: str,
     seed: int,
 ) -> tuple[float, Floats]:
-    """(mean AUROC over the permutations, its replicates [samples]).
+    """Compute the mean AUROC of probes that are trained on permuted labels, with its replicates.
 
-    Parameters: `train` [n_train, dim], `labels` [n_train]; `test` [n_test, dim], `truth` and `subject_index` [n_test];
-    `subject_weights` [samples, subjects]; `kind` and hyper-parameters of the real probe; `task`'s name and `seed` make
-    the permutations. Other permutations would give another baseline, so they are drawn with replacement in every
-    replicate, as subjects are.
+    Other permutations would make another baseline, so permutations are drawn with replacement in every replicate,
+    as subjects are.
+
+    Parameters
+    ----------
+    train : array [n_train, dim]
+        Embeddings of the training clips.
+    labels : bool array [n_train]
+        Their labels, which are permuted.
+    test : array [n_test, dim]
+        Embeddings of the test clips.
+    truth : bool array [n_test]
+        Their labels.
+    subject_index : int array [n_test]
+        Column in `subject_weights` of each test clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate.
+    kind : str
+        Kind of the real probe, one of CLASSIFIERS.
+    chosen : dict of str to float
+        Hyper-parameters of the real probe.
+    task : str
+        Name of the task, part of the permutations' seed.
+    seed : int
+        Seed of permutations, probes and draws of permutations.
+
+    Returns
+    -------
+    value : float
+        Mean AUROC over the permutations.
+    replicates : array [samples]
+        Bootstrap replicates of it.
     """
     rng = np.random.default_rng([seed, zlib.crc32(task.encode(errors="surrogatepass"))])
     scores = [refit(kind, chosen, train, rng.permutation(labels), test, seed=seed) for _ in range(_PERMUTATIONS)]

@@ -1,11 +1,10 @@
-"""The AUROC that quantization costs, without the test subjects.
+"""Measure the AUROC drop of quantization without the test subjects.
 
-A gate that chose files by them would leave nobody to test on.
-
-The same probes are fitted to a float32 file's embeddings and to its quantized file's, by out-of-fold scores over the
-subjects of train and val: each is scored by a probe that has not seen them. The student was distilled on these
-subjects, unlabelled. That flatters both files alike, and what is measured is the difference of two files of one
-student.
+A gate that selected files by the test subjects would leave none to test on. Instead, the same probes are fitted to the
+embeddings of a float32 file and of its quantized file, and compared by out-of-fold scores over the subjects of train
+and val: each clip is scored by a probe that was not trained on its subject. The student was distilled on these
+subjects, without labels. That flatters both files alike, and only the difference between two files of one student is
+measured.
 """
 
 from __future__ import annotations
@@ -37,17 +36,32 @@ from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
 from hearlite.gate import AurocDrop, TaskDrop
 
-FOLDS = 5  # as many as a task has subjects of each class at least: MIN_SUBJECTS
+FOLDS = 5  # equals MIN_SUBJECTS, the fewest subjects of each class that a task has
 SAMPLES = 2_000  # bootstrap replicates
-_PROTOCOL = 3  # raise whenever the figures change, so that older ones are measured again
+_PROTOCOL = 3  # raise whenever the figures change, so that stored ones are measured again
 
 
 class QuantizationProbe:
-    """Called with a float32 file and its quantized file, says what the quantized one loses: quantize's `Quality`.
+    """Measure the AUROC drop of quantized files; it implements quantize's `Quality`.
 
-    `dataset` as `load_dataset` gives it, with `label_columns`; its test clips are dropped here and never read. The
-    float32 file is embedded once, however many quantized ones it is compared with, and memory holds vectors, not audio.
-    Raises InputError when there is no task with MIN_SUBJECTS training and validation subjects of each class.
+    The float32 file is embedded once, however many quantized files it is compared with. Memory holds vectors, not
+    audio.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        As from `load_dataset`; its test clips are dropped here and never read.
+    label_columns : sequence of str
+        Columns to make tasks from.
+    seed : int
+        Seed of folds and bootstrap.
+    samples : int
+        Number of bootstrap replicates.
+
+    Raises
+    ------
+    InputError
+        If no task has MIN_SUBJECTS training and validation subjects of each class.
     """
 
     def __init__(
@@ -67,10 +81,26 @@ class QuantizationProbe:
         self.data = hashlib.sha256(key.encode()).hexdigest()
 
     def __call__(self, reference: bytes, quantized: bytes) -> AurocDrop:
-        """Return the AUROC drop of a quantized file.
+        """Measure the AUROC drop of a quantized file.
 
-        Both files take audio float32 `[1, clip_samples]` and output one embedding. A drop is float32 - quantized, so
-        above 0 is worse.
+        Both files take audio as float32 `[1, clip_samples]` and output one embedding.
+
+        Parameters
+        ----------
+        reference : bytes
+            The float32 file.
+        quantized : bytes
+            Its quantized file.
+
+        Returns
+        -------
+        AurocDrop
+            Drops (float32 - quantized, so above 0 is worse) of each task and their mean, with intervals.
+
+        Raises
+        ------
+        InputError
+            If the readable recordings have changed since an earlier call.
         """
         key = hashlib.sha256(reference).hexdigest()
         known = self._float if self._float is not None and self._float.key == key else None
@@ -82,16 +112,15 @@ class QuantizationProbe:
             known = self._float = self._fit(key, embedded.clips, embedded.vectors["reference"].astype(np.float64))
         elif embedded.clips != known.clips:
             raise InputError(
-                f"{self._dataset.name}: other recordings can be read than a moment ago", "run the command again"
+                f"{self._dataset.name}: the readable recordings have changed during the run", "run the command again"
             )
-        ours = embedded.vectors["quantized"].astype(np.float64)
+        vectors = embedded.vectors["quantized"].astype(np.float64)
         people, subject_index = np.unique(known.subjects, return_inverse=True)
-        drawn = bootstrap_weights(
-            len(people), samples=self._samples, seed=self._seed
-        )  # the same for both files and all tasks
+        # The same draws for both files and all tasks.
+        drawn = bootstrap_weights(len(people), samples=self._samples, seed=self._seed)
         rows, replicates, dof = [], np.zeros(self._samples), []
         for fitted in known.tasks:
-            scores = np.stack([fitted.scores, _out_of_fold(ours[fitted.clips], fitted)])
+            scores = np.stack([fitted.scores, _out_of_fold(vectors[fitted.clips], fitted)])
             both = weighted_aurocs(scores, fitted.labels, subject_index[fitted.clips], drawn)
             replicates += both[0] - both[1]
             dof.append(degrees_of_freedom(fitted.labels, subject_index[fitted.clips]))
@@ -103,7 +132,7 @@ class QuantizationProbe:
         )
 
     def _fit(self, key: str, clips: tuple[ClipRef, ...], vectors: Floats) -> _Float:
-        """Return the float32 side of every task: folds over its subjects, and out-of-fold scores."""
+        """Return folds and out-of-fold scores of the float32 file for every task."""
         subjects = np.asarray([clip.subject for clip in clips])
         fitted = []
         for task in distinct_tasks(training_tasks(clips, self._columns)).tasks:
@@ -122,7 +151,7 @@ class QuantizationProbe:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A task with its float32 scores; all arrays are over its labelled clips."""
+    """A task with the scores of the float32 file; all arrays are over its labelled clips."""
 
     name: str
     clips: NDArray[np.intp]  # rows of the embeddings
@@ -133,25 +162,24 @@ class _Fitted:
 
 @dataclass(frozen=True)
 class _Float:
-    """What is kept of one float32 file, whose sha256 is `key`."""
+    """The data kept of one float32 file."""
 
-    key: str
+    key: str  # SHA-256 of the file
     clips: tuple[ClipRef, ...]
     subjects: NDArray[np.str_]
     tasks: tuple[_Fitted, ...]
 
 
 def _out_of_fold(vectors: Floats, task: _Fitted) -> Floats:
-    """Return the score of every clip `[n]` by a probe fitted to the other folds, so to other subjects.
+    """Return out-of-fold scores `[n]`: each clip is scored by a probe that was fitted to other subjects.
 
-    Scores are relative to that of their mean embedding.
+    Each file's probe has the C that suits it, since the C that fits float32 best overfits the noise of int8. C is
+    chosen on the same folds, which flatters both files alike.
 
-    Each file's probe has the C that suits it: what fits float32 best overfits int8's noise. Chosen on these very folds,
-    it flatters both files alike.
-
-    That one is the probe's intercept, so the share of positives in the other folds: the more are there, the fewer are
-    here. Left in, it would order the folds the wrong way round, and embeddings that say nothing would come out below
-    0.5 (0.38 on 59 clips).
+    Scores are relative to the score of the mean embedding of the training folds. That score is the probe's
+    intercept, which reflects the share of positives in the training folds: the more positives these have, the fewer
+    the held-out fold has. If it were left in, it would order the folds the wrong way round, and uninformative
+    embeddings would come out below 0.5 (0.38 on 59 clips).
     """
     candidates = np.zeros((len(C_GRID), len(vectors)))
     for fold in np.unique(task.folds):
@@ -174,5 +202,8 @@ def _row(task: _Fitted, scores: Floats, subjects: NDArray[np.str_], replicates: 
 
 
 def _bounds(loss: float, replicates: Floats, *, dof: float) -> Bounds | tuple[None, None]:
-    """Return the paired interval: of other subjects, for probes that are fitted once."""
+    """Return the paired interval of a drop.
+
+    It describes how the drop would vary with other subjects, for probes that are fitted once.
+    """
     return difference_interval(loss, replicates, degrees_of_freedom=dof) or (None, None)

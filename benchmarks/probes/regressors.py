@@ -1,6 +1,6 @@
-"""Probes of a number, such as FEV1/FVC: ridge and MLP, against the mean.
+"""Fit probes that predict a number, such as FEV1/FVC: ridge and MLP, against the mean.
 
-With mean absolute error, R2 and Pearson correlation on the test subjects.
+Figures on the test subjects are mean absolute error, R² and Pearson correlation.
 """
 
 from __future__ import annotations
@@ -18,26 +18,21 @@ from hearlite.benchmarks.stats.bootstrap import Floats, Multiplicities, Owners, 
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.errors import InputError, UsageError
 
-REGRESSORS = ("mean", "ridge", "mlp")  # the first is the baseline: it must be beaten
-# Standard deviations that a standardized feature may be off. One that training subjects hardly move, as half of
-# YAMNet's, is hundreds off on others, and a linear prediction with it: ridge then chose next to the mean. 4 holds all
-# but 6 of 100 000 values of a normal distribution.
+REGRESSORS = ("mean", "ridge", "mlp")  # the first is the baseline that the others must beat
+# Standardized features are clipped to this many standard deviations. A feature that hardly varies over the training
+# subjects, as half of YAMNet's do, can be hundreds of standard deviations off on other subjects and takes a linear
+# prediction with it: ridge then chose a penalty close to predicting the mean. Within 4 lie all but 6 of 100 000 values
+# of a normal distribution.
 LARGEST_FEATURE = 4.0
-RIDGE_ALPHA = (
-    1.0,
-    1e1,
-    1e2,
-    1e3,
-    1e4,
-    1e5,
-)  # of standardized features: from next to none to next to the mean for thousands of clips
+# For standardized features: from almost no penalty to almost the mean, for thousands of clips.
+RIDGE_ALPHA = (1.0, 1e1, 1e2, 1e3, 1e4, 1e5)
 
 
 @dataclass(frozen=True)
 class RegressionReplicates:
     """Figures of every model and draw, `[models, samples]`.
 
-    NaN where a replicate's targets, or for `pearson` its predictions, are all the same.
+    They are NaN where a replicate's targets or, for `pearson`, its predictions are all the same.
     """
 
     mae: Floats
@@ -47,24 +42,48 @@ class RegressionReplicates:
 
 @dataclass(frozen=True)
 class RegressionFigures:
-    """One model on one task; the error is in the target's own unit."""
+    """Figures of one model on one task, with intervals."""
 
-    mae: Estimate
-    # 1 - squared error / squared deviation from the TEST clips' mean: the mean of training subjects is at or below 0
+    mae: Estimate  # in the unit of the targets
+    # 1 - squared error / squared deviation from the TEST clips' mean. Predicting the mean of the training subjects
+    # makes it 0 or less.
     r2: Estimate
-    pearson: Estimate  # null for a constant prediction
+    pearson: Estimate  # None for a constant prediction
 
 
 def fit_regressor(
     kind: str, train: Floats, targets: Floats, test: Floats, *, folds: NDArray[np.intp], seed: int
 ) -> Fitted:
-    """Fit one kind of probe, with hyper-parameters by squared error over `folds`, the first of equals.
+    """Fit one kind of regression probe and predict the test clips.
 
-    Its `scores` are predictions in the target's unit.
+    Hyper-parameters are chosen by squared error over `folds`, the first of equally good ones.
 
-    Parameters: `kind`, one of REGRESSORS; `train` [n_train, dim], `targets` and `folds` [n_train], `test` [n_test,
-    dim]; `seed` of MLPs.
-    Raises UsageError for another kind, InputError for targets that are not finite or for a single fold.
+    Parameters
+    ----------
+    kind : str
+        One of REGRESSORS.
+    train : array [n_train, dim]
+        Embeddings of the training clips.
+    targets : array [n_train]
+        Numbers to predict.
+    test : array [n_test, dim]
+        Embeddings of the test clips.
+    folds : int array [n_train]
+        Validation fold of each training clip.
+    seed : int
+        Seed of MLPs.
+
+    Returns
+    -------
+    Fitted
+        Its `scores` are predictions in the unit of the targets.
+
+    Raises
+    ------
+    UsageError
+        If `kind` is unknown.
+    InputError
+        If a target is NaN or infinite, or there is a single fold.
     """
     if kind not in REGRESSORS:
         raise UsageError(f"regression probe is {kind!r}", f"use one of {', '.join(REGRESSORS)}")
@@ -85,21 +104,36 @@ def fit_regressor(
             candidates[row, outside] = pipeline.predict(train[outside])
     best = int(np.argmin(np.mean((candidates - targets) ** 2, axis=1)))
     chosen, pipeline = grid[best]
-    fits_quietly(
-        pipeline, train, targets
-    )  # ridge is solved, and an MLP's epochs are a setting: nothing here can fail to converge
+    # Nothing here can fail to converge: ridge has a closed form, and the epochs of an MLP are a setting.
+    fits_quietly(pipeline, train, targets)
     return Fitted(np.asarray(pipeline.predict(test), dtype=np.float64), candidates[best], chosen, unconverged=0)
 
 
 def weighted_regression(
     predictions_by_model: NDArray[Any], targets: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> RegressionReplicates:
-    """Return replicates of the three figures; parameters as of `weighted_aurocs`.
+    """Compute mean absolute error, R² and Pearson correlation of each model in each bootstrap replicate.
 
-    Sums over subjects, so one matrix product a model.
+    All three are made of sums over subjects, so each model needs a single matrix product.
+
+    Parameters
+    ----------
+    predictions_by_model : array [models, n]
+        Predictions for the clips, in the unit of the targets.
+    targets : array [n]
+        True numbers.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each replicate.
+
+    Returns
+    -------
+    RegressionReplicates
+        The three figures.
     """
     targets = np.asarray(targets, dtype=np.float64)
-    y = targets - targets.mean()  # small numbers keep their digits in sums of squares
+    y = targets - targets.mean()  # centring keeps precision in the sums of squares
     mae, r2, pearson = (np.full((len(predictions_by_model), len(subject_weights)), np.nan) for _ in range(3))
     for model, row in enumerate(np.asarray(predictions_by_model, dtype=np.float64)):
         p = row - targets.mean()
@@ -122,9 +156,21 @@ def weighted_regression(
 def regression_figures(
     predictions: NDArray[Any], targets: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> RegressionFigures:
-    """Return MAE, R2 and Pearson correlation of one model, with intervals over subjects.
+    """Compute mean absolute error, R² and Pearson correlation of one model, with intervals over subjects.
 
-    Parameters `[n]` each, `subject_weights` `[samples, subjects]`.
+    Parameters
+    ----------
+    predictions, targets : array [n]
+        Predicted and true numbers of the test clips.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate.
+
+    Returns
+    -------
+    RegressionFigures
+        The three figures; None where undefined.
     """
     everyone = np.ones((1, subject_weights.shape[1]), dtype=np.uint16)
     observed, drawn = (
@@ -144,7 +190,7 @@ def regression_figures(
 
 
 def _grid(kind: str, *, seed: int) -> Iterator[tuple[dict[str, float], Any]]:
-    """(hyper-parameters, pipeline) of every candidate."""
+    """Yield (hyper-parameters, pipeline) of every candidate."""
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.dummy import DummyRegressor
     from sklearn.linear_model import Ridge

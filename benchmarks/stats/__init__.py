@@ -1,4 +1,4 @@
-"""Statistics of scores, labels and subjects: numpy and scipy alone.
+"""Estimators, tests and intervals for scores, labels and subjects, using numpy and scipy only.
 
-May import tasks; every room to its right may import it.
+May import the sibling folder tasks.
 """

@@ -1,9 +1,9 @@
-"""Calibration of a probe's probabilities: Brier score, calibration error and reliability on test.
+"""Measure the calibration of a probe's probabilities on the test subjects.
 
-After Platt scaling, fitted to out-of-fold TRAINING scores.
-
-Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2; expected calibration error: Naeini et al. 2015 (AAAI)
-for the positive class, in ten bins of equal width, and of equal mass as Nixon et al. 2019, arXiv:1904.01685.
+Scores become probabilities by Platt scaling, fitted to out-of-fold scores of TRAINING clips. The figures are the
+Brier score (Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2), the reliability curve, and the
+expected calibration error of the positive class, in ten bins of equal width (Naeini et al. 2015, AAAI) and of
+equal mass (Nixon et al. 2019, arXiv:1904.01685).
 """
 
 from __future__ import annotations
@@ -30,27 +30,47 @@ from hearlite.benchmarks.stats.estimates import Calibration, Estimate, Reliabili
 from hearlite.errors import InputError
 
 BINS = 10
-_NEWTON_STEPS = 100  # Lin, Lin and Weng's; a handful suffice
-_GRADIENT = 1e-10  # of the mean log-loss, where Newton stops
+_NEWTON_STEPS = 100  # the limit of Lin, Lin and Weng; a handful suffice
+_GRADIENT = 1e-10  # gradient of the mean log-loss at which Newton's method stops
 
 
 @dataclass(frozen=True)
 class Platt:
-    """Probability of the positive class = 1 / (1 + exp(-(slope x score + intercept)))."""
+    """A fitted Platt scaling.
+
+    The probability of the positive class is 1 / (1 + exp(-(slope * score + intercept))).
+    """
 
     slope: float
     intercept: float
 
     def probabilities(self, scores: NDArray[Any]) -> Floats:
-        """[n] in (0, 1) from scores [n]."""
+        """Convert scores `[n]` to probabilities `[n]` in (0, 1)."""
         return _sigmoid(self.slope * np.asarray(scores, dtype=np.float64) + self.intercept)
 
 
 def fit_platt(scores: NDArray[Any], labels: NDArray[Any]) -> Platt:
-    """Slope and intercept of Platt 1999 by Newton's method (Lin, Lin and Weng 2007, doi:10.1007/s10994-007-5018-6).
+    """Fit Platt scaling by Newton's method.
 
-    Parameters: OUT-OF-FOLD scores of training clips, [n], and their labels. Targets are Platt's, slightly inside 0 and
-    1, so that separable scores have a finite slope. Raises InputError as `auroc` does.
+    The model is Platt's (1999), the algorithm that of Lin, Lin and Weng (2007, doi:10.1007/s10994-007-5018-6). As
+    in Platt's paper, targets lie slightly inside 0 and 1, so that separable scores have a finite slope.
+
+    Parameters
+    ----------
+    scores : array [n]
+        OUT-OF-FOLD scores of training clips.
+    labels : array [n]
+        True for positive.
+
+    Returns
+    -------
+    Platt
+        Slope and intercept on the scale of `scores`.
+
+    Raises
+    ------
+    InputError
+        If a score is NaN or infinite, the shapes differ, or a class is missing.
     """
     values, truth = checked_scores(scores, labels)
     positive, negative = int(truth.sum()), int((~truth).sum())
@@ -61,9 +81,24 @@ def fit_platt(scores: NDArray[Any], labels: NDArray[Any]) -> Platt:
 
 
 def brier(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Return the mean squared difference of probability and label.
+    """Compute the Brier score: the mean squared difference of probability and label.
 
-    0 is perfect; p (1 - p) is what the share p of positives alone reaches.
+    Parameters
+    ----------
+    probabilities : array [n]
+        Probabilities of the positive class, in [0, 1].
+    labels : array [n]
+        True for positive.
+
+    Returns
+    -------
+    float
+        0 is perfect; always predicting the share p of positives scores p (1 - p).
+
+    Raises
+    ------
+    InputError
+        If there is no clip, the shapes differ, or a probability lies outside [0, 1].
     """
     values, truth = _checked(probabilities, labels)
     return float(np.mean((values - truth) ** 2))
@@ -72,9 +107,31 @@ def brier(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
 def expected_calibration_error(
     probabilities: NDArray[Any], labels: NDArray[Any], *, bins: int = BINS, equal_mass: bool = False
 ) -> float:
-    """Return the mean over clips of |share of positives - mean probability| of the clip's bin.
+    """Compute the expected calibration error of the positive class.
 
-    Never negative, so noise alone is above 0.
+    This is the mean over clips of |share of positives - mean probability| in the clip's bin. It is never negative,
+    so noise alone makes it positive.
+
+    Parameters
+    ----------
+    probabilities : array [n]
+        Probabilities of the positive class, in [0, 1].
+    labels : array [n]
+        True for positive.
+    bins : int
+        Number of bins.
+    equal_mass : bool
+        Use bins of equally many clips (Nixon et al. 2019) instead of equal width (Naeini et al. 2015).
+
+    Returns
+    -------
+    float
+        Calibration error in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If there is no clip, the shapes differ, or a probability lies outside [0, 1].
     """
     values, truth = _checked(probabilities, labels)
     bin_of = _bins(values, bins=bins, equal_mass=equal_mass)
@@ -84,9 +141,31 @@ def expected_calibration_error(
 def reliability_curve(
     probabilities: NDArray[Any], labels: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> Reliability:
-    """Return mean probability and share of positives in bins of equal width.
+    """Compute the reliability curve in ten bins of equal width.
 
-    With the share's interval over subjects; empty bins are left out.
+    Each bin has its mean probability and its share of positives with an interval over subjects; empty bins are
+    left out.
+
+    Parameters
+    ----------
+    probabilities : array [n]
+        Probabilities of the positive class, in [0, 1].
+    labels : array [n]
+        True for positive.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate.
+
+    Returns
+    -------
+    Reliability
+        The bins in rising order of probability.
+
+    Raises
+    ------
+    InputError
+        If there is no clip, the shapes differ, or a probability lies outside [0, 1].
     """
     values, truth = _checked(probabilities, labels)
     bin_of = _bins(values, bins=BINS, equal_mass=False)
@@ -101,7 +180,7 @@ def reliability_curve(
 def _reliability_point(
     inside: Bools, values: Floats, truth: Bools, subject_index: Owners, subject_weights: Multiplicities
 ) -> tuple[float, float, float | None, float | None, int]:
-    """(predicted, observed, low, high, clips) of one bin."""
+    """Return (predicted, observed, low, high, clips) of one bin."""
     observed, subjects = float(truth[inside].mean()), len(np.unique(subject_index[inside]))
     positive, clips = weighted_sums(np.stack([truth & inside, inside], axis=1), subject_index, subject_weights).T
     drawn = np.divide(positive, clips, out=np.full(len(clips), np.nan), where=clips > 0)
@@ -112,9 +191,28 @@ def _reliability_point(
 def calibration(
     probabilities: NDArray[Any], labels: NDArray[Any], subject_index: Owners, subject_weights: Multiplicities
 ) -> Calibration:
-    """Return all figures of one model on its test clips, with intervals over subjects.
+    """Compute the Brier score, both calibration errors and the reliability curve of one model.
 
-    Parameters `[n]` each, `subject_weights` `[samples, subjects]`.
+    Parameters
+    ----------
+    probabilities : array [n]
+        Probabilities of the positive class for the test clips, in [0, 1].
+    labels : array [n]
+        True for positive.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate.
+
+    Returns
+    -------
+    Calibration
+        All figures with intervals over subjects.
+
+    Raises
+    ------
+    InputError
+        If there is no clip, the shapes differ, or a probability lies outside [0, 1].
     """
     values, truth = _checked(probabilities, labels)
     dof = max(1, len(np.unique(subject_index)) - 1)
@@ -135,11 +233,11 @@ def _binned_error(
 ) -> Estimate:
     """Return an expected calibration error with its interval.
 
-    Noise alone makes it positive, so replicates lie above it and their percentiles hold no true 0.
-
-    Its lower end is therefore the value less what noise adds at most: the magnitudes of the bins' deviations from what
-    was observed, summed, since no sum of magnitudes moves by more (triangle inequality). The upper end is the
-    replicates' own. Both err to the wide side.
+    Noise alone makes the error positive, so replicates lie above the observed value and a percentile interval
+    could never include a true error of 0. The lower bound is therefore the value minus the most that noise can
+    add: the upper bound of the summed absolute deviations of the replicates' bins from the observed bins. By the
+    triangle inequality, no sum of absolute values changes by more. The upper bound is that of the replicates
+    themselves. Both bounds err on the wide side.
     """
     bin_of = _bins(values, bins=BINS, equal_mass=equal_mass)
     gaps = np.where(bin_of[:, None] == np.arange(BINS), (truth - values)[:, None], 0.0)  # [n, bins]
@@ -153,9 +251,9 @@ def _binned_error(
 
 
 def _newton(scores: Floats, targets: Floats) -> tuple[float, float]:
-    """Return (slope, intercept) with the least cross-entropy to `targets`, of standardized scores.
+    """Return (slope, intercept) that minimise the cross-entropy of standardized scores to `targets`.
 
-    Steps are halved while they make it worse.
+    A step is halved as long as it increases the cross-entropy.
     """
     columns = np.stack([scores, np.ones_like(scores)], axis=1)
     weights = np.array([0.0, math.log(float(targets.mean()) / (1 - float(targets.mean())))])
@@ -165,9 +263,8 @@ def _newton(scores: Floats, targets: Floats) -> tuple[float, float]:
         gradient = columns.T @ (guess - targets) / len(scores)
         if np.abs(gradient).max() < _GRADIENT:
             break
-        hessian = (columns * (guess * (1 - guess))[:, None]).T @ columns / len(scores) + 1e-12 * np.eye(
-            2
-        )  # a constant score has no slope
+        hessian = (columns * (guess * (1 - guess))[:, None]).T @ columns / len(scores)
+        hessian += 1e-12 * np.eye(2)  # keeps it invertible for a constant score, whose slope is undetermined
         step, size = np.linalg.solve(hessian, gradient), 1.0
         while size > 1e-10 and (found := _cross_entropy(columns @ (weights - size * step), targets)) > loss:
             size /= 2
@@ -182,22 +279,26 @@ def _cross_entropy(logits: Floats, targets: Floats) -> float:
 
 
 def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(np.exp(-np.logaddexp(0.0, -logits)), dtype=np.float64)  # no overflow at either end
+    return np.asarray(np.exp(-np.logaddexp(0.0, -logits)), dtype=np.float64)  # cannot overflow at either end
 
 
 def _bins(probabilities: Floats, *, bins: int, equal_mass: bool) -> NDArray[np.intp]:
-    """Return the bin of each clip. Equal width: [0, 0.1), [0.1, 0.2) ... [0.9, 1]."""
+    """Return the bin of each clip.
+
+    Bins of equal width are [0, 0.1), [0.1, 0.2) ... [0.9, 1].
+    """
     inner = np.quantile(probabilities, np.arange(1, bins) / bins) if equal_mass else np.arange(1, bins) / bins
     return np.searchsorted(inner, probabilities, side="right")
 
 
 def _checked(probabilities: NDArray[Any], labels: NDArray[Any]) -> tuple[Floats, Bools]:
+    """Validate probabilities and labels, `[n]` each, and convert them to float64 and bool."""
     values, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=bool)
     if values.ndim != 1 or values.shape != truth.shape or not values.size:
         raise InputError(
             f"probabilities have shape {list(values.shape)} and labels {list(truth.shape)}",
             "expected one of each per clip",
         )
-    if not ((values >= 0) & (values <= 1)).all():  # NaN is outside, too
+    if not ((values >= 0) & (values <= 1)).all():  # NaN fails this too
         raise InputError("probabilities outside 0 to 1", "scale scores with fit_platt first")
     return values, truth

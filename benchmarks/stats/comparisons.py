@@ -1,7 +1,7 @@
-"""Models on the same draws of test subjects: AUROC, retention, and paired comparisons with a verdict.
+"""Compare models on shared draws of test subjects: AUROC, retention and paired tests with a verdict.
 
-Intervals hold the truth in 92 to 98 % of simulated studies of 12 to 80 subjects (test_comparisons.py). A mean over
-tasks is taken to be as sure as the least sure of them: its tasks share their subjects.
+Intervals covered the true value in 92–98 % of simulated studies of 12 to 80 subjects (test_comparisons.py). The
+mean over tasks takes the degrees of freedom of the least precise task, because the tasks share their subjects.
 """
 
 from __future__ import annotations
@@ -26,45 +26,79 @@ from hearlite.benchmarks.stats.delong import paired_delong
 from hearlite.benchmarks.stats.estimates import Estimate, Paired, Score
 from hearlite.benchmarks.stats.noninferiority import PairedDifference, compare, holm, holm_verdicts
 
-CHANCE = 0.5  # AUROC
-Pair = tuple[str, str]  # (model, what it is compared to)
+CHANCE = 0.5  # AUROC of a random score
+Pair = tuple[str, str]  # (model, the model that it is compared with)
 
 
 @dataclass(frozen=True, eq=False)
 class BootstrapAurocs:
-    """AUROC of every model, on one task or as a mean over several: as observed, and in every replicate."""
+    """AUROC of every model, observed and in every replicate, on one task or as a mean over tasks."""
 
     observed: Mapping[str, float]
-    drawn: Floats  # [models, samples], in the order of `observed`; column k is ONE draw of subjects
+    drawn: Floats  # [models, samples], in the order of `observed`; column k is a single draw of subjects
     dof: float  # degrees of freedom
     trials: int  # independent comparisons
 
     def row(self, model: str) -> Floats:
-        """Return the replicates of a model."""
+        """Return the replicates `[samples]` of a model."""
         return np.asarray(self.drawn[list(self.observed).index(model)])
 
 
 @dataclass(frozen=True, eq=False)
 class TaskScores:
-    """One task: the test clips' scores by every model that has one probe, and what they make."""
+    """Scores and AUROCs of the models on the test clips of one task."""
 
-    scores: Mapping[str, Floats]  # [n]
+    scores: Mapping[str, Floats]  # [n] for each model that has exactly one probe
     labels: Bools  # [n]
     subject_index: Owners  # [n]
     aurocs: BootstrapAurocs
 
 
 def effective_sample(labels: Bools, subject_index: Owners) -> tuple[float, int]:
-    """(degrees of freedom, independent comparisons) of an AUROC on these clips."""
+    """Compute the degrees of freedom and the number of independent comparisons of an AUROC.
+
+    Parameters
+    ----------
+    labels : bool array [n]
+        True for positive.
+    subject_index : int array [n]
+        Subject of each clip.
+
+    Returns
+    -------
+    dof : float
+        As from `degrees_of_freedom`.
+    trials : int
+        As from `disjoint_pairs`.
+    """
     return degrees_of_freedom(labels, subject_index), disjoint_pairs(labels, subject_index)
 
 
 def bootstrap_aurocs(
     scores: Mapping[str, Floats], labels: Bools, subject_index: Owners, subject_weights: Multiplicities
 ) -> BootstrapAurocs:
-    """Return the AUROC of every model, observed and on every draw of subjects.
+    """Compute the AUROC of every model, observed and in every bootstrap replicate.
 
-    Scores `[n]`, or `[probes, n]` of several probes, which are averaged.
+    Parameters
+    ----------
+    scores : dict of str to array [n] or [probes, n]
+        Scores by model; the AUROCs of several probes of a model are averaged.
+    labels : bool array [n]
+        True for positive.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each replicate.
+
+    Returns
+    -------
+    BootstrapAurocs
+        In the order of `scores`; replicates that lack a class are NaN.
+
+    Raises
+    ------
+    InputError
+        If a score is NaN or infinite, the shapes differ, or a class is missing.
     """
     rows = {model: np.atleast_2d(values) for model, values in scores.items()}
     observed = {model: float(np.mean([auroc(row, labels) for row in values])) for model, values in rows.items()}
@@ -75,16 +109,35 @@ def bootstrap_aurocs(
 
 
 def mean_over_tasks(tasks: Sequence[BootstrapAurocs]) -> BootstrapAurocs:
-    """Means of the same models; a replicate that lacks a class in any task is undefined."""
+    """Average the AUROCs of the same models over tasks.
+
+    A replicate that lacks a class in any task is NaN. Degrees of freedom and trials are the smallest of any task.
+    """
     observed = {model: float(np.mean([task.observed[model] for task in tasks])) for model in tasks[0].observed}
     drawn = np.mean([task.drawn for task in tasks], axis=0)
     return BootstrapAurocs(observed, drawn, min(task.dof for task in tasks), min(task.trials for task in tasks))
 
 
 def scored(aurocs: BootstrapAurocs, *, reference: str, margin: float) -> tuple[Score, ...]:
-    """Return every model's AUROC, its difference to the reference and its retention."""
+    """Compute every model's AUROC, its difference from a reference, and its retention, with intervals.
+
+    Parameters
+    ----------
+    aurocs : BootstrapAurocs
+        AUROCs of all models, including the reference.
+    reference : str
+        The model that the others are compared with.
+    margin : float
+        Largest acceptable AUROC drop, in (0, 0.5).
+
+    Returns
+    -------
+    tuple of Score
+        One for each model. Difference and retention are null for the reference itself; retention is null where the
+        reference's interval reaches chance, since a ratio to it would be meaningless.
+    """
     base = _auroc(aurocs, reference)
-    at_chance = base.low is None or base.low <= CHANCE  # then a ratio to it means nothing
+    at_chance = base.low is None or base.low <= CHANCE  # a ratio to it would be meaningless
     scores = []
     for model in aurocs.observed:
         difference = ratio = Estimate()
@@ -99,9 +152,24 @@ def scored(aurocs: BootstrapAurocs, *, reference: str, margin: float) -> tuple[S
 def paired_by_task(
     pairs: Sequence[Pair], tasks: Sequence[TaskScores], *, margin: float
 ) -> tuple[tuple[Paired, ...], ...]:
-    """Return the comparisons of every task, in the order of `pairs`.
+    """Compare pairs of models on every task.
 
-    p by the clustered DeLong test, corrected by Holm over the tasks of each pair.
+    p-values come from DeLong's test for clustered data and are corrected over the tasks of each pair by Holm's
+    method, as are the verdicts.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, str)
+        Model, and the model that it is compared with.
+    tasks : sequence of TaskScores
+        Scores and AUROCs of each task.
+    margin : float
+        Largest acceptable AUROC drop, in (0, 0.5).
+
+    Returns
+    -------
+    tuple of tuple of Paired
+        For each task, the comparisons in the order of `pairs`.
     """
     by_pair = []
     for model, to in pairs:
@@ -121,9 +189,24 @@ def paired_by_task(
 
 
 def paired_means(pairs: Sequence[Pair], means: BootstrapAurocs, *, margin: float) -> tuple[Paired, ...]:
-    """Compare the means over tasks, one question each.
+    """Compare pairs of models by their mean AUROC over tasks.
 
-    p is of the interval's own t distribution, and nothing is to be corrected.
+    p-values are of the t distribution that the interval uses. Each pair is a single question, so there is nothing
+    to correct for.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, str)
+        Model, and the model that it is compared with.
+    means : BootstrapAurocs
+        As from `mean_over_tasks`.
+    margin : float
+        Largest acceptable AUROC drop, in (0, 0.5).
+
+    Returns
+    -------
+    tuple of Paired
+        In the order of `pairs`.
     """
     found = [(model, to, _difference(means, model, to, margin=margin)) for model, to in pairs]
     return tuple(
@@ -152,9 +235,9 @@ def _auroc(aurocs: BootstrapAurocs, model: str) -> Estimate:
 
 
 def _excess_ratio(aurocs: BootstrapAurocs, model: str, reference: str) -> Estimate:
-    """Return a retention with its interval.
+    """Return a model's retention with its interval.
 
-    A ratio is skewed, so its interval is of percentiles, widened for few subjects.
+    A ratio is skewed, so the interval is the percentile one, expanded for few subjects.
     """
     value = float(retention(np.array(aurocs.observed[model]), np.array(aurocs.observed[reference])))
     drawn = retention(aurocs.row(model), aurocs.row(reference))

@@ -1,4 +1,4 @@
-"""What statistics give: estimates with their intervals, curves and verdicts, as results.json stores them."""
+"""Dataclasses for results: estimates with intervals, curves and verdicts, as stored in results.json."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from hearlite.benchmarks.tasks.binary import LeftOut
 
 VERDICTS = ("non-inferior", "inconclusive", "inferior")
-ROC_POINTS = 101  # at most, per curve: a drawing, not data
+ROC_POINTS = 101  # at most, per curve: they are for drawing, not for analysis
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % interval; null where it is not defined.
+    """A number and its 95 % interval; None where undefined.
 
     A quality figure without an interval is not shown.
     """
@@ -23,13 +23,13 @@ class Estimate:
 
     @property
     def shown(self) -> bool:
-        """Whether the number and both ends are defined."""
+        """Whether the number and both bounds are defined."""
         return None not in (self.value, self.low, self.high)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """An ROC curve of at most ROC_POINTS corners, rates in [0, 1]; empty where none is drawn."""
+    """An ROC curve of at most ROC_POINTS corners, with rates in [0, 1]; empty if none is drawn."""
 
     false_positive: tuple[float, ...] = ()
     true_positive: tuple[float, ...] = ()
@@ -37,7 +37,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Counts:
-    """Clips and subjects on one side of the split; a subject with both kinds of clip counts twice."""
+    """Numbers of clips and subjects on one side of the split.
+
+    A subject with positive and negative clips counts in both classes.
+    """
 
     positive_clips: int
     negative_clips: int
@@ -47,7 +50,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Test clips by label and answer."""
+    """Confusion matrix of the test clips."""
 
     true_positive: int
     false_positive: int
@@ -57,7 +60,10 @@ class Confusion:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One model on one task, at one threshold, which was chosen on training subjects."""
+    """Figures of one model on one task at one threshold.
+
+    The threshold was chosen on training subjects.
+    """
 
     threshold: float
     confusion: Confusion
@@ -70,60 +76,60 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class SweepFigures:
-    """What needs no threshold, beside the AUROC."""
+    """Figures besides the AUROC that need no chosen threshold."""
 
-    average_precision: Estimate  # AUPRC; chance is `prevalence`
-    prevalence: float
+    average_precision: Estimate  # area under the precision-recall curve; chance level is `prevalence`
+    prevalence: float  # share of positive test clips
     sensitivity: Estimate  # at `specificity` or above, on the test curve
     specificity: float
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability curve: the bins that hold clips, in rising order of probability."""
+    """A reliability curve: the bins that contain clips, in rising order of probability."""
 
     predicted: tuple[float, ...]  # mean probability of the bin's clips
     observed: tuple[float, ...]  # share of positives among them
-    low: tuple[float | None, ...]  # interval of that share; null where all clips are one subject's
+    low: tuple[float | None, ...]  # interval of that share; None if all clips are of one subject
     high: tuple[float | None, ...]
     clips: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The probabilities of one model on one task, after Platt scaling on training subjects."""
+    """Calibration of one model on one task, after Platt scaling on training subjects."""
 
     brier: Estimate
     ece: Estimate  # ten bins of equal width
-    ece_equal_mass: Estimate  # ten bins of equally many clips, fewer where probabilities tie
+    ece_equal_mass: Estimate  # ten bins of equally many clips; fewer if probabilities tie
     reliability: Reliability  # the bins of `ece`
 
 
 @dataclass(frozen=True)
 class Subgroup:
-    """One model on the test clips of one group."""
+    """AUROC of one model on the test clips of one group."""
 
-    value: str
+    value: str  # of the metadata column
     clips: Counts
     auroc: Estimate
 
 
 @dataclass(frozen=True)
 class Subgroups:
-    """A column's groups, in the order of their names; the gap is null with fewer than two groups."""
+    """Groups of a metadata column, in the order of their names."""
 
     column: str
     groups: tuple[Subgroup, ...]
-    gap: Estimate  # largest AUROC - smallest
-    p: float | None  # of a gap as large where all groups were alike
-    best: str
+    gap: Estimate  # largest AUROC - smallest; None with fewer than two groups
+    p: float | None  # for the hypothesis that all groups have the same AUROC
+    best: str  # value of the group with the largest AUROC
     worst: str
     left_out: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A hyper-parameter."""
+    """A hyper-parameter and its value."""
 
     name: str
     value: float
@@ -131,34 +137,37 @@ class Setting:
 
 @dataclass(frozen=True)
 class Score:
-    """One model on one task, or, as a summary, its mean over all tasks, which has AUROC, difference and ratio only."""
+    """Figures of one model on one task, or their mean over all tasks.
+
+    A mean has an AUROC, a difference and a retention only.
+    """
 
     model: str
     auroc: Estimate  # interval: subject-clustered bootstrap, t quantiles on the logit scale
-    difference: Estimate  # AUROC minus the reference's, from the same replicates; null for the reference itself
-    retention: Estimate  # (AUROC - 0.5) / (reference's - 0.5); null where the reference's interval reaches chance
-    chosen: tuple[Setting, ...] = ()  # hyper-parameters that cross-validation chose
+    difference: Estimate  # AUROC - reference's AUROC, from paired replicates; None for the reference itself
+    retention: Estimate  # (AUROC - 0.5) / (reference - 0.5); None if the reference's interval reaches chance
+    chosen: tuple[Setting, ...] = ()  # hyper-parameters chosen by cross-validation
     roc: Curve = Curve()
     sweep: SweepFigures | None = None
     point: OperatingPoint | None = None
     calibration: Calibration | None = None
-    subgroups: tuple[Subgroups, ...] = ()  # one for each column that was asked for
+    subgroups: tuple[Subgroups, ...] = ()  # one for each requested column
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A model compared with another on the same subjects: one task, or the mean over all.
+    """A comparison of two models on the same subjects, on one task or of the means over all tasks.
 
-    Null where too few replicates have both classes.
+    Values are None where too few replicates have both classes.
     """
 
     model: str
-    to: str
-    difference: Estimate  # AUROC of the model less the other's
-    # Two-sided, of no difference: clustered DeLong test on a task, paired t test of the bootstrap for the mean.
+    to: str  # the other model
+    difference: Estimate  # AUROC of `model` - AUROC of `to`
+    # Two-sided, for no difference: clustered DeLong test on one task, paired bootstrap t test for the mean.
     p: float | None
-    p_holm: float | None  # of all tasks at once
-    p_non_inferior: float | None  # one-sided, of a loss of the margin or more: small speaks for the model
-    p_inferior: float | None  # one-sided, of a loss of the margin or less
-    verdict: str  # one of VERDICTS, of this comparison alone
-    verdict_holm: str  # where all tasks are asked at once
+    p_holm: float | None  # corrected over all tasks
+    p_non_inferior: float | None  # one-sided, for an AUROC drop of the margin or more: small favours the model
+    p_inferior: float | None  # one-sided, for an AUROC drop of the margin or less
+    verdict: str  # one of VERDICTS, for this comparison alone
+    verdict_holm: str  # corrected over all tasks

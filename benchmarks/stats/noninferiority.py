@@ -1,12 +1,12 @@
-"""Tests whether a student, or an int8 file, loses less AUROC than a margin set before the run.
+"""Test whether a student or an int8 file loses less AUROC than a margin set before the run.
 
-With Holm's correction over tasks.
+A model is non-inferior if the lower bound of the two-sided 95 % interval of the paired difference lies above
+-margin, which is a one-sided test at 2.5 % (Piaggio et al. 2012, CONSORT, doi:10.1001/jama.2012.87802). Holm's
+method corrects for several tasks. Standard errors come from the paired subject-clustered bootstrap; intervals and
+p-values use the same t distribution, so they never contradict each other.
 
-Non-inferior: the lower end of the two-sided 95 % interval of the paired difference lies above -margin, which tests
-one-sided at 2.5 % (Piaggio et al. 2012, CONSORT, doi:10.1001/jama.2012.87802). Standard errors are of the paired
-subject-clustered bootstrap; intervals and p-values are of the same t distribution, so they never contradict each other.
-What they don't know is skew: around an AUROC of 0.9, with 10 to 40 subjects, a loss of exactly the margin passed in 3
-to 5 % of simulated studies instead of 2.5 %; bootstrap-t, BCa and skew-corrected intervals were worse.
+Skew is not accounted for: around an AUROC of 0.9, with 10 to 40 subjects, a true AUROC drop of exactly the margin
+passed in 3–5 % of simulated studies instead of 2.5 %. Bootstrap-t, BCa and skew-corrected intervals did worse.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ NON_INFERIOR, INCONCLUSIVE, INFERIOR = VERDICTS
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """AUROC of a model less the reference's, on the same subjects; null where too few replicates have both classes."""
+    """Difference of a model's AUROC from a reference's on the same subjects, tested against a margin.
 
-    value: float
+    Bounds and p-values are None where too few replicates have both classes.
+    """
+
+    value: float  # model - reference
     low: float | None
     high: float | None
-    p: float | None  # two-sided: of no difference
+    p: float | None  # two-sided, for no difference
     margin: float
-    p_non_inferior: float | None  # one-sided, of a loss of `margin` or more: small speaks for the model
-    p_inferior: float | None  # one-sided, of a loss of `margin` or less
-    verdict: str
+    p_non_inferior: float | None  # one-sided, for an AUROC drop of `margin` or more: small favours the model
+    p_inferior: float | None  # one-sided, for an AUROC drop of `margin` or less
+    verdict: str  # one of VERDICTS
 
 
 def compare(
@@ -49,13 +52,35 @@ def compare(
     trials: int,
     level: float = LEVEL,
 ) -> PairedDifference:
-    """Return the paired difference of two AUROCs (or means over tasks), and what it says about `margin`.
+    """Test the paired difference of two AUROCs, or of two means over tasks, against a margin.
 
-    Parameters: the two figures; their replicates [samples] from the SAME draws of subjects; `margin` > 0, in AUROC;
-    `degrees_of_freedom` and `trials` from bootstrap.py's `degrees_of_freedom` and `disjoint_pairs`. Two models that
-    both order all pairs of a task alike and rightly have a bootstrap error of 0, which is no proof: the difference is
-    then as sure as `trials` comparisons without a failure make it.
-    Raises UsageError for a margin outside (0, 0.5).
+    If both models order all pairs of a task alike and correctly, the bootstrap error is 0, which proves nothing.
+    The interval is then that of `trials` comparisons without a failure.
+
+    Parameters
+    ----------
+    model, reference : float
+        Observed AUROCs in [0, 1].
+    model_replicates, reference_replicates : array [samples]
+        Bootstrap replicates of both, from the SAME draws of subjects.
+    margin : float
+        Largest acceptable AUROC drop, in (0, 0.5), set before the run.
+    degrees_of_freedom : float
+        As from `bootstrap.degrees_of_freedom`.
+    trials : int
+        Number of independent comparisons, as from `bootstrap.disjoint_pairs`.
+    level : float
+        Confidence level of the two-sided interval, in (0, 1).
+
+    Returns
+    -------
+    PairedDifference
+        Difference, interval, p-values and verdict.
+
+    Raises
+    ------
+    UsageError
+        If `margin` lies outside (0, 0.5).
     """
     if not 0 < margin < 0.5:
         raise UsageError(f"margin is {margin}", "use an AUROC difference above 0 and below 0.5, set before the run")
@@ -73,9 +98,9 @@ def compare(
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Return p-values adjusted for the number of tests, in the order given (Holm 1979, Scand J Stat 6:65-70).
+    """Adjust p-values for the number of tests by Holm's method (1979, Scand J Stat 6:65-70).
 
-    None stays None and is no test.
+    The order is kept. None stays None and does not count as a test.
     """
     order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
@@ -87,12 +112,24 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
 
 
 def holm_verdicts(differences: Sequence[PairedDifference], *, level: float = LEVEL) -> tuple[str, ...]:
-    """Return the verdict of each task where all tasks are asked at once.
+    """Return the verdict on each task, corrected for testing all tasks at once.
 
-    The chance of one wrong "non-inferior" among them is at most (1 - level) / 2.
+    The probability of any wrong "non-inferior" among them is at most (1 - level) / 2.
 
-    Without correction, "non-inferior on ALL tasks" needs every single verdict to say so, which is strict enough by
-    itself; "non-inferior on THESE tasks" is what needs the correction.
+    "Non-inferior on ALL tasks" needs no correction: it requires every single verdict, which is strict enough.
+    "Non-inferior on THESE tasks" does need it.
+
+    Parameters
+    ----------
+    differences : sequence of PairedDifference
+        The comparison on each task.
+    level : float
+        Confidence level of the two-sided intervals, in (0, 1).
+
+    Returns
+    -------
+    tuple of str
+        One of VERDICTS for each task.
     """
     sides = holm([item.p_non_inferior for item in differences]), holm([item.p_inferior for item in differences])
     return tuple(_verdict(better, worse, level=level) for better, worse in zip(*sides, strict=True))
@@ -120,5 +157,8 @@ def _verdict(p_non_inferior: float | None, p_inferior: float | None, *, level: f
 
 
 def _tail(distance: float, error: float, degrees_of_freedom: float) -> float:
-    """One-sided p-value of a distance from the hypothesis; of an error of 0, by the sign alone."""
+    """Return the one-sided p-value of a distance from the hypothesis.
+
+    With a standard error of 0 the sign alone decides.
+    """
     return t_tail(distance / error, degrees_of_freedom) if error else float(distance <= 0)

@@ -1,6 +1,6 @@
-"""A probe as a yes-or-no test: a threshold chosen on out-of-fold TRAINING scores, applied to test subjects.
+"""Evaluate a probe as a yes-or-no test at a threshold chosen on out-of-fold TRAINING scores.
 
-A threshold chosen on the test clips would flatter every figure here. Scores at or above it are positive.
+A threshold chosen on the test clips would flatter every figure here. Scores at or above the threshold are positive.
 """
 
 from __future__ import annotations
@@ -25,19 +25,37 @@ from hearlite.benchmarks.stats.estimates import Confusion, Estimate, OperatingPo
 from hearlite.benchmarks.stats.threshold_sweep import SPECIFICITY, average_precision, sensitivity_at, weighted_sweep
 from hearlite.errors import InputError, UsageError
 
-RULES = {  # how a threshold is chosen
-    "youden": "the largest sensitivity + specificity, which no share of positives changes (Youden 1950)",
+RULES = {  # criteria for choosing a threshold
+    "youden": "the largest sensitivity + specificity, independent of the share of positives (Youden 1950)",
     "f1": "the largest F1 of the positive class",
 }
 
 
 def choose_threshold(scores: NDArray[Any], labels: NDArray[Any], *, rule: str = "youden") -> float:
-    """Return the best threshold on training clips: halfway between two neighbouring scores.
+    """Choose the best threshold on training clips, halfway between two neighbouring scores.
 
-    Of equals the highest.
+    If several are equally good, the highest is returned.
 
-    Parameters: OUT-OF-FOLD scores of training clips, [n]; their labels; `rule`, one of RULES. Raises UsageError for
-    another rule, InputError as `auroc` does.
+    Parameters
+    ----------
+    scores : array [n]
+        OUT-OF-FOLD scores of training clips.
+    labels : array [n]
+        True for positive.
+    rule : str
+        The criterion, one of RULES.
+
+    Returns
+    -------
+    float
+        Threshold; scores at or above it are positive.
+
+    Raises
+    ------
+    UsageError
+        If `rule` is unknown.
+    InputError
+        If a score is NaN or infinite, the shapes differ, or a class is missing.
     """
     if rule not in RULES:
         raise UsageError(f"threshold rule is {rule!r}", f"use one of {', '.join(RULES)}")
@@ -55,9 +73,8 @@ def choose_threshold(scores: NDArray[Any], labels: NDArray[Any], *, rule: str = 
     if best == len(falling) - 1:
         return float(falling[-1])  # everything is positive
     middle = (falling[best] + falling[best + 1]) / 2
-    return float(
-        middle if middle > falling[best + 1] else falling[best]
-    )  # neighbouring floats have nothing between them
+    # Adjacent floats have no number between them.
+    return float(middle if middle > falling[best + 1] else falling[best])
 
 
 def operating_point(
@@ -68,16 +85,37 @@ def operating_point(
     *,
     threshold: float,
 ) -> OperatingPoint:
-    """Confusion and rates of the test clips at a threshold, with intervals over subjects.
+    """Compute the confusion matrix and rates of the test clips at a threshold.
 
-    Parameters: `scores`, `labels`, `subject_index` [n]; `subject_weights` [samples, subjects], those of the AUROC;
-    `threshold` from `choose_threshold`. A subject counts in a rate where it has a clip that does: sensitivity has as
-    many degrees of freedom as there are subjects with a positive, - 1.
-    Raises InputError as `auroc` does.
+    Intervals are over subjects. A subject counts towards a rate if one of its clips does: sensitivity, for
+    instance, has as many degrees of freedom as there are subjects with a positive clip, minus one.
+
+    Parameters
+    ----------
+    scores : array [n]
+        Scores of the test clips.
+    labels : array [n]
+        True for positive.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate; use the draws of the AUROC.
+    threshold : float
+        As from `choose_threshold`.
+
+    Returns
+    -------
+    OperatingPoint
+        Sensitivity, specificity, accuracy, balanced accuracy and F1 with intervals.
+
+    Raises
+    ------
+    InputError
+        If a score or the threshold is NaN or infinite, the shapes differ, or a class is missing.
     """
     values, truth = checked_scores(scores, labels)
     if not math.isfinite(threshold):
-        raise InputError(f"threshold is {threshold}", "use one that choose_threshold gave")
+        raise InputError(f"threshold is {threshold}", "use one that choose_threshold returned")
     positive = values >= threshold
     cells = np.stack([truth & positive, ~truth & positive, truth & ~positive, ~truth & ~positive], axis=1)
     counts = cells.sum(axis=0)
@@ -104,7 +142,31 @@ def sweep_figures(
     *,
     specificity: float = SPECIFICITY,
 ) -> SweepFigures:
-    """AUPRC and the sensitivity at a specificity, with intervals over subjects; parameters as of `operating_point`."""
+    """Compute the average precision, and the sensitivity at a specificity, with intervals over subjects.
+
+    Parameters
+    ----------
+    scores : array [n]
+        Scores of the test clips.
+    labels : array [n]
+        True for positive.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate; use the draws of the AUROC.
+    specificity : float
+        Specificity to keep, in [0, 1].
+
+    Returns
+    -------
+    SweepFigures
+        Both figures, the prevalence and the specificity.
+
+    Raises
+    ------
+    InputError
+        If a score is NaN or infinite, the shapes differ, or a class is missing.
+    """
     values, truth = checked_scores(scores, labels)
     drawn = weighted_sweep(values[None], truth, subject_index, subject_weights, specificity=specificity)
     pairs, dof = disjoint_pairs(truth, subject_index), degrees_of_freedom(truth, subject_index)
@@ -116,7 +178,24 @@ def sweep_figures(
 
 
 def estimate_rate(value: float, replicates: Floats, *, dof: float, trials: int) -> Estimate:
-    """`rate_interval` as an Estimate; null where the figure is not defined."""
+    """Return a figure in [0, 1] as an Estimate with the bounds of `rate_interval`.
+
+    Parameters
+    ----------
+    value : float
+        Observed figure; NaN if undefined.
+    replicates : array [samples]
+        Bootstrap replicates of the figure.
+    dof : float
+        Degrees of freedom of the t quantile.
+    trials : int
+        Number of independent comparisons, used where `value` is 0 or 1.
+
+    Returns
+    -------
+    Estimate
+        All None if `value` is undefined; bounds None if too few replicates are finite.
+    """
     if not math.isfinite(value):
         return Estimate()
     bounds = rate_interval(value, replicates, degrees_of_freedom=dof, trials=trials)
@@ -126,7 +205,7 @@ def estimate_rate(value: float, replicates: Floats, *, dof: float, trials: int) 
 def _rates(cells: Floats) -> Floats:
     """Return sensitivity, specificity, accuracy, balanced accuracy and F1, `[rows, 5]`.
 
-    Of TP, FP, FN, TN, `[rows, 4]`; NaN where nothing is to be divided.
+    `cells` holds TP, FP, FN and TN, `[rows, 4]`. A rate whose denominator is 0 is NaN.
     """
     true, false, missed, passed = cells.T
     over = [

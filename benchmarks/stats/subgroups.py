@@ -1,7 +1,7 @@
-"""AUROC within each subgroup of a metadata column (sex, age band, device, site), and the largest gap.
+"""Compute the AUROC of each subgroup of a metadata column, and the largest gap.
 
-Only pairs of clips within a group are compared. A group is left out, with the reason, where it has too few subjects of
-a class.
+A column may be sex, age band, device or site. Only pairs of clips within a group are compared. A group with too few
+subjects of a class is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hearlite.benchmarks.stats.estimates import Counts, Estimate, Subgroup, Subg
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, LeftOut
 from hearlite.errors import InputError
 
-_USABLE = 0.5  # of the replicates: those in which every group has both classes
+_USABLE = 0.5  # share of replicates in which every group must have both classes
 
 
 def subgroup_aurocs(
@@ -39,12 +39,37 @@ def subgroup_aurocs(
     column: str,
     min_subjects: int = MIN_SUBJECTS,
 ) -> Subgroups:
-    """AUROC of each group with its interval, and the gap between the best and the worst.
+    """Compute the AUROC of each group with its interval, and the gap between the best and the worst group.
 
-    Parameters: `scores`, `labels`, `subject_index`, `values` [n], test clips; "" in `values` is unknown and in no
-    group; `subject_weights` [samples, subjects], those of the AUROC. A subject may be in several groups (two devices);
-    draws are shared, so the gap knows it.
-    Raises InputError as `auroc` does, and for another number of values.
+    A subject may be in several groups (for example, recorded with two devices). All groups share the draws of
+    subjects, so the interval of the gap accounts for this.
+
+    Parameters
+    ----------
+    scores : array [n]
+        Scores of the test clips.
+    labels : array [n]
+        True for positive.
+    subject_index : int array [n]
+        Column in `subject_weights` of each clip's subject.
+    subject_weights : uint16 array [samples, subjects]
+        How often each subject was drawn in each bootstrap replicate; use the draws of the AUROC.
+    values : sequence of str [n]
+        Group of each clip; "" if unknown, which belongs to no group.
+    column : str
+        Name of the metadata column.
+    min_subjects : int
+        Subjects of each class that a group needs.
+
+    Returns
+    -------
+    Subgroups
+        Groups in the order of their names; the gap is None with fewer than two groups.
+
+    Raises
+    ------
+    InputError
+        If a score is NaN or infinite, a class is missing, or there is not one label and value per clip.
     """
     checked, truth = checked_scores(scores, labels)
     if len(values) != len(checked):
@@ -72,12 +97,15 @@ def subgroup_aurocs(
 
 
 def _gap(groups: list[Subgroup], drawn: Floats) -> tuple[Estimate, float | None, list[int]]:
-    """(gap, p, groups in rising order of AUROC), of replicates [groups, samples].
+    """Return the gap with its interval, its p-value, and the groups in rising order of AUROC.
 
-    The largest of differences is never negative: noise alone makes one, and replicates lie above it. But no gap is
-    wrong by more than the largest error among all differences of two groups, whose distribution is that of the
-    replicates less the observed AUROCs (simultaneous intervals, as Tukey's range: Hochberg and Tamhane 1987). `p` is
-    the share of replicates in which that error is as large as the gap: below 0.05 where the 95 % interval leaves 0 out.
+    `drawn` holds the replicates, `[groups, samples]`.
+
+    The largest of several differences is never negative: noise alone produces one, and replicates lie above it.
+    But the error of no gap exceeds the largest error among all differences of two groups, whose distribution is
+    that of the replicates minus the observed AUROCs (simultaneous intervals, as for Tukey's range: Hochberg and
+    Tamhane 1987). `p` is the share of replicates in which that error is at least as large as the gap; it is below
+    0.05 if the 95 % interval excludes 0.
     """
     aurocs = np.asarray([group.auroc.value for group in groups], dtype=np.float64)
     order = [int(index) for index in np.argsort(aurocs, kind="stable")]
@@ -88,9 +116,10 @@ def _gap(groups: list[Subgroup], drawn: Floats) -> tuple[Estimate, float | None,
     if together.shape[1] < _USABLE * drawn.shape[1]:
         return Estimate(value), None, order
     fewest = np.asarray([min(group.clips.positive_subjects, group.clips.negative_subjects) for group in groups])
-    errors = np.ptp(
-        (together - aurocs[:, None]) * np.sqrt(fewest / np.maximum(fewest - 1, 1))[:, None], axis=0
-    )  # replicates of n vary by (n - 1) / n
+    widening = np.sqrt(fewest / np.maximum(fewest - 1, 1))[
+        :, None
+    ]  # the variance of replicates is (n - 1) / n too small
+    errors = np.ptp((together - aurocs[:, None]) * widening, axis=0)
     p = (1 + int(np.sum(errors >= value))) / (1 + len(errors))
     largest = float(np.quantile(errors, LEVEL))
     return Estimate(value, max(0.0, value - largest), min(1.0, value + largest)), p, order

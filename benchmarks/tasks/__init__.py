@@ -1,4 +1,7 @@
-"""Tasks: what is asked of the embeddings, from label columns. Imports no other room; every other may import it."""
+"""Tasks that probes are scored on: labels of clips, made from the columns of a manifest.
+
+May import no sibling folder.
+"""
 
 from hearlite.benchmarks.tasks.binary import (
     MIN_SUBJECTS,

@@ -1,6 +1,6 @@
-"""Binary probe tasks from a column of labels.
+"""Make binary probe tasks from a column of labels.
 
-What can't be a task is listed with the reason, never dropped silently.
+A value that cannot become a task is listed with the reason, never dropped silently.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 
 from hearlite.errors import InputError
 
-TRAIN_SPLITS = ("train", "val")  # the probe selects by cross-validation within both
+TRAIN_SPLITS = ("train", "val")  # the probe is trained on both, and selected by cross-validation within them
 TEST_SPLIT = "test"
-MIN_SUBJECTS = (
-    5  # of each class on each side: fewer leave a bootstrap replicate without a class too often (e^-5 = 0.7 % at 5)
-)
+# Subjects of each class on each side of the split. With fewer, bootstrap replicates lack a class too often: at 5,
+# e^-5 = 0.7 % of them do.
+MIN_SUBJECTS = 5
 _POSITIVE_WORDS = frozenset({"1", "1.0", "true", "yes", "positive", "pos", "present"})
 
 
 @dataclass(frozen=True)
 class Task:
-    """Positive clips against the other labelled clips of a column."""
+    """A binary task: clips with one value of a column against its other labelled clips."""
 
     column: str
     positive: str  # the label value that counts as positive
-    labels: NDArray[np.bool_]  # [n]; meaningful where `labelled`
+    labels: NDArray[np.bool_]  # [n]; true for positive, meaningful where `labelled`
     labelled: NDArray[np.bool_]  # [n]; false where the column is empty
 
     @property
@@ -39,7 +39,7 @@ class Task:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A task that was not run, and why."""
+    """A task that was not run, and the reason."""
 
     name: str
     reason: str
@@ -47,7 +47,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class TaskSet:
-    """What a column gives: the tasks to run, and those left out."""
+    """Tasks to run, and those left out."""
 
     tasks: tuple[Task, ...]
     left_out: tuple[LeftOut, ...]
@@ -61,14 +61,34 @@ def binary_tasks(
     splits: Sequence[str],
     min_subjects: int = MIN_SUBJECTS,
 ) -> TaskSet:
-    """Return one task for each value of a column against its other values.
+    """Make a task for each value of a column, against its other values.
 
-    A column of two values makes one task, not two mirrored ones.
+    A column with two values makes one task, not two mirrored ones. Its positive value is the one that means yes
+    ("1", "true", "yes", "positive" and the like); without exactly one such value, it is the rarer.
 
-    Of two values the positive one is the one that says so ("1", "true", "yes", "positive"), else the rarer. An empty
-    value means not labelled. A task needs `min_subjects` subjects with a positive and with a negative clip, in train
-    (train and val) and in test.
-    Raises InputError when the three sequences differ in length or a split is unknown.
+    Parameters
+    ----------
+    label_values : sequence of str [n]
+        Label of each clip; "" means not labelled.
+    column : str
+        Name of the column.
+    subjects : sequence of str [n]
+        Subject of each clip.
+    splits : sequence of str [n]
+        Split of each clip: train, val or test.
+    min_subjects : int
+        Subjects with a positive and subjects with a negative clip that a task needs, both in training (train and
+        val) and in test.
+
+    Returns
+    -------
+    TaskSet
+        Tasks in the order of their values, and those left out with the reason.
+
+    Raises
+    ------
+    InputError
+        If the sequences differ in length, a split is unknown, or a subject is in test and in training.
     """
     check_splits(subjects, splits)
     if len(label_values) != len(subjects):
@@ -100,12 +120,21 @@ def binary_tasks(
 
 
 def distinct_tasks(tasks: Sequence[Task]) -> TaskSet:
-    """Return one task of those that ask the same of the same clips.
+    """Keep one of several tasks that have the same labels, or the opposite ones, on the same clips.
 
-    Columns may repeat each other, as "normal" of one and "abnormal" of another do.
+    Columns may repeat each other, as "normal" in one and "abnormal" in another do. Counted twice, such a task would
+    weigh twice in every mean. The task of a column with two values is kept, since such a column is meant as a
+    binary question; otherwise the first is.
 
-    Of two, the one of a column of two values stays, which was made to be asked; else the first. Counted twice, it would
-    weigh twice in every mean.
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Tasks of all columns, over the same clips.
+
+    Returns
+    -------
+    TaskSet
+        Kept tasks in the order given, and the others with the task that they repeat.
     """
     two_valued = {task.column for task in tasks if sum(other.column == task.column for other in tasks) == 1}
     kept: list[Task] = []
@@ -113,16 +142,24 @@ def distinct_tasks(tasks: Sequence[Task]) -> TaskSet:
     for task in sorted(tasks, key=lambda task: task.column not in two_valued):
         twin = next((other for other in kept if _same_question(task, other)), None)
         if twin:
-            left_out.append(LeftOut(task.name, f"it asks the same of the same clips as {twin.name}"))
+            left_out.append(LeftOut(task.name, f"it asks the same question about the same clips as {twin.name}"))
         else:
             kept.append(task)
     return TaskSet(tuple(task for task in tasks if any(task is other for other in kept)), tuple(left_out))
 
 
 def check_splits(subjects: Sequence[str] | NDArray[Any], splits: Sequence[str] | NDArray[Any]) -> None:
-    """Check lengths and splits, and that no test subject is also trained on.
+    """Validate the splits, and that no test subject is used in training.
 
-    Raises InputError.
+    Parameters
+    ----------
+    subjects, splits : sequence of str [n]
+        Subject and split of each clip.
+
+    Raises
+    ------
+    InputError
+        If the lengths differ, a split is none of train, val and test, or a subject is in test and in training.
     """
     if len(subjects) != len(splits):
         raise InputError(f"{len(subjects)} subjects for {len(splits)} splits", "expected one of each per clip")
@@ -141,17 +178,17 @@ def check_splits(subjects: Sequence[str] | NDArray[Any], splits: Sequence[str] |
 def _same_question(one: Task, other: Task) -> bool:
     if not np.array_equal(one.labelled, other.labelled):
         return False
-    ours, theirs = one.labels[one.labelled], other.labels[other.labelled]
-    return bool(np.array_equal(ours, theirs) or np.array_equal(ours, ~theirs))
+    labels, other_labels = one.labels[one.labelled], other.labels[other.labelled]
+    return bool(np.array_equal(labels, other_labels) or np.array_equal(labels, ~other_labels))
 
 
 def _positive_of_two(counts: dict[str, int]) -> str:
-    says_so = [value for value in counts if value.casefold() in _POSITIVE_WORDS]
-    return says_so[0] if len(says_so) == 1 else min(counts, key=lambda value: (counts[value], value))
+    affirmative = [value for value in counts if value.casefold() in _POSITIVE_WORDS]
+    return affirmative[0] if len(affirmative) == 1 else min(counts, key=lambda value: (counts[value], value))
 
 
 def _too_few(task: Task, *, subjects: NDArray[Any], splits: NDArray[Any], min_subjects: int) -> str:
-    """Why the task has too few subjects, or ""."""
+    """Return the reason if the task has too few subjects, else ""."""
     for side, inside in (("train", splits != TEST_SPLIT), (TEST_SPLIT, splits == TEST_SPLIT)):
         for kind, members in (("positive", task.labels), ("negative", ~task.labels)):
             count = len(set(subjects[inside & members & task.labelled]))

@@ -1,6 +1,6 @@
-"""The score of the respiratory sound challenges: correctly named adventitious and normal sounds.
+"""Compute the score of the respiratory sound challenges.
 
-ICBHI 2017 (Rocha et al. 2019, Physiol Meas 40:035001): sensitivity, specificity, and their mean, "the score".
+ICBHI 2017 (Rocha et al. 2019, Physiol Meas 40:035001) ranks by sensitivity, specificity and their mean, "the score".
 SPRSound's BioCAS challenges (Zhang et al. 2022, IEEE BioCAS) call the mean AS and add the harmonic mean, HS.
 """
 
@@ -14,28 +14,43 @@ from hearlite.errors import InputError
 
 @dataclass(frozen=True)
 class ChallengeScore:
-    """All in 0 ... 1."""
+    """Sensitivity and specificity of a challenge, in [0, 1]."""
 
-    # Of the adventitious sounds, the share that was given its own class: a wheeze called a crackle is wrong.
+    # Share of the adventitious sounds that were assigned their own class: a wheeze called a crackle is wrong.
     sensitivity: float
-    specificity: float  # of the normal sounds, the share that was called normal
+    specificity: float  # share of the normal sounds that were called normal
 
     @property
     def average(self) -> float:
-        """ICBHI's score, SPRSound's AS."""
+        """Arithmetic mean of sensitivity and specificity: ICBHI's score, SPRSound's AS."""
         return (self.sensitivity + self.specificity) / 2
 
     @property
     def harmonic(self) -> float:
-        """SPRSound's HS; 0 when both are."""
+        """Harmonic mean of sensitivity and specificity: SPRSound's HS; 0 if both are 0."""
         both = self.sensitivity + self.specificity
         return 2 * self.sensitivity * self.specificity / both if both else 0.0
 
 
 def challenge_score(truth: Sequence[str], predicted: Sequence[str], *, normal: str) -> ChallengeScore:
-    """Score predicted classes, one of each sound.
+    """Score predicted classes against the true ones.
 
-    Raises InputError for unequal lengths, or where normal or adventitious sounds are missing.
+    Parameters
+    ----------
+    truth, predicted : sequence of str [n]
+        True and predicted class of each sound.
+    normal : str
+        The class of normal sounds; all others are adventitious.
+
+    Returns
+    -------
+    ChallengeScore
+        Sensitivity and specificity.
+
+    Raises
+    ------
+    InputError
+        If the lengths differ, or normal or adventitious sounds are missing.
     """
     if len(truth) != len(predicted):
         raise InputError(f"{len(predicted)} predictions for {len(truth)} sounds", "expected one per sound")

@@ -1,6 +1,6 @@
-"""Regression probe tasks: a column of numbers named by the user, such as fev1_fvc.
+"""Make regression probe tasks from columns of numbers, such as fev1_fvc.
 
-A column is never guessed to be one.
+The user names the columns; none is ever guessed to hold numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hearlite.errors import InputError
 
 @dataclass(frozen=True)
 class RegressionTask:
-    """A number for each labelled clip of a column."""
+    """A regression task: a number for each labelled clip of a column."""
 
     column: str
     values: NDArray[np.float64]  # [n], in the column's own unit; 0 where not `labelled`
@@ -32,7 +32,7 @@ class RegressionTask:
 
 @dataclass(frozen=True)
 class RegressionSet:
-    """What a column gives: a task to run, or why there is none."""
+    """The task of a column, or the reason why there is none."""
 
     tasks: tuple[RegressionTask, ...]
     left_out: tuple[LeftOut, ...]
@@ -46,12 +46,33 @@ def regression_tasks(
     splits: Sequence[str],
     min_subjects: int = MIN_SUBJECTS,
 ) -> RegressionSet:
-    """Return the task of predicting a column's number. An empty value means not labelled.
+    """Make the task of predicting the numbers of a column.
 
-    It needs `min_subjects` labelled subjects in train (train and val) and in test, and more than one value in train: a
-    constant has nothing to learn.
-    Raises InputError when the three sequences differ in length, a split is unknown, a subject is in test and in
-    training, or a value is no finite number.
+    The task needs more than one value in training: there is nothing to learn from a constant.
+
+    Parameters
+    ----------
+    values : sequence of str [n]
+        Number of each clip, in the column's own unit; "" means not labelled.
+    column : str
+        Name of the column.
+    subjects : sequence of str [n]
+        Subject of each clip.
+    splits : sequence of str [n]
+        Split of each clip: train, val or test.
+    min_subjects : int
+        Labelled subjects that the task needs, both in training (train and val) and in test.
+
+    Returns
+    -------
+    RegressionSet
+        One task, or none and the reason.
+
+    Raises
+    ------
+    InputError
+        If the sequences differ in length, a split is unknown, a subject is in test and in training, or a value is
+        not a finite number.
     """
     check_splits(subjects, splits)
     if len(values) != len(subjects):
@@ -89,7 +110,7 @@ def _unusable(
     splits: Sequence[str],
     min_subjects: int,
 ) -> str:
-    """Why the column can't be a task, or ""."""
+    """Return the reason if the column cannot be a task, else ""."""
     if not labelled.any():
         return "no labelled clip"
     people, tested = np.asarray(subjects, dtype=object), np.asarray(splits, dtype=object) == TEST_SPLIT

@@ -1,6 +1,6 @@
-"""Tasks among the subjects of train and val alone.
+"""Make tasks among the subjects of train and val only.
 
-For what must not see the test subjects: a gate, or a classifier that ships.
+They serve what must not use the test subjects: a quantization gate, or a classifier that ships with a model.
 """
 
 from __future__ import annotations
@@ -15,17 +15,31 @@ from hearlite.errors import InputError
 
 
 def training_tasks(clips: Sequence[ClipRef], columns: Sequence[str]) -> tuple[Task, ...]:
-    """Return the binary tasks of all label columns, among clips without those of the test split.
+    """Make the binary tasks of label columns among training clips.
 
-    Raises InputError when there is none with MIN_SUBJECTS subjects of each class.
+    Parameters
+    ----------
+    clips : sequence of ClipRef
+        Clips of the train and val splits, without those of the test split.
+    columns : sequence of str
+        Label columns.
+
+    Returns
+    -------
+    tuple of Task
+        Tasks with at least MIN_SUBJECTS subjects of each class.
+
+    Raises
+    ------
+    InputError
+        If there is no such task.
     """
     subjects, splits = np.asarray([clip.subject for clip in clips]), [clip.split for clip in clips]
     tasks, left_out = list[Task](), list[LeftOut]()
     for column in columns:
         values = [clip.label(column) for clip in clips]
-        found = binary_tasks(
-            values, column=column, subjects=list(subjects), splits=splits, min_subjects=0
-        )  # its own count looks at test too
+        # min_subjects=0: binary_tasks would count test subjects too, and there are none.
+        found = binary_tasks(values, column=column, subjects=list(subjects), splits=splits, min_subjects=0)
         left_out += found.left_out
         for task in found.tasks:
             few = min(len(set(subjects[task.labelled & side])) for side in (task.labels, ~task.labels))

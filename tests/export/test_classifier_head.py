@@ -236,7 +236,7 @@ def test_test_subjects_are_refused(narrow: Dataset, headed: Path, bundle: Bundle
     manifest = dataclasses.replace(
         read_manifest(headed), dataset=dataclasses.replace(read_manifest(headed).dataset, trained_subjects=())
     )
-    with pytest.raises(InputError, match="given a head by 1 of the test subjects"):
+    with pytest.raises(InputError, match="given a classifier head fitted to 1 of the test subjects"):
         require_disjoint_subjects(manifest, swapped)
     require_disjoint_subjects(manifest, narrow)
 

@@ -203,7 +203,7 @@ def test_sprsound_lists_what_it_cannot_use(sprsound: Path) -> None:
     assert "no patient number" in found["BioCAS2025/test2025_json/_5.3_0_p8_34877.json"]
     assert "not valid JSON" in found["3_1.0_0_p1_12.json"] and "not valid JSON" in found["4_1.0_0_p1_13.json"]
     assert "no list" in found["5_1.0_0_p1_14.json"]
-    assert "'Loud'" in found["6_1.0_0_p1_15.json"] and "no object" in found["6_1.0_0_p1_15.json, event 1"]
+    assert "'Loud'" in found["6_1.0_0_p1_15.json"] and "not a JSON object" in found["6_1.0_0_p1_15.json, event 1"]
     assert any("1 x a .json that is not named" in note for note in imported.notes)
 
 
@@ -371,7 +371,7 @@ def test_esc50_folds_classes_and_sources(tmp_path: Path) -> None:
     assert found["audio/1-19111-A-0.wav"] == ("coughing", "coughing", "1", "freesound-19111")
     assert found["audio/2-100032-A-0.wav"] == ("other", "dog", "2", "freesound-100032")
     assert imported.splits == ("train", "train", "val", *["test"] * 5)
-    assert "no plain file name" in reasons(imported)["../../secret.wav"]
+    assert "not a plain file name" in reasons(imported)["../../secret.wav"]
     assert reasons(imported)["1-19111-A-0.wav"] == "is in esc50.csv twice"
     assert "no recording" in reasons(imported)["1-9-A-0.wav"]
     assert "fold" in reasons(imported)["1-8-A-0.wav"] and "fold" in reasons(imported)["1-7-A-0.wav"]
@@ -434,7 +434,7 @@ def test_coswara_lists_tests_of_its_developers_and_the_rest(coswara: Path) -> No
     assert "covid_status" in found["g6L8s5Dt"]
     assert "twice" in found["vK2bLRNz"]
     assert "no recording" in found["bjA2KpSx/cough-heavy"]
-    assert "no plain file name" in found["../../../cough-heavy"]  # and Attestville is a place
+    assert "not a plain file name" in found["../../../cough-heavy"]  # and Attestville is a place
 
 
 # COUGHVID
@@ -546,7 +546,7 @@ def test_coughvid_lists_what_cannot_be_decoded_with_a_remedy_and_what_is_no_coug
     found = reasons(imported)
     assert [row.subject for row in imported.rows] == ["kept", "browser"]
     assert "ffmpeg -i NAME.wma" in found["film"]
-    assert "no recording" in found["gone"] and "twice" in found["kept"] and "no plain file name" in found["../x"]
+    assert "no recording" in found["gone"] and "twice" in found["kept"] and "not a plain file name" in found["../x"]
     assert "below 0.8" in found["quiet"] and "below 0.8" in found["blank"] and "status is none of" in found["odd"]
 
 
@@ -760,7 +760,7 @@ def test_another_manifest_is_not_replaced_silently(small: Imported) -> None:
     write_manifest(small, out, overwrite=True)
     assert "1-1-A-0.wav" in out.read_text()
     for bad in (small.folder / "manifest.txt", small.folder):
-        with pytest.raises(UsageError, match="no name of a CSV"):
+        with pytest.raises(UsageError, match="not the name of a CSV"):
             write_manifest(small, bad)
 
 

@@ -117,4 +117,4 @@ def test_ages_become_bands_and_other_columns_stay():
     assert subgroup_values("sex", [" male", "", "female"]) == (("male", "", "female"), ())
     bands, notes = subgroup_values("Age", ["1", "70", "", "211"])
     assert bands == ("below 2", "65 or more", "", "")
-    assert notes == ("ages that nobody can have, in no subgroup: '211'",)
+    assert notes == ("impossible ages, in no subgroup: '211'",)

@@ -181,7 +181,7 @@ def test_columns_that_ask_the_same_are_asked_once() -> None:
         "the one that was made to be asked stays"
     )
     assert [(item.name, item.reason) for item in found.left_out] == [
-        ("kind=normal", "it asks the same of the same clips as abnormal=1")
+        ("kind=normal", "it asks the same question about the same clips as abnormal=1")
     ]
     unlabelled = binary_tasks(
         [*abnormal[:-1], "1"], column="other", subjects=subjects, splits=splits, min_subjects=0
