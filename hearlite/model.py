@@ -57,7 +57,7 @@ class Model:
         Parameters
         ----------
         sound : str, Path or array
-            A WAV, FLAC, Ogg or MP3 file, or samples `[n]`: mono, floating point in [-1, 1] or int16.
+            A WAV, FLAC, MP3, M4A, ... file, or samples `[n]`: mono, floating point in [-1, 1] or int16.
         rate : int, optional
             Sampling rate of an array, in Hz, 4000 to 384000; required for an array, not allowed for a file.
         hop_s : float

@@ -89,7 +89,7 @@ class Dataset:
 
 
 def load_dataset(
-    path: Path,
+    path: str | Path,
     *,
     hop_s: float = AUDIO.clip_s,
     label_columns: Sequence[str] = DEFAULT_LABELS,
@@ -103,7 +103,7 @@ def load_dataset(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         A folder (its manifest.csv or labels.csv, or all audio files below it), a manifest CSV, or one recording.
     hop_s : float
         Seconds between the starts of two clips of a long sound, above 0 and at most 2.
@@ -131,6 +131,7 @@ def load_dataset(
     """
     if framing not in FRAMINGS:
         raise UsageError(f"framing is {framing!r}", f"use one of {', '.join(FRAMINGS)}")
+    path = Path(path)
     root, rows, notes = find_rows(path, label_columns=tuple(label_columns))
     rows, split_notes = _with_subjects_and_splits(rows, seed=seed)
     if not events:
@@ -243,7 +244,7 @@ def clip_id(pcm: NDArray[np.int16]) -> str:
     It never depends on a file name or a position. Raises InputError for another dtype.
     """
     if pcm.dtype != np.int16:
-        raise InputError(f"PCM has dtype {pcm.dtype}", "expected int16; use hearlite.audio.decode.to_int16")
+        raise InputError(f"PCM has dtype {pcm.dtype}", "expected int16; use hearlite.audio.to_int16")
     return hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()[:32]
 
 

@@ -60,7 +60,7 @@ def as_clips(clips: NDArray[np.generic]) -> Clips:
     if clips.dtype != np.float32:
         raise InputError(
             f"clips have dtype {clips.dtype}",
-            "expected float32 in [-1, 1); use hearlite.audio.decode.from_int16 for PCM",
+            "expected float32 in [-1, 1); use hearlite.audio.from_int16 for PCM",
         )
     if not np.isfinite(clips).all():
         raise InputError("clips hold NaN or infinite samples", "remove them before embedding")

@@ -333,3 +333,7 @@ def test_a_subject_on_two_sides_of_two_datasets(tmp_path: Path) -> None:
         parts.append(load_dataset(manifest(tmp_path / name, f"file,subject,split\na.wav,ann,{split}\n")))
     with pytest.raises(InputError, match="'ann' is in train of one and in test of two"):
         combine(parts)
+
+
+def test_a_path_may_be_text(corpus: Path) -> None:
+    assert load_dataset(str(corpus)).sha256 == load_dataset(corpus).sha256
