@@ -1,8 +1,8 @@
-"""What the tests share: a small synthetic corpus and, made from it once a session, a trained, quantized and exported
-student.
+"""Define the fixtures that tests share.
 
-The student has learned next to nothing. Tests that need it ask whether the pipeline keeps its promises, never whether
-the student is good.
+They are a small synthetic corpus and, made from it once per test run, a trained, quantized and exported student. The
+student has learned next to nothing: tests that use it check that the pipeline works as documented, never that the
+student is good.
 """
 
 from __future__ import annotations
@@ -31,21 +31,18 @@ from hearlite.files import read_arrays, write_arrays
 from hearlite.run import Run
 from hearlite.spec import AUDIO, QuantSpec, TrainSpec
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as the command line does, before anything imports TensorFlow
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as in the command line, before anything imports TensorFlow
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 
 GOLDEN = Path(__file__).parent / "golden"
 _TENSORFLOW = {"tiny_run", "quantized_run", "hard_run", "bundle", "headed"}  # fixtures that train, quantize or export
-_MODULES = {
-    "chromium": "browser",
-    "jvm": "jvm",
-    "emulated_phone": "arm",
-}  # of tests/support: the marker of what they need
+# Modules of tests/support, and the marker for tests that use them.
+_MODULES = {"chromium": "browser", "jvm": "jvm", "emulated_phone": "arm"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Add the markers that follow from what a test uses; the others stand with the tests."""
+    """Add the markers that follow from a test's fixtures and modules; tests carry all others themselves."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & _TENSORFLOW or item.get_closest_marker("kernels") or _asks_for_tensorflow(item):
@@ -59,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _asks_for_tensorflow(item: pytest.Item) -> bool:
-    """Whether the module, the test or a fixture of it is skipped without TensorFlow."""
+    """Return whether the test, its module or one of its fixtures is skipped without TensorFlow."""
     module = item.module  # type: ignore[attr-defined]
     fixtures = [found[-1].func for found in item._fixtureinfo.name2fixturedefs.values()]  # type: ignore[attr-defined]
     top = [
@@ -75,17 +72,19 @@ def _source(function: Callable[..., Any]) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option --update-golden."""
     parser.addoption(
         "--update-golden",
         action="store_true",
-        help="Rewrite tests/golden from what the code gives now; look at the diff.",
+        help="Rewrite tests/golden with the current results; review the diff.",
     )
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """`golden(name, arrays, atol=...)` compares arrays with tests/golden/<name>.npz, or rewrites that file with
-    --update-golden.
+    """Return a function `golden(name, arrays, atol=...)` that compares with tests/golden/<name>.npz.
+
+    With --update-golden it rewrites that file and skips the test.
     """
 
     def compare(name: str, arrays: Mapping[str, NDArray[Any]], *, atol: float) -> None:
@@ -103,8 +102,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def legacy_python() -> Path:
-    """A Python that has tflite-runtime 2.14: its environment is made on the first call, and needs a package index
-    then.
+    """Return a Python that has tflite-runtime 2.14.
+
+    Its environment is made on the first call, which needs a package index.
     """
     from hearlite.benchmarks.cost.legacy_runtime import find_legacy_python
 
@@ -116,19 +116,24 @@ def legacy_python() -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifest of 36 synthetic recordings of 6 subjects: 3 to train on, 1 to validate, 2 to test."""
+    """Return the manifest of 36 synthetic recordings of 6 subjects.
+
+    Three subjects are for training, one for validation and two for test.
+    """
     return write_corpus(tmp_path_factory.mktemp("data") / "corpus", subjects=6, recordings_per_subject=6, seed=0)
 
 
 @pytest.fixture(scope="session")
 def dataset(corpus: Path) -> Dataset:
+    """Return the dataset of `corpus`."""
     return load_dataset(corpus)
 
 
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifest of 80 synthetic recordings of 20 subjects, 6 of them to test on, with a label of two values that any
-    network hears: a narrow band?
+    """Return the manifest of 80 synthetic recordings of 20 subjects, 6 of them for test.
+
+    Its label, "narrow", says whether the device has a narrow band, which any network can tell.
     """
     manifest = write_corpus(
         tmp_path_factory.mktemp("labelled") / "corpus", subjects=20, recordings_per_subject=4, seed=0
@@ -148,13 +153,13 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
-    """What studies take for an exported file of that name: a fake network that was distilled on nobody."""
+    """Make studies open a fake network, distilled on no subject, in place of any file; return a file name."""
     from hearlite.benchmarks.studies import inputs as study_inputs
 
     def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
-        trained_subjects = SimpleNamespace(trained_subjects=(), name="others")
+        trained_on = SimpleNamespace(trained_subjects=(), name="others")
         return FakeTeacher(8, seed=1), SimpleNamespace(
-            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=trained_subjects, head=None
+            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=trained_on, head=None
         )
 
     monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
@@ -163,12 +168,16 @@ def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(scope="session")
 def teacher() -> FakeTeacher:
+    """Return a fake teacher with embeddings of 32 values."""
     return FakeTeacher(32)
 
 
 @pytest.fixture(scope="session")
 def tiny_train() -> TrainSpec:
-    """A dozen steps. The batch norms must catch up in them (momentum 0.1): without that, int8 ranges mean nothing."""
+    """Return settings for a dozen training steps.
+
+    Batch norms have a momentum of 0.1 so that they adapt in these steps; otherwise the int8 ranges would be meaningless.
+    """
     return TrainSpec(steps=12, batch_size=8, checkpoint_every=4, peak_lr=5e-4, batchnorm_momentum=0.1, ridge=0.1)
 
 
@@ -176,7 +185,7 @@ def tiny_train() -> TrainSpec:
 def tiny_run(
     dataset: Dataset, teacher: FakeTeacher, tiny_train: TrainSpec, tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
-    """A finished run. Don't write into it; copy it."""
+    """Return a finished run. Don't write to its folder; copy it."""
     pytest.importorskip("tensorflow")
     from hearlite.distill.train import distill
 
@@ -187,7 +196,7 @@ def tiny_run(
 
 @pytest.fixture(scope="session")
 def lenient_recipe() -> QuantSpec:
-    """The recipe users get, with a gate that a student of a dozen steps passes."""
+    """Return the default recipe with a gate that a student of a dozen training steps passes."""
     from hearlite.quantize.recipe import recipes
 
     return dataclasses.replace(recipes()[QuantSpec.recipe], calibration_clips=16, min_centred_cosine=0.9)
@@ -195,23 +204,22 @@ def lenient_recipe() -> QuantSpec:
 
 @pytest.fixture(scope="session")
 def quantized_run(tiny_run: Run, lenient_recipe: QuantSpec) -> Run:
+    """Return `tiny_run`, quantized with `lenient_recipe`."""
     from hearlite.quantize.pipeline import quantize
 
     quantize(tiny_run, recipe=lenient_recipe)
     return tiny_run
 
 
-OUTLIERS = (
-    "block7_project",
-    "block8_project",
-    "block8_residual",
-)  # one stream: a sum of two bottlenecks, so their channels belong together
+# One residual stream, the sum of two bottlenecks, so their channels belong together.
+OUTLIERS = ("block7_project", "block8_project", "block8_residual")
 
 
 @pytest.fixture(scope="session")
 def hard_run(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same float32 function, hard to quantize: a channel of OUTLIERS is made 100 times as loud and read 100 times
-    as quietly.
+    """Return a run with the float32 function of `tiny_run` that is hard to quantize.
+
+    A channel of OUTLIERS is scaled by 100, and the weights that read it by 1/100.
     """
     run = dataclasses.replace(tiny_run, folder=tmp_path_factory.mktemp("runs") / "hard")
     shutil.copytree(tiny_run.folder, run.folder, ignore=shutil.ignore_patterns(QuantSpec.recipe))
@@ -231,18 +239,19 @@ def hard_run(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @dataclasses.dataclass(frozen=True)
 class Bundles:
-    """Exported files of the same student."""
+    """The exported files of a student, in both precisions."""
 
     i8: Path
     f32: Path
 
     def manifest(self, precision: str) -> Manifest:
+        """Return the manifest of the file of a precision, "i8" or "f32"."""
         return read_manifest(getattr(self, precision))
 
 
 @pytest.fixture(scope="session")
 def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
-    """Both precisions in one folder. Don't write into it; copy it."""
+    """Return the files of `quantized_run`, both in one folder. Don't write to the folder; copy it."""
     from hearlite.export.tflite import export
 
     to = tmp_path_factory.mktemp("bundle")
@@ -251,7 +260,7 @@ def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bund
 
 @pytest.fixture(scope="session")
 def other_subjects(labelled: Path) -> Path:
-    """`labelled` with subjects of other names than those that `tiny_run` learned from."""
+    """Return `labelled` with names of subjects that `tiny_run` was not distilled on."""
     with labelled.open(newline="") as file:
         rows = list(csv.DictReader(file))
     path = labelled.parent / "unheard.csv"
@@ -264,12 +273,13 @@ def other_subjects(labelled: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def narrow(labelled: Path) -> Dataset:
+    """Return the dataset of `labelled`, with its label "narrow"."""
     return load_dataset(labelled, label_columns=("narrow",))
 
 
 @pytest.fixture(scope="session")
 def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An int8 file with a head of one sigmoid. Don't write into its folder; copy it."""
+    """Return an int8 file with a head of one sigmoid. Don't write to its folder; copy it."""
     from hearlite.benchmarks.probes.classifier_head import HeadProbe
     from hearlite.export.tflite import export
 
@@ -279,8 +289,9 @@ def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="session")
 def clips() -> NDArray[np.int16]:
-    """int16 `[8, clip_samples]`: a sound of each of eight classes, at levels and through devices as recordings have
-    them.
+    """Return a sound of each of eight classes, int16 `[8, clip_samples]`.
+
+    Levels and devices are like those of recordings.
     """
     from hearlite.audio.clips import to_int16
     from hearlite.audio.synth import CLASSES, DEVICES, draw_subject, recording
@@ -289,9 +300,7 @@ def clips() -> NDArray[np.int16]:
     for index, label in enumerate(CLASSES[:8]):
         rng = np.random.default_rng(index)
         device = dataclasses.replace(DEVICES[index % len(DEVICES)], sample_rate_hz=AUDIO.sample_rate_hz)
-        trained_subjects, start_s, _ = recording(
-            label, rng=rng, subject=draw_subject(rng), device=device, duration_s=4.0
-        )
-        first = min(round(start_s * AUDIO.sample_rate_hz), len(trained_subjects) - AUDIO.clip_samples)
-        rows.append(to_int16(trained_subjects[first : first + AUDIO.clip_samples].astype(np.float32)))
+        samples, start_s, _ = recording(label, rng=rng, subject=draw_subject(rng), device=device, duration_s=4.0)
+        first = min(round(start_s * AUDIO.sample_rate_hz), len(samples) - AUDIO.clip_samples)
+        rows.append(to_int16(samples[first : first + AUDIO.clip_samples].astype(np.float32)))
     return np.stack(rows)

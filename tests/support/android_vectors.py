@@ -1,8 +1,7 @@
-"""What Python makes of synthetic sounds, for the Kotlin tests to compare with: WAVs, their windows, and the embeddings
-of exported files.
+"""Write the expected results of the Kotlin tests: WAVs, their windows, and files' embeddings.
 
-Nothing of it is committed. `python tests/support/android_vectors.py MODEL.tflite ... --to
-android_harness/build/vectors` writes it for Gradle.
+They are computed in Python from synthetic sounds and never committed. For Gradle, write them with
+`python tests/support/android_vectors.py MODEL.tflite ... --to android_harness/build/vectors`.
 """
 
 from __future__ import annotations
@@ -26,14 +25,29 @@ from hearlite.files import write_bytes, write_json
 from hearlite.self_test import GOLDEN_SIGNAL, check_signals
 from hearlite.spec import AUDIO
 
-HOP_S = 0.75  # not a divisor of the clip: windows end between hops
+HOP_S = 0.75  # does not divide the length of a clip, so windows end between hops
 MICROPHONES_HZ = (44_100, 48_000)
 
 
 def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
-    """Copies of `models` with their manifests, `<name>.wav`, and as raw little-endian float32 `<name>.windows.f32` [n,
-    clip_samples], `<name>.<file>.f32` [n, dim], `<name>.<file>.<mean|max>.f32` [dim] and, of a model with a head,
-    `<name>.<file>.scores.f32` [n, labels]; `vectors.json` lists them.
+    """Write test sounds and the results that are expected for them.
+
+    The folder then contains, with arrays as raw little-endian float32:
+
+    - copies of `models` with their manifests
+    - `<name>.wav`: the sounds
+    - `<name>.windows.f32`: their windows, [n, clip_samples]
+    - `<name>.<file>.f32`: embeddings, [n, dim]
+    - `<name>.<file>.mean.f32`, `<name>.<file>.max.f32`: pooled embeddings, [dim]
+    - `<name>.<file>.scores.f32`: scores of a model with a head, [n, labels]
+    - `vectors.json`: the names of models and sounds
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to write to; it is created if necessary.
+    models : sequence of Path
+        Exported files with their manifests.
     """
     sounds = {
         "long": _sound("cough", duration_s=7.3),
@@ -78,15 +92,15 @@ def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
 
 
 def _sound(label: str, *, duration_s: float, rate_hz: int = AUDIO.sample_rate_hz) -> NDArray[np.int16]:
-    """int16 `[duration_s * rate_hz]`"""
+    """Return a synthetic sound, int16 `[duration_s * rate_hz]`."""
     rng = np.random.default_rng(0)
     device = dataclasses.replace(DEVICES[0], sample_rate_hz=rate_hz)
-    trained_subjects, _, _ = recording(label, rng=rng, subject=draw_subject(rng), device=device, duration_s=duration_s)
-    return to_int16(trained_subjects.astype(np.float32))
+    samples, _, _ = recording(label, rng=rng, subject=draw_subject(rng), device=device, duration_s=duration_s)
+    return to_int16(samples.astype(np.float32))
 
 
 def _windows(samples: Samples) -> Samples:
-    """float32 `[n, clip_samples]`"""
+    """Return the windows of a recording, float32 `[n, clip_samples]`."""
     starts_s = clip_starts_s(recording_s=len(samples) / AUDIO.sample_rate_hz, hop_s=HOP_S)
     return np.stack([cut(samples, start_s=start_s) for start_s in starts_s])
 

@@ -1,5 +1,6 @@
-"""Headless Chromium for tests of pages, driven by its DevTools protocol over a pipe: no WebDriver, no package, no
-port.
+"""Drive a headless Chromium for tests of pages, by its DevTools protocol over a pipe.
+
+This needs neither WebDriver nor a package nor a port.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from hearlite.export.demo.litertjs import PACKAGES, VERSION
 from hearlite.files import cache_folder
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# Whether `hearlite demo` has fetched LiteRT.js before: tests fetch nothing.
+# Whether `hearlite demo` has downloaded LiteRT.js before: tests don't download it.
 LITERTJS_CACHED = all((cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz").is_file() for package in PACKAGES)
 _FLAGS = [
     *("--headless", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--mute-audio"),
@@ -33,13 +34,19 @@ _FLAGS = [
 _PIPES = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
 )
-_TIMEOUT_S = 60.0  # of one answer; a wait for a page has its own
+_TIMEOUT_S = 60.0  # for one answer; `Page.wait` has its own
 _QUIET_S = 0.1
 
 
 class Page:
-    """One tab. `requests` are the URLs that it asked for, `complaints` what it wrote to the console as an error, and
-    every uncaught exception.
+    """A tab.
+
+    Attributes
+    ----------
+    requests : list of str
+        URLs that it requested.
+    complaints : list of str
+        Errors on its console, and uncaught exceptions.
     """
 
     def __init__(self, commands: int, answers: int, *, width: int, height: int) -> None:
@@ -54,7 +61,25 @@ class Page:
         self.resize(width, height)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command and its result. Fails the test when Chromium refuses it or doesn't answer."""
+        """Send a command of the DevTools protocol and return its result.
+
+        Parameters
+        ----------
+        method : str
+            Name of the command, such as "Page.navigate".
+        **parameters
+            Its parameters.
+
+        Returns
+        -------
+        dict
+            The result.
+
+        Raises
+        ------
+        AssertionError
+            If Chromium refuses the command or doesn't answer in time.
+        """
         self._last += 1
         message = {"id": self._last, "method": method, "params": parameters} | (
             {"sessionId": self._session} if self._session else {}
@@ -70,7 +95,17 @@ class Page:
         raise AssertionError(f"{method}: no answer in {_TIMEOUT_S:g} s")
 
     def resize(self, width: int, height: int, *, phone: bool = False, dark: bool = False) -> None:
-        """Window in CSS pixels; a phone has two device pixels in each and fingers."""
+        """Set the size of the window, and emulate a kind of device.
+
+        Parameters
+        ----------
+        width, height : int
+            Size in CSS pixels.
+        phone : bool
+            Emulate a phone: two device pixels per CSS pixel, and touch.
+        dark : bool
+            Prefer a dark color scheme.
+        """
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -85,18 +120,36 @@ class Page:
         )
 
     def open(self, url: str) -> None:
+        """Open a URL and wait until it is loaded."""
         self.call("Page.navigate", url=url)
         self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
     def evaluate(self, script: str) -> Any:
-        """The value of a JavaScript expression, awaited; it must be plain data. What it throws fails the test."""
+        """Return the value of a JavaScript expression, awaited; it must be plain data.
+
+        Raises
+        ------
+        AssertionError
+            If the expression throws.
+        """
         done = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
         assert "exceptionDetails" not in done, json.dumps(done["exceptionDetails"])[:2_000]
         return done["result"].get("value")
 
     def wait(self, condition: str, *, timeout_s: float = 60.0) -> None:
-        """Until a JavaScript expression is true; fails the test, with what the page complained of, when it isn't in
-        time.
+        """Wait until a JavaScript expression is true.
+
+        Parameters
+        ----------
+        condition : str
+            The expression.
+        timeout_s : float
+            Seconds to wait at most.
+
+        Raises
+        ------
+        AssertionError
+            If it isn't true in time; the message contains the page's complaints.
         """
         until = time.monotonic() + timeout_s
         while not self.evaluate(f"Boolean({condition})"):
@@ -104,14 +157,30 @@ class Page:
             self._read(_QUIET_S)
 
     def choose_file(self, selector: str, *files: Path) -> None:
-        """Give files to an <input type=file>, as a user's file picker does."""
+        """Choose files in an <input type=file>, as with the file picker.
+
+        Parameters
+        ----------
+        selector : str
+            CSS selector of the element.
+        *files : Path
+            The files.
+        """
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         assert node, f"no element matches {selector}"
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file.resolve()) for file in files])
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """A PNG of the window, or of the whole page."""
+        """Write a screenshot.
+
+        Parameters
+        ----------
+        path : Path
+            PNG file to write.
+        whole : bool
+            Capture the whole page instead of the window.
+        """
         clip = {}
         if whole:
             size = self.call("Page.getLayoutMetrics")["cssContentSize"]
@@ -122,9 +191,7 @@ class Page:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", **clip)["data"]))
 
     def _read(self, timeout_s: float) -> list[dict[str, Any]]:
-        """What has come from Chromium, at least one message unless it takes longer than `timeout_s`; events are
-        noted.
-        """
+        """Return new messages, at least one unless `timeout_s` passes first, and record events."""
         while b"\0" not in self._buffer and select.select([self._answers], [], [], max(0.0, timeout_s))[0]:
             chunk = os.read(self._answers, 1 << 20)
             assert chunk, "Chromium has ended"
@@ -150,19 +217,34 @@ class Page:
 
 @contextmanager
 def chromium(profile: Path, *flags: str, width: int = 1280, height: int = 800) -> Iterator[Page]:
-    """A tab of a Chromium of its own, with its profile in the new folder `profile`. Skips the test where there is no
-    Chromium.
+    """Start a Chromium and open a tab; skip the test if there is no Chromium.
+
+    Parameters
+    ----------
+    profile : Path
+        New folder for the browser's profile.
+    *flags : str
+        Further command line options.
+    width, height : int
+        Size of the window in CSS pixels.
+
+    Yields
+    ------
+    Page
+        The tab.
     """
     if CHROMIUM is None:
         pytest.skip("no chromium on the PATH")
-    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # its sandbox refuses root
-    (theirs_in, commands), (answers, theirs_out) = os.pipe(), os.pipe()
+    sandbox = (
+        ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    )  # its sandbox refuses to run as root
+    (child_reads, commands), (answers, child_writes) = os.pipe(), os.pipe()
     command = [CHROMIUM, *_FLAGS, *sandbox, f"--user-data-dir={profile}", *flags]
-    wrapped = [sys.executable, "-c", _PIPES, str(theirs_in), str(theirs_out), *command]
+    wrapped = [sys.executable, "-c", _PIPES, str(child_reads), str(child_writes), *command]
     silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(wrapped, pass_fds=(theirs_in, theirs_out), **silent)
-    os.close(theirs_in)
-    os.close(theirs_out)
+    process = subprocess.Popen(wrapped, pass_fds=(child_reads, child_writes), **silent)
+    os.close(child_reads)
+    os.close(child_writes)
     try:
         page = Page(commands, answers, width=width, height=height)
         yield page
@@ -170,7 +252,7 @@ def chromium(profile: Path, *flags: str, width: int = 1280, height: int = 800) -
             page._session = None
             page.call("Browser.close")
     finally:
-        os.close(commands)  # it ends when nobody can command it any more
+        os.close(commands)  # Chromium ends when its commands do
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -1,9 +1,8 @@
-"""A device for adb that needs no phone: Debian's adbd on this machine, in a network namespace of its own, with QEMU for
-arm64 programs.
+"""Emulate a device for adb with Debian's adbd in a network namespace.
 
-adbd listens on all interfaces and asks nobody who they are, so it must never run outside such a namespace. It needs no
-root. Of a phone it lacks Android: its shell and kernel are this machine's, and no time that is measured there is one of
-a device.
+QEMU runs arm64 programs there. adbd listens on all interfaces and authenticates nobody, so it must never run outside
+such a namespace. It needs no root. Unlike a phone it has no Android: shell and kernel are this machine's, and times
+measured there are not those of a device.
 """
 
 from __future__ import annotations
@@ -25,28 +24,34 @@ from hearlite.benchmarks.arm.sandbox.toolchain import host_command
 from hearlite.errors import InputError
 
 CORE = CORES["a76"]
-_TOOLS = "usr/lib/android-sdk/platform-tools"  # of Debian's packages adb and adbd
+_TOOLS = "usr/lib/android-sdk/platform-tools"  # folder of Debian's packages adb and adbd
 _LIBRARIES = ("usr/lib/x86_64-linux-gnu/android", "usr/lib/x86_64-linux-gnu")
-_SERIAL = "127.0.0.1:5555"  # where adbd listens
+_SERIAL = "127.0.0.1:5555"  # address at which adbd listens
 _WAIT_S = 20.0
 _SMALL_MB = 4  # less than LiteRT's library
 
 
 @dataclass
 class EmulatedPhone:
-    """`program` is an adb that reaches only this device; `exec_prefix` starts arm64 programs there."""
+    """A device for adb that runs on this machine."""
 
-    program: str
+    program: str  # an adb that reaches only this device
     serial: str
-    exec_prefix: str
-    folder: str  # where programs may be run
-    small: str  # as `folder`, on a disk of _SMALL_MB
-    inside: list[str]  # a command in the namespace starts with it
-    adbd: list[str]
+    exec_prefix: str  # command on the device that starts arm64 programs
+    folder: str  # a folder in which programs may be run
+    small: str  # another one, on a disk of _SMALL_MB
+    inside: list[str]  # beginning of a command that runs in the namespace
+    adbd: list[str]  # command that starts adbd
     daemon: subprocess.Popen[bytes] | None = field(default=None)
 
     def plug(self) -> None:
-        """Start adbd and connect. Raises InputError when nothing answers."""
+        """Start adbd and connect to it.
+
+        Raises
+        ------
+        InputError
+            If adbd doesn't answer in time.
+        """
         self.daemon = subprocess.Popen(
             [*self.inside, *self.adbd], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -64,18 +69,19 @@ class EmulatedPhone:
             ):
                 return
             time.sleep(0.2)
-        raise InputError(f"adbd doesn't answer: {said.strip()}", "is another adbd in the way?")
+        raise InputError(f"adbd doesn't answer: {said.strip()}", "check that no other adbd is running")
 
     def unplug(self) -> None:
-        """Kill adbd, as when a cable is pulled."""
+        """Kill adbd, as if the cable was unplugged."""
         if self.daemon is not None:
             self.daemon.kill()
             self.daemon.wait()
 
 
 def missing_tools(root: Path) -> str:
-    """What isn't there for an EmulatedPhone, and how to get it; "" when all is. `root` is / or where Debian's packages
-    were unpacked.
+    """Return which tool of an EmulatedPhone is missing, and how to get it; "" if none is.
+
+    `root` is / or the folder to which Debian's packages were unpacked.
     """
     for tool in ("unshare", "nsenter", "ip"):
         if shutil.which(tool) is None:
@@ -84,7 +90,7 @@ def missing_tools(root: Path) -> str:
         if not (root / _TOOLS / tool).is_file():
             return (
                 f"no {root / _TOOLS / tool}: install Debian's adb and adbd (bookworm-backports or later), or unpack"
-                " them and what they need there"
+                " them and the libraries that they need there"
             )
     done = subprocess.run(["unshare", "-Urnm", "true"], capture_output=True, text=True, check=False)
     return f"no namespaces here: {done.stderr.strip()}" if done.returncode else ""
@@ -92,7 +98,27 @@ def missing_tools(root: Path) -> str:
 
 @contextmanager
 def emulated_phone(root: Path, box: Box, *, core: Core = CORE) -> Iterator[EmulatedPhone]:
-    """A connected device, gone at the end with all that it wrote. Raises InputError when a tool is missing."""
+    """Start an emulated device and connect to it; remove it at the end, with its files.
+
+    Parameters
+    ----------
+    root : Path
+        / or the folder to which Debian's packages adb and adbd were unpacked.
+    box : Box
+        The ARM sandbox, for QEMU.
+    core : Core
+        The core that the device emulates.
+
+    Yields
+    ------
+    EmulatedPhone
+        The device.
+
+    Raises
+    ------
+    InputError
+        If a tool is missing, or the namespace can't be set up.
+    """
     if reason := missing_tools(root):
         raise InputError(reason)
     with tempfile.TemporaryDirectory() as name:
@@ -109,8 +135,8 @@ def emulated_phone(root: Path, box: Box, *, core: Core = CORE) -> Iterator[Emula
         phone = None
         try:
             if holder.stdout is None or holder.stdout.readline() != b"ready\n":
-                raise InputError("the namespace could not be set up", "is mounting a tmpfs allowed here?")
-            # The server's port is inside the namespace too: an adb server of this machine's user is not disturbed.
+                raise InputError("the namespace could not be set up", "check that users may mount a tmpfs here")
+            # The adb server's port is inside the namespace too, so another adb server on this machine is not disturbed.
             variables = {
                 "HOME": name,
                 "TMPDIR": name,

@@ -1,5 +1,6 @@
-"""Files in tflite-runtime 2.14, the runtime of older phones, which runs in a Python of its own
-(benchmarks/cost/legacy_runtime.py).
+"""Run files in tflite-runtime 2.14, the runtime of older phones.
+
+It runs in a Python of its own; see benchmarks/cost/legacy_runtime.py.
 """
 
 from __future__ import annotations
@@ -29,14 +30,29 @@ np.savez(sys.argv[3], *(np.stack(values) for values in zip(*rows)))
 
 
 def run_legacy(python: Path, model: bytes, rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Each output `[n, ...]` of a .tflite for inputs `[n, ...]`, in the file's order."""
+    """Run a .tflite file in tflite-runtime 2.14.
+
+    Parameters
+    ----------
+    python : Path
+        Python that has tflite-runtime.
+    model : bytes
+        Content of the file.
+    rows : float32 array [n, ...]
+        Inputs.
+
+    Returns
+    -------
+    list of array [n, ...]
+        Each output of the file, in its order.
+    """
     with TemporaryDirectory() as place:
-        file, given, found = (Path(place) / name for name in ("model.tflite", "given.npy", "found.npz"))
+        file, inputs, outputs = (Path(place) / name for name in ("model.tflite", "inputs.npy", "outputs.npz"))
         file.write_bytes(model)
-        np.save(given, rows, allow_pickle=False)
+        np.save(inputs, rows, allow_pickle=False)
         done = subprocess.run(
-            [python, "-c", _SCRIPT, file, given, found], capture_output=True, text=True, timeout=300, check=False
+            [python, "-c", _SCRIPT, file, inputs, outputs], capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
-        with np.load(found, allow_pickle=False) as arrays:
+        with np.load(outputs, allow_pickle=False) as arrays:
             return [arrays[name] for name in arrays.files]

@@ -1,4 +1,4 @@
-"""Debian mirrors of a few bytes, for the tests of the emulated ARM box."""
+"""Make Debian mirrors of a few bytes, for the tests of the ARM sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hearlite.benchmarks.arm.sandbox.mirror import SUITE
 
 
 def make_deb(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    """A .deb with these members in data.tar.xz."""
+    """Return a .deb with the given members in data.tar.xz; `member` makes them."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for member, content in members:
@@ -32,13 +32,50 @@ def make_deb(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
 def member(
     path: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644
 ) -> tuple[tarfile.TarInfo, bytes]:
+    """Return a member of a .deb.
+
+    Parameters
+    ----------
+    path : str
+        Its path.
+    content : bytes
+        Its content.
+    kind : bytes
+        Its type, a constant of tarfile.
+    link : str
+        The target of a link.
+    mode : int
+        Its permissions.
+
+    Returns
+    -------
+    info : tarfile.TarInfo
+        The header.
+    content : bytes
+        The content.
+    """
     info = tarfile.TarInfo(path)
     info.size, info.type, info.linkname, info.mode = len(content), kind, link, mode
     return info, content
 
 
 def stanza(name: str, deb: bytes, **changed: str) -> str:
-    """An entry of a Packages index."""
+    """Return an entry of a Packages index.
+
+    Parameters
+    ----------
+    name : str
+        Name of the package.
+    deb : bytes
+        Content of its .deb, whose size and hash are entered.
+    **changed : str
+        Fields that replace the right ones.
+
+    Returns
+    -------
+    str
+        The entry.
+    """
     fields = {
         "Package": name,
         "Version": "1:2.0-3",
@@ -54,7 +91,20 @@ def stanza(name: str, deb: bytes, **changed: str) -> str:
 
 
 def make_mirror(folder: Path, packages: Mapping[str, Mapping[str, bytes]]) -> str:
-    """Write a mirror with these .debs by architecture and name; returns its file:// address."""
+    """Write a mirror.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to write to.
+    packages : mapping
+        Content of the .debs, by architecture and name.
+
+    Returns
+    -------
+    str
+        Its file:// address.
+    """
     listed = []
     for architecture, debs in packages.items():
         index = lzma.compress(

@@ -1,4 +1,4 @@
-"""A network with everything that the students have, small enough to convert in a second."""
+"""Build a network with all parts of a student, small enough to convert in a second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,20 @@ SMALL = StudentSpec(
 
 
 def small_images(count: int, *, seed: int = 0) -> NDArray[np.float32]:
-    """float32 `[count, frames, mels, 1]`: bands of noise at a level of their own, as PCEN gives."""
+    """Generate images like those that PCEN outputs: bands of noise, each at a level of its own.
+
+    Parameters
+    ----------
+    count : int
+        Number of images.
+    seed : int
+        Seed of the noise.
+
+    Returns
+    -------
+    float32 array [count, frames, mels, 1]
+        The images.
+    """
     from hearlite.spec import AUDIO
 
     rng = np.random.default_rng(seed)
@@ -37,7 +50,7 @@ def small_images(count: int, *, seed: int = 0) -> NDArray[np.float32]:
 
 
 def small_network() -> Any:
-    """Keras model, random weights, batch norms that know `small_images`."""
+    """Return a Keras model with random weights, and batch norms adapted to `small_images`."""
     import tf_keras
 
     from hearlite.student import build_network
@@ -52,7 +65,20 @@ def small_network() -> Any:
 
 
 def run_file(model: bytes, items: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a .tflite with one output gives, `[n, dim]`."""
+    """Run a .tflite file with one output.
+
+    Parameters
+    ----------
+    model : bytes
+        Content of the file.
+    items : float32 array [n, ...]
+        Inputs.
+
+    Returns
+    -------
+    float32 array [n, dim]
+        Outputs.
+    """
     from hearlite.tflite.interpreter import TfliteModel
 
     runner = TfliteModel(model)
