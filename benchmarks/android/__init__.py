@@ -1,1 +1,4 @@
-"""A file on a phone, or an emulated one, over adb. May import tasks, stats, schema, report, cost and arm."""
+"""Benchmark exported files over adb on an Android device, real or emulated.
+
+May import the sibling folders tasks, stats, schema, report, cost and arm.
+"""

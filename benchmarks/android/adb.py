@@ -1,4 +1,7 @@
-"""One Android device through adb: push, shell, pull, with errors that say what to do. Knows nothing of models."""
+"""Control an Android device through adb: push, shell and pull, with errors that say what to do.
+
+This module contains nothing specific to models.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _LOST = re.compile(
     r" closed|connection reset",
     re.I,
 )
-_END = "hearlite-exit:"  # and a shell command's exit code: the last thing that its output says
+_END = "hearlite-exit:"  # printed after a shell command, followed by its exit code
 _FULL = re.compile(r"no space left|ENOSPC", re.I)
 _NOT_READY = {
     "unauthorized": "unlock it and confirm this computer's key on its screen",
@@ -26,24 +29,35 @@ _NOT_READY = {
 
 
 class DeviceLostError(InputError):
-    """The device went away in the middle of something; what was written to it may still be there."""
+    """The device was disconnected during an operation; files written to it may still be there."""
 
 
 @dataclass(frozen=True)
 class Adb:
-    """A device that answered. `program` is the adb executable."""
+    """A device that adb lists as ready."""
 
-    program: str
+    program: str  # the adb executable
     serial: str
-    timeout_s: float = 300.0
+    timeout_s: float = 300.0  # for each call of adb
 
     def push(self, files: Sequence[Path], to: str) -> None:
-        """Copy files into the folder `to` of the device.
+        """Copy files to a folder of the device.
 
-        Raises InputError when its disk is full, DeviceLostError when it is gone.
+        Free space is checked first, since adb often reports a full disk only as "failed to read copy response".
 
-        Free space is asked for first: when the disk fills up, adb itself says "failed to read copy response" as often
-        as why.
+        Parameters
+        ----------
+        files : sequence of Path
+            Local files.
+        to : str
+            Folder of the device, which must exist.
+
+        Raises
+        ------
+        InputError
+            If the device's disk is full or the copy fails.
+        DeviceLostError
+            If the device is disconnected.
         """
         size, free = sum(file.stat().st_size for file in files), self._free_bytes(to)
         if free is not None and free < size:
@@ -51,14 +65,36 @@ class Adb:
         self._run(["push", *map(str, files), f"{to}/"], what=f"pushing {len(files)} files")
 
     def pull(self, remote: str, to: Path) -> None:
-        """Copy a file from the device."""
+        """Copy a file from the device.
+
+        Parameters
+        ----------
+        remote : str
+            File of the device.
+        to : Path
+            Local file to write.
+
+        Raises
+        ------
+        InputError
+            If the copy fails.
+        DeviceLostError
+            If the device is disconnected.
+        """
         self._run(["pull", remote, str(to)], what=f"pulling {remote}")
 
     def shell(self, command: str) -> str:
-        """Return what `command` prints on stdout. Raises InputError with its last words when it fails.
+        """Run a shell command on the device and return what it prints on stdout.
 
-        The device says itself how it ended: when the connection breaks, adb ends as if all was well, and before Android
-        7 whatever happens.
+        The device itself prints the command's exit code, since adb's own is 0 if the connection breaks, and always 0
+        before Android 7.
+
+        Raises
+        ------
+        InputError
+            If the command fails; the message ends with the end of its output.
+        DeviceLostError
+            If the device is disconnected.
         """
         what = f"running {command.split(' && ')[-1]!r}"
         done = call(self.program, ["-s", self.serial, "shell", f"({command}); echo {_END}$?"], timeout_s=self.timeout_s)
@@ -70,9 +106,12 @@ class Adb:
         )
 
     def value(self, command: str) -> str:
-        """Return what a command prints that not every device knows: "" when it fails.
+        """Return the output of a command that not every device supports, or "" if it fails.
 
-        Except for a lost device.
+        Raises
+        ------
+        DeviceLostError
+            If the device is disconnected.
         """
         try:
             return self.shell(command).strip()
@@ -93,12 +132,10 @@ class Adb:
             raise self._lost(what, words)
         if _FULL.search(words):
             raise self._full(f"{what} ended with: {words}")
-        raise InputError(
-            f"{self.serial}: {what} failed with code {code}: {words}", "see what the device says: adb logcat"
-        )
+        raise InputError(f"{self.serial}: {what} failed with code {code}: {words}", "read the device's log: adb logcat")
 
     def _free_bytes(self, folder: str) -> int | None:
-        """None where the device doesn't say."""
+        """Return the free space of a folder of the device; None if the device doesn't report it."""
         rows = self.value(f"df -k {shlex.quote(folder)}").splitlines()
         columns = rows[-1].split() if len(rows) > 1 else []
         return 1024 * int(columns[-3]) if len(columns) >= 5 and columns[-3].isdigit() else None
@@ -116,10 +153,26 @@ class Adb:
 
 
 def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:
-    """Return the device called `serial`, by default the only one.
+    """Find a device that adb lists as ready.
 
-    Raises InputError without adb, without a device or with one that isn't ready, UsageError for several devices without
-    a `serial`.
+    Parameters
+    ----------
+    program : str
+        The adb executable.
+    serial : str, optional
+        Serial number of the device, by default that of the only one.
+
+    Returns
+    -------
+    Adb
+        The device.
+
+    Raises
+    ------
+    InputError
+        If adb is missing, or the device is missing or not ready.
+    UsageError
+        If there are several devices and no `serial`.
     """
     done = call(program, ["devices"], timeout_s=30.0)
     if done.returncode != 0:
@@ -131,13 +184,13 @@ def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:
     devices = {name: state.strip() for name, state in rows}
     if not devices:
         raise InputError(
-            "adb knows no device", "connect one by USB and switch USB debugging on in its developer options"
+            "adb lists no device", "connect one by USB and switch USB debugging on in its developer options"
         )
     if serial is None and len(devices) > 1:
-        raise UsageError(f"adb knows {len(devices)} devices: {', '.join(devices)}", "name one with --serial")
+        raise UsageError(f"adb lists {len(devices)} devices: {', '.join(devices)}", "name one with --serial")
     chosen = serial or next(iter(devices))
     if chosen not in devices:
-        raise InputError(f"adb knows no device {chosen!r}", f"connected: {', '.join(devices)}")
+        raise InputError(f"adb lists no device {chosen!r}", f"connected: {', '.join(devices)}")
     if devices[chosen] != "device":
         state = devices[chosen]
         hint = next((hint for key, hint in _NOT_READY.items() if state.startswith(key)), "reconnect it")
@@ -146,7 +199,27 @@ def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:
 
 
 def call(program: str, arguments: Sequence[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Run adb. Raises InputError when it isn't there or doesn't answer in time."""
+    """Run adb.
+
+    Parameters
+    ----------
+    program : str
+        The adb executable.
+    arguments : sequence of str
+        Its arguments.
+    timeout_s : float
+        Seconds after which it is stopped.
+
+    Returns
+    -------
+    subprocess.CompletedProcess
+        Exit code, stdout and stderr; a failure is for the caller to judge.
+
+    Raises
+    ------
+    InputError
+        If adb can't be started or exceeds the timeout.
+    """
     try:
         return subprocess.run(
             [program, *arguments], capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
@@ -157,14 +230,27 @@ def call(program: str, arguments: Sequence[str], *, timeout_s: float) -> subproc
         ) from error
     except subprocess.TimeoutExpired as error:
         raise InputError(
-            f"{shlex.join([program, *arguments])[:200]} didn't end in {timeout_s:g} s", "is the device locked or gone?"
+            f"{shlex.join([program, *arguments])[:200]} didn't end in {timeout_s:g} s",
+            "check that the device is connected and unlocked",
         ) from error
 
 
 def clean_up(adb: Adb, folder: str) -> HearliteError | None:
-    """Remove a folder of the device; return the error, if that fails.
+    """Remove a folder of the device.
 
-    It is not raised: something else may have failed first.
+    An error is returned, not raised, since another one may have occurred before.
+
+    Parameters
+    ----------
+    adb : Adb
+        The device.
+    folder : str
+        Folder of the device.
+
+    Returns
+    -------
+    HearliteError or None
+        The error, if the folder couldn't be removed.
     """
     try:
         adb.shell(f"rm -rf {shlex.quote(folder)}")

@@ -1,15 +1,16 @@
-"""Parity, then latency, of an exported file on an Android device, by adb and without an app.
+"""Check parity and measure latency of an exported file on an Android device, over adb without an app.
 
     python -m hearlite.benchmarks.android.bench FILE --out android.json
 
-What runs there is android_runner: by default that of the box of `hearlite arm`, which brings its own glibc and needs no
-NDK; with --runner FOLDER the one in FOLDER. Build that with the NDK and the libLiteRt.so (jni/arm64-v8a) of LiteRT's
-AAR, and put both into FOLDER:
+The device runs the program android_runner. By default it is taken from the sandbox of `hearlite arm`, together with its
+own glibc, and needs no NDK. With --runner FOLDER it is taken from FOLDER: build it with the NDK and the libLiteRt.so
+(jni/arm64-v8a) of LiteRT's AAR, and put both into FOLDER:
 
     aarch64-linux-android26-clang -O2 -o FOLDER/android_runner benchmarks/android/native/android_runner.c -LFOLDER
     -lLiteRt -Wl,-rpath,'$ORIGIN'
 
-What is written is what the app of android_harness shares: the same keys. An emulator's time is never a latency.
+The output has the same keys as the JSON that the app of android_harness shares. Time in an emulator is never reported
+as a latency.
 """
 
 from __future__ import annotations
@@ -49,23 +50,23 @@ from hearlite.files import cache_folder, write_json
 from hearlite.self_test import check_signals
 from hearlite.serialization import to_dict
 
-FOLDER = "/data/local/tmp"  # where Android lets adb's user run programs
-RUNS, WARMUP = 200, 20  # p95 then rests on the slowest ten; BenchActivity.kt takes as many
-_NAME = "hearlite-bench"  # always the same: what a run that lost its device left there, the next one removes
+FOLDER = "/data/local/tmp"  # the folder in which Android lets adb's user run programs
+RUNS, WARMUP = 200, 20  # ten runs are slower than p95; BenchActivity.kt has the same numbers
+_NAME = "hearlite-bench"  # always the same, so that a run removes what an earlier one left when it lost the device
 _INPUT, _OUTPUT = "input.f32", "output.f32"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to run, and how: `prefix` starts the runner, `folder` is where on the device programs may be run."""
+    """A benchmark of one file: what to run on the device, and how."""
 
-    model: Path
+    model: Path  # the .tflite file, with its manifest beside it
     runner: Runner
-    prefix: str = ""
-    folder: str = FOLDER
+    prefix: str = ""  # command on the device that starts the runner, such as an emulator
+    folder: str = FOLDER  # a folder of the device in which programs may be run
     runs: int = RUNS
     warmup: int = WARMUP
-    benchmark_binary: Path | None = None
+    benchmark_binary: Path | None = None  # LiteRT's benchmark_model for the device
 
 
 def bench_android(
@@ -80,31 +81,80 @@ def bench_android(
     runs: int = RUNS,
     warmup: int = WARMUP,
 ) -> DeviceBench:
-    """Benchmark an exported file on the device `serial`, by default the only one that adb knows.
+    """Check parity and measure latency of an exported file on an Android device.
 
-    `runner` is a folder with android_runner, by default the ARM box's; `exec_prefix` what starts it there, such as an
-    emulator; `benchmark_binary` LiteRT's own benchmark_model for that device, to be run too. Raises InputError,
-    DeviceLostError and UsageError, which say what to do.
+    Parameters
+    ----------
+    model : Path
+        The .tflite file, with its manifest beside it.
+    serial : str, optional
+        Serial number of the device, by default that of the only one.
+    program : str
+        The adb executable.
+    runner : Path, optional
+        Folder with android_runner and the libraries that it needs, by default those of the ARM sandbox.
+    exec_prefix : str
+        Command on the device that starts android_runner, such as an emulator.
+    benchmark_binary : Path, optional
+        LiteRT's own benchmark_model for the device, which is then run too.
+    folder : str
+        A folder of the device in which programs may be run.
+    runs, warmup : int
+        Number of timed calls, and of calls before them. On an emulator both are 1.
+
+    Returns
+    -------
+    DeviceBench
+        Device, parity and, unless the device is emulated or parity fails, latency.
+
+    Raises
+    ------
+    InputError
+        If the file has no golden embedding, adb or the sandbox is missing, or something fails on the device.
+    DeviceLostError
+        If the device is disconnected.
+    UsageError
+        If several devices are connected and `serial` is missing, or another run is using the device.
     """
-    found = (
+    device_runner = (
         runner_in(runner)
         if runner
         else open_runner(open_box(Path(os.environ.get("HEARLITE_ARM_BOX") or cache_folder("arm"))))
     )
     adb = find_device(program=program, serial=serial)
-    return measure_on_device(Job(model, found, exec_prefix, folder, runs, warmup, benchmark_binary), adb=adb)
+    return measure_on_device(Job(model, device_runner, exec_prefix, folder, runs, warmup, benchmark_binary), adb=adb)
 
 
 def measure_on_device(job: Job, *, adb: Adb) -> DeviceBench:
-    """Push, run, pull, compare. The device's folder is removed whatever happens; after a disconnect, by the next run.
+    """Push the file and the runner to a device, run them, pull the output and compare it.
 
-    Raises InputError for a bundle without golden embedding and whatever the device says, UsageError while another run
-    has the device.
+    The device's folder is removed at the end, also after an error; after a disconnect, the next run removes it.
+
+    Parameters
+    ----------
+    job : Job
+        What to run.
+    adb : Adb
+        The device.
+
+    Returns
+    -------
+    DeviceBench
+        Device, parity and, unless the device is emulated or parity fails, latency.
+
+    Raises
+    ------
+    InputError
+        If the file has no golden embedding, or something fails on the device.
+    DeviceLostError
+        If the device is disconnected.
+    UsageError
+        If another run is using the device.
     """
     manifest = read_manifest(job.model)
     if manifest.golden_tolerance is None or manifest.golden_signal not in check_signals():
         raise InputError(
-            f"{job.model}: its manifest has no golden embedding to compare with",
+            f"{job.model}: its manifest contains no golden embedding to compare with",
             "export it again with this version of hearlite",
         )
     remote = f"{job.folder.rstrip('/')}/{_NAME}"
@@ -113,14 +163,15 @@ def measure_on_device(job: Job, *, adb: Adb) -> DeviceBench:
             adb.shell(f"rm -rf {shlex.quote(remote)} && mkdir -p {shlex.quote(remote)}")
             device = read_facts(adb, job.runner, prefix=job.prefix)
             runs, warmup = (1, 1) if device.emulated else (job.runs, job.warmup)
-            found, printed = _run(job, manifest, adb=adb, remote=remote, here=Path(here), runs=runs, warmup=warmup)
-            parity = compare_golden(manifest, found)
+            outputs, printed = _run(job, manifest, adb=adb, remote=remote, here=Path(here), runs=runs, warmup=warmup)
+            parity = compare_golden(manifest, outputs)
             without = EMULATED if device.emulated else "" if parity.passed else WRONG
             other = None if without else _benchmark_model(job, adb=adb, remote=remote, threads=printed.threads)
         finally:
             if (error := clean_up(adb, remote)) is not None:
                 click.echo(
-                    f"warning: {remote} is left on {adb.serial}, and the next run removes it: {error.message}", err=True
+                    f"warning: {remote} is left on {adb.serial} until the next run removes it: {error.message}",
+                    err=True,
                 )
     return DeviceBench(
         model=manifest.name,
@@ -138,32 +189,36 @@ def measure_on_device(job: Job, *, adb: Adb) -> DeviceBench:
 
 @contextmanager
 def _alone_on(serial: str) -> Iterator[None]:
-    """Two runs at once on one device would time each other, and the second would remove the first one's files."""
+    """Lock the device.
+
+    Two runs at once would slow each other, and the second would remove the first one's files.
+    """
     path = Path(tempfile.gettempdir()) / f"hearlite-{re.sub(r'[^A-Za-z0-9.-]', '_', serial)}-{os.getuid()}.lock"
     with path.open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(f"another run is measuring on {serial}", "wait for its end") from error
+            raise UsageError(f"another run is measuring on {serial}", "wait until it has finished") from error
         yield
 
 
 def _run(
     job: Job, manifest: Manifest, *, adb: Adb, remote: str, here: Path, runs: int, warmup: int
 ) -> tuple[NDArray[np.float32], Printed]:
-    """Return the golden signal's embedding [dim] and scores [labels], computed there, and what the runner printed."""
+    """Run on the device; return the golden signal's embedding and scores, [dim + labels], and the timings."""
     clip = from_int16(check_signals()[manifest.golden_signal])
     (here / _INPUT).write_bytes(clip.astype("<f4").tobytes())
     adb.push([*job.runner.files.values(), job.model, here / _INPUT], remote)
     command = job.runner.command([job.model.name, _INPUT, _OUTPUT, str(warmup), str(runs)], prefix=job.prefix)
     printed = read_printed(adb.shell(f"cd {shlex.quote(remote)} && chmod 755 ./* && {command}"), runs=runs)
     adb.pull(f"{remote}/{_OUTPUT}", here / _OUTPUT)
-    found = np.frombuffer((here / _OUTPUT).read_bytes(), "<f4")
-    if found.shape != golden_values(manifest).shape:
+    outputs = np.frombuffer((here / _OUTPUT).read_bytes(), "<f4")
+    if outputs.shape != golden_values(manifest).shape:
         raise InputError(
-            f"the runner gave {found.size} values", f"expected {golden_values(manifest).size}: is it of this model?"
+            f"the runner wrote {outputs.size} values",
+            f"expected {golden_values(manifest).size}: does the manifest belong to it?",
         )
-    return found, printed
+    return outputs, printed
 
 
 def _benchmark_model(job: Job, *, adb: Adb, remote: str, threads: int) -> BenchmarkModel | None:
@@ -183,20 +238,20 @@ def _benchmark_model(job: Job, *, adb: Adb, remote: str, threads: int) -> Benchm
 @click.option(
     "--runner",
     type=click.Path(path_type=Path),
-    help="Folder with android_runner and what it needs.  [default: the ARM box's]",
+    help="Folder with android_runner and its libraries.  [default: those of the ARM sandbox]",
 )
-@click.option("--exec-prefix", default="", help="What starts the runner there, such as an emulator.")
+@click.option("--exec-prefix", default="", help="Command on the device that starts the runner, such as an emulator.")
 @click.option(
     "--benchmark-binary",
     type=click.Path(path_type=Path),
-    help="LiteRT's benchmark_model for the device, to be run too.",
+    help="LiteRT's benchmark_model for the device, to run as well.",
 )
-@click.option("--serial", help="Of the device; default: the only one.")
-@click.option("--adb", "program", default="adb", show_default=True)
-@click.option("--folder", default=FOLDER, show_default=True, help="On the device, where programs may be run.")
-@click.option("--runs", type=click.IntRange(min=1), default=RUNS, show_default=True)
-@click.option("--warmup", type=click.IntRange(min=1), default=WARMUP, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--serial", help="Serial number of the device.  [default: the only one]")
+@click.option("--adb", "program", default="adb", show_default=True, help="The adb executable.")
+@click.option("--folder", default=FOLDER, show_default=True, help="Folder of the device in which programs may be run.")
+@click.option("--runs", type=click.IntRange(min=1), default=RUNS, show_default=True, help="Timed calls.")
+@click.option("--warmup", type=click.IntRange(min=1), default=WARMUP, show_default=True, help="Calls before those.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="JSON file to write.")
 def command(
     model: Path,
     runner: Path | None,
@@ -209,7 +264,10 @@ def command(
     warmup: int,
     out: Path,
 ) -> None:
-    """Whether a device computes what the exporter computed, and how long it takes. Exit 4 when it doesn't."""
+    """Check that a device reproduces the exported FILE's golden embedding, and measure its latency.
+
+    The exit code is 4 if it doesn't.
+    """
     report = bench_android(
         model,
         serial=serial,
@@ -225,5 +283,5 @@ def command(
     click.echo(report.line())
     if not report.parity.passed:
         raise GateError(
-            f"{report.model} computes something else on {report.device.name}", f"{out} has no latency: {WRONG}"
+            f"{report.model} computes something else on {report.device.name}", f"{out} contains no latency: {WRONG}"
         )

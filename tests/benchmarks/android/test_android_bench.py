@@ -178,7 +178,7 @@ def test_a_wrong_result_has_no_latency(job: Job, phone: Path, tmp_path: Path, bu
 @pytest.mark.parametrize(
     ("devices", "serial", "kind", "says"),
     [
-        ("", None, InputError, "adb knows no device; connect one"),
+        ("", None, InputError, "adb lists no device; connect one"),
         ("PHONE\tunauthorized", None, InputError, "PHONE is unauthorized; unlock it and confirm"),
         ("PHONE\toffline", None, InputError, "PHONE is offline; reconnect"),
         ("PHONE\tno permissions (missing udev rules)", None, InputError, "udev rule"),
@@ -253,7 +253,7 @@ def test_what_cannot_be_cleaned_up_is_named(job: Job, phone: Path, capsys: pytes
     )  # not the one at the start
     measure(job, phone)
     (folder,) = left(phone)
-    assert f"/data/local/tmp/{folder.name} is left on PHONE, and the next run removes it" in capsys.readouterr().err
+    assert f"/data/local/tmp/{folder.name} is left on PHONE until the next run removes it" in capsys.readouterr().err
     (phone / "fail").write_text("[]")
     measure(job, phone)
     assert left(phone) == []
@@ -272,7 +272,7 @@ def test_bad_runners_and_bundles(job: Job, phone: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=says):
             measure(job, phone)
     runner.unlink()
-    with pytest.raises(InputError, match=f"holds no {RUNNER}"):
+    with pytest.raises(InputError, match=f"contains no {RUNNER}"):
         runner_in(runner.parent)
 
 
@@ -314,7 +314,7 @@ def test_an_emulator_has_no_latency(job: Job, phone: Path) -> None:
         measure(job, phone)
     other = 183 if platform.machine() != "aarch64" else 62
     runner.write_bytes(b"\x7fELF" + bytes(14) + other.to_bytes(2, "little"))
-    with pytest.raises(InputError, match=r"PHONE has another processor, \w+, than its program; pass --runner"):
+    with pytest.raises(InputError, match=r"PHONE has another processor, \w+, than the program; pass --runner"):
         measure(dataclasses.replace(job, prefix=""), phone)
     assert left(phone) == []
     job = dataclasses.replace(job, prefix=f'run() {{ shift; {sys.executable} ./script "$@"; }}; run')
