@@ -1,4 +1,4 @@
-"""The folder of packages, wheels and compiled runners in which ARM code is emulated, made without root.
+"""Set up the folder of packages, wheels and compiled runners in which ARM code is emulated.
 
-Imported by arm alone.
+Imports no other folder of benchmarks; arm and android import it.
 """

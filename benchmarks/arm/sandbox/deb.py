@@ -1,6 +1,6 @@
-"""Debian's package index and .deb files, read with the standard library alone.
+"""Read Debian's package index and .deb files with the standard library alone.
 
-As hostile input, even when their hashes match.
+Both are treated as hostile input, even if their hashes match.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import IO
 
 from hearlite.errors import InputError
 
-MAX_PACKAGE_BYTES = 1 << 27  # 128 MiB; the largest that is needed, libllvm19, has 26 MB
+MAX_PACKAGE_BYTES = 1 << 27  # 128 MiB; the largest package that is needed, libllvm19, has 26 MB
 MAX_INDEX_BYTES = 1 << 28  # bookworm's main/binary-amd64 has 50 MB unpacked
-MAX_UNPACKED_BYTES = 1 << 30  # of one package; libllvm19 has 130 MB
-MAX_MEMBERS = 100_000  # of one package
+MAX_UNPACKED_BYTES = 1 << 30  # per package; libllvm19 has 130 MB
+MAX_MEMBERS = 100_000  # files and folders per package
 _AR_MAGIC, _AR_HEADER_BYTES = b"!<arch>\n", 60  # man 5 ar, man 5 deb
-_MERGED = ("bin", "lib", "lib64", "sbin")  # top-level names that bookworm moved below usr/
+_MERGED = ("bin", "lib", "lib64", "sbin")  # top-level folders that bookworm moved below usr/
 _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Package:
-    """An entry of a Packages index: what is fetched, and what it must be."""
+    """An entry of a Packages index: the file to fetch, its size and its hash."""
 
     name: str
     version: str
@@ -40,44 +40,76 @@ class Package:
 
 
 def read_index(content: bytes, *, names: Collection[str]) -> dict[str, Package]:
-    """Read the packages `names` of a Packages.xz.
+    """Read the entries of some packages from a Packages.xz.
 
-    Raises InputError for a damaged index, a missing package, or a field that can't be right.
+    Parameters
+    ----------
+    content : bytes
+        Content of the Packages.xz.
+    names : collection of str
+        Names of the packages.
+
+    Returns
+    -------
+    dict of str to Package
+        Entries by name, one for each of `names`.
+
+    Raises
+    ------
+    InputError
+        If the index is damaged, a package is missing, or a field has an invalid value.
     """
     with tempfile.TemporaryFile() as raw:
         _unxz(content, raw, limit=MAX_INDEX_BYTES, what="Packages.xz")
         text = raw.read().decode("utf-8", errors="replace")
-    wanted = "|".join(map(re.escape, names))
-    found = {}
-    for stanza in re.finditer(rf"^Package: (?:{wanted})\n(?:.+\n?)+", text, flags=re.MULTILINE):
+    alternatives = "|".join(map(re.escape, names))
+    packages = {}
+    for stanza in re.finditer(rf"^Package: (?:{alternatives})\n(?:.+\n?)+", text, flags=re.MULTILINE):
         fields = dict(line.split(": ", 1) for line in stanza[0].splitlines() if ": " in line and not line[0].isspace())
-        found[fields["Package"]] = _package(fields)
-    missing = sorted(set(names) - set(found))
+        packages[fields["Package"]] = _package(fields)
+    missing = sorted(set(names) - set(packages))
     if missing:
         raise InputError(
             f"the mirror's index has no package {', '.join(missing)}",
-            "use a mirror of Debian's main archive with --mirror",
+            "name a mirror of Debian's main archive with --mirror",
         )
-    return found
+    return packages
 
 
 def unpack(deb: bytes, folder: Path, *, keep: Collection[str] = (), drop: Collection[str] = ()) -> list[str]:
-    """Unpack a .deb's files below `folder` and return their paths.
+    """Unpack the files of a .deb below a folder.
 
-    With `keep`, only paths that are one of these or lie below one.
+    Files of folders that bookworm moved below usr/ are written there. Links stay inside `folder`: an absolute target is
+    relative to it.
 
-    `drop` are names of files and folders that are left out wherever they are.
+    Parameters
+    ----------
+    deb : bytes
+        Content of the .deb.
+    folder : Path
+        Folder to unpack to.
+    keep : collection of str
+        If not empty, only these paths and those below them are unpacked.
+    drop : collection of str
+        Names of files and folders that are left out in any folder.
 
-    What bookworm moved below usr/ lands there. Links stay inside `folder`: absolute targets are taken as meant from its
-    root. Raises InputError for a damaged archive, for a path or link that leaves `folder`, for devices, and for more
-    than the limits above allow.
+    Returns
+    -------
+    list of str
+        Paths of the unpacked files and links, below `folder`.
+
+    Raises
+    ------
+    InputError
+        If the archive is damaged, has a path or link that leaves `folder`, contains devices, or exceeds the limits of
+        this module.
     """
     with tempfile.TemporaryFile() as raw:
         _unxz(_data_tar(deb), raw, limit=MAX_UNPACKED_BYTES, what="data.tar.xz")
         try:
             with tarfile.open(fileobj=raw, mode="r:") as archive:
                 return list(_unpack_members(archive, folder.resolve(), keep=keep, drop=drop))
-        except (tarfile.TarError, KeyError) as error:  # KeyError: a hard link to what the archive doesn't hold
+        except (tarfile.TarError, KeyError) as error:  # KeyError: a hard link to a file that isn't in the archive
             raise InputError(f"data.tar is damaged: {error}", "run the set-up again") from error
 
 
@@ -107,18 +139,22 @@ def _data_tar(deb: bytes) -> bytes:
         if name == "data.tar.xz":
             return deb[start : start + int(size)]
         start += int(size) + int(size) % 2  # members begin at even bytes
-    raise InputError("the .deb has no data.tar.xz", "only packages of bookworm's compression are read")
+    raise InputError("the .deb has no data.tar.xz", "only packages with bookworm's compression can be read")
 
 
 def _unxz(content: bytes, raw: IO[bytes], *, limit: int, what: str) -> None:
-    """Unpack into a temporary file and rewind it, so that a bomb costs `limit` bytes of disk and no memory."""
+    """Unpack into a temporary file and rewind it.
+
+    So a decompression bomb takes `limit` bytes of disk and no memory.
+    """
     try:
         with lzma.open(io.BytesIO(content)) as unpacked:
             while chunk := unpacked.read(_CHUNK_BYTES):
                 raw.write(chunk)
                 if raw.tell() > limit:
                     raise InputError(
-                        f"{what} unpacks to more than {limit} bytes", "it is not what a Debian mirror offers"
+                        f"{what} unpacks to more than {limit} bytes",
+                        "no file of a Debian mirror does: use another mirror",
                     )
     except (lzma.LZMAError, EOFError) as error:
         raise InputError(f"{what} is damaged: {error}", "run the set-up again") from error
@@ -131,13 +167,15 @@ def _unpack_members(
     for count, member in enumerate(archive):
         path = _merged(_inside(member.name))
         if count >= MAX_MEMBERS:
-            raise InputError(f"the package has more than {MAX_MEMBERS} files", "it is not what a Debian mirror offers")
+            raise InputError(
+                f"the package has more than {MAX_MEMBERS} files", "no Debian package does: use another mirror"
+            )
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
             raise InputError(
-                f"the package holds {member.name!r}, neither file nor folder nor link",
-                "it is not what a Debian mirror offers",
+                f"the package contains {member.name!r}, which is neither a file nor a folder nor a link",
+                "no package of the sandbox does: use another mirror",
             )
-        if member.isdir() or (keep and not any(path == wanted or path.startswith(f"{wanted}/") for wanted in keep)):
+        if member.isdir() or (keep and not any(path == kept or path.startswith(f"{kept}/") for kept in keep)):
             continue
         if not set(drop).isdisjoint(path.split("/")):
             continue
@@ -153,7 +191,7 @@ def _unpack_members(
         source = archive.extractfile(member)
         if source is None:
             raise InputError(
-                f"the package links {member.name!r} to {member.linkname!r}, which is no file", "run the set-up again"
+                f"the package links {member.name!r} to {member.linkname!r}, which is not a file", "run the set-up again"
             )
         with target.open("xb") as out:
             shutil.copyfileobj(source, out)
@@ -162,10 +200,10 @@ def _unpack_members(
 
 
 def _inside(path: str) -> str:
-    """`path` without "./" and doubled slashes. Raises InputError when it is absolute or climbs."""
+    """Return `path` without "./" and doubled slashes; raise InputError if it is absolute or contains ".."."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if path.startswith("/") or ".." in parts or "\0" in path:
-        raise InputError(f"path {path!r} leaves its folder", "it is not what a Debian mirror offers")
+        raise InputError(f"path {path!r} leaves its folder", "no path of a Debian mirror does: use another mirror")
     return "/".join(parts)
 
 
@@ -174,9 +212,9 @@ def _merged(path: str) -> str:
 
 
 def _relative_link(path: str, target: str) -> str:
-    """Return what the link at `path` points to, from its own folder.
+    """Return the target of the link at `path`, relative to the link's folder.
 
-    Absolute means from the root of what is unpacked.
+    An absolute target starts at the folder that is unpacked to.
     """
     folder = posixpath.dirname(path)
     whole = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
@@ -184,9 +222,9 @@ def _relative_link(path: str, target: str) -> str:
 
 
 def _require_real_folders(target: Path, folder: Path) -> None:
-    """Refuse to write through a link that an earlier member made."""
+    """Refuse to write through a link that an earlier member of the archive created."""
     for parent in target.relative_to(folder).parents:
         if (folder / parent).is_symlink():
             raise InputError(
-                f"the package writes through its own link {parent}", "it is not what a Debian mirror offers"
+                f"the package writes through its own link {parent}", "no Debian package does: use another mirror"
             )

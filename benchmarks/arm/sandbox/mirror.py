@@ -1,6 +1,6 @@
-"""A Debian mirror: found in this machine's apt configuration, its release file and hashes checked.
+"""Find a Debian mirror in this machine's apt configuration, and check its release file and hashes.
 
-No address of a mirror stands in this package: a host without apt sources of Debian names one itself.
+This package contains no address of a mirror: on a host without apt sources for Debian, the user names one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from pathlib import Path
 from hearlite.errors import InputError, UsageError
 from hearlite.files import TIMEOUT_S, download, sha256_of
 
-SUITE = (
-    "bookworm"  # its qemu-user 7.2 is linked dynamically and so has plugins; later suites link it statically, without
-)
+# Its qemu-user 7.2 is linked dynamically and therefore supports plugins; later suites link it statically, without them.
+SUITE = "bookworm"
 APT_FOLDER = Path("/etc/apt")
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # package debian-archive-keyring
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # from the package debian-archive-keyring
 _DEBIAN_SUITES = (
     SUITE,
     "bullseye",
@@ -36,27 +35,59 @@ _DEBIAN_SUITES = (
     "unstable",
 )
 _MAX_RELEASE_BYTES = 1 << 22  # bookworm's InRelease has 151 kB
-_HINT = "name a mirror of Debian's main archive: --mirror URL, the folder that holds dists/ and pool/"
+_HINT = "name a mirror of Debian's main archive: --mirror URL, the folder that contains dists/ and pool/"
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """An address, and the files that its release vouches for: path below dists/SUITE -> (sha256, bytes)."""
+    """A mirror and the contents of its release file."""
 
     address: str
-    files: dict[str, tuple[str, int]]
+    files: dict[str, tuple[str, int]]  # path below dists/SUITE: (sha256, bytes), from the release file
     signature: str  # "good", or why it was not checked
 
     def fetch(self, path: str, target: Path, *, sha256: str, size: int) -> None:
-        """Make `target` the mirror's file `path`; one that is there already and right is kept.
+        """Download a file of the mirror, unless `target` is the right file already.
 
-        Raises InputError, and then leaves nothing.
+        Parameters
+        ----------
+        path : str
+            Path below the mirror's address.
+        target : Path
+            File to write. After an error it doesn't exist, or is as before.
+        sha256 : str
+            Expected hash.
+        size : int
+            Expected size in bytes.
+
+        Raises
+        ------
+        InputError
+            If the file can't be downloaded, or has another size or hash.
         """
         if not (target.is_file() and target.stat().st_size == size and sha256_of(target) == sha256):
             download(f"{self.address}/{path}", target, digest=sha256, size=size)
 
     def fetch_index(self, architecture: str, target: Path) -> bytes:
-        """Fetch the Packages.xz of main for amd64, arm64, ..."""
+        """Download the package index of Debian's component main.
+
+        Parameters
+        ----------
+        architecture : str
+            Debian's name, such as "amd64" or "arm64".
+        target : Path
+            File to write.
+
+        Returns
+        -------
+        bytes
+            Content of the Packages.xz.
+
+        Raises
+        ------
+        InputError
+            If the release file doesn't list the index, or it can't be downloaded.
+        """
         path = f"main/binary-{architecture}/Packages.xz"
         if path not in self.files:
             raise InputError(f"{self.address} has no {path} in {SUITE}", _HINT)
@@ -66,29 +97,49 @@ class Mirror:
 
 
 def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: Path = KEYRING) -> Mirror:
-    """Open `address`, or the first mirror of Debian that apt's sources name.
+    """Open a Debian mirror: read its release file and check it.
 
-    Raises UsageError when there is none, InputError when it can't be used.
+    Parameters
+    ----------
+    address : str, optional
+        http://, https:// or file:// address of the folder that contains dists/ and pool/. By default the first Debian
+        mirror in apt's sources.
+    apt : Path
+        Folder of apt's configuration.
+    keyring : Path
+        Debian's public keys, which check the release file if gpgv is installed too.
+
+    Returns
+    -------
+    Mirror
+        The mirror, with the hashes in its release file.
+
+    Raises
+    ------
+    UsageError
+        If apt's sources name no Debian mirror, or the address has another scheme.
+    InputError
+        If the release file can't be read, its signature is bad, or it belongs to another suite.
     """
     addresses = [address] if address else list(dict.fromkeys(apt_sources(apt)))
     if not addresses:
-        raise UsageError(f"{apt} names no mirror of Debian", _HINT)
+        raise UsageError(f"{apt} names no Debian mirror", _HINT)
     base = addresses[0].rstrip("/")
     if not re.match(r"(https?|file)://", base):
-        raise UsageError(f"mirror is {base!r}", f"expected http://, https:// or file://; {_HINT}")
+        raise UsageError(f"the mirror is {base!r}", f"expected http://, https:// or file://; {_HINT}")
     release = _get(f"{base}/dists/{SUITE}/InRelease", limit=_MAX_RELEASE_BYTES)
     text, signature = _signed_text(release, keyring)
     fields = dict(line.split(": ", 1) for line in text.splitlines() if re.match(r"(Origin|Codename): ", line))
     if fields != {"Origin": "Debian", "Codename": SUITE}:
-        raise InputError(f"{base} is not Debian {SUITE}: its release says {fields}", _HINT)
+        raise InputError(f"{base} is not Debian {SUITE}: its release file has {fields}", _HINT)
     listed = re.findall(r"^ ([0-9a-f]{64}) +([0-9]{1,12}) (\S+)$", text, flags=re.MULTILINE)
     return Mirror(address=base, files={path: (sha256, int(size)) for sha256, size, path in listed}, signature=signature)
 
 
 def apt_sources(folder: Path) -> Iterator[str]:
-    """Return addresses of Debian's main archive in apt's sources, those of SUITE first.
+    """Yield the addresses of Debian's main archive in apt's sources, those for SUITE first.
 
-    Other vendors' repositories are never asked.
+    `folder` is the folder of apt's configuration. Other vendors' repositories are left out and never contacted.
     """
     paths = [folder / "sources.list", *sorted(folder.glob("sources.list.d/*"))]
     entries = [entry for path in paths if path.is_file() for entry in _entries(path)]
@@ -97,9 +148,9 @@ def apt_sources(folder: Path) -> Iterator[str]:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
-    """Return (address, suite) of every binary source with the component main.
+    """Yield (address, suite) of every binary source with the component main, in either format of apt.
 
-    From either of apt's two formats (man 5 sources.list).
+    The formats are described in man 5 sources.list.
     """
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix == ".sources":
@@ -134,9 +185,9 @@ def _get(url: str, *, limit: int) -> bytes:
 
 
 def _signed_text(release: bytes, keyring: Path) -> tuple[str, str]:
-    """Return what Debian's keys signed of an InRelease, and "good".
+    """Return the signed part of an InRelease and "good".
 
-    All of it, and why not, where this machine can't check.
+    If this machine can't check signatures, return all of it and the reason.
     """
     gpgv = shutil.which("gpgv")
     if gpgv is None or not keyring.is_file():

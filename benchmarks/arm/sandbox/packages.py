@@ -1,4 +1,4 @@
-"""What the sandbox is made of: Debian's packages, what is kept of each, and files whose hashes are recorded."""
+"""List the Debian packages of the sandbox, the files kept from each, and the files that are hashed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hearlite.benchmarks.arm.sandbox.toolchain import LLVM
 from hearlite.benchmarks.arm.sandbox.wheels import PACKAGES
 
-# Shared libraries that the two load, themselves or through one of these.
+# Shared libraries that QEMU and LLVM load, directly or through one of these.
 _QEMU_NEEDS = (
     "libcapstone4",
     "libglib2.0-0",
@@ -37,7 +37,7 @@ _LLVM_NEEDS = (
     "libzstd1",
     "zlib1g",
 )
-_PYTHON = (  # and numpy, which tflite-runtime imports
+_PYTHON = (  # with numpy, which tflite-runtime imports
     "python3.11-minimal",
     "libpython3.11-minimal",
     "libpython3.11-stdlib",
@@ -49,7 +49,7 @@ _PYTHON = (  # and numpy, which tflite-runtime imports
     "liblapack3",
     "zlib1g",
 )
-# What importing numpy and tflite-runtime opens, no more.
+# Only the modules that importing numpy and tflite-runtime opens.
 # fmt: off
 _MODULES = (
     "__future__", "_collections_abc", "_compat_pickle", "_weakrefset", "abc", "ast", "base64", "bisect", "codecs", "contextlib",
@@ -88,14 +88,14 @@ def _python_files(triplet: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Part:
-    """A folder of the box: packages of one architecture, and what is kept of them."""
+    """A folder of the sandbox, filled from packages of one architecture."""
 
     name: str
-    architecture: str  # as Debian calls it
+    architecture: str  # Debian's name
     packages: tuple[str, ...]
-    keep: tuple[str, ...]
-    drop: tuple[str, ...] = ()  # names of files and folders, wherever they are
-    temporary: bool = False  # only the set-up needs it
+    keep: tuple[str, ...]  # paths of files and folders; everything else is left out
+    drop: tuple[str, ...] = ()  # names of files and folders that are left out in any folder
+    temporary: bool = False  # needed during set-up only, then removed
 
 
 PARTS = (
@@ -119,7 +119,7 @@ PARTS = (
         drop=("tests",),
     ),
     Part(
-        name="x86_64-python",  # with the C libraries of x86_64
+        name="x86_64-python",  # uses the C libraries of x86_64
         architecture="amd64",
         packages=(*_PYTHON, "libquadmath0"),
         keep=_python_files("x86_64-linux-gnu"),
@@ -148,7 +148,7 @@ PARTS = (
     ),
 )
 _WRAPPER = f"{PACKAGES}/tflite_runtime/_pywrap_tensorflow_interpreter_wrapper.so"
-VOUCHED = (  # what decides the figures; box.json holds their hashes
+VOUCHED = (  # the files that decide the figures; box.json has their hashes
     "x86_64/usr/bin/qemu-aarch64",
     "x86_64/usr/bin/qemu-arm",
     "x86_64/usr/bin/qemu-x86_64",

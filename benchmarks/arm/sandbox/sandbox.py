@@ -1,9 +1,10 @@
-"""The sandbox: emulator, ARM system libraries, runtimes and LLVM tools in one folder.
+"""Set up the sandbox: emulator, ARM system libraries, runtimes and LLVM tools in one folder.
 
-Set up without root and without touching the system.
+It needs no root and leaves the rest of the system alone.
 
-A part is unpacked beside its place and renamed when it is whole; box.json comes last and vouches for all of it. So a
-set-up that was killed leaves whole parts and whole downloads, and the next one goes on from there.
+Each part is unpacked into a temporary folder, which is renamed when it is complete. box.json is written last and
+certifies the whole sandbox. A set-up that was killed therefore leaves complete parts and complete downloads, from which
+the next one continues. README.md in this folder has an overview.
 """
 
 from __future__ import annotations
@@ -35,20 +36,23 @@ _BUILDING = ".building."
 
 @dataclass(frozen=True)
 class Box:
-    """A finished box."""
+    """A complete sandbox."""
 
     folder: Path
-    versions: Mapping[str, str]  # litert, tflite_runtime, qemu, llvm, glibc
-    signature: str  # of Debian's release: "good", or why it was not checked
+    versions: Mapping[str, str]  # of litert, tflite_runtime, qemu, llvm and glibc
+    signature: str  # of Debian's release file: "good", or why it was not checked
 
 
 def open_box(folder: Path) -> Box:
-    """Open a finished sandbox, its files checked.
+    """Open a complete sandbox and check its files.
 
-    Raises InputError when it isn't there, is unfinished, of another version of hearlite, or damaged.
+    Raises
+    ------
+    InputError
+        If `folder` contains no complete sandbox, one set up by another version of hearlite, or a damaged one.
     """
     if not (folder / "box.json").is_file():
-        raise InputError(f"{folder} holds no finished box", "set it up: hearlite arm")
+        raise InputError(f"{folder} contains no complete sandbox", "set it up: hearlite arm")
     facts = read_json(folder / "box.json")
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or facts.get("key") != _key():
         raise InputError(f"{folder} was set up by another version of hearlite", "set it up again: hearlite arm")
@@ -59,12 +63,31 @@ def open_box(folder: Path) -> Box:
 
 
 def set_up(folder: Path, *, mirror: str | None = None, log: Callable[[str], None]) -> Box:
-    """Set up the sandbox in `folder` as far as it isn't yet; a finished one costs no download.
+    """Set up the sandbox in a folder; a complete one is only checked, without a download.
 
-    Raises UsageError on another host, InputError.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the sandbox; it is created if necessary.
+    mirror : str, optional
+        Address of a Debian mirror; by default the first one in apt's sources.
+    log : callable
+        Called with a line of text for each step.
+
+    Returns
+    -------
+    Box
+        The complete sandbox.
+
+    Raises
+    ------
+    UsageError
+        If this machine isn't Linux on x86-64, no mirror is found, or pip is missing.
+    InputError
+        If a download fails or doesn't match its hash, a compiler fails, or the sandbox is damaged.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        raise UsageError(f"this is {platform.system()} on {platform.machine()}", "the box runs on Linux x86-64")
+        raise UsageError(f"this is {platform.system()} on {platform.machine()}", "the sandbox runs on Linux x86-64")
     with _locked(folder):
         if (folder / "box.json").is_file() and read_json(folder / "box.json").get("key") == _key():
             box = open_box(folder)
@@ -72,7 +95,7 @@ def set_up(folder: Path, *, mirror: str | None = None, log: Callable[[str], None
             return box
         (folder / "box.json").unlink(missing_ok=True)
         source = open_mirror(mirror)
-        log(f"setting up {folder}: about 185 MB are fetched, once")
+        log(f"setting up {folder}: downloads about 185 MB, once")
         packages = _fetch(source, folder / "downloads", log=log)
         for part in PARTS:
             debs = [packages[part.architecture][name] for name in part.packages]
@@ -85,21 +108,23 @@ def set_up(folder: Path, *, mirror: str | None = None, log: Callable[[str], None
 
 
 def _fetch(source: Mirror, downloads: Path, *, log: Callable[[str], None]) -> dict[str, dict[str, Package]]:
-    """Everything into `downloads`; returns the packages by architecture and name."""
+    """Download everything into `downloads`; return the packages by architecture and name."""
     downloads.mkdir(parents=True, exist_ok=True)
-    wanted: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
     for part in PARTS:
-        wanted.setdefault(part.architecture, set()).update(part.packages)
-    found = {}
-    for architecture, names in wanted.items():
+        names.setdefault(part.architecture, set()).update(part.packages)
+    packages = {}
+    for architecture in names:
         index = source.fetch_index(architecture, downloads / f"Packages-{architecture}.xz")
-        found[architecture] = read_index(index, names=names)
-    every = [(architecture, package) for architecture, packages in found.items() for package in packages.values()]
-    size = sum(package.size for _, package in every) / 1e6
-    log(f"fetching {len(every)} packages, {size:.0f} MB, LiteRT {LITERT_VERSION} and tflite-runtime {TFLITE_VERSION}")
+        packages[architecture] = read_index(index, names=names[architecture])
+    every = [package for by_name in packages.values() for package in by_name.values()]
+    size = sum(package.size for package in every) / 1e6
+    log(
+        f"downloading {len(every)} packages, {size:.0f} MB, LiteRT {LITERT_VERSION} and tflite-runtime {TFLITE_VERSION}"
+    )
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
         jobs: list[Future[Any]] = [
-            pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for _, p in every
+            pool.submit(source.fetch, p.path, _deb(downloads, p), sha256=p.sha256, size=p.size) for p in every
         ]
         jobs += [pool.submit(fetch_wheel, wheel, downloads) for wheel in WHEELS.values()]
         try:
@@ -108,7 +133,7 @@ def _fetch(source: Mirror, downloads: Path, *, log: Callable[[str], None]) -> di
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return found
+    return packages
 
 
 def _deb(downloads: Path, package: Package) -> Path:
@@ -126,7 +151,7 @@ def _filler(part: Part, debs: list[Package], downloads: Path) -> Callable[[Path]
 
 
 def _make(target: Path, *, key: str, fill: Callable[[Path], None], log: Callable[[str], None]) -> None:
-    """`target` filled beside its place, then renamed. One that is there with this key is kept."""
+    """Fill a temporary folder beside `target` and rename it; keep a `target` that has this key already."""
     if (target / "part.json").is_file() and read_json(target / "part.json") == {"key": key}:
         return
     log(f"making {target.name}")
@@ -156,7 +181,7 @@ def _finish(folder: Path, packages: Mapping[str, Mapping[str, Package]], signatu
 
 
 def _remove_leavings(folder: Path) -> None:
-    """Remove what a finished sandbox doesn't need, and what an interrupted set-up left."""
+    """Remove what a complete sandbox doesn't need, and temporary folders of an interrupted set-up."""
     for path in (
         folder / "downloads",
         *(folder / part.name for part in PARTS if part.temporary),
@@ -166,7 +191,7 @@ def _remove_leavings(folder: Path) -> None:
 
 
 def _key() -> str:
-    """Of everything that this version of hearlite would put into a box."""
+    """Hash everything that decides the contents of this version's sandbox."""
     return _hash([*(source.read_text(encoding="utf-8") for source in SOURCES), repr(PARTS), repr(WHEELS), *VOUCHED])
 
 
@@ -176,7 +201,7 @@ def _hash(texts: list[str]) -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One set-up at a time in a folder; a second one waits for the first and then finds its box."""
+    """Allow one set-up at a time in a folder; a second one waits, and then finds the sandbox complete."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The small C programs of native/, compiled by the sandbox's own clang and lld.
+"""Compile the small C programs of native/ with the sandbox's own clang and lld.
 
 The host needs no compiler.
 """
@@ -24,11 +24,11 @@ _TIMEOUT_S = 300
 
 @dataclass(frozen=True)
 class Target:
-    """A processor that is compiled for, as Debian and its linker call it."""
+    """A processor to compile for."""
 
-    triplet: str  # also the folder of its libraries below usr/lib
-    loader: str  # where a program of it expects its dynamic loader
-    qemu: str  # the emulator's name
+    triplet: str  # Debian's and LLVM's name, also the folder of libraries below usr/lib
+    loader: str  # path at which programs expect the dynamic loader
+    qemu: str  # name of the emulator
 
 
 TARGETS = {
@@ -39,9 +39,21 @@ TARGETS = {
 
 
 def host_command(root: Path, program: str, *, libraries: Path | None = None) -> list[str]:
-    """Return how a program below `root` is started without anything of the host.
+    """Return a command that starts an x86-64 program of the sandbox without any library of the host.
 
-    By its own loader, with its own libraries (those of `libraries`).
+    Parameters
+    ----------
+    root : Path
+        Part of the sandbox that contains the program.
+    program : str
+        Path of the program below `root`.
+    libraries : Path, optional
+        Part that contains the dynamic loader and the C libraries, by default `root`.
+
+    Returns
+    -------
+    list of str
+        The loader, its options and the program, to be followed by the program's arguments.
     """
     folder = (libraries or root) / "usr/lib" / TARGETS["x86_64"].triplet
     paths = f"{folder}:{root / 'usr/lib' / TARGETS['x86_64'].triplet}"
@@ -49,11 +61,22 @@ def host_command(root: Path, program: str, *, libraries: Path | None = None) -> 
 
 
 def build_programs(parts: Path, out: Path) -> None:
-    """Write the runners, clock.so (for armv7) and counter.so to `out`.
+    """Build the programs of the sandbox.
 
-    runner-x86_64, runner-aarch64, runner.py and android_runner (for aarch64).
+    These are runner-x86_64, runner-aarch64, tflite_runner.py, android_runner (for aarch64), clock.so (for armv7) and
+    counter.so (for x86-64, where QEMU loads it).
 
-    They are made from the unpacked parts below `parts`. Raises InputError with the compiler's words.
+    Parameters
+    ----------
+    parts : Path
+        Folder of the unpacked parts.
+    out : Path
+        Folder to write to.
+
+    Raises
+    ------
+    InputError
+        If the compiler or the linker fails; the message contains its stderr.
     """
     headers = {"x86_64": parts / "compiler", "aarch64": parts / "headers"}
     for name, folder in headers.items():
@@ -61,7 +84,7 @@ def build_programs(parts: Path, out: Path) -> None:
     shutil.copyfile(PYTHON_RUNNER, out / PYTHON_RUNNER.name)
     _build(parts, ON_DEVICE, out / ON_DEVICE.stem, name="aarch64", headers=headers["aarch64"])
     _share(parts, COUNTER, out / "counter.so", name="x86_64", headers=headers["x86_64"])
-    _share(parts, CLOCK, out / "clock.so", name="armv7", headers=headers["x86_64"])  # it includes none
+    _share(parts, CLOCK, out / "clock.so", name="armv7", headers=headers["x86_64"])  # clock.c includes no header
     for left in out.glob("*.o"):
         left.unlink()
 
@@ -73,15 +96,12 @@ def _build(parts: Path, source: Path, program: Path, *, name: str, headers: Path
     _compile(parts, source, compiled, target=target, headers=headers)
     objects = [str(development / "crt1.o"), str(development / "crti.o"), str(compiled), str(development / "crtn.o")]
     linked = [str(libraries / "libLiteRt.so"), str(libraries / "libc.so.6"), "--allow-shlib-undefined"]
-    # -z now: a symbol that is looked up on its first call would be counted in the first window only.
+    # -z now: otherwise the lookup of a symbol on its first call would count in the first window only.
     _run(_linker(parts), ["-z", "now", "-dynamic-linker", target.loader, "-o", str(program), *objects, *linked])
 
 
 def _share(parts: Path, source: Path, library: Path, *, name: str, headers: Path) -> None:
-    """Compile a shared library.
-
-    What counter.c calls of QEMU is found when QEMU loads it.
-    """
+    """Build a shared library; the QEMU functions that counter.c calls are resolved when QEMU loads it."""
     compiled = library.with_suffix(".o")
     _compile(parts, source, compiled, target=TARGETS[name], headers=headers)
     libc = str(parts / name / "usr/lib" / TARGETS[name].triplet / "libc.so.6")
@@ -98,7 +118,7 @@ def _compile(parts: Path, source: Path, output: Path, *, target: Target, headers
 
 def _linker(parts: Path) -> list[str]:
     loader, *rest = host_command(parts / "compiler", f"{LLVM}/bin/lld", libraries=parts / "x86_64")
-    return [loader, "--argv0", "ld.lld", *rest]  # lld asks its name which linker it is
+    return [loader, "--argv0", "ld.lld", *rest]  # lld acts as the linker that its name says
 
 
 def _run(command: list[str], arguments: list[str]) -> None:
@@ -108,5 +128,5 @@ def _run(command: list[str], arguments: list[str]) -> None:
     if done.returncode:
         raise InputError(
             f"{Path(command[-1]).name} failed: {done.stderr.strip()[-600:]}",
-            "delete the box's folder and run the command again",
+            "delete the sandbox's folder and run the command again",
         )

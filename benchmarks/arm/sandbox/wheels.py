@@ -1,7 +1,7 @@
-"""The runtimes, out of their wheels, fetched by this Python's own pip so that the user's index settings hold.
+"""Download the runtimes' wheels with this Python's own pip, so that the user's index settings apply.
 
-LiteRT's C library for x86-64 and arm64; for armv7, which LiteRT has no wheel for, the last TFLite that has one, and the
-same for x86-64 beside it.
+x86-64 and arm64 get the C library of LiteRT. LiteRT has no wheel for armv7, which gets the last tflite-runtime that has
+one; the same version for x86-64 serves as its reference.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from pathlib import Path
 from hearlite.errors import InputError, UsageError
 from hearlite.files import replacing, sha256_of, write_bytes
 
-LITERT_VERSION = (
-    "2.3.0"  # the first whose C API is runner.c's on both processors and whose int8 kernels use SDOT; 2.0 to 2.1 differ
-)
-TFLITE_VERSION = "2.14.0"  # the last with a wheel for armv7l; it exports no C API, so Python runs it
-# alone: libLiteRtWebGpuAccelerator.so beside it is loaded too and dies of SIGILL on ARMv8.0 (LSE atomics)
+# The first version whose C API is the one in litert.h on both processors, and whose int8 kernels use SDOT; 2.0 to 2.1
+# differ.
+LITERT_VERSION = "2.3.0"
+TFLITE_VERSION = "2.14.0"  # the last with a wheel for armv7l; it exports no C API, so it is run by Python
+# Only this one: LiteRT also loads a libLiteRtWebGpuAccelerator.so beside it, which dies of SIGILL on ARMv8.0 (LSE
+# atomics).
 LIBRARY = "ai_edge_litert/libLiteRt.so"
 _TFLITE = (
     "__init__.py",
@@ -29,24 +30,24 @@ _TFLITE = (
     "metrics_portable.py",
     "_pywrap_tensorflow_interpreter_wrapper.so",
 )
-PACKAGES = "usr/lib/python3/dist-packages"  # where Debian's Python has numpy
-_MAX_MEMBER_BYTES = 1 << 26  # the libraries have 5 to 7 MB
+PACKAGES = "usr/lib/python3/dist-packages"  # the folder of numpy in Debian's Python
+_MAX_MEMBER_BYTES = 1 << 26  # 64 MiB; the libraries have 5–7 MB
 _TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel for CPython 3.11 by platform tag and content, and what is taken of it.
+    """A wheel for CPython 3.11, and the files that the sandbox takes from it.
 
-    No Python runs LiteRT's, so its Python does not matter.
+    For LiteRT the Python version is irrelevant, since only its C library is used.
     """
 
     project: str
     version: str
-    platform: str
-    sha256: str  # as the package index lists it
-    members: tuple[str, ...]
-    folder: str  # of the part, that gets them
+    platform: str  # platform tag
+    sha256: str  # from the package index
+    members: tuple[str, ...]  # files to take
+    folder: str  # folder of the sandbox's part to which they are written
 
     @property
     def file_name(self) -> str:
@@ -63,7 +64,7 @@ def _tflite(platform: str, sha256: str) -> Wheel:
     return Wheel("tflite-runtime", TFLITE_VERSION, platform, sha256, members, f"{PACKAGES}/tflite_runtime")
 
 
-WHEELS = {  # by part
+WHEELS = {  # by the name of their part
     "aarch64": _litert(
         "aarch64-linux-gnu",
         "manylinux_2_27_aarch64",
@@ -80,9 +81,26 @@ WHEELS = {  # by part
 
 
 def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
-    """Return the wheel's path below `downloads`; one that is there and right is kept.
+    """Download a wheel with pip, unless it is there already.
 
-    Raises UsageError without pip, InputError for what pip says.
+    Parameters
+    ----------
+    wheel : Wheel
+        The wheel.
+    downloads : Path
+        Folder to write to.
+
+    Returns
+    -------
+    Path
+        The wheel's file below `downloads`.
+
+    Raises
+    ------
+    UsageError
+        If this Python has no pip.
+    InputError
+        If pip fails or exceeds ten minutes, or the file has another hash.
     """
     target = downloads / wheel.file_name
     if target.is_file() and sha256_of(target) == wheel.sha256:
@@ -107,10 +125,13 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
             raise InputError(
-                f"pip did not fetch {wheel.file_name} in {_TIMEOUT_S} s", "run the command again: what has come is kept"
+                f"pip did not fetch {wheel.file_name} in {_TIMEOUT_S} s",
+                "run the command again: finished downloads are kept",
             ) from error
         if "No module named pip" in done.stderr:
-            raise UsageError(f"{sys.executable} has no pip, which fetches {wheel.project}", "run: python -m ensurepip")
+            raise UsageError(
+                f"{sys.executable} has no pip, which is needed to fetch {wheel.project}", "run: python -m ensurepip"
+            )
         fetched = Path(folder) / wheel.file_name
         if done.returncode or not fetched.is_file():
             raise InputError(
@@ -127,9 +148,21 @@ def fetch_wheel(wheel: Wheel, downloads: Path) -> Path:
 
 
 def unpack_wheel(path: Path, wheel: Wheel, part: Path) -> None:
-    """Write the members that `wheel` names of the file at `path` below `part`, and nothing else.
+    """Unpack the files that the sandbox takes from a wheel, and nothing else.
 
-    Raises InputError for a file without them.
+    Parameters
+    ----------
+    path : Path
+        File of the wheel.
+    wheel : Wheel
+        Its description, which lists the files.
+    part : Path
+        Folder of the sandbox's part.
+
+    Raises
+    ------
+    InputError
+        If the file isn't a wheel, or lacks one of the files, or one of them has more than 64 MiB.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -137,7 +170,7 @@ def unpack_wheel(path: Path, wheel: Wheel, part: Path) -> None:
                 if archive.getinfo(member).file_size > _MAX_MEMBER_BYTES:
                     raise InputError(
                         f"{path.name}: its {member} has more than {_MAX_MEMBER_BYTES} bytes",
-                        "it is not the wheel that is needed",
+                        "it is not the expected wheel: delete it and run the command again",
                     )
                 write_bytes(part / wheel.folder / Path(member).name, archive.read(member))
     except (KeyError, zipfile.BadZipFile) as error:

@@ -140,7 +140,7 @@ def test_a_fault_in_a_download_leaves_nothing_half_built_and_the_next_call_goes_
         set_up(tmp_path / "box", mirror=small, log=lambda text: None)
     names = {path.name for path in (tmp_path / "box").iterdir()}
     assert names == {".lock", "downloads"}
-    with pytest.raises(InputError, match="no finished box"):
+    with pytest.raises(InputError, match="no complete sandbox"):
         open_box(tmp_path / "box")
     assert not list((tmp_path / "box/downloads").glob(".*.deb"))
     kept = {path.stem for path in (tmp_path / "box/downloads").glob("*.deb")}
