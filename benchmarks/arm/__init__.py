@@ -1,6 +1,4 @@
-"""What exported files cost on ARM cores, without an ARM: instructions, estimated cycles and parity.
+"""Benchmark exported files on emulated ARM cores: instructions, estimated cycles and parity.
 
-In an emulator that needs no root. May import tasks, stats, schema, report and cost.
-
-May import tasks, stats, schema, report and cost.
+May import the sibling folders tasks, stats, schema, report and cost.
 """

@@ -1,8 +1,9 @@
-"""`hearlite arm FILE.tflite ... --out FOLDER`: what exported files cost on ARM cores, on a PC without one.
+"""Run `hearlite arm FILE.tflite ... --out FOLDER`: benchmark exported files on emulated ARM cores.
 
-The first call sets up its box below the user's cache folder, from a Debian mirror (apt's, or --mirror) and the package
-index that pip uses; without files it does only that. Writes results.json and table.md. Exit 4 when a file computes on
-ARM what it doesn't compute here, when its counts vary, or with --against when they are not those of an earlier day.
+No ARM processor is needed. The first call sets up a sandbox below the user's cache folder, from a Debian mirror (apt's,
+or the one of --mirror) and the package index that pip uses; without files the command does only that. It writes
+results.json and table.md. The exit code is 4 if a file's outputs on ARM differ from those on this machine by more than
+is allowed, if its instruction counts vary between calls, or, with --against, if they differ from an earlier run.
 """
 
 from __future__ import annotations
@@ -23,24 +24,28 @@ from hearlite.provenance import command_line
 
 @click.command()
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1)
-@click.option("--out", type=click.Path(path_type=Path), help="A folder for results.json and table.md.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for results.json and table.md.")
 @click.option(
-    "--core", "core_names", type=click.Choice(list(CORES)), multiple=True, help="May be repeated.  [default: all]"
+    "--core",
+    "core_names",
+    type=click.Choice(list(CORES)),
+    multiple=True,
+    help="Core to emulate; may be repeated.  [default: all]",
 )
 @click.option(
     "--mirror",
-    help="Address of a Debian mirror, http://, https:// or file://.  [default: the one of this machine's apt]",
+    help="Address of a Debian mirror, http://, https:// or file://.  [default: from this machine's apt sources]",
 )
 @click.option(
     "--box",
     "box_folder",
     type=click.Path(path_type=Path),
-    help="Where the box is.  [default: below the user's cache folder]",
+    help="Folder of the sandbox.  [default: below the user's cache folder]",
 )
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
-    help="results.json of an earlier run: its counts must come again, to the instruction.",
+    help="results.json of an earlier run, whose instruction counts must be reproduced exactly.",
 )
 def command(
     files: tuple[Path, ...],
@@ -52,20 +57,20 @@ def command(
 ) -> None:
     """Count the instructions of exported FILES on emulated ARM cores.
 
-    Also estimates cycles, and compares their outputs with this machine's.
+    Also estimates cycles, and compares the outputs with those on this machine.
     """
     if files and out is None:
         raise UsageError("--out is missing", "name a folder for results.json and table.md")
     if against and not files:
         raise UsageError(
-            f"--against {against} is given, but no file to count", "name the .tflite files of that run, and --out"
+            f"--against {against} is given without a file to count", "name the .tflite files of that run, and --out"
         )
     before = read_results(against) if against else None
     models = [read_model(path) for path in files]
     cores = [CORES[name] for name in dict.fromkeys(core_names or CORES)]
     box = set_up((box_folder or cache_folder("arm")).absolute(), mirror=mirror, log=_log)
     if out is None:
-        return _log(f"the box in {box.folder} is ready")
+        return _log(f"the sandbox in {box.folder} is ready")
     measured = [measure(box, model, cores=cores, log=_log) for model in models]
     results = to_results(measured, cores=cores, box=box, command=command_line())
     write_json(out / "results.json", results)
@@ -74,7 +79,7 @@ def command(
     if failures := [*list_failures(measured), *(changed(results, before, log=_log) if before else ())]:
         raise GateError(
             "; ".join(failures),
-            f"{out / 'results.json'} holds the figures; do not ship these files for ARM before it is understood",
+            f"{out / 'results.json'} has the figures; do not ship these files for ARM before the cause is understood",
         )
     return None
 

@@ -1,6 +1,6 @@
-"""Run a file in the sandbox, on the host or emulated, and read what the plugin counted.
+"""Run a .tflite file in the sandbox, natively or emulated, and read the counts of the QEMU plugin.
 
-The time that an emulator takes is never looked at.
+The time that the emulator takes is never measured.
 """
 
 from __future__ import annotations
@@ -22,65 +22,104 @@ from hearlite.benchmarks.arm.sandbox.toolchain import PYTHON_RUNNER, TARGETS, ho
 from hearlite.benchmarks.arm.sandbox.wheels import PACKAGES
 from hearlite.errors import InputError
 
-WINDOWS = 2  # calls that are counted, after one call for every input, which warm up: they must agree
+WINDOWS = 2  # counted calls, whose counts must agree; one call for every input comes before them and warms up
 _TIMEOUT_S = 1_800  # an emulated call is 50 to 100 times slower
 _FLOAT32 = 1  # LiteRtElementType
-# The guest sees the box and the file by these names below its current folder: the length of a path moves its heap, and
-# malloc's search for free memory then takes a few dozen instructions more or less.
+# The guest sees the sandbox and the file under these names in its current folder. The length of a path moves the
+# guest's heap, and malloc's search for free memory then takes a few dozen instructions more or less.
 BOX, MODEL = "box", "model.tflite"
-_CURRENT = "/proc/self/cwd"  # Python makes its paths absolute: these have the same length everywhere
+_CURRENT = "/proc/self/cwd"  # Python makes its paths absolute; from here they have the same length on every machine
 _ON_X86 = host_command(Path(BOX, "x86_64"), "../bin/runner-x86_64")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A run of instructions without a branch into or out of it."""
+    """A basic block: a run of instructions without a branch into or out of it."""
 
-    instructions: int
-    runs: int
-    code: bytes
+    instructions: int  # number of instructions in the block
+    runs: int  # number of times that it ran
+    code: bytes  # its machine code
 
     @property
     def executed(self) -> int:
-        """Return how many instructions it executed in all."""
+        """Return the number of instructions executed in all runs of the block."""
         return self.instructions * self.runs
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What one call executes, and whether every counted call executed the same."""
+    """The counts of one call."""
 
     instructions: int
-    repeatable: bool
-    blocks: tuple[Block, ...]  # of the last window
+    repeatable: bool  # whether all counted calls executed the same number of instructions
+    blocks: tuple[Block, ...]  # from the last counted call
 
 
 @dataclass(frozen=True)
 class Output:
-    """One output of a model for every input: uint8 [inputs, bytes], and whether these are float32."""
+    """One output of a model, for every input."""
 
-    raw: NDArray[np.uint8]
-    is_float: bool
+    raw: NDArray[np.uint8]  # [inputs, bytes]
+    is_float: bool  # whether the bytes are float32 values
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A finished run: the outputs in the file's order, and with the plugin what it counted."""
+    """A finished run of a model."""
 
-    outputs: tuple[Output, ...]
-    counted: Counted | None = None
+    outputs: tuple[Output, ...]  # in the file's order
+    counted: Counted | None = None  # None if it ran without the plugin
 
 
 def run_native(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
-    """Run on this machine's own processor, with the sandbox's libraries: the reference of parity.
+    """Run a file on this machine's own processor, to get the reference for parity.
 
-    `inputs` is float32 [inputs, values].
+    Parameters
+    ----------
+    box : Box
+        The sandbox, whose LiteRT and system libraries are used.
+    model : Path
+        A .tflite file with one float32 input.
+    inputs : float32 array [inputs, values]
+        Inputs, each of which takes a call.
+
+    Returns
+    -------
+    Ran
+        The outputs, without counts.
+
+    Raises
+    ------
+    InputError
+        If the runtime can't run the file, or takes longer than half an hour.
     """
     return _run(box, _ON_X86, model, inputs)
 
 
 def run_x86(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
-    """On QEMU's x86-64 with all features that it has (AVX2), counted: the same on every host."""
+    """Run a file on an emulated x86-64 with all of QEMU's features (AVX2), and count instructions.
+
+    Unlike a native run it executes the same on every host.
+
+    Parameters
+    ----------
+    box : Box
+        The sandbox.
+    model : Path
+        A .tflite file with one float32 input.
+    inputs : float32 array [inputs, values]
+        Inputs, each of which takes a call; the first is then counted.
+
+    Returns
+    -------
+    Ran
+        The outputs and counts.
+
+    Raises
+    ------
+    InputError
+        If the runtime can't run the file, takes longer than half an hour or starts threads.
+    """
     with tempfile.TemporaryDirectory() as prefix:
         write_topology(Path(prefix))
         return _run(
@@ -94,12 +133,33 @@ def run_x86(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
 
 
 def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) -> Ran:
-    """On an emulated ARM core, counted.
+    """Run a file on an emulated ARM core, and count instructions.
 
-    On armv7 by tflite-runtime's Python API, whose invoke() is counted too: a file that adds two numbers takes 6,999
-    instructions.
+    On armv7 it runs through the Python API of tflite-runtime, whose invoke() is counted too: a file that adds two
+    numbers takes 6,999 instructions.
+
+    Parameters
+    ----------
+    box : Box
+        The sandbox.
+    model : Path
+        A .tflite file with one float32 input.
+    inputs : float32 array [inputs, values]
+        Inputs, each of which takes a call; the first is then counted.
+    core : Core
+        The core to emulate.
+
+    Returns
+    -------
+    Ran
+        The outputs and counts.
+
+    Raises
+    ------
+    InputError
+        If the runtime can't run the file, takes longer than half an hour or starts threads.
     """
-    # Its loader is named, so that nothing depends on where the guest would look for one.
+    # The loader is given explicitly, so that nothing depends on where the guest would look for one.
     libraries = f"{BOX}/{core.processor}/usr/lib/{TARGETS[core.processor].triplet}"
     environment: dict[str, str] = {}
     if core.processor == "armv7":
@@ -114,9 +174,28 @@ def run_core(box: Box, model: Path, inputs: NDArray[np.float32], *, core: Core) 
 
 
 def run_tflite(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
-    """Run as `run_native`, in the tflite-runtime that armv7 has: the reference of its parity.
+    """Run a file on this machine in tflite-runtime, to get the reference for parity on armv7.
 
-    LiteRT's int8 kernels round otherwise.
+    armv7 runs the same version of tflite-runtime; LiteRT's int8 kernels round differently.
+
+    Parameters
+    ----------
+    box : Box
+        The sandbox, whose tflite-runtime and Python are used.
+    model : Path
+        A .tflite file with one float32 input.
+    inputs : float32 array [inputs, values]
+        Inputs, each of which takes a call.
+
+    Returns
+    -------
+    Ran
+        The outputs, without counts.
+
+    Raises
+    ------
+    InputError
+        If the runtime can't run the file, or takes longer than half an hour.
     """
     libraries = [f"{BOX}/{part}/usr/lib/{TARGETS['x86_64'].triplet}" for part in ("x86_64", "x86_64-python")]
     program, environment = _python(
@@ -126,13 +205,13 @@ def run_tflite(box: Box, model: Path, inputs: NDArray[np.float32]) -> Ran:
 
 
 def _python(part: str, *, loader: list[str], libraries: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the command and environment of runner.py in the part's own Python.
+    """Return the command and the environment that start tflite_runner.py in the part's own Python.
 
-    In it hashes, and so dictionaries, are always the same.
+    Hashes are the same in every run, and with them the instructions that looking up a dictionary's keys takes.
     """
-    # Debian's "alternatives" would link these two into the folder itself.
+    # On a Debian system, "alternatives" would link these two into the folder itself.
     paths = [*libraries, *(f"{libraries[-1]}/{name}" for name in ("blas", "lapack"))]
-    options = ["-S", "-B", "-P"]  # no site-packages, no bytecode written, no modules from runner.py's folder
+    options = ["-S", "-B", "-P"]  # no site-packages, no bytecode written, no modules from the script's folder
     root = f"{_CURRENT}/{BOX}/{part}"
     environment = {"PYTHONHASHSEED": "0", "PYTHONHOME": f"{root}/usr", "PYTHONPATH": f"{root}/{PACKAGES}"}
     return [
@@ -146,9 +225,24 @@ def _python(part: str, *, loader: list[str], libraries: list[str]) -> tuple[list
 
 
 def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
-    """Read what the plugin wrote.
+    """Read the output of the plugin, which native/counter.c describes.
 
-    Raises InputError when it is not whole, or when the guest had threads, whose counts would not be exact.
+    Parameters
+    ----------
+    text : str
+        Content of the file that the plugin wrote.
+    windows : int
+        Number of counted calls that it must contain.
+
+    Returns
+    -------
+    Counted
+        The counts of the last call, and whether all calls agree.
+
+    Raises
+    ------
+    InputError
+        If the output is damaged or incomplete, or the guest had several threads, whose counts would not be exact.
     """
     instructions: list[int] = []
     blocks: list[Block] = []
@@ -167,12 +261,13 @@ def read_counts(text: str, *, windows: int = WINDOWS) -> Counted:
         raise InputError(f"the plugin's counts can't be read: {error}", "run the command again") from error
     if vcpus is None or len(instructions) != windows or sum(block.executed for block in blocks) != instructions[-1]:
         raise InputError(
-            f"the plugin's counts are incomplete: {len(instructions)} of {windows} windows", "the emulated process died"
+            f"the plugin's counts are incomplete: {len(instructions)} of {windows} windows",
+            "the emulated process died; run the command again",
         )
     if vcpus != 1:
         raise InputError(
             f"the emulated process had {vcpus} threads",
-            "counts are exact for one; the file uses an operator that starts threads",
+            "counts are exact for one thread only; the file uses an operator that starts threads",
         )
     return Counted(instructions=instructions[-1], repeatable=len(set(instructions)) == 1, blocks=tuple(blocks))
 
@@ -203,7 +298,7 @@ def _run(
         plugin = ["-plugin", f"{counter},out={folder / 'counts'}"] if counter else []
         command = [*(emulator or []), *plugin, *program, MODEL, "in", "out", str(WINDOWS if counter else 0)]
         try:
-            # Nothing of this process's environment: its size would shift the guest's stack.
+            # This process's environment is not passed on: its size would shift the guest's stack.
             done = subprocess.run(
                 command,
                 capture_output=True,

@@ -1,4 +1,4 @@
-"""What kind of instructions ran: executed A64 instructions by class, from LLVM's disassembly."""
+"""Count executed A64 instructions by class, from LLVM's disassembly."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _TIMEOUT_S = 300
 
 
 def instruction_class(instruction: str) -> str:
-    """Return the class of one instruction as llvm-mc writes it.
+    """Return the class of an instruction, one of CLASSES.
 
-    Such as "smlal v0.4s, v1.4h, v2.4h" with a tab after the name. Atomic read-modify-writes count as loads.
+    `instruction` is a line of llvm-mc, such as "smlal v0.4s, v1.4h, v2.4h" with a tab after the name. Atomic
+    read-modify-write instructions count as loads.
     """
     mnemonic, _, operands = instruction.strip().partition("\t")
     if mnemonic in _SDOT:
@@ -39,7 +40,20 @@ def instruction_class(instruction: str) -> str:
 
 
 def executed_by_class(blocks: Iterable[Block], *, text: dict[bytes, str]) -> dict[str, int]:
-    """Return the executed instructions of every class; `text` is the output of `disassemble`."""
+    """Count the executed instructions of every class.
+
+    Parameters
+    ----------
+    blocks : iterable of Block
+        The blocks that a call executed.
+    text : dict of bytes to str
+        Assembly of every instruction word, from `disassemble`.
+
+    Returns
+    -------
+    dict of str to int
+        Executed instructions by class, for all of CLASSES.
+    """
     counts: Counter[str] = Counter()
     for block in blocks:
         for word in words(block.code):
@@ -48,7 +62,25 @@ def executed_by_class(blocks: Iterable[Block], *, text: dict[bytes, str]) -> dic
 
 
 def disassemble(box: Box, blocks: Iterable[Block]) -> dict[bytes, str]:
-    """Assembly of every distinct instruction word. Raises InputError for one that LLVM doesn't know."""
+    """Disassemble every distinct instruction word with llvm-mc.
+
+    Parameters
+    ----------
+    box : Box
+        The sandbox, which contains llvm-mc.
+    blocks : iterable of Block
+        The blocks that a call executed.
+
+    Returns
+    -------
+    dict of bytes to str
+        Assembly of every word.
+
+    Raises
+    ------
+    InputError
+        If LLVM doesn't know an instruction.
+    """
     distinct = sorted({word for block in blocks for word in words(block.code)})
     asked = "".join(" ".join(f"0x{byte:02x}" for byte in word) + "\n" for word in distinct)
     command = [
@@ -62,17 +94,37 @@ def disassemble(box: Box, blocks: Iterable[Block]) -> dict[bytes, str]:
 
 
 def read_disassembly(output: str, *, expected: int, said: str = "") -> list[str]:
-    """llvm-mc's instructions in their order, without its directives."""
+    """Read the instructions that llvm-mc printed, without its directives.
+
+    Parameters
+    ----------
+    output : str
+        Output of llvm-mc on stdout.
+    expected : int
+        Number of instructions that it was given.
+    said : str
+        Output of llvm-mc on stderr, quoted in errors.
+
+    Returns
+    -------
+    list of str
+        One line for each instruction, in order.
+
+    Raises
+    ------
+    InputError
+        If the number of instructions isn't `expected`.
+    """
     lines = [line.strip() for line in output.splitlines()]
-    found = [line for line in lines if line and not line.startswith(".")]
-    if len(found) != expected:
+    instructions = [line for line in lines if line and not line.startswith(".")]
+    if len(instructions) != expected:
         raise InputError(
-            f"llvm-mc read {len(found)} of {expected} instructions: {said.strip()[:300]}",
-            "delete the box and set it up again",
+            f"llvm-mc read {len(instructions)} of {expected} instructions: {said.strip()[:300]}",
+            "delete the sandbox and set it up again",
         )
-    return found
+    return instructions
 
 
 def words(code: bytes) -> Sequence[bytes]:
-    """Return the machine words of a block, as llvm-mc reads them."""
+    """Split the code of a block into its machine words, of four bytes each."""
     return [code[start : start + _INSTRUCTION_BYTES] for start in range(0, len(code), _INSTRUCTION_BYTES)]

@@ -1,4 +1,4 @@
-"""One file on every core: counted, estimated, compared."""
+"""Measure a .tflite file on every core: count instructions, estimate cycles, compare outputs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Model:
 
     @property
     def audio_s(self) -> float | None:
-        """Seconds of audio that a call takes; None for an input that is no waveform [samples] or [1, samples]."""
+        """Return the seconds of audio per call; None if the input isn't a waveform [samples] or [1, samples]."""
         return (
             self.input_shape[-1] / AUDIO.sample_rate_hz
             if len(self.input_shape) in (1, 2) and int(np.prod(self.input_shape[:-1])) == 1
@@ -52,7 +52,13 @@ class Model:
 
 
 def read_model(path: Path) -> Model:
-    """Read a file to count. Raises InputError for one that can't be read, or that the runner can't feed."""
+    """Read a .tflite file and check that the benchmark can run it.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, or doesn't have exactly one input, of type float32 and fixed shape.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -67,7 +73,9 @@ def read_model(path: Path) -> Model:
     signed = inputs[0].shapeSignature
     shape = tuple(int(size) for size in (inputs[0].shape if signed is None else signed))
     if not shape or min(shape) < 1:
-        raise InputError(f"{path} takes {list(shape)}, which is not fixed", "export it for one length")
+        raise InputError(
+            f"{path} has the input shape {list(shape)}, which is not fixed", "export it for one input length"
+        )
     summary = summarize(content)
     sha256 = hashlib.sha256(content).hexdigest()
     return Model(
@@ -81,13 +89,34 @@ def read_model(path: Path) -> Model:
 
 
 def measure(box: Box, model: Model, *, cores: Sequence[Core], log: Callable[[str], None]) -> Measured:
-    """Run `model` natively, on emulated x86 and on every core. Raises InputError for what can't run."""
+    """Run a file natively, on an emulated x86-64 and on every core.
+
+    Parameters
+    ----------
+    box : Box
+        The sandbox.
+    model : Model
+        The file, from `read_model`.
+    cores : sequence of Core
+        The cores to emulate.
+    log : callable
+        Called with a line of text before each core.
+
+    Returns
+    -------
+    Measured
+        Counts, estimates and parity.
+
+    Raises
+    ------
+    InputError
+        If the runtime can't run the file.
+    """
     signals = make_inputs(int(np.prod(model.input_shape)))
     inputs = np.stack(list(signals.values()))
-    x86 = _counted(
-        run_x86(box, model.path, inputs[[0, 0]])
-    )  # nothing is compared: two calls that warm up, and those that count
-    found = []
+    # Its outputs aren't compared, so two inputs are enough: two calls that warm up, then the counted ones.
+    x86 = _counted(run_x86(box, model.path, inputs[[0, 0]]))
+    on_cores = []
     with tempfile.TemporaryDirectory() as folder:
         beside = run_native(box, model.path, inputs)
         by_processor = {
@@ -98,7 +127,7 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], log: Callable[[str
             log(f"{model.path.name} on {core.title}")
             *halves, whole = by_processor[core.processor]
             parts = tuple(_part(half, run_core(box, half.path, half.inputs, core=core)) for half in halves)
-            found.append(
+            on_cores.append(
                 _on_core(
                     box,
                     whole,
@@ -117,12 +146,29 @@ def measure(box: Box, model: Model, *, cores: Sequence[Core], log: Callable[[str
         input_shape=model.input_shape,
         audio_s=model.audio_s,
         x86=OnX86(instructions=x86.instructions, repeatable=x86.repeatable),
-        cores=tuple(found),
+        cores=tuple(on_cores),
     )
 
 
 def to_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, command: str) -> dict[str, Any]:
-    """Return the content of results.json."""
+    """Assemble the content of results.json.
+
+    Parameters
+    ----------
+    files : sequence of Measured
+        Results of `measure`.
+    cores : sequence of Core
+        The cores that were emulated.
+    box : Box
+        The sandbox that was used.
+    command : str
+        Command line to record.
+
+    Returns
+    -------
+    dict
+        JSON data of schema SCHEMA.
+    """
     return {
         "schema": SCHEMA,
         "command": command,
@@ -137,7 +183,7 @@ def to_results(files: Sequence[Measured], *, cores: Sequence[Core], box: Box, co
 
 
 def list_failures(files: Sequence[Measured]) -> list[str]:
-    """Return what the gate refuses of all files, in words."""
+    """Return a sentence for everything in the files that the gate refuses."""
     return [failure for file in files for failure in file.failures]
 
 
@@ -164,5 +210,5 @@ def _on_core(box: Box, whole: Half, ran: Ran, *, core: Core, parts: tuple[PartOn
 
 def _counted(ran: Ran) -> Counted:
     if ran.counted is None:
-        raise InputError("the emulator ran without its plugin", "delete the box and set it up again")
+        raise InputError("the emulator ran without its plugin", "delete the sandbox and set it up again")
     return ran.counted

@@ -1,6 +1,6 @@
-"""Rows of the emulated ARM benchmark for the results.json of a benchmark of cost.
+"""Convert results of the emulated ARM benchmark to rows for the results.json of the cost benchmark.
 
-From its own results.json, or measured here and now.
+The results come from a results.json of `hearlite arm`, or are measured when called.
 """
 
 from __future__ import annotations
@@ -21,20 +21,49 @@ from hearlite.files import cache_folder
 
 
 def read_rows(path: Path) -> tuple[ArmRow, ...]:
-    """Read the rows of a results.json of `hearlite arm`. Raises InputError for another file."""
+    """Read the rows of a results.json of `hearlite arm`.
+
+    Raises
+    ------
+    InputError
+        If the file isn't a valid results.json of that command.
+    """
     results = read_results(path)
     try:
         return to_rows(results)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: not readable: {type(error).__name__}: {error}", "make it again") from error
+        raise InputError(f"{path}: not readable: {type(error).__name__}: {error}", "run hearlite arm again") from error
 
 
 def measure_rows(
     files: Sequence[Path], *, command: str, log: Callable[[str], None]
 ) -> tuple[tuple[ArmRow, ...], list[str]]:
-    """Return rows of `files` on every core, and what parity or repeatability refuses, in words.
+    """Measure files on every core.
 
-    Sets up its sandbox at the first call.
+    The first call sets up the sandbox below the user's cache folder.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The .tflite files.
+    command : str
+        Command line to record.
+    log : callable
+        Called with a line of text for each step.
+
+    Returns
+    -------
+    rows : tuple of ArmRow
+        A row for each file and core.
+    failures : list of str
+        A sentence for everything that parity or repeatability refuses.
+
+    Raises
+    ------
+    UsageError
+        If this machine isn't Linux on x86-64, or apt names no Debian mirror.
+    InputError
+        If a file can't be read or run, or the sandbox can't be set up.
     """
     models = [read_model(path) for path in files]
     box = set_up(cache_folder("arm").absolute(), mirror=None, log=log)

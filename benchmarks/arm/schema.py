@@ -1,4 +1,4 @@
-"""The shapes of results.json, and what the gate refuses of them."""
+"""Define the content of results.json, and what the gate refuses of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCHEMA = "hearlite-arm/2"
 
 @dataclass(frozen=True)
 class Milliseconds:
-    """Estimated time of a call at the core's nominal clock."""
+    """The estimated time of a call at the core's nominal clock, in milliseconds."""
 
     low: float
     high: float
@@ -21,12 +21,12 @@ class Milliseconds:
 
 @dataclass(frozen=True)
 class PartOnCore:
-    """One half of a file that hearlite joined, alone on an emulated core.
+    """One half of a file that hearlite joined, run by itself on an emulated core.
 
-    The network gets the images of this machine's spectrogram.
+    The network takes the images that the spectrogram outputs on this machine.
     """
 
-    part: str  # one of PARTS
+    part: str  # SPECTROGRAM or NETWORK of split_model.py
     instructions: int
     repeatable: bool
     parity: Parity
@@ -34,9 +34,9 @@ class PartOnCore:
 
 @dataclass(frozen=True)
 class OnCore:
-    """A file on an emulated core; all counts are of one call.
+    """A file on an emulated core. All counts are per call.
 
-    Classes, cycles and time are None where LLVM has no model of the core.
+    Classes, cycles and time are None if LLVM has no model of the core.
     """
 
     core: str
@@ -46,27 +46,28 @@ class OnCore:
     cycles: Cycles | None
     ms: Milliseconds | None
     parity: Parity
-    parts: tuple[PartOnCore, ...] = ()  # of a file that hearlite joined
-    beside_litert: float | None = (
-        None  # of armv7, whose parity is with another runtime: largest difference to LiteRT on this machine, not judged
-    )
+    parts: tuple[PartOnCore, ...] = ()  # the halves of a file that hearlite joined, empty for another file
+    # For armv7, whose parity is with another runtime: the largest difference to LiteRT on this machine. Not gated.
+    beside_litert: float | None = None
 
     @property
     def failures(self) -> list[str]:
-        """What the gate refuses, in words."""
+        """Return a sentence for everything that the gate refuses."""
         judged = [
             ("", self.repeatable, self.parity),
             *((f"{part.part}: ", part.repeatable, part.parity) for part in self.parts),
         ]
         bad = [f"{what}{_verdict(item)}" for what, _, parity in judged for item in parity.inputs if not item.passed]
         return bad + [
-            f"{what}its calls do not execute the same instructions" for what, repeatable, _ in judged if not repeatable
+            f"{what}its calls do not execute the same number of instructions"
+            for what, repeatable, _ in judged
+            if not repeatable
         ]
 
 
 @dataclass(frozen=True)
 class OnX86:
-    """A file on QEMU's x86-64 with AVX2, counted by the same plugin."""
+    """A file on QEMU's emulated x86-64 with AVX2, counted by the same plugin."""
 
     instructions: int
     repeatable: bool
@@ -74,23 +75,24 @@ class OnX86:
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything about one file."""
+    """All results of one file."""
 
     name: str
     sha256: str
     bytes: int
-    precision: Precision  # which parity it has to keep
-    macs: int
+    precision: Precision  # decides the tolerances of parity
+    macs: int  # multiply-accumulates per call
     input_shape: tuple[int, ...]
-    audio_s: float | None
+    audio_s: float | None  # seconds of audio per call; None if the input isn't a waveform
     x86: OnX86
     cores: tuple[OnCore, ...]
 
     @property
     def failures(self) -> list[str]:
-        """Return what the gate refuses, in words.
+        """Return a sentence for everything that the gate refuses.
 
-        x86 stands beside for comparison: its calls differ by up to 64 instructions, and no phone runs them.
+        The counts on x86 are for comparison only and aren't gated: they differ by up to 64 instructions between calls,
+        and no phone runs x86 code.
         """
         return [f"{self.name} on {on.core}: {failure}" for on in self.cores for failure in on.failures]
 

@@ -1,6 +1,6 @@
-"""A file that hearlite joined, as its two halves: the float spectrogram and the network behind it.
+"""Split a file that hearlite joined into its halves: the float spectrogram and the network behind it.
 
-Each is a file of its own, with its inputs.
+Each half becomes a file of its own, with its inputs and reference outputs.
 """
 
 from __future__ import annotations
@@ -25,24 +25,44 @@ _Runner = Callable[[Box, Path, NDArray[np.float32]], Ran]
 
 @dataclass(frozen=True)
 class Half:
-    """A runnable .tflite with its float32 inputs `[inputs, values]` and this machine's outputs.
+    """A half of a file, or the whole file, with all that a comparison needs."""
 
-    And how far others may be from these.
-    """
-
-    part: str  # "": the whole file
-    path: Path
-    inputs: NDArray[np.float32]
-    reference: Ran
-    tolerances: Mapping[str, float]
+    part: str  # SPECTROGRAM or NETWORK; "" for the whole file
+    path: Path  # a .tflite file
+    inputs: NDArray[np.float32]  # [inputs, values]
+    reference: Ran  # this machine's outputs
+    tolerances: Mapping[str, float]  # allowed differences from the reference, by the name of the input
 
 
 def judged(
     box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, precision: Precision, processor: str
 ) -> list[Half]:
-    """Return both halves of a joined file, then the file at `path`, as `processor` runs them here.
+    """Split a joined file and run everything on this machine, to get the reference for `processor`.
 
-    Writes to `folder`.
+    Parameters
+    ----------
+    box : Box
+        The sandbox.
+    path : Path
+        A .tflite file with one float32 input.
+    inputs : float32 array [inputs, values]
+        Inputs of the whole file.
+    folder : Path
+        Folder to which the halves are written.
+    precision : {"int8", "dynamic", "float"}
+        Precision of the file, which decides the tolerances.
+    processor : {"aarch64", "armv7"}
+        The processor to compare with: the reference comes from the runtime that it runs.
+
+    Returns
+    -------
+    list of Half
+        Both halves, if hearlite joined the file, and last the whole file.
+
+    Raises
+    ------
+    InputError
+        If the runtime can't run the file.
     """
     run, same_kernels = (run_tflite, False) if processor == "armv7" else (run_native, True)
     halves = _split(
@@ -60,14 +80,14 @@ def judged(
 def _split(
     box: Box, path: Path, inputs: NDArray[np.float32], *, folder: Path, run: _Runner, network: Mapping[str, float]
 ) -> list[Half]:
-    """Split a file; the network gets the images of this machine.
+    """Return the two halves of a file, or none for a file without a frontend.
 
-    Nothing of a file without a frontend.
+    The network takes the images that the spectrogram outputs on this machine.
     """
     content = path.read_bytes()
     try:
         behind = network_part(content)
-    except InputError:  # a peer such as YAMNet, which is judged as a whole
+    except InputError:  # another model, such as YAMNet, which is compared as a whole only
         return []
     paths = {part: folder / f"{part}.tflite" for part in (SPECTROGRAM, NETWORK)}
     write_bytes(paths[SPECTROGRAM], frontend_part(content, input_name="audio", output_name="image"))

@@ -1,4 +1,4 @@
-"""results.json of the emulated ARM benchmark as Markdown."""
+"""Format the results.json of the emulated ARM benchmark as a Markdown table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _TITLES = (
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """One row a file and processor. Cycles and times carry their label in the heading and in the note below."""
+    """Return a Markdown table with a row for each file and processor, and notes below it.
+
+    `results` is the content of results.json. Cycles and times carry their label ("estimated, no device") in the heading
+    and in the notes.
+    """
     label = results["label"]
     titles = [f"{title} ({label})" if title.startswith(("Mcycles", "ms ")) else title for title in _TITLES]
     lines = [f"| {' | '.join(titles)} |", f"|{len(titles) * '---|'}"]
@@ -59,7 +63,10 @@ def _range(of: Mapping[str, float] | None, unit: float | None) -> str:
 
 
 def worst(inputs: Sequence[Mapping[str, Any]]) -> str:
-    """Return the largest difference of some of the inputs, and whether it is allowed."""
+    """Summarize the parity of some inputs: equal bits, or the largest difference and whether it failed.
+
+    `inputs` are items of the parity in results.json.
+    """
     if all(item["equal"] and item["passed"] for item in inputs):
         return "equal bits"
     known = [item["difference"] for item in inputs if item["difference"] is not None]

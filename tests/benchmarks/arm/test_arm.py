@@ -311,7 +311,7 @@ def test_the_gate_names_every_failure():
     assert dataclasses.replace(measured(), x86=OnX86(999, repeatable=False)).failures == []
     failures = measured(passed=False, repeatable=False).failures
     assert failures[0] == "m.tflite on a53: network: for noise its outputs differ from x86's by 0.25, allowed: no bit"
-    assert failures[-1] == "m.tflite on a53: its calls do not execute the same instructions"
+    assert failures[-1] == "m.tflite on a53: its calls do not execute the same number of instructions"
     text = table(results(measured(passed=False, repeatable=False)))
     assert "1,234,567 (not repeatable)" in text
     assert "**failed: 2.5e-01**" in text
@@ -341,13 +341,13 @@ def test_counts_of_an_earlier_day_must_come_again(tmp_path):
     now, said = results(measured()), []
     before = json.loads(json.dumps({**now, "created": "2026-01-01T00:00:00+00:00", "schema": "hearlite-arm/2"}))
     assert changed(now, before, log=said.append) == []
-    assert said == ["3 of 3 counts are those of 2026-01-01T00:00:00+00:00"]  # the file and its halves
+    assert said == ["3 of 3 counts are equal to those of 2026-01-01T00:00:00+00:00"]  # the file and its halves
     before["files"][0]["cores"][0]["parts"][1]["instructions"] += 1
     before["versions"]["qemu"] = "7.1"
     assert changed(now, before, log=said.append) == [
         "m.tflite on a53, network: 1,000,000 instructions, 1,000,001 before"
     ]
-    assert said[1] == "2 of 3 counts are those of 2026-01-01T00:00:00+00:00; qemu 7.1 -> 7.2"
+    assert said[1] == "2 of 3 counts are equal to those of 2026-01-01T00:00:00+00:00; qemu 7.1 -> 7.2"
     before["files"][0]["sha256"] = "1" * 64
     with pytest.raises(InputError, match="no file is also in the run"):
         changed(now, before, log=said.append)
@@ -361,7 +361,7 @@ def test_files_need_a_folder_for_their_figures():
 @pytest.mark.parametrize(
     ("arguments", "content", "error", "says"),
     [
-        ([], {"schema": "hearlite-arm/2"}, UsageError, "but no file to count"),
+        ([], {"schema": "hearlite-arm/2"}, UsageError, "given without a file to count"),
         (["m.tflite"], None, InputError, "No such file"),
         (["m.tflite"], {"schema": "hearlite-results/2"}, InputError, "schema is 'hearlite-results/2'"),
         (["m.tflite"], {"schema": "hearlite-arm/2"}, InputError, "not readable: KeyError: 'files'"),
