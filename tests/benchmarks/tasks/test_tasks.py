@@ -109,11 +109,9 @@ def test_a_blow_of_narrow_airways_decays_slowly() -> None:
         """Energy of 0.75 - 1.25 s after the onset over that of 0.1 - 0.6 s."""
         shares = []
         for seed in range(8):
-            trained_subjects, start_s = exhalation(
-                np.random.default_rng(seed), tau_s=tau_s, flow_power=1.66, device=DEVICES[0]
-            )
+            sound, start_s = exhalation(np.random.default_rng(seed), tau_s=tau_s, flow_power=1.66, device=DEVICES[0])
             early, late = (
-                trained_subjects[round((start_s + at) * DEVICES[0].sample_rate_hz) :][: DEVICES[0].sample_rate_hz // 2]
+                sound[round((start_s + at) * DEVICES[0].sample_rate_hz) :][: DEVICES[0].sample_rate_hz // 2]
                 for at in (0.1, 0.75)
             )
             shares.append(float(np.mean(late**2) / np.mean(early**2)))
