@@ -27,8 +27,9 @@ from hearlite.benchmarks.schema.io import collect, write_results
 from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
 from hearlite.benchmarks.tasks.demographics import subgroup_values
 from hearlite.bundle import Manifest, distinct_names, open_bundle
-from hearlite.data.dataset import ClipRef, Dataset, subject_hash
-from hearlite.data.manifest import SPLITS
+from hearlite.data.dataset import ClipRef, Dataset
+from hearlite.data.rows import SPLITS
+from hearlite.data.splits import subject_hash
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.spectral import SpectralTeacher
 from hearlite.embedders.tflite import TfliteEmbedder
@@ -78,7 +79,8 @@ def bench(
         )
     for _, _, manifest in bundles:
         require_disjoint_subjects(manifest, dataset)
-    make_tasks(dataset.clips, label_columns)  # before hours of embedding: labels that make no task stop it now
+    # Before hours of embedding: labels that make no task stop it now.
+    make_tasks(dataset.clips, label_columns, positives=dataset.positives)
     embedders: dict[str, Embedder] = {
         TEACHER: teacher,
         **{manifest.name: embedder for _, embedder, manifest in bundles},
@@ -86,7 +88,7 @@ def bench(
     if teacher.info.kind != SPECTRAL:
         embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?
     embedded = embed_clips(dataset, embedders)
-    tasks, left_out = make_tasks(embedded.clips, label_columns)
+    tasks, left_out = make_tasks(embedded.clips, label_columns, positives=dataset.positives)
     vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
     subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
     floats = match_float32([manifest for _, _, manifest in bundles])

@@ -24,8 +24,9 @@ import tf_keras
 from numpy.typing import NDArray
 
 from hearlite.audio.frontend_tf import Frontend
-from hearlite.data.dataset import Dataset, subject_hash
+from hearlite.data.dataset import Dataset
 from hearlite.data.records import Views, write_records
+from hearlite.data.splits import subject_hash
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import Batch, Batches, Examples, teacher_vectors, val_examples
 from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker

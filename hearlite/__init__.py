@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hearlite.api import quantize as quantize
     from hearlite.data.dataset import Dataset as Dataset
     from hearlite.data.dataset import load_dataset as load_dataset
+    from hearlite.data.options import ManifestOptions as ManifestOptions
     from hearlite.errors import HearliteError as HearliteError
     from hearlite.model import Model as Model
     from hearlite.model import load as load
@@ -30,6 +31,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "Dataset": "hearlite.data.dataset",
     "HearliteError": "hearlite.errors",
+    "ManifestOptions": "hearlite.data.options",
     "Model": "hearlite.model",
     "Run": "hearlite.run",
     "benchmark": "hearlite.api",

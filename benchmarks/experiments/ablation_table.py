@@ -101,7 +101,7 @@ def probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str],
 def _probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str]) -> Probed:
     embedded = embed_clips(dataset, {"": embedder})
     vectors = embedded.vectors[""].astype(np.float64)
-    tasks, _ = make_tasks(embedded.clips, label_columns)
+    tasks, _ = make_tasks(embedded.clips, label_columns, positives=dataset.positives)
     subjects = np.asarray([clip.subject for clip in embedded.clips])
     tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips], dtype=np.bool_)
     people, subject_index = np.unique(subjects[tested], return_inverse=True)

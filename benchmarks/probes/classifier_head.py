@@ -24,7 +24,8 @@ from hearlite.benchmarks.stats.comparisons import effective_sample
 from hearlite.benchmarks.stats.operating_point import RULES, choose_threshold, estimate_rate
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, Task
 from hearlite.benchmarks.tasks.training import training_tasks
-from hearlite.data.dataset import ClipRef, Dataset, subject_hash
+from hearlite.data.dataset import ClipRef, Dataset
+from hearlite.data.splits import subject_hash
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
 from hearlite.tflite.classifier import OUTPUT, FittedHead, Head, HeadLabel
@@ -171,12 +172,18 @@ class HeadProbe:
 
         A head that silently lacked a label would assign its clips to another one.
         """
-        tasks = training_tasks(clips, self._columns)
+        tasks = training_tasks(clips, self._columns, positives=self._dataset.positives)
         named = {(task.column, task.positive) for task in tasks}
         for column in self._columns:
-            values = sorted({clip.label(column).strip() for clip in clips} - {""})
-            missing = [value for value in values if (column, value) not in named]
-            if (len(values) == 2 and len(missing) == 2) or (len(values) != 2 and missing):
+            wanted = self._dataset.positives[column]
+            values = {clip.label(column) for clip in self._dataset.clips} - {""}
+            if 1 < len(wanted) < len(values):
+                raise UsageError(
+                    f"column {column!r} has {len(values)} labels, of which {len(wanted)} are positive",
+                    "name one positive label, for a score of it against the others, or none, for a score of each",
+                )
+            missing = [value for value in wanted if (column, value) not in named]
+            if missing:
                 raise InputError(
                     f"label {missing[0]!r} of column {column!r} has too few training subjects, or is its only one",
                     _HINT,

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
 from hearlite.bundle import Manifest
-from hearlite.data.dataset import ClipRef, Dataset, read_clips, subject_hash
+from hearlite.data.dataset import ClipRef, Dataset, read_clips
 from hearlite.data.embed import clip_batches
+from hearlite.data.splits import subject_hash
 from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
 from hearlite.progress import progress
@@ -122,7 +123,9 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
     return Embedded(tuple(refs), {name: np.concatenate(part) for name, part in parts.items()}, skipped, silent)
 
 
-def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
+def make_tasks(
+    clips: Sequence[ClipRef], label_columns: Sequence[str], *, positives: Mapping[str, Sequence[str]]
+) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
     """Make the binary tasks of all label columns, each question once.
 
     Parameters
@@ -131,6 +134,9 @@ def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[
         Labelled clips of all splits.
     label_columns : sequence of str
         Names of the label columns.
+    positives : dict of str to sequence of str
+        Positive values of each column, as in `Dataset.positives`; those of a column that it lacks are found from the
+        clips.
 
     Returns
     -------
@@ -146,7 +152,13 @@ def make_tasks(clips: Sequence[ClipRef], label_columns: Sequence[str]) -> tuple[
     """
     subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
     sets = [
-        binary_tasks([clip.label(column) for clip in clips], column=column, subjects=subjects, splits=splits)
+        binary_tasks(
+            [clip.label(column) for clip in clips],
+            column=column,
+            subjects=subjects,
+            splits=splits,
+            positives=positives.get(column),
+        )
         for column in label_columns
     ]
     distinct = distinct_tasks([task for found in sets for task in found.tasks])

@@ -71,7 +71,7 @@ class QuantizationProbe:
             dataset, clips=tuple(clip for clip in dataset.clips if clip.split != TEST_SPLIT)
         )
         self._columns, self._seed, self._samples = tuple(label_columns), seed, samples
-        training_tasks(self._dataset.clips, self._columns)
+        training_tasks(self._dataset.clips, self._columns, positives=dataset.positives)
         self._float: _Float | None = None
         clips = [
             (clip.name, clip.row, clip.start_s, clip.zero_padded, *map(clip.label, self._columns))
@@ -135,7 +135,7 @@ class QuantizationProbe:
         """Return folds and out-of-fold scores of the float32 file for every task."""
         subjects = np.asarray([clip.subject for clip in clips])
         fitted = []
-        for task in distinct_tasks(training_tasks(clips, self._columns)).tasks:
+        for task in distinct_tasks(training_tasks(clips, self._columns, positives=self._dataset.positives)).tasks:
             inside = np.flatnonzero(task.labelled)
             labels = task.labels[inside]
             one = _Fitted(

@@ -43,8 +43,8 @@ from hearlite.benchmarks.studies.inputs import (
     write_study,
 )
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS
-from hearlite.data.dataset import subject_hash
 from hearlite.data.manifest import DEFAULT_LABELS
+from hearlite.data.splits import subject_hash
 from hearlite.errors import InputError
 from hearlite.serialization import from_dict
 

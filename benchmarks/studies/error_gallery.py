@@ -169,7 +169,7 @@ def find_mistakes(found: EmbeddedDataset, label_columns: Sequence[str], *, seed:
     InputError
         There is no task.
     """
-    tasks, _ = make_tasks(found.clips, label_columns)
+    tasks, _ = make_tasks(found.clips, label_columns, positives=found.dataset.positives)
     by_task = []
     for task in tasks:
         teacher, student = (

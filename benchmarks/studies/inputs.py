@@ -27,6 +27,7 @@ from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.bundle import Manifest, open_bundle
 from hearlite.data.dataset import ClipRef, Dataset, load_dataset
 from hearlite.data.manifest import DEFAULT_LABELS
+from hearlite.data.options import DEFAULT_OPTIONS, ManifestOptions, manifest_options, unlabelled_manifest_options
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.spectral import SpectralTeacher
@@ -103,10 +104,14 @@ class StudyOptions:
     framing: str
     seed: int
     out: Path
+    manifest: ManifestOptions = DEFAULT_OPTIONS
 
     def load(self, label_columns: Sequence[str]) -> list[Dataset]:
         """Load each dataset with these label columns."""
-        return [load_dataset(path, label_columns=label_columns, framing=self.framing) for path in self.data]
+        return [
+            load_dataset(path, label_columns=label_columns, framing=self.framing, options=self.manifest)
+            for path in self.data
+        ]
 
     def embed(self, label_columns: Sequence[str] | None = None, *, baseline: bool = False) -> EmbeddedDataset:
         """Load the only dataset and embed it by all models.
@@ -126,27 +131,29 @@ class StudyOptions:
             label_columns=self.label_columns if label_columns is None else label_columns,
             framing=self.framing,
             baseline=baseline,
+            options=self.manifest,
         )
 
 
 def study_command(*, labels: bool = False, several: bool = False) -> Callable[[Callable[..., None]], click.Command]:
     """Make a click command of a function that takes `StudyOptions` and the study's own options.
 
-    The shared options are DATA, --teacher, --model, --framing, --seed and --out. Those of the study itself are click
-    decorators below this one; they follow in `--help`.
+    The shared options are DATA and how to read it, --teacher, --model, --seed and --out. Those of the study itself are
+    click decorators below this one; they follow in `--help`.
 
     Parameters
     ----------
     labels
         Whether the command has `--label`, which may be repeated.
     several
-        Whether DATA may be several datasets.
+        Whether DATA may be several datasets; such a study names its positive class by itself.
     """
     shared = (
         several_data_argument if several else data_argument,
         teacher_option,
         models_option,
         *((labels_option,) if labels else ()),
+        unlabelled_manifest_options if several else manifest_options,
         framing_option,
         seed_option,
         out_option,
@@ -162,11 +169,12 @@ def study_command(*, labels: bool = False, several: bool = False) -> Callable[[C
             framing: str,
             seed: int,
             out: Path,
+            manifest: ManifestOptions,
             label_columns: tuple[str, ...] = (),
             **own: Any,
         ) -> None:
             paths = data if isinstance(data, tuple) else (data,)
-            run(StudyOptions(paths, teacher, models, label_columns, framing, seed, out), **own)
+            run(StudyOptions(paths, teacher, models, label_columns, framing, seed, out, manifest), **own)
 
         for option in reversed(shared):
             parsed = option(parsed)
@@ -213,6 +221,7 @@ def embed_data(
     label_columns: Sequence[str],
     framing: str,
     baseline: bool = False,
+    options: ManifestOptions = DEFAULT_OPTIONS,
 ) -> EmbeddedDataset:
     """Load a dataset and embed every clip once by all models.
 
@@ -228,8 +237,10 @@ def embed_data(
         Of events shorter than a clip, one of FRAMINGS.
     baseline
         Whether to embed by the spectral baseline, too.
+    options
+        How to read the manifest.
     """
-    dataset = load_dataset(data, label_columns=label_columns, framing=framing)
+    dataset = load_dataset(data, label_columns=label_columns, framing=framing, options=options)
     opened = open_models(teacher, models, (dataset,))
     return embedded_by(dataset, opened, baseline=baseline)
 

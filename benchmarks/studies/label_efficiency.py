@@ -192,7 +192,7 @@ def table(rows: Sequence[EfficiencyRow]) -> str:
 def command(options: StudyOptions) -> None:
     """Fit probes to 100, 50, 25, 10 and 5 % of DATA's training subjects; writes results and a table."""
     embedded = options.embed(baseline=True)
-    tasks, _ = make_tasks(embedded.clips, options.label_columns)
+    tasks, _ = make_tasks(embedded.clips, options.label_columns, positives=embedded.dataset.positives)
     results = EfficiencyResults(
         **vars(provenance(SCHEMA, embedded.models, seed=options.seed)),
         dataset=dataset_facts(embedded.dataset, framing=options.framing),

@@ -291,7 +291,7 @@ def study(
             f"{found.dataset.name}: all {len(records)} records are one clip each",
             "pooling needs whole recordings or longer events",
         )
-    tasks, left_out = make_tasks(records, label_columns)
+    tasks, left_out = make_tasks(records, label_columns, positives=found.dataset.positives)
     subjects = np.asarray([item.subject for item in records])
     tested = np.asarray([item.split == TEST_SPLIT for item in records], dtype=np.bool_)
     facts = RecordFacts(

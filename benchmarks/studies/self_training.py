@@ -287,7 +287,7 @@ def write_plot(results: SelfTrainingResults, path: Path) -> None:
 def command(options: StudyOptions) -> None:
     """Hide most of DATA's training labels and self-train; writes results, a table and a plot."""
     embedded = options.embed()
-    tasks, left_out = make_tasks(embedded.clips, options.label_columns)
+    tasks, left_out = make_tasks(embedded.clips, options.label_columns, positives=embedded.dataset.positives)
     results = SelfTrainingResults(
         **vars(provenance(SCHEMA, embedded.models, seed=options.seed)),
         dataset=dataset_facts(embedded.dataset, framing=options.framing),

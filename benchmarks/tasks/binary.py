@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearlite.data.labels import choose_positive
 from hearlite.errors import InputError
 
 TRAIN_SPLITS = ("train", "val")  # the probe is trained on both, and selected by cross-validation within them
@@ -19,7 +20,6 @@ TEST_SPLIT = "test"
 # Subjects of each class on each side of the split. With fewer, bootstrap replicates lack a class too often: at 5,
 # e^-5 = 0.7 % of them do.
 MIN_SUBJECTS = 5
-_POSITIVE_WORDS = frozenset({"1", "1.0", "true", "yes", "positive", "pos", "present"})
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,9 @@ def binary_tasks(
     subjects: Sequence[str],
     splits: Sequence[str],
     min_subjects: int = MIN_SUBJECTS,
+    positives: Sequence[str] | None = None,
 ) -> TaskSet:
-    """Make a task for each value of a column, against its other values.
-
-    A column with two values makes one task, not two mirrored ones. Its positive value is the one that means yes
-    ("1", "true", "yes", "positive" and the like); without exactly one such value, it is the rarer.
+    """Make a task for each positive value of a column, against its other values.
 
     Parameters
     ----------
@@ -79,6 +77,10 @@ def binary_tasks(
     min_subjects : int
         Subjects with a positive and subjects with a negative clip that a task needs, both in training (train and
         val) and in test.
+    positives : sequence of str, optional
+        The positive values, as in `Dataset.positives`, so that commands that use different clips of a dataset ask the
+        same. By default they are found from these clips: one of two values (see `hearlite.data.labels`), or each of
+        more.
 
     Returns
     -------
@@ -99,12 +101,14 @@ def binary_tasks(
     values = np.asarray([str(value).strip() for value in label_values], dtype=object)
     labelled = np.asarray(values != "", dtype=bool)
     counts = {value: int(np.sum(values == value)) for value in sorted(set(values[labelled]))}
+    if positives is None:
+        positives = [choose_positive(counts)[0]] if len(counts) == 2 else list(counts)
     if len(counts) < 2:
         reason = f"one value only ({next(iter(counts))!r})" if counts else "no labelled clip"
         return TaskSet((), (LeftOut(column, reason),))
     tasks: list[Task] = []
     left_out: list[LeftOut] = []
-    for positive in [_positive_of_two(counts)] if len(counts) == 2 else counts:
+    for positive in positives:
         task = Task(column, positive, np.asarray(values == positive, dtype=bool), labelled)
         reason = _too_few(
             task,
@@ -180,11 +184,6 @@ def _same_question(one: Task, other: Task) -> bool:
         return False
     labels, other_labels = one.labels[one.labelled], other.labels[other.labelled]
     return bool(np.array_equal(labels, other_labels) or np.array_equal(labels, ~other_labels))
-
-
-def _positive_of_two(counts: dict[str, int]) -> str:
-    affirmative = [value for value in counts if value.casefold() in _POSITIVE_WORDS]
-    return affirmative[0] if len(affirmative) == 1 else min(counts, key=lambda value: (counts[value], value))
 
 
 def _too_few(task: Task, *, subjects: NDArray[Any], splits: NDArray[Any], min_subjects: int) -> str:

@@ -5,7 +5,7 @@ They serve what must not use the test subjects: a quantization gate, or a classi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from hearlite.data.dataset import ClipRef
 from hearlite.errors import InputError
 
 
-def training_tasks(clips: Sequence[ClipRef], columns: Sequence[str]) -> tuple[Task, ...]:
+def training_tasks(
+    clips: Sequence[ClipRef], columns: Sequence[str], *, positives: Mapping[str, Sequence[str]]
+) -> tuple[Task, ...]:
     """Make the binary tasks of label columns among training clips.
 
     Parameters
@@ -23,6 +25,8 @@ def training_tasks(clips: Sequence[ClipRef], columns: Sequence[str]) -> tuple[Ta
         Clips of the train and val splits, without those of the test split.
     columns : sequence of str
         Label columns.
+    positives : dict of str to sequence of str
+        Positive values of each column, as in `Dataset.positives`.
 
     Returns
     -------
@@ -39,7 +43,14 @@ def training_tasks(clips: Sequence[ClipRef], columns: Sequence[str]) -> tuple[Ta
     for column in columns:
         values = [clip.label(column) for clip in clips]
         # min_subjects=0: binary_tasks would count test subjects too, and there are none.
-        found = binary_tasks(values, column=column, subjects=list(subjects), splits=splits, min_subjects=0)
+        found = binary_tasks(
+            values,
+            column=column,
+            subjects=list(subjects),
+            splits=splits,
+            min_subjects=0,
+            positives=positives.get(column),
+        )
         left_out += found.left_out
         for task in found.tasks:
             few = min(len(set(subjects[task.labelled & side])) for side in (task.labels, ~task.labels))

@@ -18,6 +18,7 @@ from hearlite.cli.options import (
     report_dataset,
     teacher_option,
 )
+from hearlite.data.options import ManifestOptions, manifest_options
 from hearlite.errors import UsageError
 from hearlite.names import CLASSIFIERS
 from hearlite.provenance import command_line
@@ -32,6 +33,7 @@ from hearlite.spec import AUROC_MARGIN
 @click.option("--out", type=DATA, required=True, help="Folder for results.json and report.html.")
 @teacher_option
 @labels_option
+@manifest_options
 @framing_option
 @hop_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the folds and the bootstrap.")
@@ -73,6 +75,7 @@ def bench(
     out: Path,
     teacher: str,
     label_columns: tuple[str, ...],
+    manifest: ManifestOptions,
     framing: str,
     hop_s: float,
     seed: int,
@@ -108,7 +111,7 @@ def bench(
         return print_data(bench_cost(plan, out=out, command=command_line(), log=log), as_json=as_json)
 
     columns = tuple(dict.fromkeys((*label_columns, *subgroup_columns)))
-    dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=columns)
+    dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=columns, options=manifest)
     report_dataset(dataset)
     gathered = gather_cost(plan, command=command_line(), log=log) if plan else None
     measured = gathered.cost if gathered else read_cost(cost_results).cost if cost_results else None

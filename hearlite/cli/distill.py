@@ -18,6 +18,7 @@ from hearlite.cli.options import (
     size_option,
     teacher_option,
 )
+from hearlite.data.options import ManifestOptions, manifest_options, unlabelled_manifest_options
 from hearlite.names import SIZES
 from hearlite.spec import DISTILL_HOP_S
 
@@ -26,6 +27,7 @@ from hearlite.spec import DISTILL_HOP_S
 @click.option("--data", type=DATA, help="Folder of recordings or manifest CSV; default: synthetic sounds.")
 @teacher_option
 @labels_option
+@manifest_options
 @click.option("--size", type=click.Choice(SIZES), default="tiny", show_default=True, help="Size of the student.")
 @click.option("--steps", type=click.IntRange(min=1), help="Number of training steps; default: the preset's.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
@@ -36,6 +38,7 @@ def quickstart(
     data: Path | None,
     teacher: str,
     label_columns: tuple[str, ...],
+    manifest: ManifestOptions,
     size: str,
     steps: int | None,
     seed: int,
@@ -54,6 +57,7 @@ def quickstart(
         data=data,
         teacher=teacher,
         label_columns=label_columns,
+        options=manifest,
         size=size,
         steps=steps,
         seed=seed,
@@ -74,6 +78,7 @@ def quickstart(
 @click.option(
     "--records", type=DATA, help="Folder of the record cache, to share it between runs; default: in the run folder."
 )
+@unlabelled_manifest_options
 @click.option("--hop", "hop_s", type=float, default=DISTILL_HOP_S, show_default=True, help="Seconds between windows.")
 @click.option(
     "--events-only", is_flag=True, help="Train on the manifest's annotated events only, not on whole recordings."
@@ -98,6 +103,7 @@ def distill(
     steps: int | None,
     seed: int | None,
     records: Path | None,
+    manifest: ManifestOptions,
     hop_s: float,
     events_only: bool,
     ray_workers: int,
@@ -114,7 +120,7 @@ def distill(
     from hearlite.self_test import check_embedder, require
     from hearlite.student import StudentEmbedder
 
-    dataset = combine([load_dataset(path, hop_s=hop_s, events=events_only) for path in data])
+    dataset = combine([load_dataset(path, hop_s=hop_s, events=events_only, options=manifest) for path in data])
     finished = (folder / "weights.npz").is_file()
     run = api.distill(
         dataset,

@@ -16,6 +16,7 @@ from hearlite.cli.options import (
     labelled_dataset,
     print_data,
 )
+from hearlite.data.options import ManifestOptions, manifest_options
 from hearlite.errors import UsageError
 from hearlite.names import PLATFORMS
 
@@ -52,6 +53,7 @@ from hearlite.names import PLATFORMS
     multiple=True,
     help="Label column of --classifier-data; may be repeated.  [default: label]",
 )
+@manifest_options
 @framing_option
 @click.option("--overwrite", is_flag=True, help=OVERWRITE)
 @click.option("--allow-failed-gate", is_flag=True, help=ALLOW_FAILED_GATE)
@@ -64,6 +66,7 @@ def export(
     platform: str | None,
     labelled: Path | None,
     label_columns: tuple[str, ...],
+    manifest: ManifestOptions,
     framing: str,
     overwrite: bool,
     allow_failed_gate: bool,
@@ -93,7 +96,7 @@ def export(
         from hearlite.data.manifest import DEFAULT_LABELS
 
         labels = label_columns or DEFAULT_LABELS
-        dataset = labelled_dataset(labelled, labels=labels, framing=framing)
+        dataset = labelled_dataset(labelled, labels=labels, framing=framing, options=manifest)
         files = api.export(
             source,
             out=out,

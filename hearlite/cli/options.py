@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hearlite.data.options import ManifestOptions
 from hearlite.names import FRAMINGS, SIZES
 
 Result = TypeVar("Result")
@@ -137,7 +138,7 @@ def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0
         click.echo(f"skipped: {item.file}{row}: {item.reason}{clips}", err=True)
 
 
-def labelled_dataset(data: Path | None, *, labels: Sequence[str], framing: str) -> Any:
+def labelled_dataset(data: Path | None, *, labels: Sequence[str], framing: str, options: ManifestOptions) -> Any:
     """Load the labelled recordings that an option names and print remarks about them.
 
     Returns None if `data` is None.
@@ -146,7 +147,7 @@ def labelled_dataset(data: Path | None, *, labels: Sequence[str], framing: str) 
 
     if data is None:
         return None
-    dataset = load_dataset(data, framing=framing, label_columns=tuple(labels))
+    dataset = load_dataset(data, framing=framing, label_columns=tuple(labels), options=options)
     report_dataset(dataset)
     return dataset
 

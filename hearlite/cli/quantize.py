@@ -14,6 +14,7 @@ from hearlite.cli.options import (
     labelled_dataset,
     print_data,
 )
+from hearlite.data.options import ManifestOptions, manifest_options
 from hearlite.errors import UsageError
 
 
@@ -33,6 +34,7 @@ from hearlite.errors import UsageError
 @click.option(
     "--label", "label_columns", multiple=True, help="Label column of --data; may be repeated.  [default: label]"
 )
+@manifest_options
 @framing_option
 @allow_failed_gate_option
 @json_option
@@ -41,6 +43,7 @@ def quantize(
     recipe: str,
     data: Path | None,
     label_columns: tuple[str, ...],
+    manifest: ManifestOptions,
     framing: str,
     allow_failed_gate: bool,
     as_json: bool,
@@ -63,7 +66,7 @@ def quantize(
     folder = api.quantize(
         run_folder,
         recipe=recipe,
-        data=labelled_dataset(data, labels=labels, framing=framing),
+        data=labelled_dataset(data, labels=labels, framing=framing, options=manifest),
         labels=labels,
         allow_failed_gate=allow_failed_gate,
     )

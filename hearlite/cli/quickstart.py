@@ -16,6 +16,7 @@ from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
 from hearlite.benchmarks.run import bench
 from hearlite.data.dataset import Dataset, load_dataset
+from hearlite.data.options import ManifestOptions
 from hearlite.data.records import read_records
 from hearlite.distill.presets import load_preset
 from hearlite.distill.replay import TrainingReplay
@@ -40,6 +41,7 @@ def run_quickstart(
     data: Path | None,
     teacher: str,
     label_columns: tuple[str, ...],
+    options: ManifestOptions,
     size: str,
     steps: int | None,
     seed: int,
@@ -56,6 +58,8 @@ def run_quickstart(
         The teacher, named as for `open_teacher`.
     label_columns : tuple of str
         Label columns of the manifest.
+    options : ManifestOptions
+        How to read the manifest.
     size : str
         Size of the student.
     steps : int or None
@@ -91,12 +95,14 @@ def run_quickstart(
     if data is None:
         click.echo("no --data: using synthetic sounds, whose results are no evidence about people", err=True)
         data = write_corpus(out / "synthetic", subjects=SUBJECTS, recordings_per_subject=RECORDINGS, seed=seed)
-    dataset = load_dataset(data, label_columns=label_columns)
+    dataset = load_dataset(data, label_columns=label_columns, options=options)
+    for note in dataset.notes:
+        click.echo(f"note: {note}", err=True)
     for item in dataset.skipped:
         click.echo(f"skipped: {item.file}: {item.reason}", err=True)
     no_report = _no_report(dataset, label_columns)
     embedder = open_teacher(teacher)
-    sounds = load_dataset(data, hop_s=DISTILL_HOP_S, events=False)
+    sounds = load_dataset(data, hop_s=DISTILL_HOP_S, events=False, label_columns=label_columns, options=options)
     clock.lap("recordings")
     run = distill(sounds, teacher=embedder, size=size, train=train, folder=out / "run")
     checks = check_embedder(StudentEmbedder(run), precision="f32")
@@ -130,7 +136,7 @@ def run_quickstart(
 def _no_report(dataset: Dataset, label_columns: tuple[str, ...]) -> str:
     """Return why the labels define no task, or "" if they do; checked before the work starts."""
     try:
-        make_tasks(dataset.clips, label_columns)
+        make_tasks(dataset.clips, label_columns, positives=dataset.positives)
     except InputError as error:
         click.echo(f"the file will be written without a report of its quality: {error}", err=True)
         return error.message

@@ -16,6 +16,7 @@ from hearlite.cli.options import (
     print_data,
     report_dataset,
 )
+from hearlite.data.options import ManifestOptions, unlabelled_manifest_options
 from hearlite.spec import DISTILL_HOP_S
 
 
@@ -49,11 +50,21 @@ def import_(name: str, source: Path, out: Path | None, overwrite: bool, as_json:
 @click.option(
     "--out", type=DATA, required=True, help="The .parquet to write, usable as --teacher embeddings:FILE.parquet."
 )
+@unlabelled_manifest_options
 @framing_option
 @hop_option
 @click.option("--for-distill", is_flag=True, help="Cut clips as distill does: whole recordings, one window per second.")
 @json_option
-def embed(data: Path, model: str, out: Path, framing: str, hop_s: float, for_distill: bool, as_json: bool) -> None:
+def embed(
+    data: Path,
+    model: str,
+    out: Path,
+    manifest: ManifestOptions,
+    framing: str,
+    hop_s: float,
+    for_distill: bool,
+    as_json: bool,
+) -> None:
     """Write the embeddings of DATA to a Parquet file.
 
     DATA is a folder of recordings, a manifest CSV or one recording. The file has one row per clip, keyed by a hash of
@@ -64,9 +75,9 @@ def embed(data: Path, model: str, out: Path, framing: str, hop_s: float, for_dis
     from hearlite.embedders.open import open_teacher
 
     dataset = (
-        load_dataset(data, hop_s=DISTILL_HOP_S, events=False)
+        load_dataset(data, hop_s=DISTILL_HOP_S, events=False, options=manifest)
         if for_distill
-        else load_dataset(data, hop_s=hop_s, framing=framing)
+        else load_dataset(data, hop_s=hop_s, framing=framing, options=manifest)
     )
     result, skipped = embed_dataset(dataset, embedder=open_teacher(model), out=out)
     report_dataset(dataset, skipped=skipped, silent=result["silent"])

@@ -7,6 +7,7 @@ optionally `start_s`/`start` and `end_s`/`end` (an annotated event, else the who
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -18,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite import audio
-from hearlite.data.manifest import DEFAULT_LABELS, MANIFESTS, SPLITS, Row, find_rows, time_s
+from hearlite.data.labels import clean_labels, find_positives
+from hearlite.data.manifest import DEFAULT_LABELS, MANIFESTS, find_rows
+from hearlite.data.options import DEFAULT_OPTIONS, ManifestOptions
+from hearlite.data.rows import Row
+from hearlite.data.splits import with_subjects_and_splits
+from hearlite.data.times import require_time_unit, time_s
 from hearlite.errors import InputError, UsageError
 from hearlite.names import FRAMINGS
 from hearlite.spec import AUDIO
-
-SPLIT_SHARES = (0.7, 0.1, 0.2)  # of the subjects, in the order of SPLITS; heuristic, no published source
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,13 @@ class Dataset:
     labels_sha256: str
     notes: tuple[str, ...]  # remarks for the user, such as how subjects were split
     synthetic: bool  # by the manifest's column `synthetic`, which hearlite/audio/synth.py writes
+    # (column, classes) by label column: the classes that make a task each, chosen over all rows by labels.py
+    classes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def positives(self) -> dict[str, tuple[str, ...]]:
+        """The positive classes of each label column: one where the column has two, each where it has more."""
+        return dict(self.classes)
 
 
 def load_dataset(
@@ -96,6 +107,7 @@ def load_dataset(
     framing: str = "context",
     events: bool = True,
     seed: int = 0,
+    options: ManifestOptions = DEFAULT_OPTIONS,
 ) -> Dataset:
     """Load a folder, a manifest CSV or one recording as a dataset of clips.
 
@@ -116,6 +128,8 @@ def load_dataset(
         False ignores annotated events and takes every recording once and whole, as distillation does.
     seed : int
         Seed of the split by subject, used if the manifest has no split column.
+    options : ManifestOptions
+        The manifest's own names for columns, metadata to join, words for a missing value, positive classes, and more.
 
     Returns
     -------
@@ -125,15 +139,19 @@ def load_dataset(
     ------
     InputError
         When no clip is left or the manifest is invalid: a row with more or fewer cells than columns, a path that
-        leaves the manifest's folder, an unknown split or label column, or a subject or recording in two splits.
+        leaves the manifest's folder, an unknown split or label column, a subject or recording in two splits, or times
+        that are not in the unit of `options`.
     UsageError
         When `framing` is unknown or `hop_s` out of range.
     """
     if framing not in FRAMINGS:
         raise UsageError(f"framing is {framing!r}", f"use one of {', '.join(FRAMINGS)}")
     path = Path(path)
-    root, rows, notes = find_rows(path, label_columns=tuple(label_columns))
-    rows, split_notes = _with_subjects_and_splits(rows, seed=seed)
+    root, rows, notes = find_rows(path, label_columns=tuple(label_columns), options=options)
+    rows, label_notes = clean_labels(rows, options)
+    positives, positive_notes = find_positives(rows, options)
+    notes += label_notes + positive_notes
+    rows, split_notes = with_subjects_and_splits(rows, seed=seed)
     if not events:
         rows = [
             dataclasses.replace(row, row=None, start="", end="", labels=())
@@ -143,16 +161,17 @@ def load_dataset(
     skipped: list[Skipped] = []
     digest, labels_digest = hashlib.sha256(), hashlib.sha256()
     durations: dict[str, float | InputError] = {}
+    _require_time_unit(rows, root=root, durations=durations, unit=options.time_unit, where=str(path))
     clamped = 0
     for row in rows:
         try:
-            cut = _clips_of(row, root=root, hop_s=hop_s, framing=framing, durations=durations)
+            cut = _clips_of(row, root=root, hop_s=hop_s, framing=framing, durations=durations, unit=options.time_unit)
         except InputError as error:
             skipped.append(Skipped(row.name, row.row, str(error)))
             continue
         clips += cut
         event = (cut[0].event_start_s, cut[0].event_end_s)
-        clamped += event[1] is not None and float(row.end or 0) > event[1]
+        clamped += event[1] is not None and (time_s(row.end, column="end", unit=options.time_unit) or 0) > event[1]
         line = (row.name, cut[0].file.stat().st_size, *event, row.subject, row.split)
         digest.update(json.dumps(line, ensure_ascii=True).encode() + b"\n")
         labels_digest.update(json.dumps(row.labels, ensure_ascii=True).encode() + b"\n")
@@ -171,6 +190,7 @@ def load_dataset(
         labels_sha256=labels_digest.hexdigest(),
         notes=(*notes, *split_notes),
         synthetic=any(row.synthetic for row in rows),
+        classes=tuple(positives.items()),
     )
 
 
@@ -214,28 +234,6 @@ def combine(datasets: Sequence[Dataset]) -> Dataset:
         notes=tuple(f"{dataset.name}: {note}" for dataset in datasets for note in dataset.notes),
         synthetic=any(dataset.synthetic for dataset in datasets),
     )
-
-
-def split_of(subject: str, *, seed: int = 0) -> str:
-    """Return the split of a subject: 70 % train, 10 % val, 20 % test.
-
-    It is a hash of seed and name alone, so it stays the same when more data is added.
-    """
-    share = (
-        int.from_bytes(hashlib.sha256(f"{seed}:{subject}".encode(errors="surrogatepass")).digest()[:8], "big") / 2**64
-    )
-    for split, limit in zip(SPLITS, np.cumsum(SPLIT_SHARES), strict=True):
-        if share < limit:
-            return split
-    return SPLITS[-1]
-
-
-def subject_hash(subject: str) -> str:
-    """Return 12 hex digits of the sha256 of a subject's name.
-
-    That is enough to check whether a student was trained on a subject without storing names.
-    """
-    return hashlib.sha256(subject.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def clip_id(pcm: NDArray[np.int16]) -> str:
@@ -307,66 +305,43 @@ def _cut(samples: audio.Samples, ref: ClipRef) -> audio.Samples:
     return audio.cut(samples, start_s=ref.start_s)
 
 
-def _with_subjects_and_splits(rows: list[Row], *, seed: int) -> tuple[list[Row], list[str]]:
-    """Fill in missing subjects and splits.
+def _duration(name: str, root: Path, durations: dict[str, float | InputError]) -> float:
+    """Return a recording's length in seconds; `durations` caches lengths and errors. Raises InputError."""
+    if name not in durations:
+        try:
+            durations[name] = audio.duration_s(root / name)
+        except InputError as error:
+            durations[name] = error
+    found = durations[name]
+    if isinstance(found, InputError):
+        raise found
+    return found
 
-    Raises InputError when a column is only partly filled, or a subject or recording is in two splits.
-    """
-    notes = []
-    for column in ("subject", "split"):
-        empty = [row for row in rows if not getattr(row, column)]
-        if empty and len(empty) < len(rows):
-            raise InputError(
-                f"row {empty[0].row}: no {column}, but other rows have one",
-                f"fill in the column '{column}' or leave it out",
-            )
-    if rows and not rows[0].subject:
-        notes.append("no subject column: every recording counts as its own subject")
-    hashed = bool(rows) and not rows[0].split
-    done = []
+
+def _require_time_unit(
+    rows: Sequence[Row], *, root: Path, durations: dict[str, float | InputError], unit: str, where: str
+) -> None:
+    timed, lengths = [], []
     for row in rows:
-        subject = row.subject or row.name
-        split = row.split or split_of(subject, seed=seed)
-        done.append(dataclasses.replace(row, subject=subject, split=split))
-    subjects = _one_side(done, what="subject")
-    _one_side(done, what="name")
-    if hashed:
-        counts = ", ".join(f"{list(subjects.values()).count(split)} {split}" for split in SPLITS)
-        notes.append(f"no split column: subjects split by a hash with seed {seed}: {counts}")
-    return done, notes
-
-
-def _one_side(rows: list[Row], *, what: str) -> dict[str, str]:
-    sides: dict[str, str] = {}
-    for row in rows:
-        key = getattr(row, what)
-        side = sides.setdefault(key, row.split)
-        if side != row.split:
-            kind = "recording" if what == "name" else what
-            raise InputError(
-                f"{kind} {key!r} is in {side} and, in row {row.row}, in {row.split}",
-                "keep all its rows in one split: a model must not be tested on what it was trained on",
-            )
-    return sides
+        if row.start or row.end:
+            with contextlib.suppress(InputError):  # such a row is skipped, with its reason
+                lengths.append(_duration(row.name, root, durations))
+                timed.append(row)
+    require_time_unit(timed, lengths, unit=unit, where=where)
 
 
 def _clips_of(
-    row: Row, *, root: Path, hop_s: float, framing: str, durations: dict[str, float | InputError]
+    row: Row, *, root: Path, hop_s: float, framing: str, durations: dict[str, float | InputError], unit: str
 ) -> list[ClipRef]:
-    """Return the clips of one row; `durations` caches the lengths of recordings.
+    """Return the clips of one row.
 
     Raises InputError when its recording or its times cannot be used.
     """
     file = root / row.name
-    if row.name not in durations:
-        try:
-            durations[row.name] = audio.duration_s(file)
-        except InputError as error:
-            durations[row.name] = error
-    recording_s = durations[row.name]
-    if isinstance(recording_s, InputError):
-        raise recording_s
-    start_s, end_s = time_s(row.start, column="start"), time_s(row.end, column="end")
+    recording_s = _duration(row.name, root, durations)
+    start_s, end_s = (
+        time_s(text, column=column, unit=unit) for column, text in (("start", row.start), ("end", row.end))
+    )
     event = start_s is not None or end_s is not None
     starts = audio.clip_starts_s(recording_s=recording_s, start_s=start_s, end_s=end_s, hop_s=hop_s)
     if not event:

@@ -1,38 +1,29 @@
-"""Read the rows of a manifest CSV, or list the recordings of a folder that has none."""
+"""Read the rows of a manifest, or list the recordings of a folder that has none."""
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hearlite import audio
-from hearlite.errors import InputError
+from hearlite.data.metadata import join
+from hearlite.data.options import ALIASES, DEFAULT_OPTIONS, ROLES, ManifestOptions
+from hearlite.data.rows import Row, checked_split
+from hearlite.data.table import SUFFIXES, open_table
+from hearlite.errors import InputError, UsageError
 
 MANIFESTS = ("manifest.csv", "labels.csv")
 DEFAULT_LABELS = ("label",)
-SPLITS = ("train", "val", "test")
 _LISTED = 10  # names in a note
+# Names of a column of audio paths in the metadata of public datasets; only used to suggest one.
+_FILE_NAMES = ("path", "filename", "file_name", "filepath", "file_path", "fname", "recording", "audio", "wav", "name")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One recording or event before it is cut into clips; times are still text."""
-
-    row: int | None  # line in the manifest; None without one
-    name: str  # posix path relative to the folder
-    start: str = ""
-    end: str = ""
-    subject: str = ""
-    split: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
-    synthetic: bool = False
-
-
-def find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[Row], list[str]]:
-    """Find the recordings in a folder, a manifest CSV or a single file.
+def find_rows(
+    path: Path, *, label_columns: tuple[str, ...], options: ManifestOptions = DEFAULT_OPTIONS
+) -> tuple[Path, list[Row], list[str]]:
+    """Find the recordings in a folder, a manifest or a single file.
 
     Parameters
     ----------
@@ -40,6 +31,8 @@ def find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list
         What the user named.
     label_columns : tuple of str
         Label columns to read; an unknown one is an error, unless they are DEFAULT_LABELS.
+    options : ManifestOptions
+        How to read the manifest.
 
     Returns
     -------
@@ -49,18 +42,55 @@ def find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list
     Raises
     ------
     InputError
-        When there is no audio, or the manifest is invalid.
+        When there is no audio, or the manifest or the metadata is invalid.
+    UsageError
+        When an option names a column that hearlite has no use for.
     """
-    if not path.exists():
+    for name in options.columns:
+        if name not in (*ROLES, *label_columns):
+            raise UsageError(
+                f"--column names {name!r}",
+                f"use one of {', '.join(ROLES)}, or a column that --label or --subgroup names",
+            )
+    found = _find(path, label_columns, options)
+    rows, columns, notes = found.rows, list(found.columns), list(found.notes)
+    for table in options.metadata:
+        rows, more, joined = join(rows, table, label_columns=label_columns, options=options)
+        columns += more
+        notes += joined
+    absent = [theirs for theirs in options.columns.values() if theirs not in columns]
+    if absent:
         raise InputError(
-            f"{path}: no such file or folder", "name a folder of recordings, a manifest .csv or a recording"
+            f"--column names {absent[0]!r}, which {path} lacks", f"its columns: {', '.join(columns) or 'none'}"
         )
+    labels = [name for name, _ in rows[0].labels] if rows else []
+    unknown = [column for column in label_columns if column not in labels]
+    if unknown and label_columns != DEFAULT_LABELS:  # the default is optional, as the user did not ask for it
+        raise InputError(f"{path}: no label column {unknown[0]!r}", f"its columns: {', '.join(columns) or 'none'}")
+    if not labels:
+        notes.insert(0, "no label column: no labels" if found.columns else "no manifest: no labels")
+    return found.root, rows, notes
+
+
+@dataclass(frozen=True)
+class _Found:
+    root: Path
+    rows: list[Row]
+    columns: tuple[str, ...] = ()  # of the manifest
+    notes: tuple[str, ...] = ()
+
+
+def _find(path: Path, label_columns: tuple[str, ...], options: ManifestOptions) -> _Found:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder", "name a folder of recordings, a manifest or a recording")
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return _read_manifest(path, label_columns, options)
     if path.is_dir():
         manifests = [path / name for name in MANIFESTS if (path / name).is_file()]
         if len(manifests) > 1:
             raise InputError(f"{path}: holds both {' and '.join(MANIFESTS)}", "name the one to use")
         if manifests:
-            return _read_manifest(manifests[0], label_columns=label_columns)
+            return _read_manifest(manifests[0], label_columns, options)
         found = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
         # Dangling links, pipes and folders with such a name stay: reading them says what they are.
         names = [name for name in found if PurePosixPath(name).suffix.lower() in audio.SUFFIXES]
@@ -70,113 +100,88 @@ def find_rows(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list
                 f"{path}: no audio in it",
                 f"expected {', '.join(MANIFESTS)} or files ending in {', '.join(audio.SUFFIXES)}",
             )
-    elif path.suffix.lower() == ".csv":
-        return _read_manifest(path, label_columns=label_columns)
     else:
         audio.duration_s(path)  # raises InputError if this one recording cannot be read
         path, names, others = path.parent, [path.name], []
-    _check_label_columns(path, wanted=label_columns, present=())
-    return path, [Row(None, name) for name in names], ["no manifest: no labels", *_not_read(others)]
+    if options.audio_root:
+        raise UsageError(f"--audio-root is {options.audio_root}, but {path} has no manifest", "leave it out")
+    return _Found(path, [Row(None, name) for name in names], notes=_not_read(others))
 
 
-def _not_read(others: list[str]) -> list[str]:
+def _not_read(others: list[str]) -> tuple[str, ...]:
     """Return a note on the files of a folder that are no recordings by their names."""
     seen = [name for name in others if not PurePosixPath(name).name.startswith(".")]
     if not seen:
-        return []
+        return ()
     listed = ", ".join(seen[:_LISTED]) + (f" and {len(seen) - _LISTED} more" if len(seen) > _LISTED else "")
-    return [f"{len(seen)} other file{'s are' if len(seen) > 1 else ' is'} not read: {listed}"]
+    return (f"{len(seen)} other file{'s are' if len(seen) > 1 else ' is'} not read: {listed}",)
 
 
-def _read_manifest(path: Path, *, label_columns: tuple[str, ...]) -> tuple[Path, list[Row], list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            columns = [column.strip() for column in next(reader, ())]
-            _check_columns(path, columns, label_columns=label_columns)
-            labels = tuple(column for column in label_columns if column in columns)
-            rows = [_manifest_row(path, columns, row, number=reader.line_num, labels=labels) for row in reader if row]
-    except OSError as error:
+def _read_manifest(path: Path, label_columns: tuple[str, ...], options: ManifestOptions) -> _Found:
+    root = options.audio_root or path.parent
+    table = open_table(path, is_header=lambda columns: options.find("file", columns) is not None)
+    roles = {role: column for role in ROLES if (column := options.find(role, table.columns)) is not None}
+    if "file" not in roles:
+        likely = next((column for column in table.columns if column.casefold() in _FILE_NAMES), "COLUMN")
         raise InputError(
-            f"{path}: {error.strerror or error}", "name a manifest CSV, a folder or a recording"
-        ) from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a UTF-8 CSV: {error}", "save it as comma-separated UTF-8") from error
-    return path.parent, rows, [] if labels else ["the manifest has no label column: no labels"]
-
-
-def _check_columns(path: Path, columns: list[str], *, label_columns: tuple[str, ...]) -> None:
-    if "file" not in columns:
-        raise InputError(
-            f"{path}: no column 'file' in its first line: {', '.join(columns) or '(empty)'}",
-            "name the column of audio paths 'file'",
+            f"{path}: no column 'file' in its first line: {', '.join(table.columns)}",
+            f"name the column of audio paths 'file', or say which it is with --column file={likely}",
         )
-    for column in columns:
-        if columns.count(column) > 1 or {column, f"{column}_s"} <= set(columns) & {"start", "start_s", "end", "end_s"}:
-            raise InputError(
-                f"{path}: column {column!r} is there twice",
-                "keep one of start and start_s, of end and end_s, and of any other name",
+    for role, others in ALIASES.items():
+        both = [name for name in (role, *others) if name in table.columns]
+        if len(both) > 1 and role not in options.columns:
+            raise InputError(f"{path}: has the columns {' and '.join(both)}", "keep one of them")
+    labels = {name: column for name in label_columns if (column := options.find(name, table.columns)) is not None}
+    names: dict[str, str] = {}  # checked, by what the manifest holds
+    rows = []
+    texts = [roles[role] for role in ("file", "subject") if role in roles]
+    for line, cells in table.rows(tuple(dict.fromkeys((*roles.values(), *labels.values()))), verbatim=texts):
+        row = {role: cells[column] for role, column in roles.items()}
+        where = f"{path}, row {line}"
+        if row["file"] not in names:
+            names[row["file"]] = _checked_name(row["file"], root=root, where=where, absolute=bool(options.audio_root))
+        subject, split = ("" if options.is_missing(row.get(role, "")) else row[role] for role in ("subject", "split"))
+        rows.append(
+            Row(
+                line,
+                names[row["file"]],
+                row.get("start_s", ""),
+                row.get("end_s", ""),
+                subject,
+                checked_split(split, where=where),
+                tuple((name, cells[column]) for name, column in labels.items()),
+                row.get("synthetic", "").lower() in ("yes", "true", "1"),
             )
-    _check_label_columns(path, wanted=label_columns, present=columns)
+        )
+    unnamed = table.columns.count("")
+    notes = (f"{unnamed} column{'s' if unnamed > 1 else ''} without a name not read",) if unnamed else ()
+    return _Found(root, rows, table.columns, notes)
 
 
-def _check_label_columns(path: Path, *, wanted: tuple[str, ...], present: Sequence[str]) -> None:
-    unknown = [column for column in wanted if column not in present]
-    if unknown and wanted != DEFAULT_LABELS:  # the default is optional, as the user did not ask for it
-        raise InputError(f"{path}: no label column {unknown[0]!r}", f"its columns: {', '.join(present) or 'none'}")
+def _checked_name(name: str, *, root: Path, where: str, absolute: bool) -> str:
+    """Return a path of a manifest in posix form, relative to `root`.
 
-
-def _manifest_row(path: Path, columns: list[str], row: list[str], *, number: int, labels: tuple[str, ...]) -> Row:
-    where = f"{path}, row {number}"
-    if len(row) != len(columns):
-        hint = "quote values that hold commas" if len(row) > len(columns) else "an empty cell needs its comma too"
-        raise InputError(f"{where}: {len(row)} cells, but the first line has {len(columns)} columns", hint)
-    cells = {column: value.strip() for column, value in zip(columns, row, strict=True)}
-    split = cells.get("split", "")
-    if split and split not in SPLITS:
-        raise InputError(f"{where}: split is {split!r}", f"use one of {', '.join(SPLITS)}")
-    name = _checked_name(cells["file"], root=path.parent, where=where)
-    start, end = (cells.get(f"{column}_s", cells.get(column, "")) for column in ("start", "end"))
-    synthetic = cells.get("synthetic", "").lower() in ("yes", "true", "1")
-    return Row(
-        number,
-        name,
-        start,
-        end,
-        cells.get("subject", ""),
-        split,
-        tuple((column, cells[column]) for column in labels),
-        synthetic,
-    )
-
-
-def _checked_name(name: str, *, root: Path, where: str) -> str:
-    """Return a path of a manifest in posix form.
-
-    Raises InputError when it is empty or leaves the manifest's folder, directly or by a symbolic link.
+    Raises InputError when it is empty, leaves `root` directly or by a symbolic link, or is absolute where that is not
+    allowed.
     """
     posix = PurePosixPath(name.replace("\\", "/"))
-    try:
-        outside = not (root / posix).resolve().is_relative_to(root.resolve())
-        wrong = "leads out of the manifest's folder" if outside else "has '..' in it" if ".." in posix.parts else ""
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL character
-        wrong = "can't be followed"
-    if posix.is_absolute() or PureWindowsPath(name).drive:
+    wrong = "" if name else "is empty"
+    if not absolute and (posix.is_absolute() or PureWindowsPath(name).drive):
         wrong = "is an absolute path"
-    if wrong or not name:
-        hint = "use a path below the manifest's folder, without '..' or links that leave it"
-        raise InputError(f"{where}: file is {name!r}, which {wrong or 'is empty'}", hint)
+    elif not wrong:
+        try:
+            if not (root / posix).resolve().is_relative_to(root.resolve()):
+                wrong = f"leads out of {root}"
+            elif posix.is_absolute():
+                posix = PurePosixPath(os.path.relpath(posix, root.absolute()).replace(os.sep, "/"))
+        except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL character
+            wrong = "can't be followed"
+        if ".." in posix.parts:
+            wrong = wrong or "has '..' in it"
+    if wrong:
+        hint = f"use a path below {root}, without '..' or links that leave it"
+        raise InputError(
+            f"{where}: file is {name!r}, which {wrong}",
+            hint if absolute else f"{hint}; --audio-root allows absolute paths below another folder",
+        )
     return posix.as_posix()
-
-
-def time_s(text: str, *, column: str) -> float | None:
-    """Parse a time in seconds; None if empty. Raises InputError, naming `column`, unless it is 0 or more."""
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise InputError(f"{column} is {text!r}", "expected seconds from the start of the recording, 0 or more")
-    return seconds

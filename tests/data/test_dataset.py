@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hearlite import audio
-from hearlite.data.dataset import Clip, Dataset, Skipped, clip_id, combine, load_dataset, read_clips, split_of
+from hearlite.data.dataset import Clip, Dataset, Skipped, clip_id, combine, load_dataset, read_clips
+from hearlite.data.splits import split_of
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import AUDIO
 
@@ -87,7 +87,7 @@ def test_manifest_with_events_labels_and_a_byte_order_mark(folder: Path) -> None
 def test_start_and_end_are_accepted_without_unit(folder: Path) -> None:
     clip = load(folder, "file,start,end\na.wav,1.0,1.5\n").clips[0]
     assert (clip.event_start_s, clip.event_end_s) == (1.0, 1.5)
-    with pytest.raises(InputError, match="is there twice"):
+    with pytest.raises(InputError, match="has the columns start_s and start; keep one"):
         load(folder, "file,start,start_s\na.wav,1.0,1.0\n")
 
 
@@ -142,11 +142,6 @@ def test_events_past_the_end_are_cut_there_and_noted(folder: Path) -> None:
         ("sub/../a.wav", r"has '\.\.' in it"),
         ("{outside}", "is an absolute path"),
         ("C:\\secret.wav", "is an absolute path"),
-        pytest.param(
-            "a.wav\0",
-            "can't be followed",
-            marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="csv of 3.10 refuses a NUL itself"),
-        ),
         ("", "is empty"),
     ],
 )
@@ -154,9 +149,7 @@ def test_paths_that_leave_the_manifests_folder_are_refused(folder: Path, name: s
     secret = record(folder.parent / "secret.wav")
     (folder / "link.wav").symlink_to(secret)
     (folder / "linked").symlink_to(folder.parent)
-    with pytest.raises(
-        InputError, match=rf"row 3: file is '.*', which {wrong}.*; use a path below the manifest's folder"
-    ):
+    with pytest.raises(InputError, match=rf"row 3: file is '.*', which {wrong}.*; use a path below .*coughs, without"):
         load(folder, f"file,label\na.wav,x\n{name.format(outside=secret)},x\n")
 
 
@@ -171,7 +164,7 @@ def test_links_below_the_folder_and_windows_separators_are_fine(folder: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column 'file'"),
+        ("", "its first line holds no names of columns"),
         ("path,label\na.wav,x\n", "no column 'file' in its first line: path, label"),
         ("file,split\na.wav,train\nb.wav,valid\n", "row 3: split is 'valid'; use one of train, val, test"),
         ("file,split\na.wav,train\nb.wav,\n", "row 3: no split, but other rows have one"),
@@ -181,13 +174,15 @@ def test_links_below_the_folder_and_windows_separators_are_fine(folder: Path) ->
             "subject 'p1' is in train and, in row 4, in test",
         ),
         ("file,subject,split\na.wav,p1,train\na.wav,p2,test\n", "recording 'a.wav' is in train and, in row 3, in test"),
-        ("file,label\na.wav,x,y\n", "row 2: 3 cells, but the first line has 2 columns; quote values"),
+        ("file,label\na.wav,x,y\n", "row 2: 3 cells, but its first line names 2 columns; quote values"),
         (
             "file,start,end,label,subject\n\na.wav,0,1\n",
-            "row 3: 3 cells, but the first line has 5 columns; an empty cell needs its comma",
+            "row 3: 3 cells, but its first line names 5 columns; an empty cell needs its comma",
         ),
         ("file,file\na.wav,b.wav\n", "'file' is there twice"),
-        ('file,label\na.wav,"x\n', "not a UTF-8 CSV"),
+        ('file,label\na.wav,"x\n', "not a CSV: unexpected end of data"),
+        ("file,label\na.wav\0,x\n", "control character|NUL"),  # Python 3.10 refuses a NUL itself
+        ("file,label\na.wav,x\x1b[31m\n", r"row 2: label is 'x\\x1b\[31m', which holds a control character"),
         ("file,label\n", "no usable clip; the manifest has no rows"),
         ("file\ngone.wav\nlost.wav\n", r"no usable clip; gone\.wav \(row 2\): .*does not exist.*lost\.wav \(row 3\)"),
     ],
@@ -199,7 +194,7 @@ def test_manifests_that_cannot_be_trusted_are_refused(folder: Path, text: str, m
 
 def test_manifest_in_another_encoding_is_refused(folder: Path) -> None:
     manifest(folder, "file,label\na.wav,Atemgeräusch\n", encoding="latin-1")
-    with pytest.raises(InputError, match="not a UTF-8 CSV"):
+    with pytest.raises(InputError, match=r"not UTF-8: .*save it as UTF-8"):
         load_dataset(folder)
 
 

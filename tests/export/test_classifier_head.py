@@ -29,7 +29,8 @@ from hearlite.benchmarks.probes.embeddings import embed_clips, require_disjoint_
 from hearlite.benchmarks.probes.logistic import C_GRID, MAX_ITER
 from hearlite.bundle import METADATA_NAME, check_scores, describe, open_bundle, read_manifest
 from hearlite.cli.main import cli
-from hearlite.data.dataset import Dataset, load_dataset, subject_hash
+from hearlite.data.dataset import Dataset, load_dataset
+from hearlite.data.splits import subject_hash
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
 from hearlite.export.package import package
@@ -260,7 +261,9 @@ def test_columns_that_make_no_head(kinds: Dataset) -> None:
     odd = next(clip for clip in kinds.clips if clip.split == "train")
     labels = [(clip, "c" if clip is odd else clip.label("kind")) for clip in kinds.clips]
     rare = dataclasses.replace(
-        kinds, clips=tuple(dataclasses.replace(clip, labels=(("kind", value),)) for clip, value in labels)
+        kinds,
+        clips=tuple(dataclasses.replace(clip, labels=(("kind", value),)) for clip, value in labels),
+        classes=(("kind", tuple(sorted({value for _, value in labels}))),),
     )
     with pytest.raises(InputError, match="label 'c' of column 'kind' has too few training subjects"):
         probe(rare, "kind")

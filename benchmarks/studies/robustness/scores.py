@@ -96,7 +96,7 @@ def design(
     # Decoding is cheap beside any model, and an unreadable clip must not count in a task.
     readable = embed_clips(dataset, {})
     sides = [tuple(ref for ref in readable.clips if (ref.split == TEST_SPLIT) == tested) for tested in (False, True)]
-    tasks, left_out = make_tasks([*sides[0], *sides[1]], label_columns)
+    tasks, left_out = make_tasks([*sides[0], *sides[1]], label_columns, positives=dataset.positives)
     names = [
         (ref.name, ref.row, ref.start_s, ref.zero_padded, *map(ref.label, label_columns))
         for ref in (*sides[0], *sides[1])

@@ -21,7 +21,7 @@ from hearlite.benchmarks.studies.challenge import (
     table,
 )
 from hearlite.benchmarks.tasks import challenge_score
-from hearlite.data.dataset import subject_hash
+from hearlite.data.splits import subject_hash
 from hearlite.errors import InputError
 from hearlite.serialization import from_dict
 
