@@ -27,7 +27,7 @@ from hearlite.benchmarks.schema.io import collect, write_results
 from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
 from hearlite.benchmarks.tasks.demographics import subgroup_values
 from hearlite.bundle import Manifest, distinct_names, open_bundle
-from hearlite.data.dataset import ClipRef, Dataset
+from hearlite.data.dataset import ClipRef, Dataset, silent_text
 from hearlite.data.rows import SPLITS
 from hearlite.data.splits import subject_hash
 from hearlite.embedders.base import Embedder
@@ -238,5 +238,5 @@ def _warnings(bundles: Sequence[tuple[Path, Embedder, Manifest]], teacher: Embed
         if manifest.teacher.fingerprint != teacher.info.fingerprint
     ]
     if embedded.silent:
-        notes.append(f"{embedded.silent} clips are silent")
+        notes.append(silent_text(embedded.silent))
     return notes

@@ -5,6 +5,7 @@ A dataset is refused if a model was trained on its test subjects.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class Embedded:
     clips: tuple[ClipRef, ...]
     vectors: dict[str, NDArray[np.float32]]  # by model, [n, dim]
     skipped: int
-    silent: int
+    silent: dict[str, int]  # number of silent clips by recording
 
 
 def require_disjoint_subjects(manifest: Manifest, dataset: Dataset) -> None:
@@ -106,11 +107,12 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
     """
     refs: list[ClipRef] = []
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in embedders}
-    skipped = silent = done = 0
+    silent: Counter[str] = Counter()
+    skipped = done = 0
     with progress("embed", total=len(dataset.clips)) as advance:
         for clips, unread in clip_batches(read_clips(dataset.clips)):
             skipped += len(unread)
-            silent += sum(clip.silent for clip in clips)
+            silent.update(clip.ref.name for clip in clips if clip.silent)
             refs += [clip.ref for clip in clips]
             if clips:
                 audio = from_int16(np.stack([clip.pcm for clip in clips]))
@@ -120,7 +122,7 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
             advance(done)
     if not refs:
         raise InputError(f"{dataset.name}: no clip could be read")
-    return Embedded(tuple(refs), {name: np.concatenate(part) for name, part in parts.items()}, skipped, silent)
+    return Embedded(tuple(refs), {name: np.concatenate(part) for name, part in parts.items()}, skipped, dict(silent))
 
 
 def make_tasks(

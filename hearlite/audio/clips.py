@@ -91,15 +91,16 @@ def clip_starts_s(
     return [start / rate_hz for start in starts]
 
 
-def cut(samples: Samples, *, start_s: float) -> Samples:
+def cut(samples: Samples, *, start_s: float, before: int = 0) -> Samples:
     """Return the clip of `samples` that starts at `start_s` seconds, float32 `[clip_samples]`.
 
-    Zeros follow the recording's end. Raises InputError when the start lies outside the recording.
+    Zeros follow the recording's end. `before` samples of the recording lie before `samples`. Raises InputError when the
+    start lies outside the recording.
     """
-    return cut_event_zero_padded(samples, start_s=start_s, end_s=start_s + AUDIO.clip_s)
+    return cut_event_zero_padded(samples, start_s=start_s, end_s=start_s + AUDIO.clip_s, before=before)
 
 
-def cut_event_zero_padded(samples: Samples, *, start_s: float, end_s: float) -> Samples:
+def cut_event_zero_padded(samples: Samples, *, start_s: float, end_s: float, before: int = 0) -> Samples:
     """Return an event alone, padded with zeros to a clip, float32 `[clip_samples]`.
 
     Several published benchmarks cut clips like this. It is kept to show what it leaks: the zeros reveal the event's
@@ -108,9 +109,11 @@ def cut_event_zero_padded(samples: Samples, *, start_s: float, end_s: float) -> 
     Parameters
     ----------
     samples : numpy.ndarray
-        The recording, float32 `[samples]` at 16 kHz.
+        The recording, or a part of it that holds the event, float32 `[samples]` at 16 kHz.
     start_s, end_s : float
-        The event in seconds; only its first 2 s are used.
+        The event in seconds from the recording's start; only its first 2 s are used.
+    before : int
+        Number of samples of the recording before `samples`.
 
     Returns
     -------
@@ -122,8 +125,8 @@ def cut_event_zero_padded(samples: Samples, *, start_s: float, end_s: float) -> 
     InputError
         When the bounds are not finite, are in the wrong order or lie outside the recording.
     """
-    _check_bounds(recording_s=len(samples) / AUDIO.sample_rate_hz, start_s=start_s, end_s=end_s)
-    first = round(start_s * AUDIO.sample_rate_hz)
+    _check_bounds(recording_s=(before + len(samples)) / AUDIO.sample_rate_hz, start_s=start_s, end_s=end_s)
+    first = round(start_s * AUDIO.sample_rate_hz) - before
     length = min(AUDIO.clip_samples, round((end_s - start_s) * AUDIO.sample_rate_hz))
     clip = np.zeros(AUDIO.clip_samples, dtype=np.float32)
     sound = samples[first : first + length]

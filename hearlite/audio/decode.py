@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def duration_s(path: Path) -> float:
     with _opened(path) as sound:
         if sound.frames is not None:
             return float(sound.frames / sound.rate_hz)
-    return len(read_recording(path)) / AUDIO.sample_rate_hz
+    return sum(map(len, read_blocks(path))) / AUDIO.sample_rate_hz
 
 
 def read_recording(path: Path) -> Samples:
@@ -68,45 +68,84 @@ def read_recording(path: Path) -> Samples:
         When the file cannot be decoded in full: it is missing, empty, truncated or not audio, holds NaN, has fewer than
         2 samples, or exceeds the limits of this module. The message names file, value and remedy.
     """
-    samples, powers = _read(path, channel=None)
-    if len(powers) > 2 and powers[0] < _CANCELLED * powers[1:].mean() / (len(powers) - 1):
-        samples, _ = _read(path, channel=int(powers[1:].argmax()))
-    return samples
+    survey = _Survey()
+    samples = _joined(_mono(path, survey=survey))
+    if survey.channel is not None:
+        samples = _joined(_mono(path, survey=_Survey(), channel=survey.channel))
+    _require_two(path, survey.frames, len(samples), survey.rate_hz)
+    return samples if survey.peak <= 1.0 else samples / np.float32(survey.peak)
 
 
-def _read(path: Path, *, channel: int | None) -> tuple[Samples, NDArray[np.float64]]:
-    """Return the mean of the channels, or one of them, and the power of the mean and of each channel."""
+def read_blocks(path: Path) -> Iterator[Samples]:
+    """Read a recording as `read_recording` does, in blocks of any length, in memory that does not grow with its own.
+
+    Joined, the blocks are what `read_recording` returns. The file is decoded twice: once to see that it can be read in
+    full, before any block comes, and how its channels and level are.
+
+    Raises InputError as `read_recording` does.
+    """
+    survey = _Survey()
+    samples = sum(map(len, _mono(path, survey=survey)))
+    _require_two(path, survey.frames, samples, survey.rate_hz)
+    for block in _mono(path, survey=_Survey(), channel=survey.channel):
+        yield block if survey.peak <= 1.0 else block / np.float32(survey.peak)
+
+
+@dataclass
+class _Survey:
+    """What a pass over a whole file found."""
+
+    rate_hz: int = 0
+    frames: int = 0
+    peak: float = 1.0  # at least full scale
+    powers: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # of the mean, and of each channel
+
+    @property
+    def channel(self) -> int | None:
+        """The channel to take; None for the mean of all, unless they cancel each other there."""
+        mean, each = self.powers[0], self.powers[1:]
+        return int(each.argmax()) if len(each) > 1 and mean < _CANCELLED * each.mean() / len(each) else None
+
+
+def _mono(path: Path, *, survey: _Survey, channel: int | None = None) -> Iterator[Samples]:
+    """Yield the mean of the channels, or one of them, at 16 kHz and before scaling; fill in `survey`."""
     with _opened(path) as sound:
-        rate_hz = sound.rate_hz
+        survey.rate_hz = sound.rate_hz
         resampler = (
-            soxr.ResampleStream(rate_hz, AUDIO.sample_rate_hz, 1, dtype="float32", quality="HQ")
-            if rate_hz != AUDIO.sample_rate_hz
+            soxr.ResampleStream(sound.rate_hz, AUDIO.sample_rate_hz, 1, dtype="float32", quality="HQ")
+            if sound.rate_hz != AUDIO.sample_rate_hz
             else None
         )
-        result = bytearray()  # grows in place: a list of blocks would need twice the memory to join
-        frames, peak, powers = 0, 1.0, np.zeros(2)
         for block in sound.blocks:  # [frames, channels]
-            frames += len(block)
-            peak = max(peak, _check_block(path, block, seconds=frames / rate_hz))
+            survey.frames += len(block)
+            survey.peak = max(survey.peak, _check_block(path, block, seconds=survey.frames / sound.rate_hz))
             mono = block.mean(axis=1, dtype=np.float32) if channel is None else np.ascontiguousarray(block[:, channel])
             squares = np.concatenate(
                 [[np.square(mono, dtype=np.float64).sum()], np.square(block, dtype=np.float64).sum(axis=0)]
             )
-            powers = squares if frames == len(block) else powers + squares
-            result += (mono if resampler is None else resampler.resample_chunk(mono)).tobytes()
+            survey.powers = squares if survey.frames == len(block) else survey.powers + squares
+            yield mono if resampler is None else resampler.resample_chunk(mono)
         if resampler is not None:
-            result += resampler.resample_chunk(np.zeros(0, np.float32), last=True).tobytes()
-        if sound.frames is not None and frames < sound.frames - sound.slack:
+            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        if sound.frames is not None and survey.frames < sound.frames - sound.slack:
             raise InputError(
-                f"{path}: decodes to {frames} of the {sound.frames} samples its header promises",
+                f"{path}: decodes to {survey.frames} of the {sound.frames} samples its header promises",
                 "it is truncated or damaged; copy it again",
             )
-    samples: Samples = np.frombuffer(result, dtype=np.float32)
-    if min(frames, len(samples)) < 2:
+
+
+def _joined(blocks: Iterable[Samples]) -> Samples:
+    joined = bytearray()  # grows in place: a list of blocks would need twice the memory to join
+    for block in blocks:
+        joined += block.tobytes()
+    return np.frombuffer(joined, dtype=np.float32)
+
+
+def _require_two(path: Path, frames: int, samples: int, rate_hz: int) -> None:
+    if min(frames, samples) < 2:
         raise InputError(
             f"{path}: holds {frames} samples at {rate_hz} Hz", "a recording needs at least 2 samples at 16 kHz"
         )
-    return samples if peak <= 1.0 else samples / np.float32(peak), powers
 
 
 def from_array(sound: NDArray[Any], *, rate_hz: float) -> Samples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,7 +116,7 @@ def print_data(data: Any, *, as_json: bool) -> None:
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
 
 
-def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0) -> None:
+def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: Mapping[str, int] | None = None) -> None:
     """Print remarks about a dataset on stderr: notes, silent clips, and everything that was skipped.
 
     Parameters
@@ -125,13 +125,15 @@ def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: int = 0
         Has `notes` and `skipped`.
     skipped : sequence of Skipped
         More rows or recordings that were skipped.
-    silent : int
-        Number of silent clips.
+    silent : dict of str to int, optional
+        Number of silent clips by recording.
     """
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
     if silent:
-        click.echo(f"warning: {silent} clips are silent; they are embedded anyway, check those recordings", err=True)
+        from hearlite.data.dataset import silent_text
+
+        click.echo(f"warning: {silent_text(silent)}; they are embedded anyway", err=True)
     for item in (*dataset.skipped, *skipped):
         row = "" if item.row is None else f" (row {item.row})"
         clips = f" ({item.clips} clips)" if item.clips > 1 else ""

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +29,11 @@ from hearlite.errors import InputError, UsageError
 from hearlite.names import FRAMINGS
 from hearlite.spec import AUDIO
 
+LISTED = 10  # recordings named in a remark
+LONG_S = 600.0  # a recording of 10 minutes takes 38 MB; a longer one is read in parts
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)  # a dataset may hold a million
 class ClipRef:
     """The place of a clip: 2 s of `file` from `start_s` on or, if zero-padded, the event alone.
 
@@ -161,18 +164,24 @@ def load_dataset(
     skipped: list[Skipped] = []
     digest, labels_digest = hashlib.sha256(), hashlib.sha256()
     durations: dict[str, float | InputError] = {}
+    files: dict[str, tuple[Path, int]] = {}  # path and size by name
     _require_time_unit(rows, root=root, durations=durations, unit=options.time_unit, where=str(path))
     clamped = 0
-    for row in rows:
+    synthetic = any(row.synthetic for row in rows)
+    rows.reverse()
+    while rows:  # a million of them take as much memory as their clips, so none is kept
+        row = rows.pop()
         try:
-            cut = _clips_of(row, root=root, hop_s=hop_s, framing=framing, durations=durations, unit=options.time_unit)
+            cut = _clips_of(
+                row, root=root, files=files, hop_s=hop_s, framing=framing, durations=durations, unit=options.time_unit
+            )
         except InputError as error:
             skipped.append(Skipped(row.name, row.row, str(error)))
             continue
         clips += cut
         event = (cut[0].event_start_s, cut[0].event_end_s)
         clamped += event[1] is not None and (time_s(row.end, column="end", unit=options.time_unit) or 0) > event[1]
-        line = (row.name, cut[0].file.stat().st_size, *event, row.subject, row.split)
+        line = (row.name, files[row.name][1], *event, row.subject, row.split)
         digest.update(json.dumps(line, ensure_ascii=True).encode() + b"\n")
         labels_digest.update(json.dumps(row.labels, ensure_ascii=True).encode() + b"\n")
     if not clips:
@@ -189,7 +198,7 @@ def load_dataset(
         sha256=digest.hexdigest(),
         labels_sha256=labels_digest.hexdigest(),
         notes=(*notes, *split_notes),
-        synthetic=any(row.synthetic for row in rows),
+        synthetic=synthetic,
         classes=tuple(positives.items()),
     )
 
@@ -249,7 +258,8 @@ def clip_id(pcm: NDArray[np.int16]) -> str:
 def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Clip | Skipped]:
     """Decode clips one after another, going on past recordings that cannot be read.
 
-    Each recording is decoded once, in the order of their first clips, and only one is in memory at a time.
+    Recordings come in the order of their first clips. One at a time is in memory and, of one that is longer than
+    LONG_S, only a part: its clips come in the order of their starts.
 
     Parameters
     ----------
@@ -269,19 +279,36 @@ def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Cl
         by_file.setdefault(ref.file, []).append(ref)
     for file, refs in by_file.items():
         try:
-            samples = audio.read_recording(file)
+            long = audio.duration_s(file) > LONG_S
+            window = audio.Window(audio.read_blocks(file) if long else iter([audio.read_recording(file)]))
+            window.move(first=0, end=1)
         except InputError as error:
             yield Skipped(refs[0].name, refs[0].row if len(refs) == 1 else None, str(error), clips=len(refs))
             continue
-        for ref in refs:
-            try:
-                clip = _cut(samples, ref)
-            except InputError as error:  # the header promised more sound than was decoded
-                yield Skipped(ref.name, ref.row, str(error))
-            else:
-                pcm = audio.to_int16(clip)
-                context, start = _context(samples, ref, pcm, reach=round(reach_s * AUDIO.sample_rate_hz))
-                yield Clip(ref, pcm, audio.is_silent(clip), context, start)
+        reach = round(reach_s * AUDIO.sample_rate_hz)
+        for ref in sorted(refs, key=lambda ref: ref.start_s) if long else refs:
+            if long:
+                first = round(ref.start_s * AUDIO.sample_rate_hz)
+                window.move(first=max(0, first - reach), end=first + AUDIO.clip_samples + reach)
+            yield _read_clip(ref, window, reach=reach)
+
+
+def silent_text(silent: Mapping[str, int]) -> str:
+    """Return a remark on silent clips, counted by recording: "3 clips are silent: 2 in a.wav, 1 in b.wav"."""
+    named = ", ".join(f"{count} in {name}" for name, count in list(silent.items())[:LISTED])
+    more = f" and others in {len(silent) - LISTED} more recordings" if len(silent) > LISTED else ""
+    number = sum(silent.values())
+    return f"{number} clip{'s are' if number > 1 else ' is'} silent: {named}{more}"
+
+
+def _read_clip(ref: ClipRef, window: audio.Window, *, reach: int) -> Clip | Skipped:
+    try:
+        clip = _cut(window, ref)
+    except InputError as error:  # the header promised more sound than was decoded
+        return Skipped(ref.name, ref.row, str(error))
+    pcm = audio.to_int16(clip)
+    context, start = _context(window, ref, pcm, reach=reach)
+    return Clip(ref, pcm, audio.is_silent(clip), context, start)
 
 
 def _joint_hash(parts: Sequence[tuple[str, str]]) -> str:
@@ -289,20 +316,22 @@ def _joint_hash(parts: Sequence[tuple[str, str]]) -> str:
 
 
 def _context(
-    samples: audio.Samples, ref: ClipRef, pcm: NDArray[np.int16], *, reach: int
+    window: audio.Window, ref: ClipRef, pcm: NDArray[np.int16], *, reach: int
 ) -> tuple[NDArray[np.int16], int]:
     """Return the clip with the sound around it, and where it starts there; a padded clip has no context."""
-    first = round(ref.start_s * AUDIO.sample_rate_hz)
-    if not reach or ref.zero_padded or first + len(pcm) > len(samples):
+    first = round(ref.start_s * AUDIO.sample_rate_hz) - window.start
+    if not reach or ref.zero_padded or first + len(pcm) > len(window.samples):
         return pcm, 0
     begin = max(0, first - reach)
-    return audio.to_int16(samples[begin : first + len(pcm) + reach]), first - begin
+    return audio.to_int16(window.samples[begin : first + len(pcm) + reach]), first - begin
 
 
-def _cut(samples: audio.Samples, ref: ClipRef) -> audio.Samples:
+def _cut(window: audio.Window, ref: ClipRef) -> audio.Samples:
     if ref.zero_padded and ref.event_end_s is not None:
-        return audio.cut_event_zero_padded(samples, start_s=ref.start_s, end_s=ref.event_end_s)
-    return audio.cut(samples, start_s=ref.start_s)
+        return audio.cut_event_zero_padded(
+            window.samples, start_s=ref.start_s, end_s=ref.event_end_s, before=window.start
+        )
+    return audio.cut(window.samples, start_s=ref.start_s, before=window.start)
 
 
 def _duration(name: str, root: Path, durations: dict[str, float | InputError]) -> float:
@@ -331,14 +360,23 @@ def _require_time_unit(
 
 
 def _clips_of(
-    row: Row, *, root: Path, hop_s: float, framing: str, durations: dict[str, float | InputError], unit: str
+    row: Row,
+    *,
+    root: Path,
+    files: dict[str, tuple[Path, int]],
+    hop_s: float,
+    framing: str,
+    durations: dict[str, float | InputError],
+    unit: str,
 ) -> list[ClipRef]:
     """Return the clips of one row.
 
     Raises InputError when its recording or its times cannot be used.
     """
-    file = root / row.name
     recording_s = _duration(row.name, root, durations)
+    if row.name not in files:
+        files[row.name] = (root / row.name, (root / row.name).stat().st_size)
+    file, _ = files[row.name]
     start_s, end_s = (
         time_s(text, column=column, unit=unit) for column, text in (("start", row.start), ("end", row.end))
     )

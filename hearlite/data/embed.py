@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +38,8 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
     Returns
     -------
     tuple of dict and list of Skipped
-        Counts for printing (`file`, `clips`, `dim`, `silent`, `skipped`), and the clips that could not be read.
+        Counts for printing (`file`, `clips`, `dim`, `silent` by recording, `skipped`), and the clips that could not be
+        read.
 
     Raises
     ------
@@ -46,14 +48,15 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
     """
     seen: set[str] = set()
     skipped: list[Skipped] = []
-    silent = done = 0
+    silent: Counter[str] = Counter()
+    done = 0
     with (
         embeddings_writer(out, info=embedder.info) as add,
         progress(f"embed ({embedder.info.name})", total=len(dataset.clips)) as advance,
     ):
         for clips, unread in clip_batches(read_clips(dataset.clips)):
             skipped += unread
-            silent += sum(clip.silent for clip in clips)
+            silent.update(clip.ref.name for clip in clips if clip.silent)
             new = {clip_id(clip.pcm): clip.pcm for clip in clips}
             new = {name: pcm for name, pcm in new.items() if name not in seen}
             if new:
@@ -67,7 +70,7 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
         "file": str(out),
         "clips": len(seen),
         "dim": embedder.info.dim,
-        "silent": silent,
+        "silent": dict(silent),
         "skipped": [
             {"file": item.file, "row": item.row, "reason": item.reason} for item in (*dataset.skipped, *skipped)
         ],

@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
 _LISTED = 3  # of the things in a note
 
 
-def clean_labels(rows: Sequence[Row], options: ManifestOptions) -> tuple[list[Row], list[str]]:
+def clean_labels(rows: list[Row], options: ManifestOptions) -> tuple[list[Row], list[str]]:
     """Empty the labels that mean a missing value, and write each class in one way.
 
     Values are one class when they are equal as numbers ("1" and "1.0"), or but for case, white space and Unicode form
@@ -35,8 +35,8 @@ def clean_labels(rows: Sequence[Row], options: ManifestOptions) -> tuple[list[Ro
 
     Parameters
     ----------
-    rows : sequence of Row
-        Rows of a manifest.
+    rows : list of Row
+        Rows of a manifest; the list is changed.
     options : ManifestOptions
         Has the words for a missing value.
 
@@ -56,14 +56,15 @@ def clean_labels(rows: Sequence[Row], options: ManifestOptions) -> tuple[list[Ro
         written.append(classes)
         notes += _notes(column, count, classes)
     if all(value == own for classes in written for value, own in classes.items()):
-        return list(rows), notes
-    return [
-        dataclasses.replace(
-            row,
-            labels=tuple((name, classes[value]) for (name, value), classes in zip(row.labels, written, strict=True)),
-        )
-        for row in rows
-    ], notes
+        return rows, notes
+    cleaned: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
+    for place, row in enumerate(rows):
+        if row.labels not in cleaned:
+            cleaned[row.labels] = tuple(
+                (name, classes[value]) for (name, value), classes in zip(row.labels, written, strict=True)
+            )
+        rows[place] = dataclasses.replace(row, labels=cleaned[row.labels])
+    return rows, notes
 
 
 def find_positives(rows: Sequence[Row], options: ManifestOptions) -> tuple[dict[str, tuple[str, ...]], list[str]]:

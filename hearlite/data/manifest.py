@@ -134,9 +134,14 @@ def _read_manifest(path: Path, label_columns: tuple[str, ...], options: Manifest
     labels = {name: column for name in label_columns if (column := options.find(name, table.columns)) is not None}
     names: dict[str, str] = {}  # checked, by what the manifest holds
     rows = []
+    once: dict[str, str] = {}  # cells repeat: each text is kept once
+    classes: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
     texts = [roles[role] for role in ("file", "subject") if role in roles]
     for line, cells in table.rows(tuple(dict.fromkeys((*roles.values(), *labels.values()))), verbatim=texts):
-        row = {role: cells[column] for role, column in roles.items()}
+        row = {role: once.setdefault(cells[column], cells[column]) for role, column in roles.items()}
+        values = tuple(cells[column] for column in labels.values())
+        if values not in classes:
+            classes[values] = tuple(zip(labels, values, strict=True))
         where = f"{path}, row {line}"
         if row["file"] not in names:
             names[row["file"]] = _checked_name(row["file"], root=root, where=where, absolute=bool(options.audio_root))
@@ -149,7 +154,7 @@ def _read_manifest(path: Path, label_columns: tuple[str, ...], options: Manifest
                 row.get("end_s", ""),
                 subject,
                 checked_split(split, where=where),
-                tuple((name, cells[column]) for name, column in labels.items()),
+                classes[values],
                 row.get("synthetic", "").lower() in ("yes", "true", "1"),
             )
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ from hearlite.progress import progress
 from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO, ViewSpec
 
-SCHEMA = "hearlite-records/2"
+SCHEMA = "hearlite-records/3"
 SHARD_CLIPS = 256  # 16 MB of PCM: the most that is lost when killed, and that is in memory at a time
 TEACHER_BATCH = 32
 
@@ -46,7 +47,7 @@ class Shard:
     subjects: tuple[str, ...]
     splits: tuple[str, ...]
     skipped: tuple[Skipped, ...]  # clips that could not be read
-    silent: int  # number of silent clips
+    silent: dict[str, int]  # number of silent clips by recording
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ class Records:
         return tuple(Skipped(*key, clips) for key, clips in found.items())
 
     @property
-    def silent(self) -> int:
-        """Number of silent clips."""
-        return sum(shard.silent for shard in self.shards)
+    def silent(self) -> dict[str, int]:
+        """Number of silent clips by recording."""
+        return dict(sum((Counter(shard.silent) for shard in self.shards), Counter[str]()))
 
     def subjects(self, split: str) -> set[str]:
         """Return the subjects of a split."""
@@ -238,6 +239,7 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
         read = list(read_clips(clips, reach_s=views.spec.shift_s if views.count > 1 else 0.0))
         good = [item for item in read if isinstance(item, Clip)]
         skipped = [dataclasses.asdict(item) for item in read if isinstance(item, Skipped)]
+        silent = Counter(item.ref.name for item in good if item.silent)
         rows = [(item, pcm) for item in good for pcm in clip_views(item, others=good, views=views)]
         pcm = np.stack([samples for _, samples in rows]) if rows else np.zeros((0, AUDIO.clip_samples), np.int16)
         table = pa.table(
@@ -251,11 +253,7 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
                 ),
                 "vector": _vectors(pcm, teacher),
             },
-            metadata={
-                "hearlite": json.dumps(
-                    {"schema": SCHEMA, "skipped": skipped, "silent": sum(item.silent for item in good)}
-                )
-            },
+            metadata={"hearlite": json.dumps({"schema": SCHEMA, "skipped": skipped, "silent": silent})},
         )
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -275,8 +273,9 @@ def read_shard(path: Path) -> Shard:
             for item in notes["skipped"]
         )
         ids, sources, subjects, splits = (tuple(index[name]) for name in ("clip_id", "source", "subject", "split"))
-        return Shard(path, ids, sources, subjects, splits, skipped, int(notes["silent"]))
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        silent = {str(name): int(count) for name, count in notes["silent"].items()}
+        return Shard(path, ids, sources, subjects, splits, skipped, silent)
+    except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(
             f"{path}: not a readable record shard: {error}", "remove it and run the command again"
         ) from error

@@ -9,7 +9,7 @@ from hearlite.errors import InputError
 SPLITS = ("train", "val", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a manifest may hold a million
 class Row:
     """One recording or event before it is cut into clips; times are still text."""
 

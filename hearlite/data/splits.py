@@ -36,7 +36,7 @@ def subject_hash(subject: str) -> str:
 
 
 def with_subjects_and_splits(rows: list[Row], *, seed: int) -> tuple[list[Row], list[str]]:
-    """Fill in missing subjects and splits.
+    """Fill in missing subjects and splits, in the list itself.
 
     Raises InputError when a column is only partly filled, or a subject or recording is in two splits.
     """
@@ -51,17 +51,16 @@ def with_subjects_and_splits(rows: list[Row], *, seed: int) -> tuple[list[Row], 
     if rows and not rows[0].subject:
         notes.append("no subject column: every recording counts as its own subject")
     hashed = bool(rows) and not rows[0].split
-    done = []
-    for row in rows:
-        subject = row.subject or row.name
-        split = row.split or split_of(subject, seed=seed)
-        done.append(dataclasses.replace(row, subject=subject, split=split))
-    subjects = _one_side(done, what="subject")
-    _one_side(done, what="name")
+    for place, row in enumerate(rows):
+        if not (row.subject and row.split):
+            subject = row.subject or row.name
+            rows[place] = dataclasses.replace(row, subject=subject, split=row.split or split_of(subject, seed=seed))
+    subjects = _one_side(rows, what="subject")
+    _one_side(rows, what="name")
     if hashed:
         counts = ", ".join(f"{list(subjects.values()).count(split)} {split}" for split in SPLITS)
         notes.append(f"no split column: subjects split by a hash with seed {seed}: {counts}")
-    return done, notes
+    return rows, notes
 
 
 def _one_side(rows: list[Row], *, what: str) -> dict[str, str]:

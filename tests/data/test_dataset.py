@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hearlite import audio
-from hearlite.data.dataset import Clip, Dataset, Skipped, clip_id, combine, load_dataset, read_clips
+from hearlite.data.dataset import Clip, Dataset, Skipped, clip_id, combine, load_dataset, read_clips, silent_text
 from hearlite.data.splits import split_of
 from hearlite.errors import InputError, UsageError
 from hearlite.spec import AUDIO
@@ -281,7 +281,7 @@ def test_reading_decodes_each_recording_once_and_goes_on_after_a_bad_one(
     read = audio.read_recording
     monkeypatch.setattr(audio, "read_recording", lambda path: decoded.append(path.name) or read(path))
     results = list(read_clips(dataset.clips))
-    assert decoded == ["a.wav", "b.wav", "c.wav"]
+    assert decoded == ["a.wav", "c.wav"], "the header of b.wav is refused before"
     assert [item.row if isinstance(item, Skipped) else item.ref.row for item in results] == [2, 4, 3, 5, 5]
     (bad,) = [item for item in results if isinstance(item, Skipped)]
     assert bad.file == "b.wav" and "sampling rate is 1 Hz" in bad.reason
@@ -289,6 +289,44 @@ def test_reading_decodes_each_recording_once_and_goes_on_after_a_bad_one(
     clip = results[1]
     assert isinstance(clip, Clip) and clip.pcm.dtype == np.int16 and not clip.silent
     np.testing.assert_array_equal(clip.pcm, audio.to_int16(source[RATE : RATE + AUDIO.clip_samples]))
+
+
+@pytest.mark.parametrize("rate_hz", [RATE, 44_100])
+def test_a_long_recording_is_cut_in_parts_as_it_is_as_a_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, rate_hz: int
+) -> None:
+    sound = np.random.default_rng(3).uniform(-1.5, 1.5, (rate_hz * 30, 2)).astype(np.float32)
+    sf.write(folder / "a.wav", sound, rate_hz, subtype="FLOAT")
+    rows = "file,start,end\na.wav,,\na.wav,9,9.4\na.wav,28.9,29.9\na.wav,3,4\n"
+    dataset = load_dataset(manifest(folder, rows), hop_s=0.7)
+    whole = {item.ref: item for item in read_clips(dataset.clips, reach_s=0.5)}
+    monkeypatch.setattr("hearlite.data.dataset.LONG_S", 5.0)
+    monkeypatch.setattr(audio, "read_recording", lambda path: pytest.fail("read as a whole"))
+    parts = list(read_clips(dataset.clips, reach_s=0.5))
+    assert len(parts) == len(whole) > 40
+    assert [item.ref.start_s for item in parts] == sorted(item.ref.start_s for item in whole.values())
+    for item in parts:
+        assert (item.start, item.silent) == (whole[item.ref].start, whole[item.ref].silent)
+        np.testing.assert_array_equal(item.pcm, whole[item.ref].pcm)
+        np.testing.assert_array_equal(item.context, whole[item.ref].context)
+
+
+def test_a_long_recording_that_is_damaged_gives_no_clip(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sf.write(folder / "a.flac", np.random.default_rng(3).uniform(-0.5, 0.5, RATE * 20), RATE)
+    dataset = load(folder, "file\na.flac\n")
+    content = bytearray((folder / "a.flac").read_bytes())
+    content[len(content) * 3 // 4 :] = bytes(len(content) - len(content) * 3 // 4)
+    (folder / "a.flac").write_bytes(content)
+    monkeypatch.setattr("hearlite.data.dataset.LONG_S", 5.0)
+    (skipped,) = read_clips(dataset.clips)
+    assert isinstance(skipped, Skipped) and skipped.clips == len(dataset.clips)
+
+
+def test_silent_clips_are_named() -> None:
+    assert silent_text({"a.wav": 1}) == "1 clip is silent: 1 in a.wav"
+    assert silent_text({"a.wav": 2, "b.wav": 1}) == "3 clips are silent: 2 in a.wav, 1 in b.wav"
+    many = silent_text({f"{number}.wav": 1 for number in range(12)})
+    assert many.startswith("12 clips") and many.endswith("1 in 9.wav and others in 2 more recordings")
 
 
 def test_silent_clips_are_read_and_say_so(folder: Path) -> None:

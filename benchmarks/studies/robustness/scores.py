@@ -112,7 +112,7 @@ def design(
     ]
     train, test = (dataclasses.replace(dataset, clips=clips) for clips in sides)
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    unusable = Unusable(len(dataset.skipped) + readable.skipped, readable.silent, tuple(left_out))
+    unusable = Unusable(len(dataset.skipped) + readable.skipped, sum(readable.silent.values()), tuple(left_out))
     return Design(train, test, tasks, tuple(conditions), seed, key), unusable
 
 
