@@ -27,14 +27,16 @@ from hearlite.benchmarks.schema.io import collect, write_results
 from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
 from hearlite.benchmarks.tasks.demographics import subgroup_values
 from hearlite.bundle import Manifest, distinct_names, open_bundle
-from hearlite.data.dataset import ClipRef, Dataset, silent_text
-from hearlite.data.rows import SPLITS
-from hearlite.data.splits import subject_hash
+from hearlite.data.dataset import ClipRef, Dataset
+from hearlite.data.reading import silent_text
+from hearlite.data.vector_parts import Log, kept_parts
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.spectral import SpectralTeacher
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import UsageError
 from hearlite.files import sha256_of
+from hearlite.manifests.rows import SPLITS
+from hearlite.manifests.splits import subject_hash
 from hearlite.spec import AUROC_MARGIN
 from hearlite.tflite.model_file import summarize
 
@@ -62,6 +64,7 @@ def bench(
     probe: str = "logistic",
     protocol: str = "subjects",
     cost: Cost | None = None,
+    log: Log | None = None,
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
 
@@ -69,6 +72,8 @@ def bench(
     group by group. `margin` is the AUROC, in (0, 0.5), that a model may lose to its teacher, or a quantized file to its
     float32 one, and still be non-inferior. `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what
     leaking would add, "paper". `cost` was measured by cost.py, and goes into results.json and report as it is.
+    Embeddings are kept in `out` until the results are written, so that the same call goes on from there; `log` prints a
+    line about that.
     Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
     """
     bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
@@ -87,50 +92,54 @@ def bench(
     }
     if teacher.info.kind != SPECTRAL:
         embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?
-    embedded = embed_clips(dataset, embedders)
-    tasks, left_out = make_tasks(embedded.clips, label_columns, positives=dataset.positives)
-    vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
-    subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
-    floats = match_float32([manifest for _, _, manifest in bundles])
-    grouped = {
-        column: subgroup_values(column, [clip.label(column) for clip in embedded.clips]) for column in subgroup_columns
-    }
-    groups = {column: values for column, (values, _) in grouped.items()}
-    probes = run_probes(
-        vectors,
-        tasks,
-        subjects,
-        splits,
-        reference=TEACHER,
-        float_of=floats,
-        subgroups=groups,
-        margin=margin,
-        probe=probe,
-        clip_wise=protocol == "paper",
-        seed=seed,
-    )
-    models = [_teacher_model(teacher), *(_bundle_model(path, manifest, dataset) for path, _, manifest in bundles)]
-    models += [
-        ModelInfo(name, kind="baseline", dim=vectors[name].shape[1]) for name in (SPECTRAL, DURATION) if name in vectors
-    ]
-    notes = [*dataset.notes, *_warnings(bundles, teacher, embedded)]
-    notes += [note for _, found in grouped.values() for note in found]
-    results = collect(
-        probes,
-        command=command,
-        machine=device(),
-        dataset=_dataset_info(dataset, embedded, framing=framing),
-        teacher=teacher.info,
-        models=models,
-        latency=_latency(teacher, bundles, threads=threads, seed=seed),
-        left_out=left_out,
-        skipped=len(dataset.skipped) + embedded.skipped,
-        notes=notes,
-        cost=cost,
-    )
-    write_results(results, out / "results.json")
-    write_report(out / "results.json", out / "report.html")
-    return {**summary(results, out), **{f"file {manifest.precision}": str(path) for path, _, manifest in bundles}}
+    with kept_parts(out / "embeddings", dataset, embedders, log=log) as kept:
+        embedded = embed_clips(dataset, embedders, kept=kept)
+        tasks, left_out = make_tasks(embedded.clips, label_columns, positives=dataset.positives)
+        vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
+        subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
+        floats = match_float32([manifest for _, _, manifest in bundles])
+        grouped = {
+            column: subgroup_values(column, [clip.label(column) for clip in embedded.clips])
+            for column in subgroup_columns
+        }
+        groups = {column: values for column, (values, _) in grouped.items()}
+        probes = run_probes(
+            vectors,
+            tasks,
+            subjects,
+            splits,
+            reference=TEACHER,
+            float_of=floats,
+            subgroups=groups,
+            margin=margin,
+            probe=probe,
+            clip_wise=protocol == "paper",
+            seed=seed,
+        )
+        models = [_teacher_model(teacher), *(_bundle_model(path, manifest, dataset) for path, _, manifest in bundles)]
+        models += [
+            ModelInfo(name, kind="baseline", dim=vectors[name].shape[1])
+            for name in (SPECTRAL, DURATION)
+            if name in vectors
+        ]
+        notes = [*dataset.notes, *_warnings(bundles, teacher, embedded)]
+        notes += [note for _, found in grouped.values() for note in found]
+        results = collect(
+            probes,
+            command=command,
+            machine=device(),
+            dataset=_dataset_info(dataset, embedded, framing=framing),
+            teacher=teacher.info,
+            models=models,
+            latency=_latency(teacher, bundles, threads=threads, seed=seed),
+            left_out=left_out,
+            skipped=len(dataset.skipped) + embedded.skipped,
+            notes=notes,
+            cost=cost,
+        )
+        write_results(results, out / "results.json")
+        write_report(out / "results.json", out / "report.html")
+        return {**summary(results, out), **{f"file {manifest.precision}": str(path) for path, _, manifest in bundles}}
 
 
 def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tuple[Path, Embedder, Manifest]]:

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from hearlite.audio.frontend_tf import Frontend
 from hearlite.data.dataset import Dataset
 from hearlite.data.records import Views, write_records
-from hearlite.data.splits import subject_hash
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import Batch, Batches, Examples, teacher_vectors, val_examples
 from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker
@@ -39,6 +38,7 @@ from hearlite.distill.validation_metrics import mean_cosine, probe_directions, r
 from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays, write_json
+from hearlite.manifests.splits import subject_hash
 from hearlite.progress import progress
 from hearlite.run import DatasetInfo, Run, RunSpec, create_run
 from hearlite.spec import StudentSpec, TrainSpec, student_spec

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.bundle import Manifest, manifest_path, read_manifest
+from hearlite.embedders.self_test import check_signals
 from hearlite.errors import InputError, UsageError
 from hearlite.files import write_bytes
-from hearlite.self_test import check_signals
 from hearlite.spec import AUDIO
 
 GOLDEN = "golden.wav"

@@ -9,13 +9,20 @@ from pathlib import Path
 from hearlite import __version__
 from hearlite.audio.clips import from_int16
 from hearlite.bundle import METADATA_NAME, SCHEMA, Manifest, Metric, write_bundle
+from hearlite.embedders.self_test import (
+    GOLDEN_SIGNAL,
+    TOLERANCE,
+    check_embedder,
+    check_signals,
+    golden_embedding,
+    require,
+)
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
 from hearlite.files import read_json
 from hearlite.gate import GateResult, read_gate_result
 from hearlite.run import Run
-from hearlite.self_test import GOLDEN_SIGNAL, TOLERANCE, check_embedder, check_signals, golden_embedding, require
 from hearlite.serialization import from_dict
 from hearlite.spec import AUDIO, PRECISIONS, QuantSpec
 from hearlite.student import load_network

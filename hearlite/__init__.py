@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hearlite.api import quantize as quantize
     from hearlite.data.dataset import Dataset as Dataset
     from hearlite.data.dataset import load_dataset as load_dataset
-    from hearlite.data.options import ManifestOptions as ManifestOptions
     from hearlite.errors import HearliteError as HearliteError
+    from hearlite.manifests.options import ManifestOptions as ManifestOptions
     from hearlite.model import Model as Model
     from hearlite.model import load as load
     from hearlite.run import Run as Run
@@ -31,7 +31,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "Dataset": "hearlite.data.dataset",
     "HearliteError": "hearlite.errors",
-    "ManifestOptions": "hearlite.data.options",
+    "ManifestOptions": "hearlite.manifests.options",
     "Model": "hearlite.model",
     "Run": "hearlite.run",
     "benchmark": "hearlite.api",

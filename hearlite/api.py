@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hearlite import audio
-from hearlite.data.dataset import Clip, Dataset, combine, load_dataset, read_clips
+from hearlite.data.dataset import Dataset, combine, load_dataset
 from hearlite.data.embed import clip_batches
-from hearlite.data.manifest import DEFAULT_LABELS
+from hearlite.data.reading import Clip, read_clips
 from hearlite.embedders.base import Embeddings
 from hearlite.errors import InputError
+from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.model import Model, PathLike, load
 from hearlite.run import Run, open_run
 from hearlite.spec import AUDIO, AUROC_MARGIN, DISTILL_HOP_S, PRECISIONS, student_spec
@@ -253,10 +254,10 @@ def quantize(
     """
     from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
     from hearlite.distill.replay import TrainingReplay
+    from hearlite.embedders.self_test import check_embedder, require
     from hearlite.embedders.tflite import TfliteEmbedder
     from hearlite.quantize import pipeline as ptq
     from hearlite.quantize.recipe import AUTO, find_recipe
-    from hearlite.self_test import check_embedder, require
 
     opened = _run(run)
     dataset = _labelled(data, labels, framing)

@@ -18,12 +18,12 @@ import numpy as np
 
 from hearlite.audio.clips import from_int16
 from hearlite.embedders.base import EmbedderInfo
+from hearlite.embedders.self_test import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
 from hearlite.gate import GateResult
 from hearlite.run import DatasetInfo
-from hearlite.self_test import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec
 from hearlite.tflite.classifier import Head, require_fused

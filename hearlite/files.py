@@ -1,15 +1,13 @@
-"""Atomic file writes, JSON and .npz files, hashes, and verified downloads into the user's cache."""
+"""JSON and .npz files, hashes, and verified downloads into the user's cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that is renamed to `path` if the block succeeds and deleted if it raises.
-
-    It lies in the same folder, which is created if missing.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide the file from the group that the umask allows
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from hearlite.writing import replacing
 
 
 def write_bytes(path: Path, data: bytes) -> None:

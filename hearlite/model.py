@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite import audio
-from hearlite.data.embed import BATCH
+from hearlite.data.vector_parts import BATCH
 from hearlite.embedders.base import Clips, Embedder, EmbedderInfo, Embeddings
 from hearlite.errors import UsageError
 from hearlite.run import open_run

@@ -45,9 +45,9 @@ from hearlite.benchmarks.android.runner import (
 from hearlite.benchmarks.arm.sandbox.sandbox import open_box
 from hearlite.benchmarks.schema.device import EMULATED, WRONG, BenchmarkModel, DeviceBench
 from hearlite.bundle import Manifest, read_manifest
+from hearlite.embedders.self_test import check_signals
 from hearlite.errors import GateError, InputError, UsageError
 from hearlite.files import cache_folder, write_json
-from hearlite.self_test import check_signals
 from hearlite.serialization import to_dict
 
 FOLDER = "/data/local/tmp"  # the folder in which Android lets adb's user run programs

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.arm.instruction_count import Output
-from hearlite.self_test import TOLERANCE as CHECK_TOLERANCE
+from hearlite.embedders.self_test import TOLERANCE as CHECK_TOLERANCE
 from hearlite.spec import AUDIO
 from hearlite.tflite.model_file import Summary
 

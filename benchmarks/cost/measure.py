@@ -35,8 +35,8 @@ from hearlite.benchmarks.schema.cost import (
     Speedup,
 )
 from hearlite.bundle import distinct_names, read_manifest
+from hearlite.embedders.self_test import check_signals
 from hearlite.errors import UsageError
-from hearlite.self_test import check_signals
 from hearlite.tflite.interpreter import Runtime
 
 RUNS = 100

@@ -18,8 +18,9 @@ from pathlib import Path
 from hearlite.benchmarks.cost.footprint import footprint
 from hearlite.benchmarks.schema.cost import SHAPE_ONLY, Footprint
 from hearlite.errors import InputError, MissingExtraError, UsageError
-from hearlite.files import cache_folder, replacing
+from hearlite.files import cache_folder
 from hearlite.spec import AUDIO
+from hearlite.writing import replacing
 
 HEAR, HEAR_S, FRILL, MN04, MN10 = (
     "hear-shape",

@@ -20,8 +20,8 @@ from hearlite.benchmarks.datasets import DATASETS
 from hearlite.benchmarks.datasets.source import Log, Row, Source
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, TEST_SPLIT, TRAIN_SPLITS
 from hearlite.data.dataset import Skipped
-from hearlite.data.splits import split_of
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.splits import split_of
 
 _TRAIN, _VAL = TRAIN_SPLITS
 

@@ -33,11 +33,11 @@ from hearlite.benchmarks.schema.study import StudyDataset, StudyRun, study_run
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import dataset_facts
 from hearlite.data.dataset import Dataset, load_dataset
-from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.data.records import Views, write_records
 from hearlite.embedders.base import Embedder, EmbedderInfo
 from hearlite.embedders.open import open_teacher
 from hearlite.files import read_json, write_bytes, write_json
+from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.names import FRAMINGS
 from hearlite.run import Run
 from hearlite.serialization import to_dict

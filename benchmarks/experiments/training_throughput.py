@@ -24,7 +24,8 @@ import numpy as np
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.cost.latency import device
 from hearlite.benchmarks.schema.study import StudyRun, study_run
-from hearlite.data.dataset import Clip, ClipRef, Dataset, load_dataset, read_clips
+from hearlite.data.dataset import ClipRef, Dataset, load_dataset
+from hearlite.data.reading import Clip, read_clips
 from hearlite.data.records import Records, Views, clip_views, read_examples, write_records
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.fake import FakeTeacher

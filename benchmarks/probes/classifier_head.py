@@ -25,9 +25,9 @@ from hearlite.benchmarks.stats.operating_point import RULES, choose_threshold, e
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, Task
 from hearlite.benchmarks.tasks.training import training_tasks
 from hearlite.data.dataset import ClipRef, Dataset
-from hearlite.data.splits import subject_hash
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.splits import subject_hash
 from hearlite.tflite.classifier import OUTPUT, FittedHead, Head, HeadLabel
 
 SAMPLES = 2_000  # bootstrap replicates

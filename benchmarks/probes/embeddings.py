@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, LeftOut, Task, binary_tasks, distinct_tasks
 from hearlite.bundle import Manifest
-from hearlite.data.dataset import ClipRef, Dataset, read_clips
-from hearlite.data.embed import clip_batches
-from hearlite.data.splits import subject_hash
+from hearlite.data.dataset import ClipRef, Dataset
+from hearlite.data.reading import reading_order
+from hearlite.data.vector_parts import embed_parts
 from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
-from hearlite.progress import progress
+from hearlite.manifests.splits import subject_hash
 
 TEACHER = "teacher"
 
@@ -83,7 +83,7 @@ def test_subjects_seen_in_training(trained_subjects: Sequence[str], dataset: Dat
     return {clip.subject for clip in dataset.clips if clip.split == TEST_SPLIT and subject_hash(clip.subject) in hashes}
 
 
-def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded:
+def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder], *, kept: Path | None = None) -> Embedded:
     """Decode each clip once and embed it with all models, in batches.
 
     Memory holds the vectors, not the audio.
@@ -94,35 +94,34 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder]) -> Embedded
         Clips to embed.
     embedders : dict of str to Embedder
         Models by name.
+    kept : Path, optional
+        Folder for what is done, from `kept_parts`: the same call goes on from there. Without it nothing is kept.
 
     Returns
     -------
     Embedded
-        Vectors of all clips that could be read.
+        Vectors of all clips that could be read, in reading order.
 
     Raises
     ------
     InputError
         If no clip can be read.
     """
-    refs: list[ClipRef] = []
-    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in embedders}
+    order = reading_order(dataset.clips)
+    places: list[int] = []
+    vectors: dict[str, list[NDArray[np.float32]]] = {name: [] for name in embedders}
     silent: Counter[str] = Counter()
-    skipped = done = 0
-    with progress("embed", total=len(dataset.clips)) as advance:
-        for clips, unread in clip_batches(read_clips(dataset.clips)):
-            skipped += len(unread)
-            silent.update(clip.ref.name for clip in clips if clip.silent)
-            refs += [clip.ref for clip in clips]
-            if clips:
-                audio = from_int16(np.stack([clip.pcm for clip in clips]))
-                for name, embedder in embedders.items():
-                    parts[name].append(embedder.embed(audio))
-            done += len(clips) + sum(item.clips for item in unread)
-            advance(done)
-    if not refs:
+    skipped = 0
+    for part in embed_parts(dataset, embedders, kept=kept):
+        places += part.places
+        skipped += len(part.skipped)
+        silent.update(part.silent)
+        for name, found in part.vectors.items():
+            vectors[name].append(found)
+    if not places:
         raise InputError(f"{dataset.name}: no clip could be read")
-    return Embedded(tuple(refs), {name: np.concatenate(part) for name, part in parts.items()}, skipped, dict(silent))
+    joined = {name: np.concatenate(parts) for name, parts in vectors.items()}
+    return Embedded(tuple(order[place] for place in places), joined, skipped, dict(silent))
 
 
 def make_tasks(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearlite.files import replacing
+from hearlite.writing import replacing
 
 # Of the report's light theme (templates/style.css).
 COLOURS = ("#0067b3", "#c2410c", "#087f5b", "#8e44ad", "#b8860b", "#c2255c")

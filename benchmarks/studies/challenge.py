@@ -43,9 +43,9 @@ from hearlite.benchmarks.studies.inputs import (
     write_study,
 )
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS
-from hearlite.data.manifest import DEFAULT_LABELS
-from hearlite.data.splits import subject_hash
 from hearlite.errors import InputError
+from hearlite.manifests.manifest import DEFAULT_LABELS
+from hearlite.manifests.splits import subject_hash
 from hearlite.serialization import from_dict
 
 SCHEMA = "hearlite-challenge/1"

@@ -34,8 +34,8 @@ from hearlite.benchmarks.studies.inputs import (
     write_study,
 )
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS
-from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.spec import AUROC_MARGIN
 
 SCHEMA = "hearlite-transfer/1"

@@ -17,10 +17,10 @@ import numpy as np
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.studies.inputs import data_argument, embed_data, framing_option, models_option, teacher_option
-from hearlite.data.dataset import Clip, read_clips
-from hearlite.data.manifest import DEFAULT_LABELS
+from hearlite.data.reading import Clip, read_clips
 from hearlite.errors import InputError
-from hearlite.files import replacing
+from hearlite.manifests.manifest import DEFAULT_LABELS
+from hearlite.writing import replacing
 
 _MARKERS = "os^vDP"  # as many as COLOURS: colour is never the only difference
 _OTHER, _OTHER_COLOUR = "all others", "#bbbbbb"  # drawn behind the labels that have a colour

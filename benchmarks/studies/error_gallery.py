@@ -39,7 +39,8 @@ from hearlite.benchmarks.studies.inputs import (
     teacher_option,
 )
 from hearlite.benchmarks.tasks.binary import Task
-from hearlite.data.dataset import Clip, ClipRef, read_clips
+from hearlite.data.dataset import ClipRef
+from hearlite.data.reading import Clip, read_clips
 from hearlite.errors import UsageError
 from hearlite.files import write_bytes
 from hearlite.spec import AUDIO, HEAR_FRONTEND

@@ -26,13 +26,13 @@ from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.bundle import Manifest, open_bundle
 from hearlite.data.dataset import ClipRef, Dataset, load_dataset
-from hearlite.data.manifest import DEFAULT_LABELS
-from hearlite.data.options import DEFAULT_OPTIONS, ManifestOptions, manifest_options, unlabelled_manifest_options
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.spectral import SpectralTeacher
 from hearlite.errors import UsageError
 from hearlite.files import write_bytes, write_json
+from hearlite.manifests.manifest import DEFAULT_LABELS
+from hearlite.manifests.options import DEFAULT_OPTIONS, ManifestOptions, manifest_options, unlabelled_manifest_options
 from hearlite.names import FRAMINGS
 from hearlite.serialization import to_dict
 

@@ -45,8 +45,8 @@ from hearlite.benchmarks.studies.inputs import (
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, LeftOut
 from hearlite.benchmarks.tasks.regression import RegressionTask, regression_tasks
 from hearlite.errors import InputError
-from hearlite.files import replacing
 from hearlite.progress import progress
+from hearlite.writing import replacing
 
 SCHEMA = "hearlite-regression/1"
 MEAN, *PROBES = REGRESSORS

@@ -30,8 +30,9 @@ from hearlite.benchmarks.cost.latency import device
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
 from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.errors import InputError
-from hearlite.files import replacing, write_json
+from hearlite.files import write_json
 from hearlite.serialization import to_dict
+from hearlite.writing import replacing
 
 SCHEMA = "hearlite-scaling/1"
 FACTORS = (1, 10, 100)

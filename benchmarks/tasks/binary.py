@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.data.labels import choose_positive
 from hearlite.errors import InputError
+from hearlite.manifests.labels import choose_positive
 
 TRAIN_SPLITS = ("train", "val")  # the probe is trained on both, and selected by cross-validation within them
 TEST_SPLIT = "test"
@@ -79,8 +79,8 @@ def binary_tasks(
         val) and in test.
     positives : sequence of str, optional
         The positive values, as in `Dataset.positives`, so that commands that use different clips of a dataset ask the
-        same. By default they are found from these clips: one of two values (see `hearlite.data.labels`), or each of
-        more.
+        same. By default they are found from these clips: one of two values (see `hearlite.manifests.labels`), or each
+        of more.
 
     Returns
     -------

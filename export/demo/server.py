@@ -27,11 +27,11 @@ import numpy as np
 from hearlite.audio.clips import clip_starts_s
 from hearlite.audio.synth import CLASSES
 from hearlite.bundle import Manifest, open_bundle
+from hearlite.embedders.self_test import TOLERANCE
 from hearlite.errors import UsageError
 from hearlite.export.demo.examples import Landmarks, landmarks, wav
 from hearlite.export.demo.litertjs import VERSION, read_litertjs
 from hearlite.export.package import golden_wav
-from hearlite.self_test import TOLERANCE
 from hearlite.spec import AUDIO, PRECISION_NAMES
 from hearlite.tflite.slicing import frontend_part
 

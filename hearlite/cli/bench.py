@@ -18,8 +18,8 @@ from hearlite.cli.options import (
     report_dataset,
     teacher_option,
 )
-from hearlite.data.options import ManifestOptions, manifest_options
 from hearlite.errors import UsageError
+from hearlite.manifests.options import ManifestOptions, manifest_options
 from hearlite.names import CLASSIFIERS
 from hearlite.provenance import command_line
 from hearlite.spec import AUROC_MARGIN
@@ -130,6 +130,7 @@ def bench(
         protocol=protocol,
         command=command_line(),
         cost=measured,
+        log=log,
     )
     print_data(result, as_json=as_json)
     if gathered:

@@ -18,7 +18,7 @@ from hearlite.cli.options import (
     size_option,
     teacher_option,
 )
-from hearlite.data.options import ManifestOptions, manifest_options, unlabelled_manifest_options
+from hearlite.manifests.options import ManifestOptions, manifest_options, unlabelled_manifest_options
 from hearlite.names import SIZES
 from hearlite.spec import DISTILL_HOP_S
 
@@ -117,7 +117,7 @@ def distill(
     from hearlite import api
     from hearlite.data.dataset import combine, load_dataset
     from hearlite.data.records import read_records
-    from hearlite.self_test import check_embedder, require
+    from hearlite.embedders.self_test import check_embedder, require
     from hearlite.student import StudentEmbedder
 
     dataset = combine([load_dataset(path, hop_s=hop_s, events=events_only, options=manifest) for path in data])

@@ -16,8 +16,8 @@ from hearlite.cli.options import (
     labelled_dataset,
     print_data,
 )
-from hearlite.data.options import ManifestOptions, manifest_options
 from hearlite.errors import UsageError
+from hearlite.manifests.options import ManifestOptions, manifest_options
 from hearlite.names import PLATFORMS
 
 
@@ -93,7 +93,7 @@ def export(
         files = [source]
     else:
         from hearlite import api
-        from hearlite.data.manifest import DEFAULT_LABELS
+        from hearlite.manifests.manifest import DEFAULT_LABELS
 
         labels = label_columns or DEFAULT_LABELS
         dataset = labelled_dataset(labelled, labels=labels, framing=framing, options=manifest)

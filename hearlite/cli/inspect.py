@@ -33,7 +33,7 @@ def check(model: Path, as_json: bool) -> None:
     gain, batches, the golden embedding and, with a classifier, its scores. Exits with 4 if a check fails.
     """
     from hearlite.bundle import check_scores, open_bundle
-    from hearlite.self_test import check_embedder, require
+    from hearlite.embedders.self_test import check_embedder, require
 
     embedder, manifest = open_bundle(model)
     results = check_embedder(embedder, precision=manifest.precision, golden=manifest.golden_embedding)

@@ -1,12 +1,13 @@
 """The entry point of the command line: the group of commands, and the handling of errors.
 
-Exit codes: 0 ok, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra, 130 interrupted. Nothing
-heavy is imported before a command runs.
+Exit codes: 0 ok, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra, 129, 130 or 143 interrupted
+by SIGHUP, SIGINT or SIGTERM. Nothing heavy is imported before a command runs.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -22,10 +23,13 @@ from hearlite.cli.inspect import check, completion, doctor, info
 from hearlite.cli.lazy import SectionedGroup
 from hearlite.cli.quantize import quantize
 from hearlite.cli.recordings import embed, import_
+from hearlite.cli.signals import Signals, handled
 from hearlite.cli.study import arm, study
 from hearlite.errors import HearliteError, MissingExtraError
+from hearlite.writing import HINTS
 
 BUG_EXIT = 1
+_INTERRUPTED = "interrupted; run the same command again to continue"
 EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "ray": "cluster"}
 
 
@@ -42,8 +46,8 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=(
-        "Exit codes: 0 done, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra, 130"
-        " interrupted."
+        "Exit codes: 0 done, 1 a bug, 2 usage, 3 bad input, 4 a quality gate failed, 5 a missing extra, 129, 130"
+        " or 143 interrupted by SIGHUP, SIGINT or SIGTERM."
     ),
 )
 @click.version_option(__version__, prog_name="hearlite")
@@ -70,27 +74,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silences TensorFlow's C++ log; only before it is imported
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # tensorflow-model-optimization needs Keras 2
+    with handled() as signals:
+        _run(arguments, signals)
+
+
+def _run(arguments: Sequence[str] | None, signals: Signals) -> None:
     try:
         cli.main(args=arguments, prog_name="hearlite", standalone_mode=False)
-    except click.exceptions.Abort:
-        _fail("interrupted; run the same command again to continue", "", 130)
+        if signals.received not in (0, signal.SIGINT):  # Ctrl-C is how to end a server
+            sys.exit(signals.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _fail(_INTERRUPTED, "", signals.exit_code)
     except click.ClickException as error:
         error.show(sys.stderr)
         sys.exit(error.exit_code)
     except HearliteError as error:
+        if signals.received:
+            _fail(_INTERRUPTED, "", signals.exit_code)
         _fail(error.message, error.hint, error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output has closed the pipe, which is not an error
         sys.exit(0)
     except OSError as error:
+        if signals.received:
+            _fail(_INTERRUPTED, "", signals.exit_code)
+        place = f"{error.filename}: " if error.filename else ""
         _fail(
-            f"{error.filename or 'a file'}: {error.strerror or error}",
-            "check that the path exists, is not blocked by a folder or file of that name, and is writable",
+            f"{place}{error.strerror or error}",
+            HINTS.get(error.errno or 0, "check that the path exists and may be read and written"),
             3,
         )
     except UnicodeEncodeError as error:
         _fail(f"a file name can't be written as UTF-8: {error.object!r}", "rename it", 3)
     except Exception as error:
+        if signals.received:  # TensorFlow, for one, turns a KeyboardInterrupt in its tracing into other errors
+            _fail(_INTERRUPTED, "", signals.exit_code)
         package = (
             (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         )

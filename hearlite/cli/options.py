@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hearlite.data.options import ManifestOptions
+from hearlite.manifests.options import ManifestOptions
 from hearlite.names import FRAMINGS, SIZES
 
 Result = TypeVar("Result")
@@ -131,7 +131,7 @@ def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: Mapping
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
     if silent:
-        from hearlite.data.dataset import silent_text
+        from hearlite.data.reading import silent_text
 
         click.echo(f"warning: {silent_text(silent)}; they are embedded anyway", err=True)
     for item in (*dataset.skipped, *skipped):

@@ -14,8 +14,8 @@ from hearlite.cli.options import (
     labelled_dataset,
     print_data,
 )
-from hearlite.data.options import ManifestOptions, manifest_options
 from hearlite.errors import UsageError
+from hearlite.manifests.options import ManifestOptions, manifest_options
 
 
 @click.command()
@@ -54,8 +54,8 @@ def quantize(
     its embeddings are from the float32 student's, measured with the .tflite files of both.
     """
     from hearlite import api
-    from hearlite.data.manifest import DEFAULT_LABELS
     from hearlite.gate import read_gate_result
+    from hearlite.manifests.manifest import DEFAULT_LABELS
     from hearlite.quantize.gate import summary
 
     if data is None and label_columns:

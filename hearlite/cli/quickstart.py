@@ -16,20 +16,20 @@ from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
 from hearlite.benchmarks.run import bench
 from hearlite.data.dataset import Dataset, load_dataset
-from hearlite.data.options import ManifestOptions
 from hearlite.data.records import read_records
 from hearlite.distill.presets import load_preset
 from hearlite.distill.replay import TrainingReplay
 from hearlite.distill.train import distill
 from hearlite.embedders.open import open_teacher
+from hearlite.embedders.self_test import check_embedder, require
 from hearlite.errors import InputError
 from hearlite.export.tflite import export
 from hearlite.gate import read_gate_result
+from hearlite.manifests.options import ManifestOptions
 from hearlite.quantize.gate import describe
 from hearlite.quantize.pipeline import quantize_auto
 from hearlite.quantize.recipe import AUTO, find_recipe
 from hearlite.run import Run
-from hearlite.self_test import check_embedder, require
 from hearlite.spec import DISTILL_HOP_S
 from hearlite.student import StudentEmbedder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from hearlite.cli.options import (
     print_data,
     report_dataset,
 )
-from hearlite.data.options import ManifestOptions, unlabelled_manifest_options
+from hearlite.manifests.options import ManifestOptions, unlabelled_manifest_options
 from hearlite.spec import DISTILL_HOP_S
 
 
@@ -68,7 +69,7 @@ def embed(
     """Write the embeddings of DATA to a Parquet file.
 
     DATA is a folder of recordings, a manifest CSV or one recording. The file has one row per clip, keyed by a hash of
-    the clip's content.
+    the clip's content. If the command is interrupted, it goes on where it was when it is run again.
     """
     from hearlite.data.dataset import load_dataset
     from hearlite.data.embed import embed_dataset
@@ -79,6 +80,6 @@ def embed(
         if for_distill
         else load_dataset(data, hop_s=hop_s, framing=framing, options=manifest)
     )
-    result, skipped = embed_dataset(dataset, embedder=open_teacher(model), out=out)
+    result, skipped = embed_dataset(dataset, embedder=open_teacher(model), out=out, log=partial(click.echo, err=True))
     report_dataset(dataset, skipped=skipped, silent=result["silent"])
     print_data(result, as_json=as_json)

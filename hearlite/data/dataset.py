@@ -11,33 +11,27 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hearlite import audio
-from hearlite.data.labels import clean_labels, find_positives
-from hearlite.data.manifest import DEFAULT_LABELS, MANIFESTS, find_rows
-from hearlite.data.options import DEFAULT_OPTIONS, ManifestOptions
-from hearlite.data.rows import Row
-from hearlite.data.splits import with_subjects_and_splits
-from hearlite.data.times import require_time_unit, time_s
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.labels import clean_labels, find_positives
+from hearlite.manifests.manifest import DEFAULT_LABELS, MANIFESTS, find_rows
+from hearlite.manifests.options import DEFAULT_OPTIONS, ManifestOptions
+from hearlite.manifests.rows import Row
+from hearlite.manifests.splits import with_subjects_and_splits
+from hearlite.manifests.times import require_time_unit, time_s
 from hearlite.names import FRAMINGS
 from hearlite.spec import AUDIO
-
-LISTED = 10  # recordings named in a remark
-LONG_S = 600.0  # a recording of 10 minutes takes 38 MB; a longer one is read in parts
 
 
 @dataclass(frozen=True, slots=True)  # a dataset may hold a million
 class ClipRef:
     """The place of a clip: 2 s of `file` from `start_s` on or, if zero-padded, the event alone.
 
-    It locates a clip but does not identify its content; `clip_id` does.
+    It locates a clip but does not identify its content; `hearlite.data.reading.clip_id` does.
     """
 
     file: Path
@@ -65,17 +59,6 @@ class Skipped:
     row: int | None
     reason: str
     clips: int = 1  # that it stands for: all those of a recording that cannot be read
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """A decoded clip: int16 `[clip_samples]`."""
-
-    ref: ClipRef
-    pcm: NDArray[np.int16]
-    silent: bool  # silent clips are embedded too, with a warning
-    context: NDArray[np.int16]  # the clip with the sound around it, as much as `read_clips` was asked for
-    start: int  # of the clip in its context, in samples
 
 
 @dataclass(frozen=True)
@@ -245,93 +228,8 @@ def combine(datasets: Sequence[Dataset]) -> Dataset:
     )
 
 
-def clip_id(pcm: NDArray[np.int16]) -> str:
-    """Return a clip's identity: 32 hex digits of the sha256 of its little-endian int16 samples.
-
-    It never depends on a file name or a position. Raises InputError for another dtype.
-    """
-    if pcm.dtype != np.int16:
-        raise InputError(f"PCM has dtype {pcm.dtype}", "expected int16; use hearlite.audio.to_int16")
-    return hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()[:32]
-
-
-def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Clip | Skipped]:
-    """Decode clips one after another, going on past recordings that cannot be read.
-
-    Recordings come in the order of their first clips. One at a time is in memory and, of one that is longer than
-    LONG_S, only a part: its clips come in the order of their starts.
-
-    Parameters
-    ----------
-    clips : iterable of ClipRef
-        The clips to read.
-    reach_s : float
-        Seconds of the recording before and after each clip to include as context.
-
-    Yields
-    ------
-    Clip or Skipped
-        A Skipped stands for all clips of a recording that cannot be read, and for a clip beyond the end of one. Silent
-        clips are yielded and marked.
-    """
-    by_file: dict[Path, list[ClipRef]] = {}
-    for ref in clips:
-        by_file.setdefault(ref.file, []).append(ref)
-    for file, refs in by_file.items():
-        try:
-            long = audio.duration_s(file) > LONG_S
-            window = audio.Window(audio.read_blocks(file) if long else iter([audio.read_recording(file)]))
-            window.move(first=0, end=1)
-        except InputError as error:
-            yield Skipped(refs[0].name, refs[0].row if len(refs) == 1 else None, str(error), clips=len(refs))
-            continue
-        reach = round(reach_s * AUDIO.sample_rate_hz)
-        for ref in sorted(refs, key=lambda ref: ref.start_s) if long else refs:
-            if long:
-                first = round(ref.start_s * AUDIO.sample_rate_hz)
-                window.move(first=max(0, first - reach), end=first + AUDIO.clip_samples + reach)
-            yield _read_clip(ref, window, reach=reach)
-
-
-def silent_text(silent: Mapping[str, int]) -> str:
-    """Return a remark on silent clips, counted by recording: "3 clips are silent: 2 in a.wav, 1 in b.wav"."""
-    named = ", ".join(f"{count} in {name}" for name, count in list(silent.items())[:LISTED])
-    more = f" and others in {len(silent) - LISTED} more recordings" if len(silent) > LISTED else ""
-    number = sum(silent.values())
-    return f"{number} clip{'s are' if number > 1 else ' is'} silent: {named}{more}"
-
-
-def _read_clip(ref: ClipRef, window: audio.Window, *, reach: int) -> Clip | Skipped:
-    try:
-        clip = _cut(window, ref)
-    except InputError as error:  # the header promised more sound than was decoded
-        return Skipped(ref.name, ref.row, str(error))
-    pcm = audio.to_int16(clip)
-    context, start = _context(window, ref, pcm, reach=reach)
-    return Clip(ref, pcm, audio.is_silent(clip), context, start)
-
-
 def _joint_hash(parts: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(parts).encode(errors="surrogatepass")).hexdigest()
-
-
-def _context(
-    window: audio.Window, ref: ClipRef, pcm: NDArray[np.int16], *, reach: int
-) -> tuple[NDArray[np.int16], int]:
-    """Return the clip with the sound around it, and where it starts there; a padded clip has no context."""
-    first = round(ref.start_s * AUDIO.sample_rate_hz) - window.start
-    if not reach or ref.zero_padded or first + len(pcm) > len(window.samples):
-        return pcm, 0
-    begin = max(0, first - reach)
-    return audio.to_int16(window.samples[begin : first + len(pcm) + reach]), first - begin
-
-
-def _cut(window: audio.Window, ref: ClipRef) -> audio.Samples:
-    if ref.zero_padded and ref.event_end_s is not None:
-        return audio.cut_event_zero_padded(
-            window.samples, start_s=ref.start_s, end_s=ref.event_end_s, before=window.start
-        )
-    return audio.cut(window.samples, start_s=ref.start_s, before=window.start)
 
 
 def _duration(name: str, root: Path, durations: dict[str, float | InputError]) -> float:

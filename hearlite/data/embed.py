@@ -1,30 +1,27 @@
-"""Embed a whole dataset in batches and write one Parquet file keyed by the clips' content."""
+"""Embed a whole dataset and write one Parquet file keyed by the clips' content."""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-
-from hearlite.audio.clips import from_int16
-from hearlite.data.dataset import Clip, Dataset, Skipped, clip_id, read_clips
+from hearlite.data.dataset import Dataset, Skipped
 from hearlite.data.embeddings_file import embeddings_writer
+from hearlite.data.reading import Clip
+from hearlite.data.vector_parts import BATCH, Log, batched, embed_parts, kept_parts
 from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
-from hearlite.progress import progress
-
-BATCH = 32
-Item = TypeVar("Item")
 
 
-def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[dict[str, Any], list[Skipped]]:
+def embed_dataset(
+    dataset: Dataset, *, embedder: Embedder, out: Path, log: Log | None = None
+) -> tuple[dict[str, Any], list[Skipped]]:
     """Embed every readable clip of a dataset and write the vectors to a Parquet file.
 
-    Clips that occur twice are embedded once.
+    Clips that occur twice are embedded once. Until the file is complete, what is done is kept in `OUT.parts`, and the
+    same call goes on from there.
 
     Parameters
     ----------
@@ -34,6 +31,8 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
         The model.
     out : Path
         The .parquet to write or replace.
+    log : callable, optional
+        Prints a line about parts that are there.
 
     Returns
     -------
@@ -44,31 +43,26 @@ def embed_dataset(dataset: Dataset, *, embedder: Embedder, out: Path) -> tuple[d
     Raises
     ------
     InputError
-        When no clip can be read.
+        When no clip can be read, `out` cannot be written, or another process is writing it.
     """
-    seen: set[str] = set()
     skipped: list[Skipped] = []
     silent: Counter[str] = Counter()
-    done = 0
+    clips = 0
     with (
+        kept_parts(out, dataset, {"": embedder}, unique=True, log=log) as kept,
         embeddings_writer(out, info=embedder.info) as add,
-        progress(f"embed ({embedder.info.name})", total=len(dataset.clips)) as advance,
     ):
-        for clips, unread in clip_batches(read_clips(dataset.clips)):
-            skipped += unread
-            silent.update(clip.ref.name for clip in clips if clip.silent)
-            new = {clip_id(clip.pcm): clip.pcm for clip in clips}
-            new = {name: pcm for name, pcm in new.items() if name not in seen}
-            if new:
-                add(list(new), embedder.embed(from_int16(np.stack(list(new.values())))))
-                seen.update(new)
-            done += len(clips) + sum(item.clips for item in unread)
-            advance(done)
-        if not seen:
+        for part in embed_parts(dataset, {"": embedder}, kept=kept, unique=True):
+            skipped += part.skipped
+            silent.update(part.silent)
+            if part.ids:
+                add(part.ids, part.vectors[""])
+                clips += len(part.ids)
+        if not clips:
             raise InputError(f"{dataset.name}: no clip could be read", skipped[0].reason if skipped else "")
     counts = {
         "file": str(out),
-        "clips": len(seen),
+        "clips": clips,
         "dim": embedder.info.dim,
         "silent": dict(silent),
         "skipped": [
@@ -85,10 +79,3 @@ def clip_batches(read: Iterable[Clip | Skipped]) -> Iterator[tuple[list[Clip], l
     """
     for batch in batched(read, BATCH):
         yield [item for item in batch if isinstance(item, Clip)], [item for item in batch if isinstance(item, Skipped)]
-
-
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield lists of at most `size` items, as itertools.batched does from Python 3.12 on."""
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hearlite.audio.clips import to_int16
-from hearlite.data.dataset import clip_id
+from hearlite.data.reading import clip_id
 from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings, as_clips
 from hearlite.errors import InputError
-from hearlite.files import replacing, sha256_of
+from hearlite.files import sha256_of
+from hearlite.writing import replacing
 
 ROW_GROUP = 4_096  # rows that are written at once: 8 MB of HeAR's vectors
 _METADATA_KEY = b"hearlite"

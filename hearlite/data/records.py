@@ -23,14 +23,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hearlite.audio.clips import from_int16
-from hearlite.data.dataset import Clip, ClipRef, Dataset, Skipped, clip_id, read_clips
+from hearlite.data.dataset import ClipRef, Dataset, Skipped
+from hearlite.data.reading import Clip, clip_id, read_clips
 from hearlite.data.views import shared_view
 from hearlite.embedders.base import Embedder, EmbedderInfo
 from hearlite.errors import InputError
-from hearlite.files import read_json, replacing, write_json
+from hearlite.files import read_json, write_json
 from hearlite.progress import progress
 from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO, ViewSpec
+from hearlite.writing import replacing
 
 SCHEMA = "hearlite-records/3"
 SHARD_CLIPS = 256  # 16 MB of PCM: the most that is lost when killed, and that is in memory at a time

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from hearlite import audio
 from hearlite.audio.containers import find_demuxer, scan
-from hearlite.data.dataset import Skipped, load_dataset, read_clips
+from hearlite.data.dataset import Skipped, load_dataset
+from hearlite.data.reading import read_clips
 from hearlite.errors import InputError
 
 av = pytest.importorskip("av")

@@ -313,7 +313,7 @@ def test_distill_resumes_and_prints_its_metrics(
     """The whole command, short; then again, when there is nothing to do."""
     pytest.importorskip("tensorflow")
     monkeypatch.setattr(
-        "hearlite.self_test.require", lambda *_, **__: None
+        "hearlite.embedders.self_test.require", lambda *_, **__: None
     )  # whether a student of one step tells signals apart is chance
     config = tmp_path / "train.toml"
     config.write_text("batch_size = 8\nviews = 1\n[augment]\nnoise_p = 0.0\n")

@@ -20,8 +20,8 @@ from hearlite.bundle import open_bundle
 from hearlite.cli.main import main
 from hearlite.data.dataset import Dataset, load_dataset
 from hearlite.embedders.fake import FakeTeacher
+from hearlite.embedders.self_test import check_embedder
 from hearlite.errors import InputError, UsageError
-from hearlite.self_test import check_embedder
 
 pytestmark = pytest.mark.kernels
 

@@ -15,9 +15,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hearlite import audio
-from hearlite.data.dataset import Clip, Dataset, Skipped, clip_id, combine, load_dataset, read_clips, silent_text
-from hearlite.data.splits import split_of
+from hearlite.data.dataset import Dataset, Skipped, combine, load_dataset
+from hearlite.data.reading import Clip, clip_id, read_clips, silent_text
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.splits import split_of
 from hearlite.spec import AUDIO
 
 RATE = AUDIO.sample_rate_hz
@@ -300,7 +301,7 @@ def test_a_long_recording_is_cut_in_parts_as_it_is_as_a_whole(
     rows = "file,start,end\na.wav,,\na.wav,9,9.4\na.wav,28.9,29.9\na.wav,3,4\n"
     dataset = load_dataset(manifest(folder, rows), hop_s=0.7)
     whole = {item.ref: item for item in read_clips(dataset.clips, reach_s=0.5)}
-    monkeypatch.setattr("hearlite.data.dataset.LONG_S", 5.0)
+    monkeypatch.setattr("hearlite.data.reading.LONG_S", 5.0)
     monkeypatch.setattr(audio, "read_recording", lambda path: pytest.fail("read as a whole"))
     parts = list(read_clips(dataset.clips, reach_s=0.5))
     assert len(parts) == len(whole) > 40
@@ -317,7 +318,7 @@ def test_a_long_recording_that_is_damaged_gives_no_clip(folder: Path, monkeypatc
     content = bytearray((folder / "a.flac").read_bytes())
     content[len(content) * 3 // 4 :] = bytes(len(content) - len(content) * 3 // 4)
     (folder / "a.flac").write_bytes(content)
-    monkeypatch.setattr("hearlite.data.dataset.LONG_S", 5.0)
+    monkeypatch.setattr("hearlite.data.reading.LONG_S", 5.0)
     (skipped,) = read_clips(dataset.clips)
     assert isinstance(skipped, Skipped) and skipped.clips == len(dataset.clips)
 

@@ -9,9 +9,9 @@ import pytest
 import soundfile as sf
 
 from hearlite.data.dataset import Dataset, load_dataset
-from hearlite.data.labels import choose_positive
-from hearlite.data.options import ManifestOptions
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.labels import choose_positive
+from hearlite.manifests.options import ManifestOptions
 from hearlite.spec import AUDIO
 
 RATE = AUDIO.sample_rate_hz

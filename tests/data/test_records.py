@@ -15,7 +15,8 @@ import pytest
 
 import hearlite.data.records
 from hearlite.audio.clips import from_int16
-from hearlite.data.dataset import Dataset, clip_id, load_dataset
+from hearlite.data.dataset import Dataset, load_dataset
+from hearlite.data.reading import clip_id
 from hearlite.data.records import (
     Records,
     Views,

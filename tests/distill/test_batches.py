@@ -8,7 +8,8 @@ import pytest
 import hearlite.data.records
 import hearlite.distill.batches
 from hearlite.audio.clips import from_int16
-from hearlite.data.dataset import Dataset, clip_id
+from hearlite.data.dataset import Dataset
+from hearlite.data.reading import clip_id
 from hearlite.data.records import Records, write_records
 from hearlite.distill.batches import Batches, teacher_vectors, val_examples
 from hearlite.distill.targets import Targets, fit_targets

@@ -19,8 +19,8 @@ import pytest
 from hearlite.audio.clips import to_int16
 from hearlite.benchmarks.cost.vit import HEAR_VIT, VitSize, build_hear_like_saved_model, parameter_count
 from hearlite.data import embeddings_file
-from hearlite.data.dataset import clip_id
 from hearlite.data.embeddings_file import EmbeddingsTeacher, embeddings_writer
+from hearlite.data.reading import clip_id
 from hearlite.embedders.base import Clips, Embedder
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.embedders.open import open_teacher

@@ -30,12 +30,12 @@ from hearlite.benchmarks.probes.logistic import C_GRID, MAX_ITER
 from hearlite.bundle import METADATA_NAME, check_scores, describe, open_bundle, read_manifest
 from hearlite.cli.main import cli
 from hearlite.data.dataset import Dataset, load_dataset
-from hearlite.data.splits import subject_hash
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
 from hearlite.export.package import package
 from hearlite.export.tflite import export
 from hearlite.files import sha256_of
+from hearlite.manifests.splits import subject_hash
 from hearlite.run import Run
 from hearlite.serialization import to_dict
 from hearlite.spec import QuantSpec

@@ -21,12 +21,12 @@ from hearlite.bundle import METADATA_NAME, describe, manifest_path, open_bundle,
 from hearlite.distill.targets import Targets
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.saved_model import HEAR_NOTICE
+from hearlite.embedders.self_test import check_embedder, require
 from hearlite.errors import GateError, InputError
 from hearlite.export.tflite import export
 from hearlite.files import sha256_of
 from hearlite.gate import AurocDrop, TaskDrop, read_gate_result
 from hearlite.run import Run
-from hearlite.self_test import check_embedder, require
 from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO, QuantSpec
 from hearlite.tflite.model_file import add_metadata, read_metadata, summarize
@@ -205,9 +205,9 @@ def test_a_failed_gate_is_not_exported(quantized_run: Run, tmp_path: Path) -> No
 def test_a_file_that_fails_its_self_test_is_not_exported(
     quantized_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hearlite.self_test
+    import hearlite.embedders.self_test
 
-    monkeypatch.setitem(hearlite.self_test.TOLERANCE, "i8", -1.0)  # nothing can pass
+    monkeypatch.setitem(hearlite.embedders.self_test.TOLERANCE, "i8", -1.0)  # nothing can pass
     with pytest.raises(GateError, match="checks"):
         export(quantized_run, to=tmp_path / "out", recipe=QuantSpec.recipe)
     assert not (tmp_path / "out").exists()

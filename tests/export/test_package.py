@@ -22,10 +22,10 @@ from hearlite.audio.clips import from_int16
 from hearlite.audio.decode import read_recording
 from hearlite.bundle import read_manifest
 from hearlite.cli.main import main
+from hearlite.embedders.self_test import GOLDEN_SIGNAL, check_signals
 from hearlite.errors import InputError, UsageError
 from hearlite.export.package import GOLDEN, PLATFORMS, package
 from hearlite.run import Run
-from hearlite.self_test import GOLDEN_SIGNAL, check_signals
 from hearlite.spec import AUDIO
 
 LITERTJS = os.environ.get("HEARLITE_LITERTJS")  # a folder whose node_modules have @litertjs/core

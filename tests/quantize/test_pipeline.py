@@ -17,7 +17,8 @@ pytest.importorskip("tensorflow")
 
 import hearlite.data.records
 from hearlite.audio.clips import from_int16
-from hearlite.data.dataset import Dataset, clip_id
+from hearlite.data.dataset import Dataset
+from hearlite.data.reading import clip_id
 from hearlite.data.records import Records, Views, read_records, write_records
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import GateError, InputError, UsageError

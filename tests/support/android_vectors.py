@@ -20,9 +20,9 @@ from hearlite.audio.clips import Samples, clip_starts_s, cut, to_int16
 from hearlite.audio.decode import read_recording
 from hearlite.audio.synth import DEVICES, draw_subject, recording
 from hearlite.bundle import manifest_path, open_bundle
+from hearlite.embedders.self_test import GOLDEN_SIGNAL, check_signals
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.files import write_bytes, write_json
-from hearlite.self_test import GOLDEN_SIGNAL, check_signals
 from hearlite.spec import AUDIO
 
 HOP_S = 0.75  # does not divide the length of a clip, so windows end between hops

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearlite.errors import InputError, UsageError
-from hearlite.files import replacing, sha256_of, write_bytes
+from hearlite.files import sha256_of, write_bytes
+from hearlite.writing import replacing
 
 # The first version whose C API is the one in litert.h on both processors, and whose int8 kernels use SDOT; 2.0 to 2.1
 # differ.

@@ -25,7 +25,7 @@ from hearlite.audio.acoustics import (
     coloured_noise,
 )
 from hearlite.audio.clips import from_int16
-from hearlite.data.dataset import Clip, clip_id
+from hearlite.data.reading import Clip, clip_id
 from hearlite.errors import UsageError
 from hearlite.spec import AUDIO, AugmentSpec
 

@@ -24,8 +24,9 @@ from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.benchmarks.studies.robustness.perturbations import REACH_S, Condition, perturb
 from hearlite.benchmarks.studies.robustness.results import Unusable
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT, Task
-from hearlite.data.dataset import Clip, Dataset, Skipped, read_clips
-from hearlite.data.embed import BATCH, batched
+from hearlite.data.dataset import Dataset, Skipped
+from hearlite.data.reading import Clip, read_clips
+from hearlite.data.vector_parts import BATCH, batched
 from hearlite.embedders.base import Clips, Embedder
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays

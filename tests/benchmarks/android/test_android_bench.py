@@ -26,8 +26,8 @@ from hearlite.benchmarks.android.adb import DeviceLostError, find_device
 from hearlite.benchmarks.android.bench import Job, command, measure_on_device
 from hearlite.benchmarks.android.runner import RUNNER, read_benchmark_model, runner_in
 from hearlite.benchmarks.schema.device import EMULATED, SCHEMA, DeviceBench
+from hearlite.embedders.self_test import GOLDEN_SIGNAL, check_signals
 from hearlite.errors import GateError, HearliteError, InputError, UsageError
-from hearlite.self_test import GOLDEN_SIGNAL, check_signals
 from hearlite.serialization import from_dict, to_dict
 
 ROOT = Path(__file__).parent.parent.parent.parent

@@ -40,8 +40,8 @@ from hearlite.benchmarks.arm.rows import to_rows
 from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.schema import Measured, Milliseconds, OnCore, OnX86, PartOnCore
 from hearlite.benchmarks.arm.table import table
+from hearlite.embedders.self_test import TOLERANCE as CHECK_TOLERANCE
 from hearlite.errors import GateError, InputError, UsageError
-from hearlite.self_test import TOLERANCE as CHECK_TOLERANCE
 from hearlite.serialization import to_dict
 from hearlite.tflite.model_file import Op, Summary
 

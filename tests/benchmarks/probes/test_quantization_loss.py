@@ -12,11 +12,12 @@ import pytest
 from conftest import Bundles
 from numpy.typing import NDArray
 
-import hearlite.benchmarks.probes.embeddings
+import hearlite.data.vector_parts
 from hearlite.benchmarks.probes import quantization_loss as auroc_drop
 from hearlite.benchmarks.probes.embeddings import Embedded
 from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
-from hearlite.data.dataset import Clip, ClipRef, Dataset, Skipped, load_dataset, read_clips
+from hearlite.data.dataset import ClipRef, Dataset, Skipped, load_dataset
+from hearlite.data.reading import Clip, read_clips
 from hearlite.errors import InputError
 
 SUBJECTS, CLIPS, DIM = 40, 5, 8
@@ -175,7 +176,7 @@ def test_files_of_a_student(bundle: Bundles, labelled: Path, monkeypatch: pytest
         heard.update(clip.split for clip in clips)
         return read_clips(clips)
 
-    monkeypatch.setattr(hearlite.benchmarks.probes.embeddings, "read_clips", watched)
+    monkeypatch.setattr(hearlite.data.vector_parts, "read_clips", watched)
     dataset = load_dataset(labelled, label_columns=("narrow",))
     assert {clip.split for clip in dataset.clips} == {"train", "val", "test"}
     probe = QuantizationProbe(dataset, ("narrow",))

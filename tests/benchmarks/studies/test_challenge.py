@@ -21,8 +21,8 @@ from hearlite.benchmarks.studies.challenge import (
     table,
 )
 from hearlite.benchmarks.tasks import challenge_score
-from hearlite.data.splits import subject_hash
 from hearlite.errors import InputError
+from hearlite.manifests.splits import subject_hash
 from hearlite.serialization import from_dict
 
 HZ = {"normal": 200, "crackle": 600, "wheeze": 1300, "both": 2800}

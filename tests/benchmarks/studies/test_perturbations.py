@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.studies.robustness.perturbations import CONDITIONS, REACH_S, Condition, chosen, perturb
-from hearlite.data.dataset import Clip, ClipRef
+from hearlite.data.dataset import ClipRef
+from hearlite.data.reading import Clip
 from hearlite.errors import UsageError
 from hearlite.spec import AUDIO
 

@@ -35,12 +35,13 @@ from hearlite.benchmarks.studies.robustness.results import (
 )
 from hearlite.benchmarks.studies.robustness.scores import Design, Scored, design, linear_probe, score
 from hearlite.benchmarks.studies.robustness.verdicts import BEYOND, GAIN_LIMIT, WITHIN, summarize
-from hearlite.data.dataset import Clip, Dataset, load_dataset, read_clips
-from hearlite.data.embed import BATCH
-from hearlite.data.splits import subject_hash
+from hearlite.data.dataset import Dataset, load_dataset
+from hearlite.data.reading import Clip, read_clips
+from hearlite.data.vector_parts import BATCH
 from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.splits import subject_hash
 from hearlite.serialization import from_dict
 from hearlite.spec import AUDIO
 

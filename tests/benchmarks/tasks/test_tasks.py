@@ -20,7 +20,8 @@ from hearlite.benchmarks.datasets.synthetic_spirometry import (
 from hearlite.benchmarks.tasks import challenge_score
 from hearlite.benchmarks.tasks.binary import binary_tasks, distinct_tasks
 from hearlite.benchmarks.tasks.regression import regression_tasks
-from hearlite.data.dataset import Clip, load_dataset, read_clips
+from hearlite.data.dataset import load_dataset
+from hearlite.data.reading import Clip, read_clips
 from hearlite.errors import InputError, UsageError
 
 SUBJECTS = [f"s{index}" for index in range(12)]

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from hearlite.data.options import ManifestOptions
-from hearlite.data.rows import Row, checked_split
-from hearlite.data.table import open_table
 from hearlite.errors import InputError
+from hearlite.manifests.options import ManifestOptions
+from hearlite.manifests.rows import Row, checked_split
+from hearlite.manifests.table import open_table
 
 _LISTED = 3  # names in a note
 

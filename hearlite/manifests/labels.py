@@ -13,9 +13,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hearlite.data.options import ManifestOptions
-from hearlite.data.rows import Row
 from hearlite.errors import InputError
+from hearlite.manifests.options import ManifestOptions
+from hearlite.manifests.rows import Row
 
 YES = frozenset({"1", "true", "yes", "y", "positive", "pos", "present", "abnormal", "sick", "ill", "case"})
 NO = frozenset(

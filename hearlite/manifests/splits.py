@@ -7,8 +7,8 @@ import hashlib
 
 import numpy as np
 
-from hearlite.data.rows import SPLITS, Row
 from hearlite.errors import InputError
+from hearlite.manifests.rows import SPLITS, Row
 
 SPLIT_SHARES = (0.7, 0.1, 0.2)  # of the subjects, in the order of SPLITS; heuristic, no published source
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hearlite import audio
-from hearlite.data.metadata import join
-from hearlite.data.options import ALIASES, DEFAULT_OPTIONS, ROLES, ManifestOptions
-from hearlite.data.rows import Row, checked_split
-from hearlite.data.table import SUFFIXES, open_table
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.metadata import join
+from hearlite.manifests.options import ALIASES, DEFAULT_OPTIONS, ROLES, ManifestOptions
+from hearlite.manifests.rows import Row, checked_split
+from hearlite.manifests.table import SUFFIXES, open_table
 
 MANIFESTS = ("manifest.csv", "labels.csv")
 DEFAULT_LABELS = ("label",)

@@ -39,7 +39,7 @@ class ManifestOptions:
     missing : tuple of str
         Words that count as an empty cell in subjects, splits and labels, in any case.
     positives : tuple of str
-        Positive classes, each "VALUE" or "COLUMN=VALUE"; by default see `hearlite.data.labels.find_positives`.
+        Positive classes, each "VALUE" or "COLUMN=VALUE"; by default see `hearlite.manifests.labels.find_positives`.
     time_unit : str
         Unit of the manifest's times, one of TIME_UNITS.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hearlite.data.options import TIME_UNITS
-from hearlite.data.rows import Row
 from hearlite.errors import InputError
+from hearlite.manifests.options import TIME_UNITS
+from hearlite.manifests.rows import Row
 
 MAX_TIME_S = 1e7  # 115 days, longer than any recording: a larger number is a mistake
 _NAMES = {"s": "seconds", "ms": "milliseconds"}
