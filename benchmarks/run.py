@@ -38,7 +38,7 @@ from hearlite.files import sha256_of
 from hearlite.manifests.rows import SPLITS
 from hearlite.manifests.splits import subject_hash
 from hearlite.spec import AUROC_MARGIN
-from hearlite.tflite.model_file import summarize
+from hearlite.tflite.model_file import read_tflite, summarize
 
 LATENCY_RUNS = 100
 RUNTIMES = {
@@ -173,7 +173,7 @@ def _teacher_model(teacher: Embedder) -> ModelInfo:
     path = Path(rest.partition("#")[0])
     if kind != "tflite" or not path.is_file():
         return ModelInfo(TEACHER, kind="teacher", dim=teacher.info.dim)
-    counted = summarize(path.read_bytes())
+    counted = summarize(read_tflite(path), where=str(path))
     return ModelInfo(
         name=TEACHER,
         kind="teacher",

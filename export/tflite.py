@@ -31,7 +31,8 @@ from hearlite.tflite.classifier import FitHead, Head, fuse
 from hearlite.tflite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.metadata import with_label_file, with_tflite_metadata
-from hearlite.tflite.model_file import add_metadata, summarize
+from hearlite.tflite.model_file import add_metadata, read_tflite, summarize
+from hearlite.tflite.trial import require_trial, trust
 
 
 def export(
@@ -76,6 +77,7 @@ def export(
     content = with_label_file(add_metadata(content, METADATA_NAME, manifest.inside()), manifest)
     golden = golden_embedding(TfliteEmbedder(content, output=OUTPUT, name=model.name))
     manifest = dataclasses.replace(manifest, golden_embedding=tuple(golden))
+    trust(content)
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
     write_bundle(model, content, manifest, texts=texts, targets=run.targets, overwrite=overwrite)
     return model
@@ -130,7 +132,9 @@ def _quantized(run: Run, recipe: str) -> bytes:
         raise InputError(
             f"{run.folder} is not quantized by {recipe}", f"run: hearlite quantize {run.folder} --recipe {recipe}"
         )
-    return path.read_bytes()
+    content = read_tflite(path)
+    require_trial(content, where=str(path))
+    return content
 
 
 def _precision(run: Run, recipe: str) -> str:

@@ -27,7 +27,7 @@ from hearlite.run import DatasetInfo
 from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec
 from hearlite.tflite.classifier import Head, require_fused
-from hearlite.tflite.model_file import FILE_IDENTIFIER, read_metadata, summarize
+from hearlite.tflite.model_file import read_metadata, read_tflite, summarize
 
 SCHEMA = "hearlite-manifest/1"
 METADATA_NAME = "hearlite_manifest"
@@ -93,20 +93,6 @@ def manifest_path(model: Path) -> Path:
     return model.with_suffix(".json")
 
 
-def _read(model: Path) -> bytes:
-    """Read a .tflite file; checked on its own so that a wrong file is not reported as a missing manifest."""
-    try:
-        content = model.read_bytes()
-    except OSError as error:
-        raise InputError(f"{model}: {error.strerror or error}", "name a .tflite file") from error
-    if content[4:8] != FILE_IDENTIFIER:
-        raise InputError(
-            f"{model}: not a .tflite file: its bytes 4 to 8 are not {FILE_IDENTIFIER.decode()!r}",
-            "name one that 'hearlite export' wrote",
-        )
-    return content
-
-
 def write_bundle(
     model: Path, content: bytes, manifest: Manifest, *, texts: Mapping[str, str], targets: Path, overwrite: bool = False
 ) -> None:
@@ -139,6 +125,8 @@ def write_bundle(
     for suffix, text in texts.items():
         write_bytes(model.with_name(model.stem + suffix), text.encode())
     arrays = read_arrays(targets)
+    if missing := {"mean", "inverse"} - set(arrays):
+        raise InputError(f"{targets}: it lacks {sorted(missing)[0]}", "distill the run again")
     write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
     write_bytes(model, content)
     # Last, so that a manifest is there only if all other files are.
@@ -155,7 +143,7 @@ def read_manifest(model: Path) -> Manifest:
     InputError
         When either file is missing or damaged, or the two do not belong together.
     """
-    path, content = manifest_path(model), _read(model)
+    path, content = manifest_path(model), read_tflite(model)
     if not path.is_file():
         raise InputError(
             f"{model}: its manifest {path.name} is missing",
@@ -182,7 +170,7 @@ def read_manifest(model: Path) -> Manifest:
         )
     # From the JSON as it was written, not from the dataclass: this version may have more fields.
     inside = {key: value for key, value in data.items() if key not in _OUTSIDE}
-    if read_metadata(content, METADATA_NAME) != json.dumps(inside, ensure_ascii=False).encode():
+    if read_metadata(content, METADATA_NAME, where=str(model)) != json.dumps(inside, ensure_ascii=False).encode():
         raise InputError(
             f"{path}: it differs from the copy inside {model.name}", "the manifest was edited; export the file again"
         )
@@ -251,11 +239,8 @@ def describe(model: Path) -> dict[str, object]:
     InputError
         When the file is missing or damaged, or its manifest does not match it.
     """
-    content = _read(model)
-    try:
-        summary = summarize(content)
-    except InputError as error:
-        raise InputError(f"{model}: {error.message}", error.hint) from error
+    content = read_tflite(model)
+    summary = summarize(content, where=str(model))
     facts: dict[str, object] = {
         "file": str(model),
         "bytes": len(content),

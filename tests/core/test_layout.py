@@ -33,9 +33,11 @@ COMMANDS = tuple(
 )
 IMPORT_STAGES = (*COMMANDS, "hearlite/api.py")
 EXPERIMENTS = "benchmarks/experiments/"  # the one room whose commands measure other stages themselves
-# Doctor only looks whether there is one; the last two run in environments that have no hearlite.
+# Doctor only looks whether there is one; trial_run is a process that may crash; the last two run in environments that
+# have no hearlite.
 IMPORT_AN_INTERPRETER = (
     "hearlite/tflite/interpreter.py",
+    "hearlite/tflite/trial_run.py",
     "hearlite/cli/doctor.py",
     "benchmarks/cost/isolated_run.py",
     "benchmarks/arm/tflite_runner.py",
