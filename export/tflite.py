@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
 from hearlite.files import read_json
 from hearlite.gate import GateResult, read_gate_result
-from hearlite.run import Run
+from hearlite.run import Run, read_metrics
 from hearlite.serialization import from_dict
 from hearlite.spec import AUDIO, PRECISIONS, QuantSpec
 from hearlite.student import load_network
@@ -151,7 +152,7 @@ def _float(run: Run) -> bytes:
 
 def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: bytes) -> Manifest:
     spec, summary = run.spec, summarize(content)
-    metrics = read_json(run.metrics)
+    metrics = read_metrics(run)
     on = "clips of validation subjects"
     figures = [
         Metric(
@@ -161,7 +162,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
     verdict, calibration = None, ""
     if recipe:
         verdict = read_gate_result(run.quantized(recipe) / "compare.json")
-        calibration = str(read_json(run.quantized(recipe) / "calibration.json")["sha256"])
+        calibration = _calibration(run.quantized(recipe) / "calibration.json")
         figures += _cost(verdict, on=on)
     return Manifest(
         schema=SCHEMA,
@@ -190,6 +191,15 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
         golden_tolerance=TOLERANCE[precision],
         quantization=verdict,
     )
+
+
+def _calibration(path: Path) -> str:
+    """Return the hash of the clips that a quantization was calibrated with."""
+    data = read_json(path)
+    found = data.get("sha256") if isinstance(data, dict) else None
+    if not isinstance(found, str) or not re.fullmatch(r"[0-9a-f]{64}", found):
+        raise InputError(f"{path}: its sha256 is {found!r:.80}", "quantize the run again")
+    return found
 
 
 def _cost(verdict: GateResult, *, on: str) -> list[Metric]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from hearlite.tflite.classifier import Head, require_fused
 from hearlite.tflite.model_file import read_metadata, read_tflite, summarize
 
 SCHEMA = "hearlite-manifest/1"
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # in Python, Kotlin, Swift, Dart and JavaScript alike
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 METADATA_NAME = "hearlite_manifest"
 _OUTSIDE = ("tflite_sha256", "golden_embedding")  # not in the copy inside the .tflite, as they depend on the file
 
@@ -78,6 +81,46 @@ class Manifest:
     golden_tolerance: float | None = None
     head: Head | None = None  # None: the embedding is the only output
     tflite_sha256: str = ""  # "" in the copy inside the file, whose hash depends on that copy
+
+    def require_valid(self, *, where: str, file_name: str) -> None:
+        """Raise InputError for values that have the right type but are not valid.
+
+        Names that become code in an app's snippet must be identifiers, and `name` must be the file's own.
+
+        Parameters
+        ----------
+        where : str
+            The manifest, for messages.
+        file_name : str
+            Name of the .tflite beside it, without folder.
+        """
+        names = {"signature": self.signature, "input": self.input, "output": self.output}
+        if self.head is not None:
+            self.head.require_valid(where=where)
+            names["head.output"] = self.head.output
+        for field, name in names.items():
+            if not IDENTIFIER.fullmatch(name):
+                raise InputError(
+                    f"{where}: {field} is {name!r:.80}", "expected an identifier: up to 64 letters, digits and _"
+                )
+        if not _FILE_NAME.fullmatch(self.name) or self.name != file_name:
+            raise InputError(
+                f"{where}: name is {self.name!r:.200}, and the file is called {file_name!r:.200}",
+                "give the file its name from the export again, of letters, digits and . _ -",
+            )
+        if self.precision not in TOLERANCE:
+            raise InputError(
+                f"{where}: precision is {self.precision!r:.80}", f"this version supports {', '.join(TOLERANCE)}"
+            )
+        if self.audio != AUDIO:
+            raise InputError(f"{where}: its audio is {self.audio}", f"this version supports only {AUDIO}")
+        if self.dim < 1 or len(self.golden_embedding) != self.dim:
+            raise InputError(f"{where}: dim is {self.dim} and golden_embedding has {len(self.golden_embedding)} values")
+        if min(self.parameters, self.macs) < 0 or (self.golden_tolerance or 0.0) > 1:
+            raise InputError(
+                f"{where}: parameters is {self.parameters}, macs {self.macs}, golden_tolerance {self.golden_tolerance}",
+                "counts can't be negative, and a tolerance is relative: at most 1",
+            )
 
     def inside(self) -> bytes:
         """Return the JSON copy that is stored in the .tflite.
@@ -155,14 +198,7 @@ def read_manifest(model: Path) -> Manifest:
             f"{path}: its schema is not {SCHEMA}", "it was written by another version, or is not a hearlite manifest"
         )
     manifest = from_dict(Manifest, data, where=str(path))
-    if manifest.precision not in TOLERANCE:
-        raise InputError(
-            f"{path}: precision is {manifest.precision!r}", f"this version supports {', '.join(TOLERANCE)}"
-        )
-    if manifest.audio != AUDIO:
-        raise InputError(f"{path}: its audio is {manifest.audio}", f"this version supports only {AUDIO}")
-    if manifest.head is not None:
-        manifest.head.require_valid(where=str(path))
+    manifest.require_valid(where=str(path), file_name=model.name)
     if hashlib.sha256(content).hexdigest() != manifest.tflite_sha256:
         raise InputError(
             f"{model}: its sha256 is not the manifest's",

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hearlite.text import printable
+
 LOG_EVERY_S = 15.0
 
 
@@ -29,7 +31,7 @@ def progress(what: str, *, total: int, start: int = 0) -> Iterator[Callable[...,
         `advance(done, note="")`, to be called with the number of items finished so far.
     """
     show = _bar if sys.stderr.isatty() else _lines
-    with show(what, total, start) as advance:
+    with show(printable(what), total, start) as advance:
         yield advance
 
 

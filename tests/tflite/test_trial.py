@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -99,4 +98,4 @@ def test_processor_time_and_memory_are_limited(what: str, cpu_s: int, spare: int
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     trial.require_trial(convolution(), where="a.tflite")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
