@@ -200,7 +200,7 @@ def _signed_text(release: bytes, keyring: Path, *, allow_unsigned: bool) -> tupl
         if not allow_unsigned:
             raise InputError(
                 f"Debian's signature of the package index can't be checked: no {missing} here",
-                "install gpgv and debian-archive-keyring, or trust the mirror with: hearlite arm --allow-unsigned-index",
+                "install gpgv and debian-archive-keyring, or trust the mirror: hearlite arm --allow-unsigned-index",
             )
         return release.decode("utf-8", errors="replace"), f"not checked: no {missing} here"
     with tempfile.TemporaryDirectory() as folder:

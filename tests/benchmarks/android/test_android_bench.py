@@ -325,7 +325,9 @@ def test_a_folder_of_the_device_that_a_shell_would_misread_is_refused(job: Job, 
         measure(dataclasses.replace(job, folder=folder), phone)
 
 
-def test_a_local_file_that_begins_with_a_dash_is_no_option(phone: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_local_file_that_begins_with_a_dash_is_no_option(
+    phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("-p").write_text("content")
     adb = find_device(program=str(phone / "adb"))
