@@ -18,7 +18,7 @@ import numpy as np
 
 from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings, as_clips
 from hearlite.errors import InputError, MissingExtraError, UsageError
-from hearlite.files import sha256_of
+from hearlite.files import read_content, regular_file, sha256_of
 from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM
 
 # Clips per call, always the same, so that there is one trace and one XLA compilation. With 8, a ViT-L needs no more
@@ -35,13 +35,22 @@ _HOW_TO_GET_HEAR = (
     "hearlite never downloads HeAR: accept the terms of google/hear on the model hub, download the TensorFlow"
     " SavedModel (saved_model.pb and variables/), and pass its folder as hear:DIR"
 )
-# Ops that read or write files, use the network or call Python. PrintV2 and DebugIdentity write to a file:// URL chosen
-# by the graph.
+# Ops that read or write files, use the network, other devices or sessions, call Python or other programs, or end the
+# process. PrintV2 and DebugIdentity write to a file:// URL chosen by the graph, ImmutableConst maps a file into memory,
+# and the last line are ops that write what they see to a folder of their own. XlaCallModule is not among them: HeAR's
+# encoder is one.
 _FORBIDDEN_OP = re.compile(
-    r"File|PyFunc|Reader|Dataset|Iterator|Rpc|Summary|ImportEvent|^Debug|^Print|LoadAndRemap|Lmdb|BigQuery|^_?(Host)?(Send|Recv)|^Restore|^Save|Checkpoint"
+    r"File|PyFunc|Reader|Dataset|Iterator|Rpc|Summary|ImportEvent|^Debug|^Print|LoadAndRemap|Lmdb|BigQuery"
+    r"|^_?(Host)?(Send|Recv)|^Restore|^Save|Checkpoint|^ImmutableConst|^RecordInput|^Remote|^Distributed|^DTensor"
+    r"|^_?Collective|^_?Nccl|TPU|^(In|Out)feed|SessionHandle|SessionTensor|CustomCall|MlirPassthrough|^TRTEngine"
+    r"|^_?Xla(Host|Send|Recv|Launch|Run|Compile)|^Abort$|^Sleep|WorkerHeartbeat"
+    r"|^DumpTensor|^CalibrationStatisticsSaver|^CustomAggregator|MinibatchStatistics"
 )
+# Custom calls by which JAX runs Python from a compiled module.
+_PYTHON_CALLBACKS = (b"xla_python", b"xla_ffi_python", b"xla_ffi_partitioned_python")
 # Every SavedModel has these in the two functions that restore and save it; elsewhere they are refused.
 _SAVER_OPS = frozenset({"RestoreV2", "SaveV2", "ShardedFilename", "MergeV2Checkpoints"})
+_LARGEST_GRAPH = 2 << 30  # bytes; a protocol buffer holds no more
 _SAVER_FUNCTION = re.compile(r"__inference__traced_(save|restore)_\d+")
 # Relative to the largest coordinate. The batch's shape alone changes 1e-6 (measured on ViTs), a coupled batch far more.
 _INDEPENDENCE_TOLERANCE = 1e-3
@@ -264,13 +273,22 @@ def _padded(clips: Clips, *, rows: int) -> Clips:
 
 
 def _read_graph(folder: Path) -> bytes:
-    try:
-        return (folder / "saved_model.pb").read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{folder} is not a SavedModel: saved_model.pb: {error.strerror or error}",
-            "pass the folder that holds saved_model.pb",
-        ) from error
+    """Read saved_model.pb, and check that all that TensorFlow may open beside it is regular files.
+
+    Links are followed: the caches of model hubs consist of them.
+    """
+    path, hint = folder / "saved_model.pb", "pass the folder that holds saved_model.pb"
+    if not path.exists():
+        raise InputError(f"{folder} is not a SavedModel: saved_model.pb: No such file or directory", hint)
+    content = read_content(path, largest=_LARGEST_GRAPH, hint=hint)
+    for name in ("saved_model.pbtxt", "saved_model.cpb"):
+        if (folder / name).exists():
+            raise InputError(f"{folder} holds {name} beside saved_model.pb", "keep the graph that the model is")
+    for part in ("variables", "assets", "assets.extra"):
+        for entry in (folder / part).glob("**/*"):
+            if not entry.is_dir():
+                regular_file(entry, hint="download or export it again")
+    return content
 
 
 def _tensorflow(what: str, *, threads: int | None) -> Any:
@@ -301,23 +319,52 @@ def _refuse_forbidden_ops(content: bytes, *, folder: Path) -> None:
         raise InputError(
             f"{folder}: saved_model.pb is not a SavedModel: {_one_line(error)}", "download or export it again"
         ) from error
-    bodies = [("", graph.graph_def.node) for graph in saved_model.meta_graphs]
-    bodies += [
-        (function.signature.name, function.node_def)
-        for graph in saved_model.meta_graphs
-        for function in graph.graph_def.library.function
-    ]
-    found = {
-        node.op
-        for name, nodes in bodies
-        for node in nodes
-        if _FORBIDDEN_OP.search(node.op) and not (node.op in _SAVER_OPS and _SAVER_FUNCTION.fullmatch(name))
-    }
+    if not all(graph.object_graph_def.nodes for graph in saved_model.meta_graphs):
+        # Loading one of TensorFlow 1 runs the graph that restores it, wherever that reads.
+        raise InputError(f"{folder} is a SavedModel of TensorFlow 1", "export it with TensorFlow 2")
+    found: set[str] = set()
+    for graph in saved_model.meta_graphs:
+        savers = _saver_functions(graph)
+        bodies = [("", graph.graph_def.node)]
+        bodies += [(function.signature.name, function.node_def) for function in graph.graph_def.library.function]
+        nodes = [(node, name in savers) for name, body in bodies for node in body]
+        found |= {
+            node.op for node, saver in nodes if _FORBIDDEN_OP.search(node.op) and not (saver and node.op in _SAVER_OPS)
+        }
+        found |= {f"{node.op} that calls Python" for node, _ in nodes if _calls_python(node)}
+        found |= {f"asset {asset.filename!r:.80}" for asset in graph.asset_file_def if not _is_plain(asset.filename)}
     if found:
         raise InputError(
             f"{folder} holds ops that reach outside the model: {', '.join(sorted(found))}",
             "export the network alone, with TensorFlow 2",
         )
+
+
+def _saver_functions(graph: Any) -> set[str]:
+    """Return the names of the functions that save and restore a MetaGraphDef.
+
+    Loading calls them nowhere, so one that the object graph offers, or that another function calls, only bears the
+    name of one.
+    """
+    functions = graph.graph_def.library.function
+    called = set(graph.object_graph_def.concrete_functions)
+    for function in functions:
+        for node in function.node_def:
+            for value in node.attr.values():
+                called.update({value.func.name, *(part.name for part in value.list.func)})
+    names = {function.signature.name for function in functions}
+    return {name for name in names - called if _SAVER_FUNCTION.fullmatch(name)}
+
+
+def _calls_python(node: Any) -> bool:
+    return any(callback in value.s for value in node.attr.values() for callback in _PYTHON_CALLBACKS)
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether the name of an asset stays in the folder of assets."""
+    return (
+        bool(name) and "\0" not in name and not name.startswith("/") and ".." not in name.replace("\\", "/").split("/")
+    )
 
 
 def _fingerprint(folder: Path) -> str:
