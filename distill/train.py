@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from hearlite.audio.frontend_tf import Frontend
 from hearlite.data.dataset import Dataset
-from hearlite.data.records import Views, write_records
+from hearlite.data.records import Views, Worker, write_records
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import Batch, Batches, Examples, teacher_vectors, val_examples
 from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker
@@ -43,6 +44,7 @@ from hearlite.progress import progress
 from hearlite.run import DatasetInfo, Run, RunSpec, create_run
 from hearlite.spec import StudentSpec, TrainSpec, student_spec
 from hearlite.student import EMBED_BATCH, build_network, make_repeatable, weights_of
+from hearlite.writing import locked
 
 
 @dataclass
@@ -300,9 +302,15 @@ def distill_student(
     if not (folder / "weights.npz").is_file():  # before the run folder exists: its spec would refuse the mended dataset
         require_feasible(dataset, student=student, train=train, records=records_folder or folder / "records")
     records_name = "records" if records_folder is None else str(records_folder.resolve())
-    run = create_run(folder, RunSpec(student, train, teacher.info, info, records_name))
+    spec = RunSpec(student, train, teacher.info, info, records_name)
+    with nullcontext() if me.count > 1 else locked(folder):  # the processes of a cluster share the folder
+        return _train(dataset, teacher=teacher, run=create_run(folder, spec), among=among, me=me)
+
+
+def _train(dataset: Dataset, *, teacher: Embedder, run: Run, among: Any, me: Worker) -> Run:
     if run.weights.is_file():
         return run
+    train = run.spec.train
     records = write_records(
         dataset, teacher=teacher, folder=run.records, views=Views(train.views, spec=train.view), worker=me
     )

@@ -46,6 +46,9 @@ STUDIES = {
     "training-throughput": Study(
         _ROOT + "experiments.training_throughput", "clips per second of every stage of training"
     ),
+    "kill-drill": Study(
+        _ROOT + "experiments.kill_drill", "commands killed at random and run again: is the result equal?"
+    ),
     "synthetic-spirometry": Study(
         _ROOT + "datasets.synthetic_spirometry", "write forced exhalations with their FEV1/FVC"
     ),

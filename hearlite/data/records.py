@@ -265,7 +265,7 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
 def read_shard(path: Path) -> Shard:
     """Read a shard's index, without its PCM and vectors. Raises InputError when the file is damaged."""
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         notes = json.loads((file.schema_arrow.metadata or {})[b"hearlite"])
         if notes["schema"] != SCHEMA:
             raise ValueError(f"schema {notes['schema']!r} is not {SCHEMA!r}")
