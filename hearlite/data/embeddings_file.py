@@ -200,9 +200,9 @@ def _read(path: Path) -> tuple[list[str], Embeddings, dict[str, Any]]:
 
 def _check_digest(ids: Sequence[str], vectors: Embeddings, metadata: dict[bytes, bytes], *, path: Path) -> None:
     """Raise InputError when a file from `embeddings_writer` is not as it was written; others have no digest."""
-    if _METADATA_KEY not in metadata or _DIGEST_KEY not in metadata:
+    if _DIGEST_KEY not in metadata:
         return
-    content = _Digest(metadata[_METADATA_KEY])
+    content = _Digest(metadata.get(_METADATA_KEY, b""))
     content.add(ids, vectors)
     if content.hexdigest().encode() != metadata[_DIGEST_KEY]:
         raise InputError(f"{path}: its content has changed since it was written", "copy it again, or write it again")

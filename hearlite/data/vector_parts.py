@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from hearlite.audio.clips import from_int16
 from hearlite.data.dataset import Dataset, Skipped
+from hearlite.data.digest import require_digest, with_digest
 from hearlite.data.reading import Clip, clip_id, read_clips, reading_order
 from hearlite.embedders.base import Embedder, Embeddings
 from hearlite.errors import InputError
@@ -203,12 +204,13 @@ def _write_part(part: Part, path: Path) -> None:
     notes = {"clips": part.clips, "skipped": list(map(dataclasses.asdict, part.skipped)), "silent": part.silent}
     table = pa.table(columns, metadata={"hearlite": json.dumps(notes)})
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, write_page_checksum=True)
+        pq.write_table(with_digest(table, list(columns)), temporary, write_page_checksum=True)
 
 
 def _read_part(path: Path, embedders: Mapping[str, Embedder]) -> Part:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
+        require_digest(table, ["place", "clip_id", *(f"vector:{name}" for name in embedders)])
         notes: dict[str, Any] = json.loads((table.schema.metadata or {})[b"hearlite"])
         vectors = {
             name: table[f"vector:{name}"].combine_chunks().flatten().to_numpy().reshape(-1, embedder.info.dim)
@@ -223,5 +225,5 @@ def _read_part(path: Path, embedders: Mapping[str, Embedder]) -> Part:
             skipped,
             dict(notes["silent"]),
         )
-    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+    except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a readable part: {error}", "remove it and run the command again") from error

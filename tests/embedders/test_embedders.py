@@ -493,7 +493,11 @@ def test_a_changed_bit_never_changes_vectors(tmp_path: Path, bit: int) -> None:
             refused += 1
         else:
             assert read._vectors.tobytes() == vectors.tobytes() and sorted(read._row) == names, place
+            assert read.info.licence in ("MIT", "unknown"), place
     assert refused > len(good) / 2
+    (tmp_path / "changed.parquet").write_bytes(good.replace(b"hearlite\x18", b"hearlitf\x18"))  # the metadata's key
+    with pytest.raises(InputError, match="content has changed"):
+        EmbeddingsTeacher(tmp_path / "changed.parquet")
 
 
 def _parquet(folder: Path, ids: Any, vectors: Any, *, metadata: bytes | None = None) -> Path:
