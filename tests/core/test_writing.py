@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import signal
@@ -76,7 +77,9 @@ def test_an_error_names_the_file_and_a_remedy(tmp_path: Path, number: int, remed
     with pytest.raises(InputError) as caught, replacing(path) as temporary:
         temporary.write_text("half")
         raise OSError(number, os.strerror(number))
-    assert str(caught.value).startswith(f"{path} can't be written: {os.strerror(number)}; ")
+    free = r" \([\d,.]+ MB are free on its disk\)" if number == errno.ENOSPC else ""
+    expected = re.escape(f"{path} can't be written: {os.strerror(number)}")
+    assert re.fullmatch(f"{expected}{free}", caught.value.message)
     assert remedy in caught.value.hint and ".hearlite-" not in str(caught.value)
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
 
