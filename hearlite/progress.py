@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hearlite.writing import require_not_interrupted
+
 LOG_EVERY_S = 15.0
 
 
@@ -26,10 +28,16 @@ def progress(what: str, *, total: int, start: int = 0) -> Iterator[Callable[...,
     Yields
     ------
     callable
-        `advance(done, note="")`, to be called with the number of items finished so far.
+        `advance(done, note="")`, to be called with the number of items finished so far. It raises KeyboardInterrupt
+        if this process was asked to end.
     """
     show = _bar if sys.stderr.isatty() else _lines
-    with show(what, total, start) as advance:
+    with show(what, total, start) as report:
+
+        def advance(done: int, note: str = "") -> None:
+            require_not_interrupted()
+            report(done, note)
+
         yield advance
 
 

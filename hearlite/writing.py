@@ -52,6 +52,7 @@ HINTS = {
 
 _cleaned: set[Path] = set()  # folders that this process has looked through
 _own: set[Path] = set()  # temporary files and locks of this process
+_refused = False
 
 
 @contextmanager
@@ -71,6 +72,8 @@ def replacing(path: Path, *, output: Path | None = None) -> Iterator[Path]:
     ------
     InputError
         When the file cannot be written, as on a full or read-only disk. The message names it and the remedy.
+    KeyboardInterrupt
+        After `refuse_writes(True)`.
     """
     places = {str(place) for place in (path, *path.parents)}
     try:
@@ -86,6 +89,7 @@ def replacing(path: Path, *, output: Path | None = None) -> Iterator[Path]:
             mask = os.umask(0)
             os.umask(mask)
             temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide the file from the group that the umask allows
+            require_not_interrupted()
             temporary.replace(path)
     except OSError as error:
         about_path = error.filename is None or str(error.filename) in places
@@ -134,6 +138,22 @@ def write_error(path: Path, error: OSError) -> InputError:
     if number == errno.ENOSPC:  # many MB may be free: a disk can be out of inodes, or this one file too large for it
         reason += f" ({_disk(path).free / 1e6:,.1f} MB are free on its disk)"
     return InputError(f"{path} can't be written: {reason}", hint)
+
+
+def refuse_writes(refused: bool) -> None:
+    """Let no file be replaced from now on, or allow it again.
+
+    For a process that was asked to end. Code that swallows the exception of an interruption goes on with less than it
+    should have, and what it makes must not be kept.
+    """
+    global _refused
+    _refused = refused
+
+
+def require_not_interrupted() -> None:
+    """Raise KeyboardInterrupt if this process was asked to end and goes on, because the exception was swallowed."""
+    if _refused:
+        raise KeyboardInterrupt
 
 
 def remove_own() -> None:
