@@ -3,9 +3,9 @@
     hearlite study kill-drill --points 50 --out OUT
 
 Each point ends one of `embed`, `distill`, `quantize`, `export` and `bench`, on synthetic sounds, by SIGKILL or SIGTERM
-at a moment drawn evenly from the time that the command takes. The command is then run until it succeeds. A point is
-good when the output equals the uninterrupted one, neither temporary files nor parts nor child processes are left and,
-after SIGTERM, the exit code was 143.
+at a moment drawn evenly from the time that the command takes; one that comes after its end is drawn again. The command
+is then run until it succeeds. A point is good when the output equals the uninterrupted one, neither temporary files nor
+parts nor child processes are left and, after SIGTERM, the exit code was 143.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ SCHEMA = "hearlite-kill-drill/1"
 SIGNALS = ("SIGKILL", "SIGTERM")
 STEPS = 30  # of training: long enough for checkpoints, short enough for fifty points
 SUBJECTS, RECORDINGS = 40, 2  # bench needs five positive subjects of a class in train
+_SETTLE_S = 0.2  # after the command's end, for the kernel to end its children
 _GRACE_S = 30.0  # for a command to end after SIGTERM: a step of TensorFlow is not interrupted
 _ATTEMPTS = 3  # to run the command again until it succeeds
+_DRAWS = 5  # of a moment before the command's end
 _CHANGING = frozenset({"created", "command", "machine", "latency"})  # of results.json: differ between equal runs
 
 
@@ -48,8 +50,7 @@ class Drill:
     """A command to interrupt."""
 
     name: str
-    arguments: tuple[str, ...]  # run in a folder with `data`, and with `run` and `out` where `needs` says so
-    needs: tuple[str, ...]  # folders that must be there, from the uninterrupted runs
+    arguments: tuple[str, ...]  # run in a folder with `data` and what the drills before have written
     digest: Callable[[Path], dict[str, str]]  # what must be equal, by a name for it
 
 
@@ -60,7 +61,7 @@ class Point:
     command: str
     signal: str
     after_s: float
-    exit_code: int
+    exit_code: int  # as a shell reports it: 128 and the signal's number for a process that a signal ended
     attempts: int  # runs until the command succeeded
     equal: bool
     left: tuple[str, ...] = ()  # temporary files, parts and locks that were left after the command succeeded
@@ -69,7 +70,7 @@ class Point:
     @property
     def good(self) -> bool:
         """Whether nothing was lost or left."""
-        ended = self.exit_code in (0, -signal.SIGKILL if self.signal == "SIGKILL" else 128 + signal.SIGTERM)
+        ended = self.exit_code == 128 + getattr(signal, self.signal)
         return self.equal and ended and not self.left and not self.children
 
 
@@ -100,19 +101,19 @@ DRILLS = (
     Drill(
         "embed",
         ("embed", "data", "--model", "spectral", "--hop", "0.2", "--out", "out/e.parquet"),
-        (),
         lambda folder: {"e.parquet": sha256_of(folder / "out" / "e.parquet")},
     ),
     Drill(
         "distill",
         ("distill", "data", "--teacher", "spectral", "--size", "tiny", "--steps", str(STEPS), "--run", "run"),
-        (),
-        lambda folder: {name: _arrays(folder / "run" / name) for name in ("weights.npz", "targets.npz")},
+        lambda folder: {
+            **{name: _arrays(folder / "run" / name) for name in ("weights.npz", "targets.npz")},
+            "metrics.json": sha256_of(folder / "run" / "metrics.json"),
+        },
     ),
     Drill(
         "quantize",
         ("quantize", "run", "--allow-failed-gate"),
-        ("run",),
         lambda folder: {
             path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(folder.glob("run/*/model.tflite"))
         },
@@ -120,20 +121,18 @@ DRILLS = (
     Drill(
         "export",
         ("export", "run", "--out", "out", "--allow-failed-gate"),
-        ("run", "quantized"),
         lambda folder: {path.name: sha256_of(path) for path in sorted((folder / "out").glob("*.tflite"))},
     ),
     Drill(
         "bench",
         ("bench", "data", "--teacher", "spectral", "--out", "bench"),
-        ("exported",),
         lambda folder: {"results.json": _results(folder / "bench" / "results.json")},
     ),
 )
 
 
 @dataclass(frozen=True)
-class _Stage:
+class Stage:
     """The uninterrupted run of a drill: a folder before it, the digest and the duration."""
 
     before: Path
@@ -142,12 +141,17 @@ class _Stage:
     arguments: tuple[str, ...]
 
 
-def prepare(folder: Path, *, seed: int) -> dict[str, _Stage]:
-    """Run all drills once, one after another, keeping the folder as it was before each."""
+def prepare(folder: Path, *, drills: Sequence[Drill], seed: int) -> dict[str, Stage]:
+    """Run the drills, and those that make what they need, once, keeping the folder as it was before each.
+
+    Raises InputError when a command fails.
+    """
     work = folder / "work"
     write_corpus(work / "data", subjects=SUBJECTS, recordings_per_subject=RECORDINGS, seed=seed)
     stages = {}
-    for drill in DRILLS:
+    for drill in DRILLS[: 1 + max(map(DRILLS.index, drills))]:
+        if drill not in drills and drill.name == "embed":  # nothing needs its file
+            continue
         before = folder / f"before-{drill.name}"
         shutil.copytree(work, before)
         arguments = drill.arguments
@@ -159,24 +163,30 @@ def prepare(folder: Path, *, seed: int) -> dict[str, _Stage]:
         done = _start(arguments, work).wait()
         if done:
             raise InputError(f"hearlite {drill.name} ended with {done}", f"see {work / 'log.txt'}")
-        stages[drill.name] = _Stage(before, drill.digest(work), time.monotonic() - began, arguments)
+        stages[drill.name] = Stage(before, drill.digest(work), time.monotonic() - began, arguments)
     return stages
 
 
-def interrupt(drill: Drill, stage: _Stage, work: Path, *, number: str, after_s: float) -> Point:
+def interrupt(drill: Drill, stage: Stage, work: Path, *, number: str, draw: random.Random) -> Point:
     """Interrupt a command in a fresh copy of its folder, run it again, and compare."""
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(stage.before, work)
-    process = _start(stage.arguments, work)
-    try:
-        process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        process.send_signal(getattr(signal, number))
+    seconds = stage.seconds
+    for _ in range(_DRAWS):
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(stage.before, work)
+        after_s = draw.uniform(0, seconds)
+        began = time.monotonic()
+        process = _start(stage.arguments, work)
+        try:
+            process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(getattr(signal, number))
+            break
+        seconds = time.monotonic() - began  # it was faster than the first time
     try:
         exit_code = process.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
         exit_code = 1  # it does not end: not good
-    time.sleep(0.2)
+    time.sleep(_SETTLE_S)
     children = _alive(process.pid)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -188,6 +198,7 @@ def interrupt(drill: Drill, stage: _Stage, work: Path, *, number: str, after_s: 
         if path.name.startswith(".hearlite") or path.name.endswith(".parts")
     )
     equal = bool(attempts) and drill.digest(work) == stage.digest
+    exit_code = 128 - exit_code if exit_code < 0 else exit_code
     return Point(drill.name, number, round(after_s, 2), exit_code, attempts, equal, left, children)
 
 
@@ -245,18 +256,17 @@ def command(points: int, seed: int, only: tuple[str, ...], out: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     drills = [drill for drill in DRILLS if not only or drill.name in only]
-    stages = prepare(scratch, seed=seed)
+    stages = prepare(scratch, drills=drills, seed=seed)
     durations = {name: round(stage.seconds, 1) for name, stage in stages.items()}
     results = DrillResults(**vars(study_run(SCHEMA)), seed=seed, steps=STEPS, durations_s=durations)
-    draw = random.Random(seed)
     done: list[Point] = []
     with progress("kill drill", total=points) as advance:
         for place in range(points):
             drill = drills[place % len(drills)]
             stage = stages[drill.name]
             number = SIGNALS[place // len(drills) % len(SIGNALS)]
-            after_s = draw.uniform(0, stage.seconds)
-            done.append(interrupt(drill, stage, scratch / "point", number=number, after_s=after_s))
+            draw = random.Random(f"{seed} {place}")
+            done.append(interrupt(drill, stage, scratch / "point", number=number, draw=draw))
             if not done[-1].good:
                 click.echo(f"not good: {done[-1]}", err=True)
             results = dataclasses.replace(results, points=tuple(done))
