@@ -28,6 +28,7 @@ from pathlib import Path
 import click
 
 from hearlite.audio.synth import write_corpus
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.errors import GateError, InputError
 from hearlite.files import read_arrays, read_json, sha256_of, write_bytes, write_json
@@ -205,7 +206,7 @@ def interrupt(drill: Drill, stage: Stage, work: Path, *, number: str, draw: rand
 def _start(arguments: Sequence[str], work: Path) -> subprocess.Popen[bytes]:
     with (work / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "hearlite", *arguments],
+            tied([sys.executable, "-m", "hearlite", *arguments]),
             cwd=work,
             stdout=log,
             stderr=log,
