@@ -20,6 +20,7 @@ from hearlite.distill.batches import POOL_SHARDS
 from hearlite.distill.losses import DistillationLoss
 from hearlite.distill.targets import fit_targets
 from hearlite.errors import InputError
+from hearlite.manifests.rows import SPLITS
 from hearlite.spec import AUDIO, StudentSpec, TrainSpec
 from hearlite.student import build_network, make_repeatable
 
@@ -42,10 +43,11 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
     for split, count in clips.items():
         if not count:
             subjects = len({clip.subject for clip in dataset.clips})
+            few = "record at least three subjects, or " if subjects < len(SPLITS) else ""
             raise InputError(
                 f"{dataset.name}: no clip of a subject in split {split!r}, of {subjects} subjects",
-                "distillation learns from subjects in train and chooses its best weights on those in val: name both in"
-                " a 'split' column",
+                "distillation learns from subjects in train and chooses its best weights on those in val:"
+                f" {few}name both in a 'split' column",
             )
     record_bytes = (
         AUDIO.clip_samples * np.dtype(np.int16).itemsize + student.embedding_dim * np.dtype(np.float32).itemsize

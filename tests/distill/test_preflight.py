@@ -61,6 +61,12 @@ def test_an_empty_side_is_named_before_the_teacher_hears_anything(
     assert list(tmp_path.iterdir()) == []  # so the mended dataset may use the same folder
 
 
+def test_fewer_subjects_than_sides_are_too_few(dataset: Dataset, tmp_path: Path) -> None:
+    one = next(clip for clip in dataset.clips if clip.split == "train")
+    with pytest.raises(InputError, match="'val', of 1 subjects; .*at least three subjects"):
+        check(dataclasses.replace(dataset, clips=(one,)), tmp_path)
+
+
 def test_a_full_disk_is_found_first(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: FakeTeacher
 ) -> None:
