@@ -1,9 +1,9 @@
 """Compute fingerprints of sound, by which equal and nearly equal recordings are found.
 
-The design is that of Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002: 32 bits a frame, each
-the sign of a difference of band energies over frequency and time. Gain cancels, a steady background leaves random
-bits, and frames overlap so much that it does not matter where the first one starts. Bands, frames and thresholds are
-set for coughs, breath and lung sounds in place of music.
+The design is that of Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System", ISMIR 2002: 32 bits a frame,
+each the sign of a difference of band energies over frequency and time. Gain cancels, a steady background leaves random
+bits, and frames overlap so much that it does not matter where the first one starts. Bands and frames are set for
+coughs, breath and lung sounds in place of music.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Find recordings that are copies of each other by their sound, whatever their files and subjects are called.
 
-Equal recordings have the digest of their decoded samples in common. Nearly equal ones (another codec, level or sampling
-rate, a shift, a part of a longer one) are found by fingerprints (`hearlite.audio.fingerprint`): frames whose 32 bits
-agree are looked up in a sorted table, and where they suggest an alignment, all bits of the overlap are compared. No pair of
-recordings is compared without such a hint.
+Equal recordings have the digest of their decoded samples in common. Nearly equal ones (another codec, level or
+sampling rate, a shift, a part of a longer one) are found by fingerprints (`hearlite.audio.fingerprint`): frames whose
+32 bits agree are looked up in a sorted table, and where they suggest an alignment, all bits of the overlap are
+compared. No pair of recordings is compared without such a hint.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,20 +19,25 @@ from numpy.typing import NDArray
 
 from hearlite import audio
 from hearlite.audio.fingerprint import BITS, WEAK_BITS, Fingerprint, fingerprint
-from hearlite.data.dataset import LONG_S, Dataset
+from hearlite.data.dataset import Dataset
+from hearlite.data.reading import LONG_S
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_arrays
+from hearlite.manifests.rows import SPLITS
 from hearlite.progress import progress
 
 MIN_FRAMES = 16  # of an overlap: 0.64 s of sound, 512 bits
-# The paper models the share of bits that differ by chance as normal around 1/2 with a deviation of 3 / (2 sqrt(bits)), as
-# neighbouring bits are alike. An overlap counts if chance reaches its share in one of 8e9 comparisons, erfc(19 / sqrt(18)) / 2
-# (the paper's 0.35 of 8 192 bits: one in 3e19), and if a quarter of the bits at most differ. Of 7 322 recordings of nine
-# datasets, the most alike of different people have 17 here: two who say the same word.
+# The paper models the share of bits that differ by chance as normal around 1/2, deviating by 3 / (2 sqrt(bits)), as
+# neighbouring bits are alike. An overlap counts if its distance from 1/2 is 19 / (2 sqrt(bits)), which chance reaches
+# in one of 8e9 comparisons (erfc(19 / sqrt(18)) / 2), and if at most a quarter of its bits differ; the paper's limit is
+# 0.35 of 8 192 bits. Among 7 322 recordings of nine datasets, the most alike of different people reach 17: two who say
+# the same word.
 MIN_DEVIATION = 19.0
 MAX_DIFFERENT = 0.25
 _COMMON = 64  # recordings that have a frame in common: such a frame, of hum or tones, tells nothing
 _ALIGNMENTS = 4  # of two recordings that are compared, those with the most frames in common
+_ARRAYS = {"digests": np.uint64, "bits": np.uint32, "weak": np.uint32, "starts": np.int64}  # of a .npz, with dtypes
+_LISTED = 10  # pairs named in a remark
 _COUNTS = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)  # np.bitwise_count needs numpy 2
 
 
@@ -64,15 +69,16 @@ class Fingerprints:
 
     def save(self, path: Path) -> None:
         """Write them to a .npz, without the names of the recordings."""
-        arrays = {"digests": self.digests, "bits": self.bits, "weak": self.weak, "starts": self.starts}
-        write_arrays(path, arrays)
+        write_arrays(path, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def load(cls, path: Path) -> Fingerprints:
         """Read what `save` wrote. Raises InputError when the file is damaged."""
         arrays = read_arrays(path)
         kinds = {"digests": np.uint64, "bits": np.uint32, "weak": np.uint32, "starts": np.int64}
-        good = all(name in arrays and arrays[name].dtype == kind and arrays[name].ndim == 1 for name, kind in kinds.items())
+        good = all(
+            name in arrays and arrays[name].dtype == kind and arrays[name].ndim == 1 for name, kind in kinds.items()
+        )
         if good:
             starts = arrays["starts"]
             good = (
@@ -83,7 +89,7 @@ class Fingerprints:
             )
         if not good:
             raise InputError(f"{path}: not the fingerprints of recordings", "make it again: distill, then export")
-        return cls(("",) * len(arrays["digests"]), *(arrays[name] for name in kinds))
+        return cls(("",) * len(arrays["digests"]), *(arrays[name] for name in _ARRAYS))
 
 
 @dataclass(frozen=True)
@@ -140,10 +146,92 @@ def find_matches(queries: Fingerprints, known: Fingerprints | None = None) -> li
         pair = (match.one, match.other)
         if among:
             pair = (min(pair), max(pair))
-        if not among or pair[0] != pair[1]:
-            if pair not in found or match.different < found[pair].different:
-                found[pair] = Match(*pair, match.different, pair in found and found[pair].exact)
+        if (not among or pair[0] != pair[1]) and (pair not in found or match.different < found[pair].different):
+            found[pair] = Match(*pair, match.different, pair in found and found[pair].exact)
     return [found[pair] for pair in sorted(found)]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Recordings of a dataset that are copies of each other.
+
+    Each pair is a text such as "a.wav (s1, train) = b.wav (s2, test)". Copies of one subject on one side are not
+    listed.
+    """
+
+    exact: tuple[str, ...] = ()  # equal, one of them in test and one in train or val
+    near: tuple[str, ...] = ()  # nearly equal, on the same two sides
+    tuned: tuple[str, ...] = ()  # equal or nearly so, in train and in val
+    renamed: tuple[str, ...] = ()  # equal or nearly so, on one side but of two subjects
+
+    def require_allowed(self, *, allowed: bool, where: str) -> None:
+        """Refuse equal recordings on two sides of the split unless the user allows them.
+
+        Raises
+        ------
+        InputError
+            When there are some and `allowed` is false.
+        """
+        if self.exact and not allowed:
+            raise InputError(
+                f"{where}: {_count(self.exact, 'recording')} in test and in training: {listed_pairs(self.exact)}",
+                "a model is tested on what it was trained on: remove one of each pair, or put both on one side;"
+                " --allow-duplicates goes on and says so in the results",
+            )
+
+    def notes(self) -> list[str]:
+        """Return remarks on all of them, the worst first."""
+        kinds = (
+            ("WARNING: {} both in test and in training (equal); figures are too good", self.exact),
+            ("WARNING: {} both in test and in training (nearly equal); figures may be too good", self.near),
+            (
+                "{} both in train and in val, so that the choice of weights favours what was learned by heart",
+                self.tuned,
+            ),
+            ("{} on one side under the names of two subjects, who count as different people", self.renamed),
+        )
+        return [f"{text.format(_count(pairs, 'recording'))}: {listed_pairs(pairs)}" for text, pairs in kinds if pairs]
+
+
+def find_copies(dataset: Dataset, fingerprints: Fingerprints) -> Copies:
+    """Find the recordings of a dataset that are copies of each other.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset.
+    fingerprints : Fingerprints
+        Of its recordings, from `fingerprint_recordings`.
+
+    Returns
+    -------
+    Copies
+    """
+    known = {clip.name: (clip.subject, clip.split) for clip in dataset.clips}
+    found: dict[str, list[str]] = {"exact": [], "near": [], "tuned": [], "renamed": []}
+    for match in find_matches(fingerprints):
+        pair = sorted(
+            (fingerprints.names[match.one], fingerprints.names[match.other]), key=lambda name: _order(known[name])
+        )
+        (one, left), (other, right) = (known[name] for name in pair)
+        if left == right and one == other:
+            continue
+        kind = "renamed" if left == right else "tuned" if right != "test" else "exact" if match.exact else "near"
+        found[kind].append(" = ".join(f"{name} ({', '.join(known[name])})" for name in pair))
+    return Copies(**{kind: tuple(pairs) for kind, pairs in found.items()})
+
+
+def listed_pairs(pairs: Sequence[str]) -> str:
+    """Return the first pairs, and how many more there are."""
+    return "; ".join(pairs[:_LISTED]) + (f"; and {len(pairs) - _LISTED} more" if len(pairs) > _LISTED else "")
+
+
+def _order(place: tuple[str, str]) -> int:
+    return SPLITS.index(place[1])
+
+
+def _count(items: Sequence[str], what: str) -> str:
+    return f"{len(items)} {what}{'s are' if len(items) > 1 else ' is'}"
 
 
 def _joined(names: Iterable[str], found: list[Fingerprint]) -> Fingerprints:
@@ -224,9 +312,7 @@ def _compared(
     yield from (Match(one, other, different, False) for other, different in best.items())
 
 
-def _telling(
-    bits: NDArray[np.uint32], weak: NDArray[np.uint32], starts: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def _telling(bits: NDArray[np.uint32], weak: NDArray[np.uint32], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Select the frames to look up: loud enough, and unlike the one before them in their recording."""
     telling = weak > 0
     repeated = np.zeros(len(bits), bool)

@@ -63,7 +63,7 @@ def test_an_empty_side_is_named_before_the_teacher_hears_anything(
 
 def test_fewer_subjects_than_sides_are_too_few(dataset: Dataset, tmp_path: Path) -> None:
     one = next(clip for clip in dataset.clips if clip.split == "train")
-    with pytest.raises(InputError, match="'val', of 1 subjects; .*at least three subjects"):
+    with pytest.raises(InputError, match=r"'val', of 1 subjects; .*at least three subjects"):
         check(dataclasses.replace(dataset, clips=(one,)), tmp_path)
 
 
