@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.cost.latency import Candidate, device, file_candidate, measure_candidates
 from hearlite.benchmarks.probes.embeddings import TEACHER, Embedded, embed_clips, make_tasks, require_disjoint_subjects
 from hearlite.benchmarks.probes.evaluate import run_probes
+from hearlite.benchmarks.probes.heard import BY_NAMES, BY_RECORDINGS, Heard, copies_in_test, find_heard
 from hearlite.benchmarks.report.html import write_report
 from hearlite.benchmarks.report.summary import summary
 from hearlite.benchmarks.schema.baselines import DURATION, SPECTRAL
@@ -28,6 +29,7 @@ from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
 from hearlite.benchmarks.tasks.demographics import subgroup_values
 from hearlite.bundle import Manifest, distinct_names, open_bundle
 from hearlite.data.dataset import ClipRef, Dataset
+from hearlite.data.duplicates import find_copies, fingerprint_recordings
 from hearlite.data.reading import silent_text
 from hearlite.data.vector_parts import Log, kept_parts
 from hearlite.embedders.base import Embedder
@@ -64,6 +66,7 @@ def bench(
     probe: str = "logistic",
     protocol: str = "subjects",
     cost: Cost | None = None,
+    allow_duplicates: bool = False,
     log: Log | None = None,
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
@@ -74,7 +77,8 @@ def bench(
     leaking would add, "paper". `cost` was measured by cost.py, and goes into results.json and report as it is.
     Embeddings are kept in `out` until the results are written, so that the same call goes on from there; `log` prints a
     line about that.
-    Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
+    Raises InputError when a file is no hearlite bundle, no task can be made of the labels, or, unless
+    `allow_duplicates`, test recordings are equal to some that trained probes or files.
     """
     bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
     names = [manifest.name for _, _, manifest in bundles]
@@ -86,6 +90,12 @@ def bench(
         require_disjoint_subjects(manifest, dataset)
     # Before hours of embedding: labels that make no task stop it now.
     make_tasks(dataset.clips, label_columns, positives=dataset.positives)
+    fingerprints = fingerprint_recordings(dataset)
+    copies = find_copies(dataset, fingerprints)
+    copies.require_allowed(allowed=allow_duplicates, where=dataset.name)
+    heard = [find_heard(path, manifest, dataset, fingerprints) for path, _, manifest in bundles]
+    for item in heard:
+        item.require_allowed(allowed=allow_duplicates)
     embedders: dict[str, Embedder] = {
         TEACHER: teacher,
         **{manifest.name: embedder for _, embedder, manifest in bundles},
@@ -116,13 +126,15 @@ def bench(
             clip_wise=protocol == "paper",
             seed=seed,
         )
-        models = [_teacher_model(teacher), *(_bundle_model(path, manifest, dataset) for path, _, manifest in bundles)]
+        known = [_bundle_model(path, item, dataset, by) for (path, _, item), by in zip(bundles, heard, strict=True)]
+        models = [_teacher_model(teacher), *known]
         models += [
             ModelInfo(name, kind="baseline", dim=vectors[name].shape[1])
             for name in (SPECTRAL, DURATION)
             if name in vectors
         ]
-        notes = [*dataset.notes, *_warnings(bundles, teacher, embedded)]
+        found = [*copies.notes(), *(note for item in heard for note in item.notes())]
+        notes = [*found, *dataset.notes, *_warnings(bundles, teacher, embedded)]
         notes += [note for _, found in grouped.values() for note in found]
         results = collect(
             probes,
@@ -136,6 +148,7 @@ def bench(
             skipped=len(dataset.skipped) + embedded.skipped,
             notes=notes,
             cost=cost,
+            copies=copies_in_test(copies, heard),
         )
         write_results(results, out / "results.json")
         write_report(out / "results.json", out / "report.html")
@@ -186,7 +199,7 @@ def _teacher_model(teacher: Embedder) -> ModelInfo:
     )
 
 
-def _bundle_model(path: Path, manifest: Manifest, dataset: Dataset) -> ModelInfo:
+def _bundle_model(path: Path, manifest: Manifest, dataset: Dataset, heard: Heard) -> ModelInfo:
     # By subjects, not by name: a dataset may be a part of another.
     hashes = {subject_hash(clip.subject) for clip in dataset.clips}
     return ModelInfo(
@@ -203,7 +216,8 @@ def _bundle_model(path: Path, manifest: Manifest, dataset: Dataset) -> ModelInfo
         size=manifest.size,
         gate_passed=manifest.gate_passed,
         trained_on=manifest.dataset.name,
-        trained_on_dataset=not hashes.isdisjoint(manifest.dataset.trained_subjects),
+        trained_on_dataset=heard.of_dataset or not hashes.isdisjoint(manifest.dataset.trained_subjects),
+        heard_by=BY_RECORDINGS if heard.known else BY_NAMES,
     )
 
 

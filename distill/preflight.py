@@ -14,6 +14,7 @@ import tf_keras
 from hearlite.audio.clips import from_int16
 from hearlite.audio.frontend_tf import Frontend
 from hearlite.data.dataset import Dataset
+from hearlite.data.duplicates import Fingerprints, find_copies, fingerprint_recordings
 from hearlite.data.records import SHARD_CLIPS
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import POOL_SHARDS
@@ -56,6 +57,40 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
     _require_disk(records, count * record_bytes)
     _require_memory(TRAINING_BYTES + min(count, POOL_SHARDS * SHARD_CLIPS) * record_bytes)
     rehearse(student, train)
+
+
+def fingerprint_heard(dataset: Dataset, *, folder: Path, allow_duplicates: bool) -> Fingerprints | None:
+    """Look for copies among a dataset's recordings, and return the fingerprints of those that training will hear.
+
+    Every recording is read once; remarks on copies are printed to stderr. Nothing is written.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset, with its test subjects.
+    folder : Path
+        The run folder.
+    allow_duplicates : bool
+        Go on although equal recordings are in test and in training.
+
+    Returns
+    -------
+    Fingerprints or None
+        None if `folder` holds a run that has done this before.
+
+    Raises
+    ------
+    InputError
+        When a recording is in test and in training, and `allow_duplicates` is false.
+    """
+    if (folder / "heard.npz").is_file() or (folder / "weights.npz").is_file():
+        return None
+    found = fingerprint_recordings(dataset)
+    copies = find_copies(dataset, found)
+    copies.require_allowed(allowed=allow_duplicates, where=dataset.name)
+    for note in copies.notes():
+        print(f"{dataset.name}: {note}", file=sys.stderr)
+    return found.of(clip.name for clip in dataset.clips if clip.split != "test")
 
 
 def rehearse(student: StudentSpec, train: TrainSpec) -> None:

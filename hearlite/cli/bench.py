@@ -10,6 +10,7 @@ import click
 from hearlite.cli.cost import CostOptions, cost_options
 from hearlite.cli.options import (
     DATA,
+    allow_duplicates_option,
     framing_option,
     hop_option,
     json_option,
@@ -66,6 +67,7 @@ from hearlite.spec import AUROC_MARGIN
     help="AUROC that a model may lose and still count as non-inferior; choose it before the run.",
 )
 @click.option("--cost", "cost_results", type=DATA, help="results.json of `hearlite cost`, to include in this report.")
+@allow_duplicates_option
 @click.option("--latency", is_flag=True, hidden=True)  # from 0.1, with the options of cost: measured in the same call
 @cost_options(hidden=True)
 @json_option
@@ -85,6 +87,7 @@ def bench(
     probe: str,
     protocol: str,
     cost_results: Path | None,
+    allow_duplicates: bool,
     latency: bool,
     cost: CostOptions,
     as_json: bool,
@@ -130,6 +133,7 @@ def bench(
         protocol=protocol,
         command=command_line(),
         cost=measured,
+        allow_duplicates=allow_duplicates,
         log=log,
     )
     print_data(result, as_json=as_json)

@@ -8,6 +8,8 @@ compared. No pair of recordings is compared without such a hint.
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +24,7 @@ from hearlite.audio.fingerprint import BITS, WEAK_BITS, Fingerprint, fingerprint
 from hearlite.data.dataset import Dataset
 from hearlite.data.reading import LONG_S
 from hearlite.errors import InputError
-from hearlite.files import read_arrays, write_arrays
+from hearlite.files import read_arrays, write_bytes
 from hearlite.manifests.rows import SPLITS
 from hearlite.progress import progress
 
@@ -69,7 +71,23 @@ class Fingerprints:
 
     def save(self, path: Path) -> None:
         """Write them to a .npz, without the names of the recordings."""
-        write_arrays(path, {name: getattr(self, name) for name in _ARRAYS})
+        write_bytes(path, self.content())
+
+    def content(self) -> bytes:
+        """Return the bytes of that .npz, always the same for the same fingerprints."""
+        stream = io.BytesIO()
+        np.savez(stream, digests=self.digests, bits=self.bits, weak=self.weak, starts=self.starts)
+        return stream.getvalue()
+
+    def with_others(self, others: Fingerprints) -> Fingerprints:
+        """Return both sets as one."""
+        return Fingerprints(
+            (*self.names, *others.names),
+            np.concatenate([self.digests, others.digests]),
+            np.concatenate([self.bits, others.bits]),
+            np.concatenate([self.weak, others.weak]),
+            np.concatenate([self.starts, self.starts[-1] + others.starts[1:]]),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Fingerprints:
@@ -119,6 +137,12 @@ def fingerprint_recordings(dataset: Dataset) -> Fingerprints:
                 pass
             advance(done)
     return _joined(names, found)
+
+
+def training_fingerprints(dataset: Dataset) -> Fingerprints:
+    """Compute the fingerprints of the recordings of training and validation subjects only."""
+    clips = tuple(clip for clip in dataset.clips if clip.split != "test")
+    return fingerprint_recordings(dataclasses.replace(dataset, clips=clips))
 
 
 def find_matches(queries: Fingerprints, known: Fingerprints | None = None) -> list[Match]:
