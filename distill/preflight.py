@@ -13,8 +13,9 @@ import tf_keras
 
 from hearlite.audio.clips import from_int16
 from hearlite.audio.frontend_tf import Frontend
+from hearlite.data.copies import find_copies
 from hearlite.data.dataset import Dataset
-from hearlite.data.duplicates import Fingerprints, find_copies, fingerprint_recordings
+from hearlite.data.duplicates import Fingerprints, fingerprint_recordings
 from hearlite.data.records import SHARD_CLIPS
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import POOL_SHARDS

@@ -269,7 +269,8 @@ def quantize(
         When the recipe is unknown.
     """
     from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
-    from hearlite.data.duplicates import find_copies, fingerprint_recordings
+    from hearlite.data.copies import find_copies
+    from hearlite.data.duplicates import fingerprint_recordings
     from hearlite.distill.replay import TrainingReplay
     from hearlite.embedders.self_test import check_embedder, require
     from hearlite.embedders.tflite import TfliteEmbedder
@@ -394,6 +395,7 @@ def benchmark(
     framing: str = "context",
     margin: float = AUROC_MARGIN,
     seed: int = 0,
+    folds: int = 0,
     allow_duplicates: bool = False,
 ) -> Results:
     """Measure how much of the teacher's quality exported files retain.
@@ -426,6 +428,9 @@ def benchmark(
         the run.
     seed : int
         Seed of the folds and the bootstrap.
+    folds : int
+        Number of folds, 2 to 20, to cross-validate by subject: all subjects are scored whom no model was made from,
+        each by probes that were fitted to others. 0 scores the subjects of the test split.
     allow_duplicates : bool
         Go on although test recordings are equal to some that trained probes or files; the results say so.
 
@@ -440,7 +445,7 @@ def benchmark(
         When the labels define no task, a file is not an exported bundle, a file was distilled on test subjects or on
         their recordings, or equal recordings are in test and in training.
     UsageError
-        When the teacher's name is not allowed.
+        When the teacher's name or the number of folds is not allowed.
     """
     from hearlite.benchmarks.run import bench
     from hearlite.benchmarks.schema.io import read_results
@@ -475,6 +480,7 @@ def benchmark(
         framing=framing,
         subgroup_columns=tuple(subgroups),
         margin=margin,
+        folds=folds,
         allow_duplicates=allow_duplicates,
     )
     return read_results(Path(out) / "results.json")

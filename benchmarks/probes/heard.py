@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hearlite.benchmarks.schema.results import CopiesInTest
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.bundle import Manifest, heard_path, read_heard
+from hearlite.data.copies import Copies, listed_pairs, subject_groups
 from hearlite.data.dataset import Dataset
-from hearlite.data.duplicates import Copies, Fingerprints, find_matches, listed_pairs
+from hearlite.data.duplicates import Fingerprints, find_matches
 from hearlite.errors import InputError
+from hearlite.manifests.splits import subject_hash
 
 BY_RECORDINGS, BY_NAMES = "recordings", "names"  # how it was looked up what a model has heard
 TRAINING = "training"  # of a CopiesInTest: the dataset's own training and validation subjects
@@ -26,6 +30,7 @@ class Heard:
     exact: tuple[str, ...] = ()  # test recordings, "a.wav (subject)", that it has heard as they are
     near: tuple[str, ...] = ()  # test recordings that it has heard in another form
     others: int = 0  # recordings of training and validation subjects that it has heard in any form
+    recordings: frozenset[str] = frozenset()  # names of all of them, in test or not
     missing: str = ""  # name of the fingerprints' file, if it should be there
 
     @property
@@ -103,7 +108,59 @@ def find_heard(model: Path, manifest: Manifest, dataset: Dataset, fingerprints: 
         tuple(f"{name} ({places[name][0]})" for name, same in tested.items() if same == wanted)
         for wanted in (True, False)
     )
-    return Heard(manifest.name, True, equal, near, others=len(exact) - len(tested))
+    return Heard(manifest.name, True, equal, near, len(exact) - len(tested), frozenset(exact))
+
+
+def set_scored_subjects(
+    dataset: Dataset, files: Sequence[tuple[Path, Manifest]], fingerprints: Fingerprints, *, folds: int
+) -> tuple[Dataset, dict[str, str]]:
+    """Put the subjects that cross-validation may score in test, and all others in train.
+
+    Those may be scored of whom no file has heard anything, by name or by sound.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset; its splits are ignored.
+    files : sequence of (Path, Manifest)
+        The .tflite files to measure.
+    fingerprints : Fingerprints
+        Of the dataset's recordings.
+    folds : int
+        Number of folds.
+
+    Returns
+    -------
+    dataset : Dataset
+        With these splits.
+    groups : dict of str to str
+        Group of each subject, from `subject_groups`; a group shares a fold and a side.
+
+    Raises
+    ------
+    InputError
+        If fewer groups than `folds` are left to score, or a file's fingerprints are damaged.
+    """
+    groups = subject_groups(dataset, fingerprints)
+    heard: set[str] = set()
+    for path, manifest in files:
+        recordings = find_heard(path, manifest, dataset, fingerprints).recordings
+        heard |= {clip.subject for clip in dataset.clips if clip.name in recordings}
+        hashes = {*manifest.dataset.trained_subjects, *(manifest.head.trained_subjects if manifest.head else ())}
+        heard |= {subject for subject in groups if subject_hash(subject) in hashes}
+    taken = {groups[subject] for subject in heard}
+    left = set(groups.values()) - taken
+    if len(left) < folds:
+        raise InputError(
+            f"{dataset.name}: {len(left)} subjects are left for {folds} folds, as the files were made from"
+            f" {len(heard)} of {len(groups)}",
+            "nobody is scored whom a file has heard: take recordings of other people, or fewer folds",
+        )
+    clips = tuple(
+        dataclasses.replace(clip, split=TEST_SPLIT if groups[clip.subject] in left else "train")
+        for clip in dataset.clips
+    )
+    return dataclasses.replace(dataset, clips=clips), groups
 
 
 def copies_in_test(copies: Copies, heard: list[Heard]) -> tuple[CopiesInTest, ...]:

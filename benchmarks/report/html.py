@@ -108,8 +108,19 @@ def _facts(results: Results) -> tuple[str, ...]:
         for model in results.models
         if model.trained_on_dataset is False
     ]
+    folds = (
+        f"{results.folds}-fold cross-validation over {results.dataset.test_subjects} subjects: each is scored by probes"
+        " that were fitted to others, and whose settings were chosen among those."
+        + (
+            f" {results.dataset.train_subjects} more, whom a file was made from, only train probes."
+            if results.dataset.train_subjects
+            else ""
+        )
+        if results.folds
+        else ""
+    )
     slimmed = "Curves and operating points are not in this results.json." if results.slimmed_from else ""
-    return tuple(filter(None, (framing[results.dataset.framing], *apart, slimmed)))
+    return tuple(filter(None, (folds, framing[results.dataset.framing], *apart, slimmed)))
 
 
 def _cost(results: Results, rows: Sequence[Row]) -> CostView | None:
@@ -155,6 +166,7 @@ def _unlike(results: Results, other: Results) -> tuple[str, ...]:
     """Return what makes the figures of two runs something other than a comparison of their models."""
     pairs = {
         "There is another kind of probe": (results.probe, other.probe),
+        "Others are scored: one is a cross-validation": (results.folds, other.folds),
         "There are other data": (results.dataset.sha256, other.dataset.sha256),
         "There is another teacher": (results.teacher.fingerprint, other.teacher.fingerprint),
         "There are other tasks, so means are over other ones": (

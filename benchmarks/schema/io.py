@@ -60,6 +60,7 @@ def collect(
     notes: Sequence[str] = (),
     cost: Cost | None = None,
     copies: Sequence[CopiesInTest] | None = None,
+    folds: int = 0,
 ) -> Results:
     """Everything of one benchmark, dated now, with the versions of this installation.
 
@@ -92,6 +93,7 @@ def collect(
         cost=cost,
         copies=tuple(copies or ()),
         copies_searched=copies is not None,
+        folds=folds,
     )
 
 

@@ -123,7 +123,7 @@ class DatasetInfo:
     clips: int
     train_subjects: int
     val_subjects: int
-    test_subjects: int
+    test_subjects: int  # or, with cross-validation, those that are scored
     synthetic: bool
     framing: str = "context"  # of events shorter than a clip; "zero-pad" leaks their duration
 
@@ -185,6 +185,7 @@ class Results:
     probe: str = "logistic"  # one of classifiers.py
     leaking: tuple[Leaking, ...] = ()  # means over all tasks by a paper's clip-wise split, which LEAKS
     cost: Cost | None = None  # beside peers, with profiles and limits: only where it was asked for
+    folds: int = 0  # of a cross-validation over the dataset's test subjects; 0: they were only scored
     copies: tuple[CopiesInTest, ...] = ()
     copies_searched: bool = False  # False in results of 0.1
     slimmed_from: str = ""  # sha256 of the whole results.json, where this one holds its tables only

@@ -12,7 +12,7 @@ import dataclasses
 import io
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from hearlite.data.dataset import Dataset
 from hearlite.data.reading import LONG_S
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_bytes
-from hearlite.manifests.rows import SPLITS
 from hearlite.progress import progress
 
 MIN_FRAMES = 16  # of an overlap: 0.64 s of sound, 512 bits
@@ -39,7 +38,6 @@ MAX_DIFFERENT = 0.25
 _COMMON = 64  # recordings that have a frame in common: such a frame, of hum or tones, tells nothing
 _ALIGNMENTS = 4  # of two recordings that are compared, those with the most frames in common
 _ARRAYS = {"digests": np.uint64, "bits": np.uint32, "weak": np.uint32, "starts": np.int64}  # of a .npz, with dtypes
-_LISTED = 10  # pairs named in a remark
 _COUNTS = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)  # np.bitwise_count needs numpy 2
 
 
@@ -173,89 +171,6 @@ def find_matches(queries: Fingerprints, known: Fingerprints | None = None) -> li
         if (not among or pair[0] != pair[1]) and (pair not in found or match.different < found[pair].different):
             found[pair] = Match(*pair, match.different, pair in found and found[pair].exact)
     return [found[pair] for pair in sorted(found)]
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Recordings of a dataset that are copies of each other.
-
-    Each pair is a text such as "a.wav (s1, train) = b.wav (s2, test)". Copies of one subject on one side are not
-    listed.
-    """
-
-    exact: tuple[str, ...] = ()  # equal, one of them in test and one in train or val
-    near: tuple[str, ...] = ()  # nearly equal, on the same two sides
-    tuned: tuple[str, ...] = ()  # equal or nearly so, in train and in val
-    renamed: tuple[str, ...] = ()  # equal or nearly so, on one side but of two subjects
-
-    def require_allowed(self, *, allowed: bool, where: str) -> None:
-        """Refuse equal recordings on two sides of the split unless the user allows them.
-
-        Raises
-        ------
-        InputError
-            When there are some and `allowed` is false.
-        """
-        if self.exact and not allowed:
-            raise InputError(
-                f"{where}: {_count(self.exact, 'recording')} in test and in training: {listed_pairs(self.exact)}",
-                "a model is tested on what it was trained on: remove one of each pair, or put both on one side;"
-                " --allow-duplicates goes on and says so in the results",
-            )
-
-    def notes(self) -> list[str]:
-        """Return remarks on all of them, the worst first."""
-        kinds = (
-            ("WARNING: {} both in test and in training (equal); figures are too good", self.exact),
-            ("WARNING: {} both in test and in training (nearly equal); figures may be too good", self.near),
-            (
-                "{} both in train and in val, so that the choice of weights favours what was learned by heart",
-                self.tuned,
-            ),
-            ("{} on one side under the names of two subjects, who count as different people", self.renamed),
-        )
-        return [f"{text.format(_count(pairs, 'recording'))}: {listed_pairs(pairs)}" for text, pairs in kinds if pairs]
-
-
-def find_copies(dataset: Dataset, fingerprints: Fingerprints) -> Copies:
-    """Find the recordings of a dataset that are copies of each other.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The dataset.
-    fingerprints : Fingerprints
-        Of its recordings, from `fingerprint_recordings`.
-
-    Returns
-    -------
-    Copies
-    """
-    known = {clip.name: (clip.subject, clip.split) for clip in dataset.clips}
-    found: dict[str, list[str]] = {"exact": [], "near": [], "tuned": [], "renamed": []}
-    for match in find_matches(fingerprints):
-        pair = sorted(
-            (fingerprints.names[match.one], fingerprints.names[match.other]), key=lambda name: _order(known[name])
-        )
-        (one, left), (other, right) = (known[name] for name in pair)
-        if left == right and one == other:
-            continue
-        kind = "renamed" if left == right else "tuned" if right != "test" else "exact" if match.exact else "near"
-        found[kind].append(" = ".join(f"{name} ({', '.join(known[name])})" for name in pair))
-    return Copies(**{kind: tuple(pairs) for kind, pairs in found.items()})
-
-
-def listed_pairs(pairs: Sequence[str]) -> str:
-    """Return the first pairs, and how many more there are."""
-    return "; ".join(pairs[:_LISTED]) + (f"; and {len(pairs) - _LISTED} more" if len(pairs) > _LISTED else "")
-
-
-def _order(place: tuple[str, str]) -> int:
-    return SPLITS.index(place[1])
-
-
-def _count(items: Sequence[str], what: str) -> str:
-    return f"{len(items)} {what}{'s are' if len(items) > 1 else ' is'}"
 
 
 def _joined(names: Iterable[str], found: list[Fingerprint]) -> Fingerprints:

@@ -15,8 +15,9 @@ import soxr
 from hearlite.audio.clips import Samples, to_int16
 from hearlite.audio.fingerprint import FRAME_SAMPLES, HOP_SAMPLES, LAG_FRAMES, WEAK_BITS, fingerprint
 from hearlite.audio.synth import CLASSES, DEVICES, draw_subject, recording
+from hearlite.data.copies import find_copies
 from hearlite.data.dataset import load_dataset
-from hearlite.data.duplicates import Fingerprints, find_copies, find_matches, fingerprint_recordings
+from hearlite.data.duplicates import Fingerprints, find_matches, fingerprint_recordings
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 

@@ -67,7 +67,7 @@ def test_files_of_a_bundle(bundle: Bundles) -> None:
     names = [
         f"hearlite_tiny_2s_{precision}{suffix}"
         for precision in ("f32", "i8")
-        for suffix in (".NOTICE.txt", ".json", ".md", ".inverse.npz", ".tflite")
+        for suffix in (".NOTICE.txt", ".heard.npz", ".json", ".md", ".inverse.npz", ".tflite")
     ]
     assert sorted(path.name for path in bundle.i8.parent.iterdir()) == sorted(names)
     assert bundle.i8.stat().st_size < bundle.f32.stat().st_size

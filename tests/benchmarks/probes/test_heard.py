@@ -19,8 +19,9 @@ from hearlite.benchmarks.probes.heard import Heard, copies_in_test, find_heard
 from hearlite.benchmarks.run import bench
 from hearlite.benchmarks.schema.io import read_results
 from hearlite.bundle import Manifest, heard_path
+from hearlite.data.copies import Copies
 from hearlite.data.dataset import Dataset, load_dataset
-from hearlite.data.duplicates import Copies, fingerprint_recordings, training_fingerprints
+from hearlite.data.duplicates import fingerprint_recordings, training_fingerprints
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import InputError
 
