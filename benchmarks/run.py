@@ -89,7 +89,7 @@ def bench(
     float32 one, and still be non-inferior. `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what
     leaking would add, "paper". `cost` was measured by cost.py, and goes into results.json and report as it is.
     Embeddings are kept in `out` until the results are written, so that the same call goes on from there; `log` prints a
-    line about that.
+    line about that, and about copies of recordings.
     Raises InputError when a file is no hearlite bundle, no task can be made of the labels, or, unless
     `allow_duplicates`, test recordings are equal to some that trained probes or files.
     With `folds`, 2 or more, cross-validation scores all subjects of whom no file has heard anything, whatever their
@@ -97,6 +97,8 @@ def bench(
     """
     if folds and not 2 <= folds <= MAX_FOLDS:
         raise UsageError(f"folds is {folds}", f"use 2 to {MAX_FOLDS}, or 0 for none")
+    if folds and protocol == "paper":
+        raise UsageError("the paper's protocol has no folds", "leave out --protocol paper or --folds")
     bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
     names = [manifest.name for _, _, manifest in bundles]
     if len(set(names)) < len(names):
@@ -121,6 +123,10 @@ def bench(
     heard = [find_heard(path, manifest, dataset, fingerprints) for path, _, manifest in bundles]
     for item in heard:
         item.require_allowed(allowed=allow_duplicates)
+    found = [*copies.notes(), *(note for item in heard for note in item.notes())]
+    if log:
+        for note in found:
+            log(note)
     embedders: dict[str, Embedder] = {
         TEACHER: teacher,
         **{manifest.name: embedder for _, embedder, manifest in bundles},
@@ -159,7 +165,6 @@ def bench(
             for name in (SPECTRAL, DURATION)
             if name in vectors
         ]
-        found = [*copies.notes(), *(note for item in heard for note in item.notes())]
         notes = [*found, *dataset.notes, *_warnings(bundles, teacher, embedded)]
         notes += [note for _, found in grouped.values() for note in found]
         results = collect(

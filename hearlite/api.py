@@ -480,6 +480,7 @@ def benchmark(
         framing=framing,
         subgroup_columns=tuple(subgroups),
         margin=margin,
+        log=lambda line: print(line, file=sys.stderr),
         folds=folds,
         allow_duplicates=allow_duplicates,
     )

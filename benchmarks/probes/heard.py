@@ -38,8 +38,10 @@ class Heard:
         """Whether it has heard any of the dataset's recordings."""
         return bool(self.exact or self.near or self.others)
 
-    def require_allowed(self, *, allowed: bool) -> None:
+    def require_allowed(self, *, allowed: bool, optional: bool = True) -> None:
         """Refuse test recordings that the file has heard unless the user allows them.
+
+        `optional` says whether the command has an option to allow them.
 
         Raises
         ------
@@ -50,8 +52,8 @@ class Heard:
             raise InputError(
                 f"{self.model} has heard {len(self.exact)} of the test recordings, whatever their subjects are called:"
                 f" {listed_pairs(self.exact)}",
-                "use the split that it was made with: the same manifest, or a split column; --allow-duplicates goes on"
-                " and says so in the results",
+                "use the split that it was made with: the same manifest, or a split column"
+                + ("; --allow-duplicates goes on and says so in the results" if optional else ""),
             )
 
     def notes(self) -> list[str]:

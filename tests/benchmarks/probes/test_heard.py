@@ -90,7 +90,9 @@ def test_the_same_recordings_in_train_and_test_are_refused(recordings: Path, tmp
 
 def test_allowed_copies_are_in_results_and_report(recordings: Path, tmp_path: Path) -> None:
     dataset = load_dataset(with_copies(recordings, tmp_path / "data"))
-    run(dataset, tmp_path / "out", allow_duplicates=True)
+    lines: list[str] = []
+    run(dataset, tmp_path / "out", allow_duplicates=True, log=lines.append)
+    assert lines[0].startswith("WARNING: 60 recordings are both in test and in training (equal)")
     results = read_results(tmp_path / "out" / "results.json")
     (found,) = results.copies
     assert (found.where, found.exact, found.near) == ("training", 60, 0) and results.copies_searched

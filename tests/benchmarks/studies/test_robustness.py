@@ -271,6 +271,7 @@ def opens(monkeypatch: pytest.MonkeyPatch, *, trained_subjects: tuple[str, ...] 
         manifest = SimpleNamespace(
             name=path.name,
             tflite_sha256="0" * 64,
+            heard_sha256="",
             precision="i8",
             dataset=SimpleNamespace(trained_subjects=trained_subjects),
             head=None,
