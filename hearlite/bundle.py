@@ -1,7 +1,8 @@
 """Read, write and describe bundles: an exported .tflite file with the files that belong to it.
 
 These are the manifest (.json), model card (.md), NOTICE, and the mean and matrix that map an embedding back to the
-teacher's coordinates (.inverse.npz).
+teacher's coordinates (.inverse.npz). Fingerprints of the recordings that a student was made from (.heard.npz) stand
+beside it for whoever measures the file; an app does not need them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from hearlite.audio.clips import from_int16
+from hearlite.data.duplicates import Fingerprints
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.embedders.self_test import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.embedders.tflite import TfliteEmbedder
@@ -77,6 +79,9 @@ class Manifest:
     # Largest allowed distance from golden_embedding, relative to its length; None in manifests of older versions.
     golden_tolerance: float | None = None
     head: Head | None = None  # None: the embedding is the only output
+    heard_sha256: str = (
+        ""  # of NAME.heard.npz, fingerprints of all recordings that the file was made from; "": not known
+    )
     tflite_sha256: str = ""  # "" in the copy inside the file, whose hash depends on that copy
 
     def inside(self) -> bytes:
@@ -91,6 +96,30 @@ class Manifest:
 def manifest_path(model: Path) -> Path:
     """Return the path of the manifest that belongs to a .tflite file."""
     return model.with_suffix(".json")
+
+
+def heard_path(model: Path) -> Path:
+    """Return the path of the fingerprints that belong to a .tflite file."""
+    return model.with_name(f"{model.stem}.heard.npz")
+
+
+def read_heard(model: Path, manifest: Manifest) -> Fingerprints | None:
+    """Return the fingerprints of all recordings that a file was made from.
+
+    Returns None where they are not known: for files of version 0.1, and where the .heard.npz is no longer beside the
+    file.
+
+    Raises
+    ------
+    InputError
+        When the .heard.npz is not the one that the manifest names, or damaged.
+    """
+    path = heard_path(model)
+    if not manifest.heard_sha256 or not path.is_file():
+        return None
+    if sha256_of(path) != manifest.heard_sha256:
+        raise InputError(f"{path}: its sha256 is not the manifest's", "it belongs to another export, or is damaged")
+    return Fingerprints.load(path)
 
 
 def _read(model: Path) -> bytes:
@@ -108,7 +137,14 @@ def _read(model: Path) -> bytes:
 
 
 def write_bundle(
-    model: Path, content: bytes, manifest: Manifest, *, texts: Mapping[str, str], targets: Path, overwrite: bool = False
+    model: Path,
+    content: bytes,
+    manifest: Manifest,
+    *,
+    texts: Mapping[str, str],
+    targets: Path,
+    heard: bytes = b"",
+    overwrite: bool = False,
 ) -> None:
     """Write all files of a bundle, the manifest last.
 
@@ -124,6 +160,8 @@ def write_bundle(
         Further text files by the suffix of their name, such as ".md".
     targets : Path
         The run's targets.npz, from which `mean` and `inverse` are copied.
+    heard : bytes
+        Content of the .heard.npz; empty if it is not known what the student has heard.
     overwrite : bool
         Replace a .tflite of the same name and different content.
 
@@ -140,6 +178,8 @@ def write_bundle(
         write_bytes(model.with_name(model.stem + suffix), text.encode())
     arrays = read_arrays(targets)
     write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
+    if heard:
+        write_bytes(heard_path(model), heard)
     write_bytes(model, content)
     # Last, so that a manifest is there only if all other files are.
     write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})

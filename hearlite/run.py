@@ -6,6 +6,7 @@ state.npz      checkpoint of an unfinished training
 weights.npz    the finished network, float32, by variable name; its presence means that distillation is finished
 history.csv    one row per checkpoint
 metrics.json   figures on validation subjects
+heard.npz      fingerprints of the recordings of training and validation subjects (hearlite/data/duplicates.py)
 records/       clips and teacher vectors (or elsewhere, see spec.json)
 <recipe>/      one folder per quantization: recipe.json, calibration.json, compare.json (figures, limits, gate result,
                layers; hearlite/gate.py) and, where the gate passed or a failure was allowed, model.tflite
@@ -88,6 +89,11 @@ class Run:
     def metrics(self) -> Path:
         """Figures on validation subjects (.json)."""
         return self.folder / "metrics.json"
+
+    @property
+    def heard(self) -> Path:
+        """Fingerprints of the recordings that the run learns from (.npz); missing in runs of 0.1."""
+        return self.folder / "heard.npz"
 
     @property
     def records(self) -> Path:

@@ -159,7 +159,7 @@ def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
     def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
         trained_on = SimpleNamespace(trained_subjects=(), name="others")
         return FakeTeacher(8, seed=1), SimpleNamespace(
-            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=trained_on, head=None
+            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=trained_on, head=None, heard_sha256=""
         )
 
     monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)

@@ -21,6 +21,7 @@ from hearlite.benchmarks.schema.results import (
     OLDER_COST_SCHEMA,
     OLDER_SCHEMA,
     SCHEMA,
+    CopiesInTest,
     CostResults,
     DatasetInfo,
     ModelInfo,
@@ -58,11 +59,13 @@ def collect(
     seeds: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
     cost: Cost | None = None,
+    copies: Sequence[CopiesInTest] | None = None,
+    folds: int = 0,
 ) -> Results:
     """Everything of one benchmark, dated now, with the versions of this installation.
 
     `seeds` are those beside the probes' own ("probe"), by name. Whatever was probed but is not in `models`, such as the
-    permuted baseline, is listed as a baseline without a file.
+    permuted baseline, is listed as a baseline without a file. `copies` is None where nobody looked for them.
     """
     listed = {model.name for model in models}
     added = [ModelInfo(score.model, kind="baseline") for score in probes.summary if score.model not in listed]
@@ -88,6 +91,9 @@ def collect(
         probe=probes.probe,
         leaking=probes.leaking,
         cost=cost,
+        copies=tuple(copies or ()),
+        copies_searched=copies is not None,
+        folds=folds,
     )
 
 
