@@ -51,7 +51,7 @@ from hearlite.files import sha256_of
 from hearlite.manifests.rows import SPLITS
 from hearlite.manifests.splits import subject_hash
 from hearlite.spec import AUROC_MARGIN
-from hearlite.tflite.model_file import summarize
+from hearlite.tflite.model_file import read_tflite, summarize
 
 LATENCY_RUNS = 100
 MAX_FOLDS = 20  # a probe for each; more add little: at 20 each is fitted to 95 % of the subjects
@@ -223,7 +223,7 @@ def _teacher_model(teacher: Embedder) -> ModelInfo:
     path = Path(rest.partition("#")[0])
     if kind != "tflite" or not path.is_file():
         return ModelInfo(TEACHER, kind="teacher", dim=teacher.info.dim)
-    counted = summarize(path.read_bytes())
+    counted = summarize(read_tflite(path), where=str(path))
     return ModelInfo(
         name=TEACHER,
         kind="teacher",

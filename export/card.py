@@ -6,6 +6,7 @@ from importlib import resources
 
 from hearlite.bundle import Manifest
 from hearlite.spec import PRECISION_NAMES
+from hearlite.text import code, markdown, one_line
 
 
 def model_card(manifest: Manifest) -> str:
@@ -20,6 +21,7 @@ def model_card(manifest: Manifest) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters |= {"markdown": markdown, "code": code}
     return environment.from_string(template).render(m=manifest, precision=PRECISION_NAMES[manifest.precision])
 
 
@@ -27,12 +29,12 @@ def notice(manifest: Manifest) -> str:
     """Return what must be passed on with the file: the teacher's terms hold for a student of it."""
     lines = [
         (
-            f"{manifest.name}: distilled by hearlite {manifest.hearlite} (Apache-2.0) from the outputs of"
-            f" {manifest.teacher.name}."
+            f"{one_line(manifest.name)}: distilled by hearlite {one_line(manifest.hearlite)} (Apache-2.0) from the"
+            f" outputs of {one_line(manifest.teacher.name)}."
         ),
-        f"Licence of the teacher, which holds for this file: {manifest.licence}.",
+        f"Licence of the teacher, which holds for this file: {one_line(manifest.licence)}.",
     ]
     if manifest.notice:
-        lines.append(manifest.notice)
+        lines.append(one_line(manifest.notice))
     lines.append("Research tool, not a diagnostic.")
     return "\n".join(lines) + "\n"

@@ -15,6 +15,7 @@ from hearlite.embedders.self_test import check_signals
 from hearlite.errors import InputError, UsageError
 from hearlite.files import write_bytes
 from hearlite.spec import AUDIO
+from hearlite.text import code, markdown
 
 GOLDEN = "golden.wav"
 
@@ -96,6 +97,7 @@ def _render(name: str, manifest: Manifest, *, platform: str) -> bytes:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False
     )
+    environment.filters |= {"markdown": markdown, "code": code}
     return (
         environment.from_string(template)
         .render(m=manifest, platform=platform, p=PLATFORMS[platform], golden=GOLDEN)

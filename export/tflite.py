@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from hearlite.errors import GateError, InputError
 from hearlite.export.card import model_card, notice
 from hearlite.files import read_json
 from hearlite.gate import GateResult, read_gate_result
-from hearlite.run import Run
+from hearlite.run import Run, read_metrics
 from hearlite.serialization import from_dict
 from hearlite.spec import AUDIO, PRECISIONS, QuantSpec
 from hearlite.student import load_network
@@ -33,7 +34,8 @@ from hearlite.tflite.classifier import FitHead, Head, fuse
 from hearlite.tflite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.metadata import with_label_file, with_tflite_metadata
-from hearlite.tflite.model_file import add_metadata, summarize
+from hearlite.tflite.model_file import add_metadata, read_tflite, summarize
+from hearlite.tflite.trial import require_trial, trust
 
 
 def export(
@@ -82,6 +84,7 @@ def export(
     content = with_label_file(add_metadata(content, METADATA_NAME, manifest.inside()), manifest)
     golden = golden_embedding(TfliteEmbedder(content, output=OUTPUT, name=model.name))
     manifest = dataclasses.replace(manifest, golden_embedding=tuple(golden))
+    trust(content)
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
     write_bundle(model, content, manifest, texts=texts, targets=run.targets, heard=heard, overwrite=overwrite)
     return model
@@ -146,7 +149,9 @@ def _quantized(run: Run, recipe: str) -> bytes:
         raise InputError(
             f"{run.folder} is not quantized by {recipe}", f"run: hearlite quantize {run.folder} --recipe {recipe}"
         )
-    return path.read_bytes()
+    content = read_tflite(path)
+    require_trial(content, where=str(path))
+    return content
 
 
 def _precision(run: Run, recipe: str) -> str:
@@ -163,7 +168,7 @@ def _float(run: Run) -> bytes:
 
 def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: bytes) -> Manifest:
     spec, summary = run.spec, summarize(content)
-    metrics = read_json(run.metrics)
+    metrics = read_metrics(run)
     on = "clips of validation subjects"
     figures = [
         Metric(
@@ -173,7 +178,7 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
     verdict, calibration = None, ""
     if recipe:
         verdict = read_gate_result(run.quantized(recipe) / "compare.json")
-        calibration = str(read_json(run.quantized(recipe) / "calibration.json")["sha256"])
+        calibration = _calibration(run.quantized(recipe) / "calibration.json")
         figures += _cost(verdict, on=on)
     return Manifest(
         schema=SCHEMA,
@@ -202,6 +207,15 @@ def _manifest(run: Run, *, name: str, precision: str, recipe: str, content: byte
         golden_tolerance=TOLERANCE[precision],
         quantization=verdict,
     )
+
+
+def _calibration(path: Path) -> str:
+    """Return the hash of the clips that a quantization was calibrated with."""
+    data = read_json(path)
+    found = data.get("sha256") if isinstance(data, dict) else None
+    if not isinstance(found, str) or not re.fullmatch(r"[0-9a-f]{64}", found):
+        raise InputError(f"{path}: its sha256 is {found!r:.80}", "quantize the run again")
+    return found
 
 
 def _cost(verdict: GateResult, *, on: str) -> list[Metric]:

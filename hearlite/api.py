@@ -30,6 +30,7 @@ from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.model import Model, PathLike, load
 from hearlite.run import Run, open_run
 from hearlite.spec import AUDIO, AUROC_MARGIN, DISTILL_HOP_S, PRECISIONS, student_spec
+from hearlite.text import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -295,7 +296,7 @@ def quantize(
             quality=quality,
         )
         for reason in filter(None, (attempt.reason for attempt in attempts)):
-            print(reason, file=sys.stderr)
+            print(printable(reason), file=sys.stderr)
         (chosen,) = (known for known in recipes if known.recipe == attempts[-1].recipe)
     else:
         (chosen,) = recipes

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +30,11 @@ from hearlite.run import DatasetInfo
 from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec
 from hearlite.tflite.classifier import Head, require_fused
-from hearlite.tflite.model_file import FILE_IDENTIFIER, read_metadata, summarize
+from hearlite.tflite.model_file import read_metadata, read_tflite, summarize
 
 SCHEMA = "hearlite-manifest/1"
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # in Python, Kotlin, Swift, Dart and JavaScript alike
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 METADATA_NAME = "hearlite_manifest"
 _OUTSIDE = ("tflite_sha256", "golden_embedding")  # not in the copy inside the .tflite, as they depend on the file
 
@@ -84,6 +87,46 @@ class Manifest:
     )
     tflite_sha256: str = ""  # "" in the copy inside the file, whose hash depends on that copy
 
+    def require_valid(self, *, where: str, file_name: str) -> None:
+        """Raise InputError for values that have the right type but are not valid.
+
+        Names that become code in an app's snippet must be identifiers, and `name` must be the file's own.
+
+        Parameters
+        ----------
+        where : str
+            The manifest, for messages.
+        file_name : str
+            Name of the .tflite beside it, without folder.
+        """
+        names = {"signature": self.signature, "input": self.input, "output": self.output}
+        if self.head is not None:
+            self.head.require_valid(where=where)
+            names["head.output"] = self.head.output
+        for field, name in names.items():
+            if not IDENTIFIER.fullmatch(name):
+                raise InputError(
+                    f"{where}: {field} is {name!r:.80}", "expected an identifier: up to 64 letters, digits and _"
+                )
+        if not _FILE_NAME.fullmatch(self.name) or self.name != file_name:
+            raise InputError(
+                f"{where}: name is {self.name!r:.200}, and the file is called {file_name!r:.200}",
+                "give the file its name from the export again, of letters, digits and . _ -",
+            )
+        if self.precision not in TOLERANCE:
+            raise InputError(
+                f"{where}: precision is {self.precision!r:.80}", f"this version supports {', '.join(TOLERANCE)}"
+            )
+        if self.audio != AUDIO:
+            raise InputError(f"{where}: its audio is {self.audio}", f"this version supports only {AUDIO}")
+        if self.dim < 1 or len(self.golden_embedding) != self.dim:
+            raise InputError(f"{where}: dim is {self.dim} and golden_embedding has {len(self.golden_embedding)} values")
+        if min(self.parameters, self.macs) < 0 or (self.golden_tolerance or 0.0) > 1:
+            raise InputError(
+                f"{where}: parameters is {self.parameters}, macs {self.macs}, golden_tolerance {self.golden_tolerance}",
+                "counts can't be negative, and a tolerance is relative: at most 1",
+            )
+
     def inside(self) -> bytes:
         """Return the JSON copy that is stored in the .tflite.
 
@@ -120,20 +163,6 @@ def read_heard(model: Path, manifest: Manifest) -> Fingerprints | None:
     if sha256_of(path) != manifest.heard_sha256:
         raise InputError(f"{path}: its sha256 is not the manifest's", "it belongs to another export, or is damaged")
     return Fingerprints.load(path)
-
-
-def _read(model: Path) -> bytes:
-    """Read a .tflite file; checked on its own so that a wrong file is not reported as a missing manifest."""
-    try:
-        content = model.read_bytes()
-    except OSError as error:
-        raise InputError(f"{model}: {error.strerror or error}", "name a .tflite file") from error
-    if content[4:8] != FILE_IDENTIFIER:
-        raise InputError(
-            f"{model}: not a .tflite file: its bytes 4 to 8 are not {FILE_IDENTIFIER.decode()!r}",
-            "name one that 'hearlite export' wrote",
-        )
-    return content
 
 
 def write_bundle(
@@ -177,6 +206,8 @@ def write_bundle(
     for suffix, text in texts.items():
         write_bytes(model.with_name(model.stem + suffix), text.encode())
     arrays = read_arrays(targets)
+    if missing := {"mean", "inverse"} - set(arrays):
+        raise InputError(f"{targets}: it lacks {sorted(missing)[0]}", "distill the run again")
     write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
     if heard:
         write_bytes(heard_path(model), heard)
@@ -195,7 +226,7 @@ def read_manifest(model: Path) -> Manifest:
     InputError
         When either file is missing or damaged, or the two do not belong together.
     """
-    path, content = manifest_path(model), _read(model)
+    path, content = manifest_path(model), read_tflite(model)
     if not path.is_file():
         raise InputError(
             f"{model}: its manifest {path.name} is missing",
@@ -207,14 +238,7 @@ def read_manifest(model: Path) -> Manifest:
             f"{path}: its schema is not {SCHEMA}", "it was written by another version, or is not a hearlite manifest"
         )
     manifest = from_dict(Manifest, data, where=str(path))
-    if manifest.precision not in TOLERANCE:
-        raise InputError(
-            f"{path}: precision is {manifest.precision!r}", f"this version supports {', '.join(TOLERANCE)}"
-        )
-    if manifest.audio != AUDIO:
-        raise InputError(f"{path}: its audio is {manifest.audio}", f"this version supports only {AUDIO}")
-    if manifest.head is not None:
-        manifest.head.require_valid(where=str(path))
+    manifest.require_valid(where=str(path), file_name=model.name)
     if hashlib.sha256(content).hexdigest() != manifest.tflite_sha256:
         raise InputError(
             f"{model}: its sha256 is not the manifest's",
@@ -222,7 +246,7 @@ def read_manifest(model: Path) -> Manifest:
         )
     # From the JSON as it was written, not from the dataclass: this version may have more fields.
     inside = {key: value for key, value in data.items() if key not in _OUTSIDE}
-    if read_metadata(content, METADATA_NAME) != json.dumps(inside, ensure_ascii=False).encode():
+    if read_metadata(content, METADATA_NAME, where=str(model)) != json.dumps(inside, ensure_ascii=False).encode():
         raise InputError(
             f"{path}: it differs from the copy inside {model.name}", "the manifest was edited; export the file again"
         )
@@ -291,11 +315,8 @@ def describe(model: Path) -> dict[str, object]:
     InputError
         When the file is missing or damaged, or its manifest does not match it.
     """
-    content = _read(model)
-    try:
-        summary = summarize(content)
-    except InputError as error:
-        raise InputError(f"{model}: {error.message}", error.hint) from error
+    content = read_tflite(model)
+    summary = summarize(content, where=str(model))
     facts: dict[str, object] = {
         "file": str(model),
         "bytes": len(content),

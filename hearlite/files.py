@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import stat
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,14 +35,118 @@ def write_json(path: Path, data: Any) -> None:
     write_bytes(path, (json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises InputError when it cannot be read or parsed."""
+LARGEST_JSON_BYTES = 64 << 20  # a benchmark of 9 tasks and 6 models writes 0.3 MB
+_LARGEST_INTEGER = 1 << 63  # what int64 holds; larger numbers overflow floats and array indices
+_DEEPEST = 64  # levels; a results.json has 9
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def regular_file(path: Path, *, hint: str = "name a regular file") -> int:
+    """Check that `path` is a regular file, which can be read without waiting, and return its size in bytes.
+
+    Opening a named pipe blocks until something writes to it, and reading a device may never end.
+
+    Raises
+    ------
+    InputError
+        When it is missing or anything else, such as a folder; the message says what it is.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: the name holds a NUL
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}", hint) from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((name for test, name in _KINDS if test(found.st_mode)), "not a file")
+        raise InputError(f"{path}: it is {kind}", hint)
+    return found.st_size
+
+
+def read_content(path: Path, *, largest: int | None = None, hint: str = "name a regular file") -> bytes:
+    """Read a regular file of at most `largest` bytes. Raises InputError, which names the file."""
+    size = regular_file(path, hint=hint)
+    if largest is not None and size > largest:
+        raise InputError(f"{path}: it has {size} bytes", f"at most {largest} are read")
+    try:
+        return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from error
+        raise InputError(f"{path}: {error.strerror or error}", hint) from error
+
+
+def read_json(path: Path, *, hint: str = "") -> Any:
+    """Read a JSON file of at most LARGEST_JSON_BYTES by `parse_json`. Raises InputError, which names the file."""
+    return parse_json(read_content(path, largest=LARGEST_JSON_BYTES), where=str(path), hint=hint)
+
+
+def parse_json(content: bytes | str, *, where: str, hint: str = "") -> Any:
+    """Parse JSON that may come from anybody.
+
+    Beside what is no JSON, refused are NaN and infinity, numbers that int64 or float64 can't hold, a key that is there
+    twice, and more than 64 levels of nesting.
+
+    Parameters
+    ----------
+    content : bytes or str
+        The JSON; bytes are UTF-8.
+    where : str
+        Its source, for the message.
+    hint : str
+        Remedy in the error.
+
+    Raises
+    ------
+    InputError
+        When it is refused.
+    """
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        data = json.loads(text, parse_constant=_no_number, parse_float=_float, object_pairs_hook=_once)
+        require_plain(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not valid JSON: {error!s:.200}", hint) from error
+    return data
+
+
+def require_plain(data: Any) -> None:
+    """Raise ValueError for nested data with more than 64 levels, or integers beyond int64."""
+    level = [data]
+    for _ in range(_DEEPEST):
+        for value in level:
+            if isinstance(value, int) and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
+                raise ValueError("an integer is too large for int64")
+        level = [
+            part
+            for value in level
+            if isinstance(value, (dict, list))
+            for part in ([*value, *value.values()] if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number that JSON has")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large")
+    return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r:.80} is there twice")
+    return found
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -48,13 +155,19 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         np.savez(stream, **dict(arrays))  # type: ignore[arg-type]  # numpy 2's allow_pickle shares the namespace of the arrays' names
 
 
+_MOST_EXPANSION = 20  # times; hearlite writes .npz uncompressed, and a zip bomb expands a thousandfold
+
+
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read the arrays of a .npz. Raises InputError when it is missing, damaged or holds pickled objects."""
+    size = regular_file(path)
     try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(item.file_size for item in archive.infolist())
+        if unpacked > _MOST_EXPANSION * size:
+            raise ValueError(f"{size} bytes unpack to {unpacked}")
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
     except Exception as error:  # a hostile or truncated .npz raises many types, from zipfile, zlib and numpy
         raise InputError(f"{path}: not a readable .npz: {error}") from error
 

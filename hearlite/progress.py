@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hearlite.text import printable
 from hearlite.writing import require_not_interrupted
 
 LOG_EVERY_S = 15.0
@@ -32,7 +33,7 @@ def progress(what: str, *, total: int, start: int = 0) -> Iterator[Callable[...,
         if this process was asked to end.
     """
     show = _bar if sys.stderr.isatty() else _lines
-    with show(what, total, start) as report:
+    with show(printable(what), total, start) as report:
 
         def advance(done: int, note: str = "") -> None:
             require_not_interrupted()

@@ -149,6 +149,22 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
     return run
 
 
+def read_metrics(run: Run) -> dict[str, float]:
+    """Read the figures that a run's distillation ended with.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or holds anything but numbers, or lacks those that other stages read.
+    """
+    data = read_json(run.metrics, hint="distill the run again")
+    if not isinstance(data, dict) or not all(type(value) in (int, float) for value in data.values()):
+        raise InputError(f"{run.metrics}: it is no table of numbers", "distill the run again")
+    if missing := {"val_centred_cosine", "val_clips"} - set(data):
+        raise InputError(f"{run.metrics}: it lacks {sorted(missing)[0]}", "distill the run again")
+    return data
+
+
 def _difference(stored: Any, expected: Any, where: str = "") -> str:
     """Describe the first difference between two specs, for an error message."""
     if isinstance(stored, dict) and isinstance(expected, dict):

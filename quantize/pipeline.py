@@ -29,6 +29,8 @@ from hearlite.serialization import to_dict
 from hearlite.spec import QuantSpec
 from hearlite.student import load_network
 from hearlite.tflite.convert import convert_frontend, convert_network, join_frontend
+from hearlite.tflite.model_file import read_tflite
+from hearlite.tflite.trial import require_trial
 from hearlite.writing import locked
 
 __all__ = ["Attempt", "TrainingData", "quantize", "quantize_auto", "recipes"]
@@ -184,7 +186,8 @@ def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: QualityP
     model, path, known = folder / "model.tflite", folder / "compare.json", _known(source.run, recipe)
     if known is None or not model.is_file():
         return None
-    content, auroc = model.read_bytes(), known.auroc
+    content, auroc = read_tflite(model), known.auroc
+    require_trial(content, where=str(model))
     if quality is not None and not _measured(known, quality):
         auroc = quality(source.file, content)
     verdict = evaluate_gate(

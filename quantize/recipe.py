@@ -59,7 +59,7 @@ def read_recipe(path: Path) -> QuantSpec:
 
     Raises InputError that names the key, UsageError for a value that is not allowed.
     """
-    spec = from_dict(QuantSpec, read_json(path), where=path.name)
+    spec = from_dict(QuantSpec, read_json(path), where=str(path))
     require_known(spec)
     return spec
 

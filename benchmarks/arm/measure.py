@@ -25,7 +25,7 @@ from hearlite.benchmarks.cost.latency import device
 from hearlite.errors import InputError
 from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO
-from hearlite.tflite.model_file import load, summarize
+from hearlite.tflite.model_file import load, read_tflite, summarize
 
 _FLOAT32 = 0  # TensorType of the TFLite schema
 
@@ -59,11 +59,8 @@ def read_model(path: Path) -> Model:
     InputError
         If the file can't be read, or doesn't have exactly one input, of type float32 and fixed shape.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}", "name a .tflite file") from error
-    graph = load(content).subgraphs[0]
+    content = read_tflite(path)
+    graph = load(content, where=str(path)).subgraphs[0]
     inputs = [graph.tensors[index] for index in graph.inputs]
     if len(inputs) != 1 or inputs[0].type != _FLOAT32:
         raise InputError(
@@ -76,7 +73,7 @@ def read_model(path: Path) -> Model:
         raise InputError(
             f"{path} has the input shape {list(shape)}, which is not fixed", "export it for one input length"
         )
-    summary = summarize(content)
+    summary = summarize(content, where=str(path))
     sha256 = hashlib.sha256(content).hexdigest()
     return Model(
         path=path,

@@ -15,7 +15,7 @@ from hearlite.benchmarks.schema.cost import Footprint
 from hearlite.errors import InputError
 from hearlite.files import sha256_of
 from hearlite.spec import AUDIO
-from hearlite.tflite.model_file import is_constant, load, summarize, tensor_type
+from hearlite.tflite.model_file import is_constant, load, read_tflite, summarize, tensor_type
 
 # Bytes of an element by TensorType of the TFLite schema.
 _BYTES = {
@@ -40,11 +40,8 @@ def footprint(
     Raises InputError for a file that can't be read, doesn't take one float32 array of a fixed shape, or whose input
     duration is unknown.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}", "name a .tflite file") from error
-    counted, model = summarize(content), load(content)
+    content = read_tflite(path)
+    counted, model = summarize(content, where=str(path)), load(content, where=str(path))
     shape = input_shape(model, label=str(path))
     if audio_s is None and math.prod(shape) != shape[-1]:
         raise InputError(

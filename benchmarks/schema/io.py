@@ -36,13 +36,10 @@ from hearlite.benchmarks.stats.estimates import ROC_POINTS, VERDICTS, Paired, Sc
 from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError, UsageError
-from hearlite.files import write_bytes
+from hearlite.files import read_json, write_bytes
 from hearlite.names import FRAMINGS
 from hearlite.provenance import now
 from hearlite.serialization import from_dict
-
-_LARGEST_FILE = 64 << 20  # bytes; a benchmark of 9 tasks and 6 models writes 0.3 MB
-_LARGEST_INTEGER = 1 << 62
 
 
 def collect(
@@ -124,16 +121,7 @@ def write_data(data: Any, path: Path) -> None:
 
 def read_data(path: Path) -> Any:
     """JSON of a sane size with finite numbers only. Raises InputError that names the file."""
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise InputError(f"{path}: {path.stat().st_size} bytes", f"a results.json has at most {_LARGEST_FILE}")
-        return json.loads(
-            path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int
-        )
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}", "make it again with the benchmark") from error
+    return read_json(path, hint="make it again with the benchmark")
 
 
 def read_results(path: Path) -> Results:
@@ -269,23 +257,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a number that JSON has")
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is too large")
-    return number
-
-
-def _int(text: str) -> int:
-    if len(text) > len(str(_LARGEST_INTEGER)) or abs(int(text)) > _LARGEST_INTEGER:
-        raise ValueError(f"{text[:40]} is too large")
-    return int(text)
 
 
 def write_cost(cost: Cost, path: Path, *, command: str) -> None:

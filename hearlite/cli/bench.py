@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from hearlite.cli.cost import CostOptions, cost_options
 from hearlite.cli.options import (
     DATA,
     allow_duplicates_option,
+    echo,
     framing_option,
     hop_option,
     json_option,
@@ -111,19 +111,18 @@ def bench(
     from hearlite.data.dataset import load_dataset
     from hearlite.embedders.open import open_teacher
 
-    log = partial(click.echo, err=True)
     plan = cost.plan(models, threads=threads, seed=seed) if latency else None
     if plan:
-        log("note: --latency is now a command of its own: hearlite cost")
+        echo("note: --latency is now a command of its own: hearlite cost")
     if data is None:
         if plan is None:
             raise UsageError("DATA is missing", "name labelled recordings; `hearlite cost` measures cost alone")
-        return print_data(bench_cost(plan, out=out, command=command_line(), log=log), as_json=as_json)
+        return print_data(bench_cost(plan, out=out, command=command_line(), log=echo), as_json=as_json)
 
     columns = tuple(dict.fromkeys((*label_columns, *subgroup_columns)))
     dataset = load_dataset(data, hop_s=hop_s, framing=framing, label_columns=columns, options=manifest)
     report_dataset(dataset)
-    gathered = gather_cost(plan, command=command_line(), log=log) if plan else None
+    gathered = gather_cost(plan, command=command_line(), log=echo) if plan else None
     measured = gathered.cost if gathered else read_cost(cost_results).cost if cost_results else None
     result = run_bench(
         dataset,
@@ -142,7 +141,7 @@ def bench(
         cost=measured,
         allow_duplicates=allow_duplicates,
         folds=folds or 0,
-        log=log,
+        log=echo,
     )
     print_data(result, as_json=as_json)
     if gathered:

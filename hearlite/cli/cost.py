@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hearlite.cli.options import DATA, Option, json_option, print_data
+from hearlite.cli.options import DATA, Option, echo, json_option, print_data
 from hearlite.errors import UsageError
 from hearlite.names import REFERENCE_SHAPES, RUNTIMES
 from hearlite.provenance import command_line
@@ -175,8 +174,7 @@ def cost(models: tuple[Path, ...], out: Path, threads: int, seed: int, cost: Cos
     """
     from hearlite.benchmarks.run_cost import bench_cost
 
-    log = partial(click.echo, err=True)
     print_data(
-        bench_cost(cost.plan(models, threads=threads, seed=seed), out=out, command=command_line(), log=log),
+        bench_cost(cost.plan(models, threads=threads, seed=seed), out=out, command=command_line(), log=echo),
         as_json=as_json,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hearlite.cli.options import DATA
+from hearlite.cli.options import DATA, echo
 from hearlite.spec import DISTILL_HOP_S
 
 
@@ -36,15 +36,12 @@ def demo(model: Path, port: int, hop_s: float, litert: Path | None, registry: st
     """
     from hearlite.export.demo.server import make_files, open_server
 
-    def log(text: str) -> None:
-        click.echo(text, err=True)
-
     with open_server(port=port) as server:
-        server.files = make_files(model, hop_s=hop_s, litert=litert, registry=registry, log=log)
+        server.files = make_files(model, hop_s=hop_s, litert=litert, registry=registry, log=echo)
         port = server.server_address[1]
-        log(f"a phone on USB opens the same address after: adb reverse tcp:{port} tcp:{port}")
+        echo(f"a phone on USB opens the same address after: adb reverse tcp:{port} tcp:{port}")
         click.echo(f"open http://localhost:{port} (Ctrl-C stops the server)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            log("stopped")
+            echo("stopped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from hearlite.cli.options import (
     Option,
     allow_duplicates_option,
     allow_failed_gate_option,
+    echo,
     json_option,
     labels_option,
     print_data,
@@ -124,6 +124,7 @@ def distill(
     from hearlite.data.dataset import combine, load_dataset
     from hearlite.data.records import read_records
     from hearlite.embedders.self_test import check_embedder, require
+    from hearlite.run import read_metrics
     from hearlite.student import StudentEmbedder
 
     dataset = combine([load_dataset(path, hop_s=hop_s, events=events_only, options=manifest) for path in data])
@@ -141,9 +142,9 @@ def distill(
         allow_duplicates=allow_duplicates,
     )
     if finished:
-        click.echo(f"{folder} is finished already: nothing to do", err=True)
+        echo(f"{folder} is finished already: nothing to do")
     written = read_records(run.records)
     report_dataset(dataset, skipped=written.skipped, silent=written.silent)
     require(check_embedder(StudentEmbedder(run), precision="f32"), what=f"the student of {folder}")
-    metrics = json.loads(run.metrics.read_text())
+    metrics = read_metrics(run)
     print_data({"run": str(folder), **metrics}, as_json=as_json)

@@ -6,6 +6,7 @@ by SIGHUP, SIGINT or SIGTERM. Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from hearlite.cli.distill import distill, quickstart
 from hearlite.cli.export import export
 from hearlite.cli.inspect import check, completion, doctor, info
 from hearlite.cli.lazy import SectionedGroup
+from hearlite.cli.options import echo
 from hearlite.cli.quantize import quantize
 from hearlite.cli.recordings import embed, import_
 from hearlite.cli.signals import INTERRUPTED, Signals, handled
@@ -85,7 +87,10 @@ def _run(arguments: Sequence[str] | None, signals: Signals) -> None:
     except (click.exceptions.Abort, KeyboardInterrupt):
         _fail(INTERRUPTED, "", signals.exit_code)
     except click.ClickException as error:
-        error.show(sys.stderr)
+        said = io.StringIO()
+        error.show(said)
+        for line in said.getvalue().splitlines():
+            echo(line)
         sys.exit(error.exit_code)
     except HearliteError as error:
         if signals.received:
@@ -124,5 +129,7 @@ def _run(arguments: Sequence[str] | None, signals: Signals) -> None:
 
 
 def _fail(message: str, hint: str, code: int) -> None:
-    click.echo(f"error: {message}" + (f"\n  {hint}" if hint else ""), err=True)
+    echo(f"error: {message}")
+    if hint:
+        echo(f"  {hint}")
     sys.exit(code)

@@ -12,6 +12,7 @@ import click
 
 from hearlite.manifests.options import ManifestOptions
 from hearlite.names import FRAMINGS, SIZES
+from hearlite.text import printable
 
 Result = TypeVar("Result")
 DATA = click.Path(path_type=Path)
@@ -91,6 +92,14 @@ allow_failed_gate_option = click.option(
 )
 
 
+def echo(text: str) -> None:
+    """Print one line on stderr, with control characters escaped.
+
+    Messages hold names of files, columns and labels, and a terminal obeys what stands in them.
+    """
+    click.echo(printable(text), err=True)
+
+
 def print_data(data: Any, *, as_json: bool) -> None:
     """Print data on stdout, as JSON or as a table.
 
@@ -111,7 +120,7 @@ def print_data(data: Any, *, as_json: bool) -> None:
     rows = data if isinstance(data, list) else [{"": key, "value": value} for key, value in data.items()]
     plain = not sys.stdout.isatty()  # no borders in pipes and files
     table = Table(
-        *(str(key) for key in rows[0]) if rows else (),
+        *(_cell(str(key)) for key in rows[0]) if rows else (),
         box=None if plain else HEAVY_HEAD,
         pad_edge=not plain,
         show_header=isinstance(data, list),
@@ -134,15 +143,15 @@ def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: Mapping
         Number of silent clips by recording.
     """
     for note in dataset.notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}")
     if silent:
         from hearlite.data.reading import silent_text
 
-        click.echo(f"warning: {silent_text(silent)}; they are embedded anyway", err=True)
+        echo(f"warning: {silent_text(silent)}; they are embedded anyway")
     for item in (*dataset.skipped, *skipped):
         row = "" if item.row is None else f" (row {item.row})"
         clips = f" ({item.clips} clips)" if item.clips > 1 else ""
-        click.echo(f"skipped: {item.file}{row}: {item.reason}{clips}", err=True)
+        echo(f"skipped: {item.file}{row}: {item.reason}{clips}")
 
 
 def labelled_dataset(data: Path | None, *, labels: Sequence[str], framing: str, options: ManifestOptions) -> Any:
@@ -168,5 +177,6 @@ def _cell(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, (dict, list)):
         lines = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
-        value = "\n".join(value) if lines else json.dumps(value, ensure_ascii=False)
-    return escape(str(value).encode(errors="backslashreplace").decode())
+        value = "\n".join(map(printable, value)) if lines else printable(json.dumps(value, ensure_ascii=False))
+        return escape(value)
+    return escape(printable(str(value)))

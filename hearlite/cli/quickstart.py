@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import click
-
 from hearlite.audio.synth import write_corpus
 from hearlite.benchmarks.probes.embeddings import make_tasks
 from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
 from hearlite.benchmarks.run import bench
+from hearlite.cli.options import echo
 from hearlite.data.dataset import Dataset, load_dataset
 from hearlite.data.records import read_records
 from hearlite.distill.presets import load_preset
@@ -89,20 +88,19 @@ def run_quickstart(
     """
     clock = _Clock()
     train = load_preset("quickstart", teacher=teacher, steps=steps, seed=seed)
-    click.echo(
+    echo(
         f"distill a {size} student from the teacher {teacher!r} in {train.steps} steps, quantize it to int8, export it,"
         " compare it with its teacher"
-        + ("; about 2 minutes on two cores, up to 5 on older ones" if data is None and size == "tiny" else ""),
-        err=True,
+        + ("; about 2 minutes on two cores, up to 5 on older ones" if data is None and size == "tiny" else "")
     )
     if data is None:
-        click.echo("no --data: using synthetic sounds, whose results are no evidence about people", err=True)
+        echo("no --data: using synthetic sounds, whose results are no evidence about people")
         data = write_corpus(out / "synthetic", subjects=SUBJECTS, recordings_per_subject=RECORDINGS, seed=seed)
     dataset = load_dataset(data, label_columns=label_columns, options=options)
     for note in dataset.notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}")
     for item in dataset.skipped:
-        click.echo(f"skipped: {item.file}: {item.reason}", err=True)
+        echo(f"skipped: {item.file}: {item.reason}")
     no_report = _no_report(dataset, label_columns)
     embedder = open_teacher(teacher)
     sounds = load_dataset(data, hop_s=DISTILL_HOP_S, events=False, label_columns=label_columns, options=options)
@@ -114,7 +112,7 @@ def run_quickstart(
     if not allow_failed_gate:
         require(checks, what="the float32 student")
     for skipped in read_records(run.records).skipped:
-        click.echo(f"skipped: {skipped.file}: {skipped.reason}", err=True)
+        echo(f"skipped: {skipped.file}: {skipped.reason}")
     clock.lap("distill")
     recipe = quantize_int8(run, dataset, label_columns=label_columns, allow_failed_gate=allow_failed_gate)
     clock.lap("quantize")
@@ -144,7 +142,7 @@ def _no_report(dataset: Dataset, label_columns: tuple[str, ...]) -> str:
     try:
         make_tasks(dataset.clips, label_columns, positives=dataset.positives)
     except InputError as error:
-        click.echo(f"the file will be written without a report of its quality: {error}", err=True)
+        echo(f"the file will be written without a report of its quality: {error}")
         return error.message
     return ""
 
@@ -184,14 +182,14 @@ def quantize_int8(run: Run, dataset: Dataset, *, label_columns: tuple[str, ...],
     try:
         quality = QuantizationProbe(dataset, label_columns)
     except InputError as error:
-        click.echo(f"the AUROC drop is not measured: {error}", err=True)
+        echo(f"the AUROC drop is not measured: {error}")
         quality = None
     recipes = [recipe for recipe in map(find_recipe, AUTO) if recipe.activations == "int8"]
     attempts = quantize_auto(
         run, recipes=recipes, allow_failed_gate=allow_failed_gate, training=TrainingReplay(run), quality=quality
     )
     for reason in filter(None, (attempt.reason for attempt in attempts)):
-        click.echo(reason, err=True)
+        echo(reason)
     chosen = attempts[-1].recipe
-    click.echo(f"{chosen}: {describe(read_gate_result(run.quantized(chosen) / 'compare.json'))}", err=True)
+    echo(f"{chosen}: {describe(read_gate_result(run.quantized(chosen) / 'compare.json'))}")
     return chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import click
 from hearlite.benchmarks.datasets import DATASETS
 from hearlite.cli.options import (
     DATA,
+    echo,
     framing_option,
     hop_option,
     json_option,
@@ -80,6 +80,6 @@ def embed(
         if for_distill
         else load_dataset(data, hop_s=hop_s, framing=framing, options=manifest)
     )
-    result, skipped = embed_dataset(dataset, embedder=open_teacher(model), out=out, log=partial(click.echo, err=True))
+    result, skipped = embed_dataset(dataset, embedder=open_teacher(model), out=out, log=echo)
     report_dataset(dataset, skipped=skipped, silent=result["silent"])
     print_data(result, as_json=as_json)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from hearlite.tflite.model_file import save
 
+_PLACEHOLDER = 127  # in the older field, which is an int8, for operators that only the newer one can name (schema.fbs)
+
 
 def add_tensor(model: Any, name: str, shape: list[int], values: NDArray[np.float64] | None = None) -> int:
     """Append a float32 tensor, a constant if it has `values`, and return its index."""
@@ -49,7 +51,10 @@ def add_operator(model: Any, builtin: int, inputs: list[int], output: int, optio
     from ai_edge_litert import schema_py_generated as schema
 
     code, operator = schema.OperatorCodeT(), schema.OperatorT()
-    code.builtinCode = code.deprecatedBuiltinCode = builtin  # version 1 of each operator, which every runtime has
+    code.builtinCode, code.deprecatedBuiltinCode = (
+        builtin,
+        min(builtin, _PLACEHOLDER),
+    )  # version 1 of each operator, which every runtime has
     operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), inputs, [output]
     operator.builtinOptions, operator.builtinOptionsType = options, kind
     model.operatorCodes.append(code)
@@ -117,7 +122,7 @@ class GraphBuilder:
         entry, operator = self.schema.OperatorCodeT(), self.schema.OperatorT()
         entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = (
             code,
-            code,
+            min(code, _PLACEHOLDER),
             3 if code == self.schema.BuiltinOperator.CONV_2D else 1,
         )
         operator.opcodeIndex, operator.inputs, operator.outputs = len(self.model.operatorCodes), inputs, [output]

@@ -69,7 +69,7 @@ def fuse(content: bytes, fitted: FittedHead) -> bytes:
 
 def require_fused(content: bytes, head: Head, *, where: str) -> None:
     """Raise InputError unless the file's signature has the scores described in its manifest."""
-    model = load(content)
+    model = load(content, where=where)
     tensors = model.subgraphs[0].tensors
     shapes = [
         [int(size) for size in tensors[entry.tensorIndex].shape]

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError, MissingExtraError, UsageError
+from hearlite.tflite.model_file import load_any, read_tflite
+from hearlite.tflite.trial import require_trial
 
 Runtime = Literal["litert", "tf"]
 RUNTIMES: tuple[Runtime, ...] = ("litert", "tf")
-_IDENTIFIER = b"TFL3"  # file identifier of the TFLite flatbuffer schema, at bytes 4 to 8
-_SMALLEST_FLATBUFFER = 16  # bytes: root offset, identifier, and a table with its vtable
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ class Tensor:
 class TfliteModel:
     """A .tflite model opened in an interpreter.
 
+    A file is checked and tried in a process of its own first (model_file.py, trial.py), so that a hostile one can't end
+    this process. Content is taken as made by this process: it is checked, but not tried.
+
     Inputs and outputs have the names of the file's signature, or tensor names if it has none.
 
     Parameters
@@ -71,7 +74,7 @@ class TfliteModel:
     Raises
     ------
     InputError
-        When the file cannot be read or opened; the message names it.
+        When the file cannot be read or opened, or crashes or hangs LiteRT; the message names it.
     UsageError
         When the runtime is unknown or `threads` is below 1.
     MissingExtraError
@@ -82,8 +85,11 @@ class TfliteModel:
         if threads < 1:
             raise UsageError(f"threads is {threads}", "use 1 or more")
         self.label = "model in memory" if isinstance(model, bytes) else str(model)
-        content = model if isinstance(model, bytes) else _read(Path(model))
-        _check_flatbuffer(content, label=self.label)
+        content = model if isinstance(model, bytes) else read_tflite(Path(model))
+        if isinstance(model, bytes):
+            load_any(content, where=self.label)
+        else:
+            require_trial(content, where=self.label)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.runtime = runtime
         interpreter_class = _interpreter_class(runtime)
@@ -157,23 +163,6 @@ def interpreter_with_tensors(model: bytes) -> Any:
     )
     interpreter.allocate_tensors()
     return interpreter
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-
-
-def _check_flatbuffer(content: bytes, *, label: str) -> None:
-    root = int.from_bytes(content[:4], "little")
-    if len(content) < _SMALLEST_FLATBUFFER or content[4:8] != _IDENTIFIER:
-        raise InputError(f"{label} is not a TFLite model: bytes 4 to 8 are {content[4:8]!r}, expected {_IDENTIFIER!r}")
-    if root > len(content) - 4:
-        raise InputError(
-            f"{label} is truncated: its root lies at byte {root} of {len(content)}", "copy or export it again"
-        )
 
 
 def _interpreter_class(runtime: Runtime) -> Any:

@@ -5,20 +5,23 @@ The schema is part of ai-edge-litert (schema_py_generated), so TensorFlow is not
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hearlite.errors import InputError
+from hearlite.files import read_content
+from hearlite.tflite.operator_rules import require_runnable
+from hearlite.tflite.structure import UnsoundError, enumeration, require_bounded, require_sound
 
 FILE_IDENTIFIER = b"TFL3"
 NETWORK_PREFIX = "network/"  # starts the names of all tensors behind the frontend, see joining.py
 WEIGHT_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
-_DAMAGED = ("the .tflite file is truncated or damaged", "copy it again, or export it again")
+_DAMAGED_HINT = "copy it again, or export it again"
 
 
 @dataclass(frozen=True)
@@ -55,29 +58,71 @@ class Summary:
         return sorted({op.name for op in self.ops if op.custom})
 
 
-def load(data: bytes) -> Any:
-    """Read a .tflite as a mutable ModelT. Raises InputError unless it is readable and has one subgraph."""
+def read_tflite(path: Path) -> bytes:
+    """Read a .tflite from disk and check that it is sound, as `load_any` does.
+
+    Raises InputError, which names the file.
+    """
+    content = read_content(path, hint="name a .tflite file")
+    load_any(content, where=str(path))
+    return content
+
+
+def load(data: bytes, *, where: str = "the .tflite file") -> Any:
+    """Read a .tflite as a mutable ModelT.
+
+    Raises InputError, which starts with `where`, unless it is sound, as `load_any` says, and has one subgraph.
+    """
+    model = load_any(data, where=where)
+    if len(model.subgraphs) != 1:
+        raise InputError(f"{where} has {len(model.subgraphs)} subgraphs", "hearlite handles files with one")
+    return model
+
+
+def load_any(data: bytes, *, where: str) -> Any:
+    """Read a .tflite with any number of subgraphs as a mutable ModelT.
+
+    Every index and size in it is then in range, and its operators are such that their kernels stay inside their
+    tensors, as far as that can be told without running them.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    where : str
+        Its name, for messages.
+
+    Raises
+    ------
+    InputError
+        When it is no .tflite, is damaged, or would crash a runtime.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
         raise InputError(
-            "not a .tflite file: its bytes 4 to 8 are not 'TFL3'",
+            f"{where} is not a .tflite file: its bytes 4 to 8 are not {FILE_IDENTIFIER.decode()!r}",
             "pass a file that 'hearlite export' or a TFLite converter wrote",
         )
     try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
+        root = schema.Model.GetRootAs(bytearray(data), 0)
+        require_bounded(root, size=len(data))
+        model = schema.ModelT.InitFromObj(root)
+        model.buffers = model.buffers or []
         for buffer in model.buffers:
             if buffer.offset > 1 and buffer.size > 1:  # large buffers may lie behind the flatbuffer
                 if buffer.offset + buffer.size > len(data):
                     raise ValueError("a buffer ends beyond the file")
                 buffer.data = np.frombuffer(data[buffer.offset : buffer.offset + buffer.size], np.uint8)
                 buffer.offset = buffer.size = 0
+        if not model.subgraphs:
+            raise UnsoundError("it has no subgraph")
+        require_sound(model)
+        require_runnable(model)
+    except UnsoundError as error:
+        raise InputError(f"{where} is damaged: {error}", _DAMAGED_HINT) from error
     except Exception as error:  # a truncated or hostile flatbuffer raises many types, from struct, numpy and recursion
-        raise InputError(*_DAMAGED) from error
-    if not model.subgraphs or len(model.subgraphs) != 1:
-        raise InputError(
-            f"the .tflite file has {len(model.subgraphs or [])} subgraphs", "hearlite handles files with one"
-        )
+        raise InputError(f"{where} is truncated or damaged", _DAMAGED_HINT) from error
     return model
 
 
@@ -115,9 +160,9 @@ def add_metadata(data: bytes, name: str, content: bytes) -> bytes:
     return save(model)
 
 
-def read_metadata(data: bytes, name: str) -> bytes | None:
+def read_metadata(data: bytes, name: str, *, where: str = "the .tflite file") -> bytes | None:
     """Return the content of metadata entry `name`, None if there is none."""
-    model = load(data)
+    model = load(data, where=where)
     for entry in model.metadata or []:
         if entry.name == name.encode() and 0 <= entry.buffer < len(model.buffers):
             content = model.buffers[entry.buffer].data
@@ -125,9 +170,9 @@ def read_metadata(data: bytes, name: str) -> bytes | None:
     return None
 
 
-def summarize(data: bytes) -> Summary:
-    """Return the operators and sizes of a .tflite. Raises InputError if it is damaged."""
-    model = load(data)
+def summarize(data: bytes, *, where: str = "the .tflite file") -> Summary:
+    """Return the operators and sizes of a .tflite. Raises InputError, which starts with `where`, if it is damaged."""
+    model = load(data, where=where)
     graph = model.subgraphs[0]
     try:
         ops = tuple(_op(model, graph, operator) for operator in graph.operators)
@@ -143,7 +188,7 @@ def summarize(data: bytes) -> Summary:
             if tail and op.weight_type
         }
     except (IndexError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(*_DAMAGED) from error
+        raise InputError(f"{where} is truncated or damaged", _DAMAGED_HINT) from error
     return Summary(
         ops=ops,
         parameters=sum(sizes.values()),
@@ -160,14 +205,14 @@ def tensor_name(tensor: Any) -> str:
 
 def tensor_type(tensor: Any) -> str:
     """Return the type of a TensorT, such as FLOAT32 or INT8."""
-    return _enumeration("TensorType")[tensor.type]
+    return enumeration("TensorType")[tensor.type]
 
 
 def operator_name(model: Any, operator: Any) -> str:
     """Return the name of a builtin operator, such as CONV_2D, or CUSTOM."""
     code = model.operatorCodes[operator.opcodeIndex]
     # Codes above 127 are in the newer field only.
-    return _enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
 def is_constant(model: Any, tensor: Any) -> bool:
@@ -179,13 +224,6 @@ def is_constant(model: Any, tensor: Any) -> bool:
 def behind_frontend(graph: Any, operator: Any) -> bool:
     """Return whether an operator belongs to the network, not the frontend, of a file joined by hearlite."""
     return tensor_name(graph.tensors[operator.outputs[0]]).startswith(NETWORK_PREFIX)
-
-
-@functools.cache
-def _enumeration(name: str) -> dict[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return {value: key for key, value in vars(getattr(schema, name)).items() if isinstance(value, int)}
 
 
 def _op(model: Any, graph: Any, operator: Any) -> Op:

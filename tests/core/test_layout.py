@@ -33,9 +33,11 @@ COMMANDS = tuple(
 )
 IMPORT_STAGES = (*COMMANDS, "hearlite/api.py")
 EXPERIMENTS = "benchmarks/experiments/"  # the one room whose commands measure other stages themselves
-# Doctor only looks whether there is one; the last two run in environments that have no hearlite.
+# Doctor only looks whether there is one; trial_run is a process that may crash; the last two run in environments that
+# have no hearlite.
 IMPORT_AN_INTERPRETER = (
     "hearlite/tflite/interpreter.py",
+    "hearlite/tflite/trial_run.py",
     "hearlite/cli/doctor.py",
     "benchmarks/cost/isolated_run.py",
     "benchmarks/arm/tflite_runner.py",
@@ -52,7 +54,7 @@ LONGER = {  # file: (lines that are enough, why it is one file)
     "hearlite/audio/synth.py": (600, "nine classes of sound, a few lines each"),
     "hearlite/data/records.py": (440, "the record cache from plan to reading"),
 }
-MORE_MODULES = {"quantize": (19, "the int8 pipeline, step by step")}
+MORE_MODULES = {"hearlite": (16, "the core"), "quantize": (19, "the int8 pipeline, step by step")}
 _MEASURE = ("tasks", "stats", "schema")
 ROOMS = {  # room of benchmarks/: those it may import, in the order in which a result is made
     "tasks": (),

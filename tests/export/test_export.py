@@ -254,7 +254,7 @@ def test_what_quantization_cost_travels_with_the_file(bundle: Bundles, quantized
     assert manifest.quantization is not None and manifest.quantization.auroc == loss
     assert not manifest.gate_passed
     assert [metric.value for metric in manifest.metrics if "AUROC loss" in metric.name] == [0.01]
-    assert "| sick=a/b | 0.910 | 0.900 | 0.0100 [0.0020, 0.0180] |" in model.with_suffix(".md").read_text()
+    assert "| sick=a\\|b | 0.910 | 0.900 | 0.0100 [0.0020, 0.0180] |" in model.with_suffix(".md").read_text()
     assert "mean AUROC loss to the float32 student: 0.0100 on 1 task" in str(describe(model)["metrics"])
 
 

@@ -171,11 +171,11 @@ def test_flipped_bits_never_crash(places: list[tuple[float, int]], where: str, s
 
 @pytest.fixture(scope="module")
 def structure(bundle: Bundles) -> bytes:
-    """The int8 model without its weights: every bit of the rest says something about the graph."""
+    """The int8 model with its weights set to zero, so that equal ones are stored once and most bits describe the graph."""
     model = load(bundle.i8.read_bytes())
     for buffer in model.buffers:
-        if buffer.data is not None:
-            buffer.data = buffer.data[:8]
+        if buffer.data is not None and len(buffer.data) > 64:  # shorter ones are shapes and axes
+            buffer.data = np.zeros_like(buffer.data)
     return flatbuffer.save(model)
 
 
