@@ -110,7 +110,7 @@ def create_run(folder: Path, spec: RunSpec) -> Run:
     path = folder / "spec.json"
     expected = {"schema": SCHEMA, **to_dict(spec)}
     if path.exists():
-        stored = read_json(path)
+        stored = _completed(read_json(path), where=str(path))
         if stored != expected:
             raise InputError(
                 f"{folder} holds a run with other settings: {_difference(stored, expected)}",
@@ -141,6 +141,17 @@ def open_run(folder: Path, *, finished: bool = True) -> Run:
             f"{folder}: its distillation is not finished", "run the same 'hearlite distill' again to resume it"
         )
     return run
+
+
+def _completed(stored: Any, *, where: str) -> Any:
+    """Return a stored spec with settings that did not exist when it was written, at the defaults they stand for."""
+    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
+        return stored
+    rest = {key: value for key, value in stored.items() if key != "schema"}
+    try:
+        return {"schema": SCHEMA, **to_dict(from_dict(RunSpec, rest, where=where))}
+    except InputError:  # of another version, or edited: shown as it is
+        return stored
 
 
 def _difference(stored: Any, expected: Any, where: str = "") -> str:
