@@ -17,8 +17,16 @@ from hearlite.benchmarks.stats.estimates import Estimate
 class Fidelity:
     """How near a student is to its teacher, on clips of subjects that it did not learn from."""
 
+    dataset: str
     centred_cosine: float  # mean over clips, of the targets' coordinates, which are centred by the training clips
     probe_correlation: float  # of random linear probes, distill/validation_metrics.py
+
+
+@dataclass(frozen=True)
+class LeftOut(Fidelity):
+    """The same on all clips of a left-out dataset, with what its labels show."""
+
+    retention: Estimate | None = None  # of AUROC, 95 % over test subjects; null without labels
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class Trial:
 
     key: str  # sha256 of all that the figures depend on beside the run: data, teacher, protocol
     validation: Fidelity  # validation subjects of the training corpora
-    left_out: dict[str, Fidelity]  # by dataset, all clips
+    left_out: tuple[Fidelity, ...]  # all clips of each dataset
     int8_centred_cosine: float  # of the int8 file to the float32 one, mean over clips of validation subjects
     steps: int
     minutes: float  # of training, the start and evaluations included
@@ -44,20 +52,27 @@ class SearchRow:
     seeds: int  # that are finished
     rank: float | None = None  # mean of its ranks by every figure of fidelity, among the candidates that have them
     validation: Fidelity | None = None
-    left_out: dict[str, Fidelity] | None = None
-    retention: dict[str, Estimate] | None = None  # of AUROC, by labelled left-out dataset; 95 % over test subjects
+    left_out: tuple[LeftOut, ...] = ()
     seed_deviation: float | None = None  # standard deviation of the seeds' cosines, on left-out clips if there are any
     int8_centred_cosine: float | None = None
     seconds_per_step: float | None = None
 
 
-def means(trials: Sequence[Trial]) -> dict[str, Any]:
-    """Return the fields of a SearchRow that are means over trials, which are one for each seed."""
-    judged = [tuple(trial.left_out.values()) or (trial.validation,) for trial in trials]
-    cosines = [np.mean([item.centred_cosine for item in items]) for items in judged]
+def means(trials: Sequence[Trial], *, retention: Sequence[Estimate | None]) -> dict[str, Any]:
+    """Return the fields of a SearchRow that are means over trials.
+
+    Parameters
+    ----------
+    trials
+        One for each seed.
+    retention
+        Over all of them, for each left-out dataset.
+    """
+    cosines = [np.mean([item.centred_cosine for item in trial.left_out or (trial.validation,)]) for trial in trials]
+    places = [_mean(items) for items in zip(*(trial.left_out for trial in trials), strict=True)]
     return {
         "validation": _mean([trial.validation for trial in trials]),
-        "left_out": {name: _mean([trial.left_out[name] for trial in trials]) for name in trials[0].left_out},
+        "left_out": tuple(LeftOut(**vars(item), retention=kept) for item, kept in zip(places, retention, strict=True)),
         "seed_deviation": float(np.std(cosines, ddof=1)) if len(trials) > 1 else None,
         "int8_centred_cosine": float(np.mean([trial.int8_centred_cosine for trial in trials])),
         "seconds_per_step": float(np.mean([60.0 * trial.minutes / trial.steps for trial in trials])),
@@ -66,6 +81,7 @@ def means(trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _mean(items: Sequence[Fidelity]) -> Fidelity:
     return Fidelity(
+        items[0].dataset,
         float(np.mean([item.centred_cosine for item in items])),
         float(np.mean([item.probe_correlation for item in items])),
     )
@@ -95,17 +111,18 @@ def mean_ranks(fidelities: Mapping[str, Sequence[Fidelity]]) -> dict[str, float]
 def table(rows: Sequence[SearchRow]) -> str:
     """Render Markdown: quality, the best first, and cost in the same order."""
     ordered = sorted(rows, key=lambda row: (row.rank is None, row.rank or 0.0))
-    places = list(dict.fromkeys(name for row in rows for name in row.left_out or {}))
-    labelled = list(dict.fromkeys(name for row in rows for name in row.retention or {}))
+    places = list(dict.fromkeys(item.dataset for row in rows for item in row.left_out))
+    labelled = list(dict.fromkeys(item.dataset for row in rows for item in row.left_out if item.retention is not None))
     titles = ["candidate", "rank", "seeds", "validation: cosine", "probes"]
     titles += [title for name in places for title in (f"{name}: cosine", "probes")]
     titles += ["sd of seeds", *(f"{name}: retention" for name in labelled), "int8 to float32", "s / step"]
     lines = [_line(titles), f"|{len(titles) * '---|'}"]
     for row in ordered:
+        found = {item.dataset: item for item in row.left_out}
         cells = [row.candidate, _number(row.rank, 1), str(row.seeds), *_pair(row.validation)]
-        cells += [cell for name in places for cell in _pair((row.left_out or {}).get(name))]
+        cells += [cell for name in places for cell in _pair(found.get(name))]
         cells.append(_number(row.seed_deviation, 4))
-        cells += [percent_text((row.retention or {}).get(name, Estimate())) for name in labelled]
+        cells += [percent_text((name in found and found[name].retention) or Estimate()) for name in labelled]
         cells += [_number(row.int8_centred_cosine, 4), _number(row.seconds_per_step, 3)]
         lines.append(_line(cells))
     references = list(rows[0].cost.int8.times_faster) if rows else []

@@ -136,11 +136,11 @@ def try_candidate(search: Search, candidate: Variant, seed: int) -> Trial:
         seed=seed,
         out=search.out,
     )
-    validated = read_json(run.metrics)
+    found = read_json(run.metrics)
     trial = Trial(
         key=key,
-        validation=Fidelity(validated["val_centred_cosine"], validated["val_random_probe_correlation"]),
-        left_out={dataset.name: _judge(search, run, dataset) for dataset in search.left_out},
+        validation=Fidelity(search.sounds.name, found["val_centred_cosine"], found["val_random_probe_correlation"]),
+        left_out=tuple(_judge(search, run, dataset) for dataset in search.left_out),
         int8_centred_cosine=_int8_cosine(run),
         steps=int(figures.steps),
         minutes=figures.minutes,
@@ -172,6 +172,7 @@ def _judge(search: Search, run: Run, dataset: Dataset) -> Fidelity:
     targets = Targets.load(run.targets)
     wanted = targets.forward(of_teacher["vectors"])
     return Fidelity(
+        dataset.name,
         mean_cosine(embedded.vectors[""], wanted),
         random_probe_correlation(embedded.vectors[""], wanted, directions=probe_directions(targets)),
     )

@@ -113,37 +113,33 @@ def rows_of(
     trials: Mapping[tuple[str, int], Trial],
 ) -> tuple[SearchRow, ...]:
     """Return a row for each candidate, from the trials that are finished, by name and seed."""
-    finished = {
-        candidate.name: {seed: trial for (name, seed), trial in sorted(trials.items()) if name == candidate.name}
-        for candidate in candidates
-    }
-    averages = {name: means(list(found.values())) for name, found in finished.items() if found}
-    ranks = mean_ranks({name: [item["validation"], *item["left_out"].values()] for name, item in averages.items()})
+    averages = {}
+    for candidate in candidates:
+        finished = {seed: trial for (name, seed), trial in sorted(trials.items()) if name == candidate.name}
+        if finished:
+            retention = [_retention(search, candidate, tuple(finished), dataset) for dataset in search.left_out]
+            averages[candidate.name] = means(list(finished.values()), retention=retention)
+    ranks = mean_ranks({name: [item["validation"], *item["left_out"]] for name, item in averages.items()})
     return tuple(
         SearchRow(
             candidate=candidate.name,
             size=candidate.size or search.size,
             overrides=candidate.overrides,
             cost=costs[candidate.name],
-            seeds=len(finished[candidate.name]),
+            seeds=sum(name == candidate.name for name, _ in trials),
             rank=ranks.get(candidate.name),
-            retention=_retention(search, candidate, list(finished[candidate.name])),
             **averages.get(candidate.name, {}),
         )
         for candidate in candidates
     )
 
 
-def _retention(search: Search, candidate: Variant, seeds: Sequence[int]) -> dict[str, Estimate] | None:
-    """Return the share of the teacher's AUROC that a candidate keeps, by labelled left-out dataset."""
-    if not seeds:
+def _retention(search: Search, candidate: Variant, seeds: Sequence[int], dataset: Dataset) -> Estimate | None:
+    """Return the share of the teacher's AUROC that a candidate keeps on a left-out dataset; None without labels."""
+    of_teacher = search.teacher_probes(dataset)
+    if of_teacher is None:
         return None
-    of_teacher = [(dataset, search.teacher_probes(dataset)) for dataset in search.left_out]
-    return {
-        dataset.name: retained([search.student_probes(candidate, seed, dataset) for seed in seeds], teacher=probes)
-        for dataset, probes in of_teacher
-        if probes is not None
-    }
+    return retained([search.student_probes(candidate, seed, dataset) for seed in seeds], teacher=of_teacher)
 
 
 def run_search(
@@ -201,16 +197,20 @@ def run_search(
             for seed in seeds
             for candidate in candidates
         }
-        for number, future in enumerate(as_completed(pending), start=1):
-            name, seed = pending[future]
-            try:
-                trials[name, seed] = future.result()
-            except HearliteError as error:
-                failed = error
-                click.echo(f"{name}, seed {seed}: {error}", err=True)
-            else:
-                rows = write()
-            advance(number, f"{name}, seed {seed}")
+        try:
+            for number, future in enumerate(as_completed(pending), start=1):
+                name, seed = pending[future]
+                try:
+                    trials[name, seed] = future.result()
+                except HearliteError as error:
+                    failed = error
+                    click.echo(f"{name}, seed {seed}: {error}", err=True)
+                else:
+                    rows = write()
+                advance(number, f"{name}, seed {seed}")
+        except BaseException:  # an interrupt, too: only what runs already is waited for
+            several.shutdown(wait=False, cancel_futures=True)
+            raise
     if failed is not None:
         raise failed
     return rows
