@@ -35,11 +35,11 @@ from hearlite.benchmarks.schema.study import StudyDataset, StudyRun, study_run
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import dataset_facts
 from hearlite.data.dataset import Dataset, combine, load_dataset
-from hearlite.data.manifest import DEFAULT_LABELS
 from hearlite.embedders.base import Embedder, EmbedderInfo
 from hearlite.embedders.open import open_teacher
 from hearlite.errors import HearliteError, InputError
 from hearlite.files import read_json, write_bytes, write_json
+from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.progress import progress
 from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import DISTILL_HOP_S, STUDENTS, StudentSpec, TrainSpec, student_spec

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hearlite.benchmarks.schema.cost import Cost, Latency
+from hearlite.benchmarks.schema.provenance import now
 from hearlite.benchmarks.schema.results import (
     CLASSIFIERS,
     COST_SCHEMA,
@@ -38,7 +39,6 @@ from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError, UsageError
 from hearlite.files import read_json, write_bytes
 from hearlite.names import FRAMINGS
-from hearlite.provenance import now
 from hearlite.serialization import from_dict
 
 

@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import hearlite
 from hearlite.benchmarks.schema.cost import Cost, Latency
+from hearlite.benchmarks.schema.provenance import commit
 from hearlite.benchmarks.stats.estimates import Counts, Estimate, Paired, Score
 from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.gate import GateResult
-from hearlite.provenance import commit
 from hearlite.spec import PRECISION_NAMES
 
 SCHEMA = "hearlite-results/3"

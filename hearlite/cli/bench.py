@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hearlite.benchmarks.schema.provenance import command_line
 from hearlite.cli.cost import CostOptions, cost_options
 from hearlite.cli.options import (
     DATA,
@@ -22,7 +23,6 @@ from hearlite.cli.options import (
 from hearlite.errors import UsageError
 from hearlite.manifests.options import ManifestOptions, manifest_options
 from hearlite.names import CLASSIFIERS
-from hearlite.provenance import command_line
 from hearlite.spec import AUROC_MARGIN
 
 

@@ -121,7 +121,7 @@ def run_quickstart(
     if no_report:
         result: dict[str, Any] = {"report": f"none: {no_report}", "file i8": str(files[0]), "file f32": str(files[1])}
     else:
-        from hearlite.provenance import command_line
+        from hearlite.benchmarks.schema.provenance import command_line
 
         result = bench(
             dataset,
