@@ -31,6 +31,7 @@ from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec
 from hearlite.tflite.classifier import Head, require_fused
 from hearlite.tflite.model_file import read_metadata, read_tflite, summarize
+from hearlite.writing import locked
 
 SCHEMA = "hearlite-manifest/1"
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # in Python, Kotlin, Swift, Dart and JavaScript alike
@@ -197,23 +198,24 @@ def write_bundle(
     Raises
     ------
     InputError
-        When such a file exists and `overwrite` is false.
+        When such a file exists and `overwrite` is false, or another process is writing in its folder.
     """
-    if model.exists() and not overwrite and hashlib.sha256(content).hexdigest() != sha256_of(model):
-        raise InputError(
-            f"{model} is there already and differs", "choose another folder, or pass --overwrite to replace it"
-        )
-    for suffix, text in texts.items():
-        write_bytes(model.with_name(model.stem + suffix), text.encode())
-    arrays = read_arrays(targets)
-    if missing := {"mean", "inverse"} - set(arrays):
-        raise InputError(f"{targets}: it lacks {sorted(missing)[0]}", "distill the run again")
-    write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
-    if heard:
-        write_bytes(heard_path(model), heard)
-    write_bytes(model, content)
-    # Last, so that a manifest is there only if all other files are.
-    write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})
+    with locked(model.parent, output=model):
+        if model.exists() and not overwrite and hashlib.sha256(content).hexdigest() != sha256_of(model):
+            raise InputError(
+                f"{model} is there already and differs", "choose another folder, or pass --overwrite to replace it"
+            )
+        for suffix, text in texts.items():
+            write_bytes(model.with_name(model.stem + suffix), text.encode())
+        arrays = read_arrays(targets)
+        if missing := {"mean", "inverse"} - set(arrays):
+            raise InputError(f"{targets}: it lacks {sorted(missing)[0]}", "distill the run again")
+        write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
+        if heard:
+            write_bytes(heard_path(model), heard)
+        write_bytes(model, content)
+        # Last, so that a manifest is there only if all other files are.
+        write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})
 
 
 def read_manifest(model: Path) -> Manifest:

@@ -40,6 +40,7 @@ from hearlite.run import Run
 from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO, QuantSpec
 from hearlite.tflite.model_file import add_metadata, read_metadata, summarize
+from hearlite.writing import locked
 
 pytestmark = pytest.mark.kernels
 
@@ -150,6 +151,13 @@ def test_another_file_is_not_overwritten(quantized_run: Run, bundle: Bundles, tm
     assert path.read_bytes() == b"someone's work"
     export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe, overwrite=True)
     read_manifest(path)
+
+
+def test_two_exports_do_not_write_one_folder(quantized_run: Run, tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(InputError, match="another hearlite command is writing it"):
+        export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe)
+    assert list(tmp_path.iterdir()) == []
+    read_manifest(export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe))
 
 
 def test_a_tampered_file_is_refused(copy: Bundles) -> None:
