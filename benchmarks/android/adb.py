@@ -62,7 +62,8 @@ class Adb:
         size, free = sum(file.stat().st_size for file in files), self._free_bytes(to)
         if free is not None and free < size:
             raise self._full(f"{free / 1e6:.1f} MB are free in {to}, {size / 1e6:.1f} MB are needed")
-        self._run(["push", *map(str, files), f"{to}/"], what=f"pushing {len(files)} files")
+        # Absolute, since adb takes a name that begins with - for an option.
+        self._run(["push", *(str(file.absolute()) for file in files), f"{to}/"], what=f"pushing {len(files)} files")
 
     def pull(self, remote: str, to: Path) -> None:
         """Copy a file from the device.
@@ -81,7 +82,7 @@ class Adb:
         DeviceLostError
             If the device is disconnected.
         """
-        self._run(["pull", remote, str(to)], what=f"pulling {remote}")
+        self._run(["pull", remote, str(to.absolute())], what=f"pulling {remote}")
 
     def shell(self, command: str) -> str:
         """Run a shell command on the device and return what it prints on stdout.
@@ -189,6 +190,8 @@ def find_device(*, program: str = "adb", serial: str | None = None) -> Adb:
     if serial is None and len(devices) > 1:
         raise UsageError(f"adb lists {len(devices)} devices: {', '.join(devices)}", "name one with --serial")
     chosen = serial or next(iter(devices))
+    if chosen.startswith("-") or not chosen.isprintable():
+        raise UsageError(f"the serial number is {chosen!r}", "it can't begin with - or hold control characters")
     if chosen not in devices:
         raise InputError(f"adb lists no device {chosen!r}", f"connected: {', '.join(devices)}")
     if devices[chosen] != "device":

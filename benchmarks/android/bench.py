@@ -53,6 +53,7 @@ from hearlite.serialization import to_dict
 FOLDER = "/data/local/tmp"  # the folder in which Android lets adb's user run programs
 RUNS, WARMUP = 200, 20  # ten runs are slower than p95; BenchActivity.kt has the same numbers
 _NAME = "hearlite-bench"  # always the same, so that a run removes what an earlier one left when it lost the device
+_DEVICE_FOLDER = re.compile(r"/[A-Za-z0-9/._-]*")
 _INPUT, _OUTPUT = "input.f32", "output.f32"
 
 
@@ -157,6 +158,8 @@ def measure_on_device(job: Job, *, adb: Adb) -> DeviceBench:
             f"{job.model}: its manifest contains no golden embedding to compare with",
             "export it again with this version of hearlite",
         )
+    if not _DEVICE_FOLDER.fullmatch(job.folder):
+        raise UsageError(f"the device's folder is {job.folder!r}", "name an absolute path, of letters, digits, / . _ -")
     remote = f"{job.folder.rstrip('/')}/{_NAME}"
     with _alone_on(adb.serial), tempfile.TemporaryDirectory() as here:
         try:
@@ -193,8 +196,10 @@ def _alone_on(serial: str) -> Iterator[None]:
 
     Two runs at once would slow each other, and the second would remove the first one's files.
     """
-    path = Path(tempfile.gettempdir()) / f"hearlite-{re.sub(r'[^A-Za-z0-9.-]', '_', serial)}-{os.getuid()}.lock"
-    with path.open("w") as stream:
+    # In a folder of the user's own: elsewhere anybody could put a link to another file in its place, or hold it.
+    path = cache_folder("locks") / f"phone-{re.sub(r'[^A-Za-z0-9.-]', '_', serial)}"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

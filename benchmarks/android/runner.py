@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.sandbox.toolchain import ON_DEVICE, TARGETS
 from hearlite.benchmarks.schema.device import BenchmarkModel, DeviceLatency
 from hearlite.errors import InputError
+from hearlite.files import parse_json
 
 RUNNER = ON_DEVICE.stem
 _LOADER = re.compile(r"ld-linux[^/]*\.so\.\d+")  # the loader of a glibc that is pushed with the program
@@ -129,11 +129,11 @@ def read_printed(text: str, *, runs: int) -> Printed:
         If the output is anything else.
     """
     try:
-        said = json.loads(text.strip().splitlines()[-1])
+        said = parse_json(text.strip().splitlines()[-1], where="its last line")
         printed = Printed(int(said["threads"]), float(said["cold_ms"]), tuple(float(time) for time in said["times_ms"]))
         if len(printed.times_ms) != runs or printed.threads < 1 or not min(printed.cold_ms, *printed.times_ms) >= 0:
             raise ValueError(f"{len(printed.times_ms)} times for {runs} runs")
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (InputError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(
             f"the runner printed {text[-200:]!r}: {error}", f"build it from this version's {ON_DEVICE.name}"
         ) from error

@@ -37,6 +37,11 @@ from hearlite.files import cache_folder, write_bytes, write_json
     help="Address of a Debian mirror, http://, https:// or file://.  [default: from this machine's apt sources]",
 )
 @click.option(
+    "--allow-unsigned-index",
+    is_flag=True,
+    help="Trust the mirror where gpgv or Debian's keys are missing, so that its signature can't be checked.",
+)
+@click.option(
     "--box",
     "box_folder",
     type=click.Path(path_type=Path),
@@ -52,6 +57,7 @@ def command(
     out: Path | None,
     core_names: tuple[str, ...],
     mirror: str | None,
+    allow_unsigned_index: bool,
     box_folder: Path | None,
     against: Path | None,
 ) -> None:
@@ -68,7 +74,8 @@ def command(
     before = read_results(against) if against else None
     models = [read_model(path) for path in files]
     cores = [CORES[name] for name in dict.fromkeys(core_names or CORES)]
-    box = set_up((box_folder or cache_folder("arm")).absolute(), mirror=mirror, log=_log)
+    folder = (box_folder or cache_folder("arm")).absolute()
+    box = set_up(folder, mirror=mirror, allow_unsigned=allow_unsigned_index, log=_log)
     if out is None:
         return _log(f"the sandbox in {box.folder} is ready")
     measured = [measure(box, model, cores=cores, log=_log) for model in models]

@@ -33,7 +33,7 @@ def trust(content: bytes) -> None:
 
 
 def require_trial(content: bytes, *, where: str) -> None:
-    """Open a .tflite with LiteRT and run it on zeros, in a process of its own with limits of time and memory.
+    """Open a .tflite with LiteRT and run it on zeros and noise, in a process of its own with limited time and memory.
 
     What passed once is not tried again by this process.
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hand_made import OPS, convolution, with_constant
+from hand_made import OPS, convolution, embedder, with_constant
 
+from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
 from hearlite.tflite import trial
+from hearlite.tflite.builder import name_signature
 from hearlite.tflite.interpreter import TfliteModel
+from hearlite.tflite.model_file import load, save
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +50,36 @@ def test_a_process_that_dies_is_an_error_that_names_the_file(
     with pytest.raises(InputError) as caught:
         trial.require_trial(convolution(), where="a.tflite")
     assert str(caught.value).startswith("a.tflite: ") and says in str(caught.value)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_good_model_passes_with_and_without_a_signature(signed: bool, tmp_path: Path) -> None:
+    model = load(convolution())
+    if signed:
+        name_signature(model, signature="embed", input_name="given", output_name="result")
+    path = tmp_path / "good.tflite"
+    path.write_bytes(save(model))
+    outputs = TfliteModel(path).run(np.ones((1, 8, 8, 2), np.float32))
+    assert outputs["result" if signed else "out"].max() == 18.0
+
+
+def test_a_model_of_free_length_passes(tmp_path: Path) -> None:
+    model = load(embedder())
+    model.subgraphs[0].tensors[0].shapeSignature = np.asarray([-1, 32_000], np.int32)
+    path = tmp_path / "free.tflite"
+    path.write_bytes(save(model))
+    assert TfliteEmbedder(path).embed(np.zeros((2, 32_000), np.float32)).shape == (2, 4)
+
+
+def test_a_model_that_crashes_litert_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteRT 2.1 reads the subgraph of a signature without a look at its index; the check of numbers would refuse it."""
+    model = load(convolution())
+    name_signature(model, signature="embed", input_name="in", output_name="out")
+    model.signatureDefs[0].subgraphIndex = 1 << 30
+    path = tmp_path / "crashes.tflite"
+    path.write_bytes(save(model))
+    with pytest.raises(InputError, match=r"crashes\.tflite: litert crashes on the model \(SIG(SEGV|BUS|ABRT)\)"):
+        trial.require_trial(path.read_bytes(), where=str(path))
 
 
 def test_a_call_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

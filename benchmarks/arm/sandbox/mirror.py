@@ -96,7 +96,9 @@ class Mirror:
         return target.read_bytes()
 
 
-def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: Path = KEYRING) -> Mirror:
+def open_mirror(
+    address: str | None = None, *, allow_unsigned: bool = False, apt: Path = APT_FOLDER, keyring: Path = KEYRING
+) -> Mirror:
     """Open a Debian mirror: read its release file and check it.
 
     Parameters
@@ -104,10 +106,13 @@ def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: 
     address : str, optional
         http://, https:// or file:// address of the folder that contains dists/ and pool/. By default the first Debian
         mirror in apt's sources.
+    allow_unsigned : bool
+        Trust the mirror and the connection to it where this machine can't check Debian's signature. A signature that is
+        bad is refused all the same.
     apt : Path
         Folder of apt's configuration.
     keyring : Path
-        Debian's public keys, which check the release file if gpgv is installed too.
+        Debian's public keys, with which gpgv checks the release file.
 
     Returns
     -------
@@ -119,7 +124,7 @@ def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: 
     UsageError
         If apt's sources name no Debian mirror, or the address has another scheme.
     InputError
-        If the release file can't be read, its signature is bad, or it belongs to another suite.
+        If the release file can't be read, belongs to another suite, or its signature is bad or can't be checked here.
     """
     addresses = [address] if address else list(dict.fromkeys(apt_sources(apt)))
     if not addresses:
@@ -128,7 +133,7 @@ def open_mirror(address: str | None = None, *, apt: Path = APT_FOLDER, keyring: 
     if not re.match(r"(https?|file)://", base):
         raise UsageError(f"the mirror is {base!r}", f"expected http://, https:// or file://; {_HINT}")
     release = _get(f"{base}/dists/{SUITE}/InRelease", limit=_MAX_RELEASE_BYTES)
-    text, signature = _signed_text(release, keyring)
+    text, signature = _signed_text(release, keyring, allow_unsigned=allow_unsigned)
     fields = dict(line.split(": ", 1) for line in text.splitlines() if re.match(r"(Origin|Codename): ", line))
     if fields != {"Origin": "Debian", "Codename": SUITE}:
         raise InputError(f"{base} is not Debian {SUITE}: its release file has {fields}", _HINT)
@@ -184,16 +189,20 @@ def _get(url: str, *, limit: int) -> bytes:
     return content
 
 
-def _signed_text(release: bytes, keyring: Path) -> tuple[str, str]:
+def _signed_text(release: bytes, keyring: Path, *, allow_unsigned: bool) -> tuple[str, str]:
     """Return the signed part of an InRelease and "good".
 
-    If this machine can't check signatures, return all of it and the reason.
+    If this machine can't check signatures and that is allowed, return all of it and the reason.
     """
     gpgv = shutil.which("gpgv")
     if gpgv is None or not keyring.is_file():
-        return release.decode(
-            "utf-8", errors="replace"
-        ), f"not checked: no {'gpgv' if gpgv is None else keyring.name} here"
+        missing = "gpgv" if gpgv is None else keyring.name
+        if not allow_unsigned:
+            raise InputError(
+                f"Debian's signature of the package index can't be checked: no {missing} here",
+                "install gpgv and debian-archive-keyring, or trust the mirror: hearlite arm --allow-unsigned-index",
+            )
+        return release.decode("utf-8", errors="replace"), f"not checked: no {missing} here"
     with tempfile.TemporaryDirectory() as folder:
         signed, plain = Path(folder) / "InRelease", Path(folder) / "Release"
         signed.write_bytes(release)

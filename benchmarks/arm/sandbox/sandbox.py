@@ -53,16 +53,27 @@ def open_box(folder: Path) -> Box:
     """
     if not (folder / "box.json").is_file():
         raise InputError(f"{folder} contains no complete sandbox", "set it up: hearlite arm")
-    facts = read_json(folder / "box.json")
-    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or facts.get("key") != _key():
+    facts = _read_facts(folder)
+    if facts.get("schema") != SCHEMA or facts.get("key") != _key():
         raise InputError(f"{folder} was set up by another version of hearlite", "set it up again: hearlite arm")
+    tables = [facts.get("files"), facts.get("versions"), {"signature": facts.get("signature")}]
+    if not all(isinstance(of, dict) and all(isinstance(text, str) for text in of.values()) for of in tables):
+        raise InputError(f"{folder / 'box.json'} is damaged", f"delete {folder} and run the command again")
     for path, sha256 in facts["files"].items():
         if not (folder / path).is_file() or sha256_of(folder / path) != sha256:
             raise InputError(f"{folder / path} is missing or damaged", f"delete {folder} and run the command again")
     return Box(folder=folder, versions=facts["versions"], signature=facts["signature"])
 
 
-def set_up(folder: Path, *, mirror: str | None = None, log: Callable[[str], None]) -> Box:
+def _read_facts(folder: Path) -> dict[str, Any]:
+    """Read box.json; its fields are not checked."""
+    facts = read_json(folder / "box.json", hint=f"delete {folder} and run the command again")
+    if not isinstance(facts, dict):
+        raise InputError(f"{folder / 'box.json'} is damaged", f"delete {folder} and run the command again")
+    return facts
+
+
+def set_up(folder: Path, *, mirror: str | None = None, allow_unsigned: bool = False, log: Callable[[str], None]) -> Box:
     """Set up the sandbox in a folder; a complete one is only checked, without a download.
 
     Parameters
@@ -71,6 +82,8 @@ def set_up(folder: Path, *, mirror: str | None = None, log: Callable[[str], None
         Folder of the sandbox; it is created if necessary.
     mirror : str, optional
         Address of a Debian mirror; by default the first one in apt's sources.
+    allow_unsigned : bool
+        Trust the mirror where this machine can't check Debian's signature of the package index.
     log : callable
         Called with a line of text for each step.
 
@@ -84,17 +97,18 @@ def set_up(folder: Path, *, mirror: str | None = None, log: Callable[[str], None
     UsageError
         If this machine isn't Linux on x86-64, no mirror is found, or pip is missing.
     InputError
-        If a download fails or doesn't match its hash, a compiler fails, or the sandbox is damaged.
+        If a download fails or doesn't match its hash, the package index's signature is bad or can't be checked, a
+        compiler fails, or the sandbox is damaged.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise UsageError(f"this is {platform.system()} on {platform.machine()}", "the sandbox runs on Linux x86-64")
     with _locked(folder):
-        if (folder / "box.json").is_file() and read_json(folder / "box.json").get("key") == _key():
+        if (folder / "box.json").is_file() and _read_facts(folder).get("key") == _key():
             box = open_box(folder)
             _remove_leavings(folder)
             return box
         (folder / "box.json").unlink(missing_ok=True)
-        source = open_mirror(mirror)
+        source = open_mirror(mirror, allow_unsigned=allow_unsigned)
         log(f"setting up {folder}: downloads about 185 MB, once")
         packages = _fetch(source, folder / "downloads", log=log)
         for part in PARTS:

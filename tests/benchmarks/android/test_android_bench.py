@@ -183,6 +183,8 @@ def test_a_wrong_result_has_no_latency(job: Job, phone: Path, tmp_path: Path, bu
         ("PHONE\toffline", None, InputError, "PHONE is offline; reconnect"),
         ("PHONE\tno permissions (missing udev rules)", None, InputError, "udev rule"),
         ("PHONE\tdevice\nTABLET\tdevice", None, UsageError, "2 devices: PHONE, TABLET; name one with --serial"),
+        ("-e\tdevice", None, UsageError, "the serial number is '-e'"),
+        ("PH\x1bONE\tdevice", None, UsageError, "control characters"),
         ("PHONE\tdevice", "WATCH", InputError, "no device 'WATCH'; connected: PHONE"),
     ],
 )
@@ -301,6 +303,39 @@ def test_two_runs_at_once_are_refused(job: Job, phone: Path) -> None:
     finally:
         first.terminate()
         first.wait()
+
+
+def test_the_lock_is_the_users_own_and_follows_no_link(
+    job: Job, phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    measure(job, phone)
+    (lock,) = (tmp_path / "cache" / "hearlite" / "locks").iterdir()
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600 and stat.S_IMODE(lock.parent.stat().st_mode) == 0o700
+    lock.unlink()
+    lock.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        measure(job, phone)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("folder", ["-rf", "relative", "/a b", "/a;reboot", "/$(x)", ""])
+def test_a_folder_of_the_device_that_a_shell_would_misread_is_refused(job: Job, phone: Path, folder: str) -> None:
+    with pytest.raises(UsageError, match="the device's folder is"):
+        measure(dataclasses.replace(job, folder=folder), phone)
+
+
+def test_a_local_file_that_begins_with_a_dash_is_no_option(
+    phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-p").write_text("content")
+    adb = find_device(program=str(phone / "adb"))
+    adb.push([Path("-p")], "/data/local/tmp")
+    adb.pull("/data/local/tmp/-p", Path("-q"))
+    calls = [json.loads(line) for line in (phone / "log").read_text().splitlines()]
+    assert ["push", str(tmp_path / "-p"), "/data/local/tmp/"] in calls
+    assert Path("-q").read_text() == "content"
 
 
 def test_an_emulator_has_no_latency(job: Job, phone: Path) -> None:

@@ -5,6 +5,7 @@ whole.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -52,21 +53,24 @@ def test_another_distribution_and_an_unreachable_mirror_are_refused(tmp_path):
     release = tmp_path / "dists" / SUITE / "InRelease"
     release.write_text(release.read_text().replace("Origin: Debian", "Origin: Other"))
     with pytest.raises(InputError, match="is not Debian"):
-        open_mirror(address, keyring=NO_KEYRING)
+        open_mirror(address, keyring=NO_KEYRING, allow_unsigned=True)
     with pytest.raises(InputError, match="--mirror URL"):
         open_mirror((tmp_path / "absent").as_uri(), keyring=NO_KEYRING)
 
 
 def test_a_release_that_debian_did_not_sign_is_refused_where_that_can_be_checked(tmp_path, monkeypatch):
     address = make_mirror(tmp_path, {})
-    assert open_mirror(address, keyring=NO_KEYRING).signature.startswith("not checked: no ")
+    with pytest.raises(InputError, match=r"can't be checked: no .*--allow-unsigned-index"):
+        open_mirror(address, keyring=NO_KEYRING)
+    assert open_mirror(address, keyring=NO_KEYRING, allow_unsigned=True).signature.startswith("not checked: no ")
     (tmp_path / "keyring.gpg").write_bytes(b"")
     gpgv = tmp_path / "gpgv"
     gpgv.write_text("#!/bin/sh\necho bad signature >&2; exit 1\n")
     gpgv.chmod(0o755)
     monkeypatch.setattr(mirror.shutil, "which", lambda name: str(gpgv))
-    with pytest.raises(InputError, match="signature is bad: bad signature"):
-        open_mirror(address, keyring=tmp_path / "keyring.gpg")
+    for allowed in (False, True):
+        with pytest.raises(InputError, match="signature is bad: bad signature"):
+            open_mirror(address, keyring=tmp_path / "keyring.gpg", allow_unsigned=allowed)
 
 
 @pytest.fixture
@@ -95,7 +99,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(box, "fetch_wheel", fetch)
     monkeypatch.setattr(box, "build_programs", build)
     monkeypatch.setattr(mirror, "KEYRING", NO_KEYRING)
-    monkeypatch.setattr(box, "open_mirror", lambda address: open_mirror(address, keyring=NO_KEYRING))
+    monkeypatch.setattr(
+        box, "open_mirror", lambda address, **_: open_mirror(address, keyring=NO_KEYRING, allow_unsigned=True)
+    )
     monkeypatch.setattr(box.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(box.platform, "system", lambda: "Linux")
     return make_mirror(tmp_path / "mirror", debs)
@@ -206,6 +212,18 @@ def test_a_damaged_box_and_one_of_another_version_are_refused(small, tmp_path, m
     monkeypatch.setattr(box, "_key", lambda: "of another version")
     with pytest.raises(InputError, match="another version"):
         open_box(tmp_path / "box")
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "{", '{"files": 1}', '{"files": {"bin/x": 3}}', "[" * 2_000])
+def test_a_box_json_of_any_content_is_an_error(small, tmp_path, monkeypatch, content):
+    set_up(tmp_path / "box", mirror=small, log=lambda text: None)
+    path = tmp_path / "box/box.json"
+    if content.startswith('{"'):
+        content = json.dumps({**json.loads(path.read_text()), **json.loads(content)})
+    path.write_text(content)
+    for function in (open_box, lambda folder: set_up(folder, mirror=small, log=lambda text: None)):
+        with pytest.raises(InputError, match=r"box\.json.*delete"):
+            function(tmp_path / "box")
 
 
 def test_other_hosts_are_told(tmp_path, monkeypatch):
