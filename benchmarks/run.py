@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.cost.latency import Candidate, device, file_candidate, measure_candidates
+from hearlite.benchmarks.probes.cross_validation import CrossValidation
 from hearlite.benchmarks.probes.embeddings import TEACHER, Embedded, embed_clips, make_tasks, require_disjoint_subjects
 from hearlite.benchmarks.probes.evaluate import run_probes
+from hearlite.benchmarks.probes.heard import (
+    BY_NAMES,
+    BY_RECORDINGS,
+    Heard,
+    copies_in_test,
+    find_heard,
+    set_scored_subjects,
+)
 from hearlite.benchmarks.report.html import write_report
 from hearlite.benchmarks.report.summary import summary
 from hearlite.benchmarks.schema.baselines import DURATION, SPECTRAL
 from hearlite.benchmarks.schema.cost import Cost, Latency
 from hearlite.benchmarks.schema.io import collect, write_results
 from hearlite.benchmarks.schema.results import DatasetInfo, ModelInfo
+from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.benchmarks.tasks.demographics import subgroup_values
 from hearlite.bundle import Manifest, distinct_names, open_bundle
+from hearlite.data.copies import find_copies
 from hearlite.data.dataset import ClipRef, Dataset
+from hearlite.data.duplicates import fingerprint_recordings
 from hearlite.data.reading import silent_text
 from hearlite.data.vector_parts import Log, kept_parts
 from hearlite.embedders.base import Embedder
@@ -41,6 +54,7 @@ from hearlite.spec import AUROC_MARGIN
 from hearlite.tflite.model_file import read_tflite, summarize
 
 LATENCY_RUNS = 100
+MAX_FOLDS = 20  # a probe for each; more add little: at 20 each is fitted to 95 % of the subjects
 RUNTIMES = {
     "tflite": "ai-edge-litert",
     "hear": "tensorflow",
@@ -64,6 +78,8 @@ def bench(
     probe: str = "logistic",
     protocol: str = "subjects",
     cost: Cost | None = None,
+    allow_duplicates: bool = False,
+    folds: int = 0,
     log: Log | None = None,
 ) -> dict[str, Any]:
     """Write `out`/results.json and `out`/report.html; returns the summary that the command line prints.
@@ -73,19 +89,44 @@ def bench(
     float32 one, and still be non-inferior. `probe` is one of classifiers.py; `protocol` is "subjects" or, to see what
     leaking would add, "paper". `cost` was measured by cost.py, and goes into results.json and report as it is.
     Embeddings are kept in `out` until the results are written, so that the same call goes on from there; `log` prints a
-    line about that.
-    Raises InputError when a file is no hearlite bundle or no task can be made of the labels.
+    line about that, and about copies of recordings.
+    Raises InputError when a file is no hearlite bundle, no task can be made of the labels, or, unless
+    `allow_duplicates`, test recordings are equal to some that trained probes or files.
+    With `folds`, 2 or more, cross-validation scores all subjects of whom no file has heard anything, whatever their
+    splits; subjects with copies of each other's recordings share a fold.
     """
+    if folds and not 2 <= folds <= MAX_FOLDS:
+        raise UsageError(f"folds is {folds}", f"use 2 to {MAX_FOLDS}, or 0 for none")
+    if folds and protocol == "paper":
+        raise UsageError("the paper's protocol has no folds", "leave out --protocol paper or --folds")
     bundles = _told_apart([(path, *open_bundle(path, threads=threads)) for path in files])
     names = [manifest.name for _, _, manifest in bundles]
     if len(set(names)) < len(names):
         raise UsageError(
             f"two models have the same name among {', '.join(names)}", "compare runs of one size by two calls of bench"
         )
-    for _, _, manifest in bundles:
-        require_disjoint_subjects(manifest, dataset)
-    # Before hours of embedding: labels that make no task stop it now.
-    make_tasks(dataset.clips, label_columns, positives=dataset.positives)
+    tasks_of = partial(
+        make_tasks, label_columns=label_columns, positives=dataset.positives, cross_validated=bool(folds)
+    )
+    if not folds:  # Before hours of embedding: labels that make no task stop it now.
+        for _, _, manifest in bundles:
+            require_disjoint_subjects(manifest, dataset)
+        tasks_of(dataset.clips)
+    fingerprints = fingerprint_recordings(dataset)
+    group_of: dict[str, str] = {}
+    if folds:
+        files_heard = [(path, manifest) for path, _, manifest in bundles]
+        dataset, group_of = set_scored_subjects(dataset, files_heard, fingerprints, folds=folds)
+        tasks_of(dataset.clips)
+    copies = find_copies(dataset, fingerprints)
+    copies.require_allowed(allowed=allow_duplicates, where=dataset.name)
+    heard = [find_heard(path, manifest, dataset, fingerprints) for path, _, manifest in bundles]
+    for item in heard:
+        item.require_allowed(allowed=allow_duplicates)
+    found = [*copies.notes(), *(note for item in heard for note in item.notes())]
+    if log:
+        for note in found:
+            log(note)
     embedders: dict[str, Embedder] = {
         TEACHER: teacher,
         **{manifest.name: embedder for _, embedder, manifest in bundles},
@@ -94,7 +135,7 @@ def bench(
         embedders[SPECTRAL] = SpectralTeacher()  # does the network beat simple statistics?
     with kept_parts(out / "embeddings", dataset, embedders, log=log) as kept:
         embedded = embed_clips(dataset, embedders, kept=kept)
-        tasks, left_out = make_tasks(embedded.clips, label_columns, positives=dataset.positives)
+        tasks, left_out = tasks_of(embedded.clips)
         vectors: dict[str, NDArray[Any]] = {**embedded.vectors, DURATION: _durations(embedded.clips)}
         subjects, splits = [clip.subject for clip in embedded.clips], [clip.split for clip in embedded.clips]
         floats = match_float32([manifest for _, _, manifest in bundles])
@@ -114,15 +155,17 @@ def bench(
             margin=margin,
             probe=probe,
             clip_wise=protocol == "paper",
+            cross_validation=_cross_validation(embedded.clips, group_of, folds=folds) if folds else None,
             seed=seed,
         )
-        models = [_teacher_model(teacher), *(_bundle_model(path, manifest, dataset) for path, _, manifest in bundles)]
+        known = [_bundle_model(path, item, dataset, by) for (path, _, item), by in zip(bundles, heard, strict=True)]
+        models = [_teacher_model(teacher), *known]
         models += [
             ModelInfo(name, kind="baseline", dim=vectors[name].shape[1])
             for name in (SPECTRAL, DURATION)
             if name in vectors
         ]
-        notes = [*dataset.notes, *_warnings(bundles, teacher, embedded)]
+        notes = [*found, *dataset.notes, *_warnings(bundles, teacher, embedded)]
         notes += [note for _, found in grouped.values() for note in found]
         results = collect(
             probes,
@@ -136,6 +179,8 @@ def bench(
             skipped=len(dataset.skipped) + embedded.skipped,
             notes=notes,
             cost=cost,
+            copies=copies_in_test(copies, heard),
+            folds=folds,
         )
         write_results(results, out / "results.json")
         write_report(out / "results.json", out / "report.html")
@@ -148,6 +193,11 @@ def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tupl
         (path, embedder, dataclasses.replace(item, name=name))
         for (path, embedder, item), name in zip(bundles, names, strict=True)
     ]
+
+
+def _cross_validation(clips: Sequence[ClipRef], groups: Mapping[str, str], *, folds: int) -> CrossValidation:
+    scored = np.asarray([clip.split == TEST_SPLIT for clip in clips], dtype=np.bool_)
+    return CrossValidation(folds, scored, np.asarray([groups[clip.subject] for clip in clips]))
 
 
 def match_float32(manifests: Sequence[Manifest]) -> dict[str, str]:
@@ -186,7 +236,7 @@ def _teacher_model(teacher: Embedder) -> ModelInfo:
     )
 
 
-def _bundle_model(path: Path, manifest: Manifest, dataset: Dataset) -> ModelInfo:
+def _bundle_model(path: Path, manifest: Manifest, dataset: Dataset, heard: Heard) -> ModelInfo:
     # By subjects, not by name: a dataset may be a part of another.
     hashes = {subject_hash(clip.subject) for clip in dataset.clips}
     return ModelInfo(
@@ -203,7 +253,8 @@ def _bundle_model(path: Path, manifest: Manifest, dataset: Dataset) -> ModelInfo
         size=manifest.size,
         gate_passed=manifest.gate_passed,
         trained_on=manifest.dataset.name,
-        trained_on_dataset=not hashes.isdisjoint(manifest.dataset.trained_subjects),
+        trained_on_dataset=heard.of_dataset or not hashes.isdisjoint(manifest.dataset.trained_subjects),
+        heard_by=BY_RECORDINGS if heard.known else BY_NAMES,
     )
 
 

@@ -13,13 +13,16 @@ import tf_keras
 
 from hearlite.audio.clips import from_int16
 from hearlite.audio.frontend_tf import Frontend
+from hearlite.data.copies import find_copies
 from hearlite.data.dataset import Dataset
+from hearlite.data.duplicates import Fingerprints, fingerprint_recordings
 from hearlite.data.records import SHARD_CLIPS
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import POOL_SHARDS
 from hearlite.distill.losses import DistillationLoss
 from hearlite.distill.targets import fit_targets
 from hearlite.errors import InputError
+from hearlite.manifests.rows import SPLITS
 from hearlite.spec import AUDIO, StudentSpec, TrainSpec
 from hearlite.student import build_network, make_repeatable
 
@@ -42,10 +45,11 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
     for split, count in clips.items():
         if not count:
             subjects = len({clip.subject for clip in dataset.clips})
+            few = "record at least three subjects, or " if subjects < len(SPLITS) else ""
             raise InputError(
                 f"{dataset.name}: no clip of a subject in split {split!r}, of {subjects} subjects",
-                "distillation learns from subjects in train and chooses its best weights on those in val: name both in"
-                " a 'split' column",
+                "distillation learns from subjects in train and chooses its best weights on those in val:"
+                f" {few}name both in a 'split' column",
             )
     record_bytes = (
         AUDIO.clip_samples * np.dtype(np.int16).itemsize + student.embedding_dim * np.dtype(np.float32).itemsize
@@ -54,6 +58,40 @@ def require_feasible(dataset: Dataset, *, student: StudentSpec, train: TrainSpec
     _require_disk(records, count * record_bytes)
     _require_memory(TRAINING_BYTES + min(count, POOL_SHARDS * SHARD_CLIPS) * record_bytes)
     rehearse(student, train)
+
+
+def fingerprint_heard(dataset: Dataset, *, folder: Path, allow_duplicates: bool) -> Fingerprints | None:
+    """Look for copies among a dataset's recordings, and return the fingerprints of those that training will hear.
+
+    Every recording is read once; remarks on copies are printed to stderr. Nothing is written.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset, with its test subjects.
+    folder : Path
+        The run folder.
+    allow_duplicates : bool
+        Go on although equal recordings are in test and in training.
+
+    Returns
+    -------
+    Fingerprints or None
+        None if `folder` holds a run that has done this before.
+
+    Raises
+    ------
+    InputError
+        When a recording is in test and in training, and `allow_duplicates` is false.
+    """
+    if (folder / "heard.npz").is_file() or (folder / "weights.npz").is_file():
+        return None
+    found = fingerprint_recordings(dataset)
+    copies = find_copies(dataset, found)
+    copies.require_allowed(allowed=allow_duplicates, where=dataset.name)
+    for note in copies.notes():
+        print(f"{dataset.name}: {note}", file=sys.stderr)
+    return found.of(clip.name for clip in dataset.clips if clip.split != "test")
 
 
 def rehearse(student: StudentSpec, train: TrainSpec) -> None:

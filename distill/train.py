@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ from numpy.typing import NDArray
 
 from hearlite.audio.frontend_tf import Frontend
 from hearlite.data.dataset import Dataset
-from hearlite.data.records import Views, write_records
+from hearlite.data.duplicates import Fingerprints
+from hearlite.data.records import Views, Worker, write_records
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import Batch, Batches, Examples, teacher_vectors, val_examples
 from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker
 from hearlite.distill.history import HISTORY, Journal, Row
 from hearlite.distill.losses import DistillationLoss
-from hearlite.distill.preflight import require_feasible
+from hearlite.distill.preflight import fingerprint_heard, require_feasible
 from hearlite.distill.refit import from_pcm, refit_head
 from hearlite.distill.targets import Targets, fit_targets
 from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
@@ -43,6 +45,7 @@ from hearlite.progress import progress
 from hearlite.run import DatasetInfo, Run, RunSpec, create_run
 from hearlite.spec import StudentSpec, TrainSpec, student_spec
 from hearlite.student import EMBED_BATCH, build_network, make_repeatable, weights_of
+from hearlite.writing import locked
 
 
 @dataclass
@@ -263,11 +266,20 @@ def distill(
     train: TrainSpec,
     folder: Path,
     records_folder: Path | None = None,
+    heard: Fingerprints | None = None,
+    allow_duplicates: bool = False,
 ) -> Run:
     """`distill_student` for the student of a size."""
     student = student_spec(size, embedding_dim=teacher.info.dim)
     return distill_student(
-        dataset, teacher=teacher, student=student, train=train, folder=folder, records_folder=records_folder
+        dataset,
+        teacher=teacher,
+        student=student,
+        train=train,
+        folder=folder,
+        records_folder=records_folder,
+        heard=heard,
+        allow_duplicates=allow_duplicates,
     )
 
 
@@ -279,10 +291,12 @@ def distill_student(
     train: TrainSpec,
     folder: Path,
     records_folder: Path | None = None,
+    heard: Fingerprints | None = None,
+    allow_duplicates: bool = False,
 ) -> Run:
     """Run the whole stage in one resumable run folder: records, targets, training.
 
-    A finished run is returned as it is.
+    A finished run is returned as it is. `heard` is what `fingerprint_heard` returned, if it was called before.
 
     The processes of TF_CONFIG call it with the same arguments and a folder that they share. All make records, the chief
     writes the rest.
@@ -299,10 +313,19 @@ def distill_student(
     among, me = strategy(), worker()
     if not (folder / "weights.npz").is_file():  # before the run folder exists: its spec would refuse the mended dataset
         require_feasible(dataset, student=student, train=train, records=records_folder or folder / "records")
+        heard = heard or fingerprint_heard(dataset, folder=folder, allow_duplicates=allow_duplicates)
     records_name = "records" if records_folder is None else str(records_folder.resolve())
-    run = create_run(folder, RunSpec(student, train, teacher.info, info, records_name))
+    spec = RunSpec(student, train, teacher.info, info, records_name)
+    with nullcontext() if me.count > 1 else locked(folder):  # the processes of a cluster share the folder
+        return _train(dataset, teacher=teacher, run=create_run(folder, spec), heard=heard, among=among, me=me)
+
+
+def _train(dataset: Dataset, *, teacher: Embedder, run: Run, heard: Fingerprints | None, among: Any, me: Worker) -> Run:
     if run.weights.is_file():
         return run
+    if me.is_chief and heard is not None:
+        heard.save(run.heard)
+    train = run.spec.train
     records = write_records(
         dataset, teacher=teacher, folder=run.records, views=Views(train.views, spec=train.view), worker=me
     )

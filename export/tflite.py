@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from hearlite import __version__
 from hearlite.audio.clips import from_int16
 from hearlite.bundle import METADATA_NAME, SCHEMA, Manifest, Metric, write_bundle
+from hearlite.data.duplicates import Fingerprints
 from hearlite.embedders.self_test import (
     GOLDEN_SIGNAL,
     TOLERANCE,
@@ -42,6 +44,7 @@ def export(
     to: Path,
     recipe: str = "",
     fit_head: FitHead | None = None,
+    fitted_to: Fingerprints | None = None,
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> Path:
@@ -50,7 +53,7 @@ def export(
     Returns its path. Without `recipe` it is float32.
 
     With `fit_head` it is called `..._head.tflite` and has scores as a second output; its embeddings are those of the
-    file without, bit by bit.
+    file without, bit by bit. `fitted_to` are fingerprints of the recordings that the head is fitted to.
 
     Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails
     its checks or its quantization failed the gate; `allow_failed_gate` writes it all the same, marked as failed;
@@ -62,8 +65,11 @@ def export(
     head = None
     if fit_head is not None:
         content, head = _with_head(content, fit_head)
+    heard = _heard(run, fitted_to=fitted_to, with_head=head is not None)
     manifest = dataclasses.replace(
-        _manifest(run, name=model.name, precision=precision, recipe=recipe, content=content), head=head
+        _manifest(run, name=model.name, precision=precision, recipe=recipe, content=content),
+        head=head,
+        heard_sha256=hashlib.sha256(heard).hexdigest() if heard else "",
     )
     if not manifest.gate_passed and not allow_failed_gate:
         raise GateError(
@@ -80,7 +86,7 @@ def export(
     manifest = dataclasses.replace(manifest, golden_embedding=tuple(golden))
     trust(content)
     texts = {".md": model_card(manifest), ".NOTICE.txt": notice(manifest)}
-    write_bundle(model, content, manifest, texts=texts, targets=run.targets, overwrite=overwrite)
+    write_bundle(model, content, manifest, texts=texts, targets=run.targets, heard=heard, overwrite=overwrite)
     return model
 
 
@@ -91,6 +97,7 @@ def export_files(
     names: Sequence[str],
     preferred: Sequence[str],
     fit_head: FitHead | None = None,
+    fitted_to: Fingerprints | None = None,
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
@@ -109,11 +116,20 @@ def export_files(
             to=to,
             recipe="" if name == "float32" else name,
             fit_head=fit_head,
+            fitted_to=fitted_to,
             overwrite=overwrite,
             allow_failed_gate=allow_failed_gate,
         )
         for name in names or (*found, "float32")
     ]
+
+
+def _heard(run: Run, *, fitted_to: Fingerprints | None, with_head: bool) -> bytes:
+    """Return the content of the .heard.npz; empty unless all that student and head have heard is known."""
+    if not run.heard.is_file() or (with_head and fitted_to is None):
+        return b""
+    heard = Fingerprints.load(run.heard)
+    return (heard if fitted_to is None else heard.with_others(fitted_to)).content()
 
 
 def _with_head(content: bytes, fit_head: FitHead) -> tuple[bytes, Head]:

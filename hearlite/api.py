@@ -133,6 +133,7 @@ def distill(
     hop_s: float = DISTILL_HOP_S,
     events_only: bool = False,
     ray_workers: int = 0,
+    allow_duplicates: bool = False,
 ) -> Run:
     """Train a student to reproduce the teacher's embeddings of recordings.
 
@@ -165,6 +166,8 @@ def distill(
         Train on the manifest's annotated events only, instead of on whole recordings.
     ray_workers : int
         Number of Ray actors that compute the records; 0 computes them in this process.
+    allow_duplicates : bool
+        Go on although equal recordings are in test and in training.
 
     Returns
     -------
@@ -195,18 +198,28 @@ def distill(
     folder, cache = Path(run), None if records is None else Path(records)
     if "TF_CONFIG" in os.environ:  # several processes: set TensorFlow up before a teacher uses it
         strategy()
-    opened = open_teacher(teacher)
+    opened, heard = open_teacher(teacher), None
     if ray_workers and not (folder / "weights.npz").is_file():
         from hearlite.data.cluster import write_records_on_ray
         from hearlite.data.records import Views
-        from hearlite.distill.preflight import require_feasible
+        from hearlite.distill.preflight import fingerprint_heard, require_feasible
 
         place = cache or folder / "records"
         student = student_spec(size, embedding_dim=opened.info.dim)
         require_feasible(dataset, student=student, train=train, records=place)  # before the workers spend hours
+        heard = fingerprint_heard(dataset, folder=folder, allow_duplicates=allow_duplicates)
         views = Views(train.views, spec=train.view)
         write_records_on_ray(dataset, teacher=teacher, folder=place, views=views, actors=ray_workers)
-    return run_distill(dataset, teacher=opened, size=size, train=train, folder=folder, records_folder=cache)
+    return run_distill(
+        dataset,
+        teacher=opened,
+        size=size,
+        train=train,
+        folder=folder,
+        records_folder=cache,
+        heard=heard,
+        allow_duplicates=allow_duplicates,
+    )
 
 
 def quantize(
@@ -217,6 +230,7 @@ def quantize(
     labels: Sequence[str] = DEFAULT_LABELS,
     framing: str = "context",
     allow_failed_gate: bool = False,
+    allow_duplicates: bool = False,
 ) -> Path:
     """Quantize a finished run and check the result against the float32 student.
 
@@ -238,6 +252,8 @@ def quantize(
         Padding of events shorter than 2 s in `data`, "context" or "zero-pad"; no effect on a Dataset.
     allow_failed_gate : bool
         Keep a file that fails its gate or self-test, marked as failed.
+    allow_duplicates : bool
+        Go on although equal recordings of `data` are in test and in training.
 
     Returns
     -------
@@ -254,6 +270,8 @@ def quantize(
         When the recipe is unknown.
     """
     from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
+    from hearlite.data.copies import find_copies
+    from hearlite.data.duplicates import fingerprint_recordings
     from hearlite.distill.replay import TrainingReplay
     from hearlite.embedders.self_test import check_embedder, require
     from hearlite.embedders.tflite import TfliteEmbedder
@@ -262,6 +280,11 @@ def quantize(
 
     opened = _run(run)
     dataset = _labelled(data, labels, framing)
+    if dataset is not None:
+        copies = find_copies(dataset, fingerprint_recordings(dataset))
+        copies.require_allowed(allowed=allow_duplicates, where=dataset.name)
+        for note in copies.notes():
+            print(f"{dataset.name}: {note}", file=sys.stderr)
     quality = None if dataset is None else QuantizationProbe(dataset, tuple(labels))
     recipes = [find_recipe(name) for name in (AUTO if recipe == "auto" else (recipe,))]
     if recipe == "auto":
@@ -337,11 +360,13 @@ def export(
         `overwrite` is false, or `classifier_data` cannot be used.
     """
     from hearlite.benchmarks.probes.classifier_head import HeadProbe
+    from hearlite.data.duplicates import training_fingerprints
     from hearlite.export.tflite import export_files
     from hearlite.quantize.recipe import AUTO
 
     opened = _run(run)
     dataset = _labelled(classifier_data, labels, framing)
+    fitted_to = None if dataset is None else training_fingerprints(dataset)
     fit_head = (
         None
         if dataset is None
@@ -353,6 +378,7 @@ def export(
         names=tuple(recipes),
         preferred=AUTO,
         fit_head=fit_head,
+        fitted_to=fitted_to,
         overwrite=overwrite,
         allow_failed_gate=allow_failed_gate,
     )
@@ -370,6 +396,8 @@ def benchmark(
     framing: str = "context",
     margin: float = AUROC_MARGIN,
     seed: int = 0,
+    folds: int = 0,
+    allow_duplicates: bool = False,
 ) -> Results:
     """Measure how much of the teacher's quality exported files retain.
 
@@ -401,6 +429,11 @@ def benchmark(
         the run.
     seed : int
         Seed of the folds and the bootstrap.
+    folds : int
+        Number of folds, 2 to 20, to cross-validate by subject: all subjects are scored whom no model was made from,
+        each by probes that were fitted to others. 0 scores the subjects of the test split.
+    allow_duplicates : bool
+        Go on although test recordings are equal to some that trained probes or files; the results say so.
 
     Returns
     -------
@@ -410,9 +443,10 @@ def benchmark(
     Raises
     ------
     InputError
-        When the labels define no task, a file is not an exported bundle, or a file was distilled on test subjects.
+        When the labels define no task, a file is not an exported bundle, a file was distilled on test subjects or on
+        their recordings, or equal recordings are in test and in training.
     UsageError
-        When the teacher's name is not allowed.
+        When the teacher's name or the number of folds is not allowed.
     """
     from hearlite.benchmarks.run import bench
     from hearlite.benchmarks.schema.io import read_results
@@ -447,6 +481,9 @@ def benchmark(
         framing=framing,
         subgroup_columns=tuple(subgroups),
         margin=margin,
+        log=lambda line: print(line, file=sys.stderr),
+        folds=folds,
+        allow_duplicates=allow_duplicates,
     )
     return read_results(Path(out) / "results.json")
 

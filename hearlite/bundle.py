@@ -1,7 +1,8 @@
 """Read, write and describe bundles: an exported .tflite file with the files that belong to it.
 
 These are the manifest (.json), model card (.md), NOTICE, and the mean and matrix that map an embedding back to the
-teacher's coordinates (.inverse.npz).
+teacher's coordinates (.inverse.npz). Fingerprints of the recordings that a student was made from (.heard.npz) stand
+beside it for whoever measures the file; an app does not need them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from hearlite.audio.clips import from_int16
+from hearlite.data.duplicates import Fingerprints
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.embedders.self_test import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.embedders.tflite import TfliteEmbedder
@@ -29,6 +31,7 @@ from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec
 from hearlite.tflite.classifier import Head, require_fused
 from hearlite.tflite.model_file import read_metadata, read_tflite, summarize
+from hearlite.writing import locked
 
 SCHEMA = "hearlite-manifest/1"
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # in Python, Kotlin, Swift, Dart and JavaScript alike
@@ -80,6 +83,9 @@ class Manifest:
     # Largest allowed distance from golden_embedding, relative to its length; None in manifests of older versions.
     golden_tolerance: float | None = None
     head: Head | None = None  # None: the embedding is the only output
+    heard_sha256: str = (
+        ""  # of NAME.heard.npz, fingerprints of all recordings that the file was made from; "": not known
+    )
     tflite_sha256: str = ""  # "" in the copy inside the file, whose hash depends on that copy
 
     def require_valid(self, *, where: str, file_name: str) -> None:
@@ -136,8 +142,39 @@ def manifest_path(model: Path) -> Path:
     return model.with_suffix(".json")
 
 
+def heard_path(model: Path) -> Path:
+    """Return the path of the fingerprints that belong to a .tflite file."""
+    return model.with_name(f"{model.stem}.heard.npz")
+
+
+def read_heard(model: Path, manifest: Manifest) -> Fingerprints | None:
+    """Return the fingerprints of all recordings that a file was made from.
+
+    Returns None where they are not known: for files of version 0.1, and where the .heard.npz is no longer beside the
+    file.
+
+    Raises
+    ------
+    InputError
+        When the .heard.npz is not the one that the manifest names, or damaged.
+    """
+    path = heard_path(model)
+    if not manifest.heard_sha256 or not path.is_file():
+        return None
+    if sha256_of(path) != manifest.heard_sha256:
+        raise InputError(f"{path}: its sha256 is not the manifest's", "it belongs to another export, or is damaged")
+    return Fingerprints.load(path)
+
+
 def write_bundle(
-    model: Path, content: bytes, manifest: Manifest, *, texts: Mapping[str, str], targets: Path, overwrite: bool = False
+    model: Path,
+    content: bytes,
+    manifest: Manifest,
+    *,
+    texts: Mapping[str, str],
+    targets: Path,
+    heard: bytes = b"",
+    overwrite: bool = False,
 ) -> None:
     """Write all files of a bundle, the manifest last.
 
@@ -153,27 +190,32 @@ def write_bundle(
         Further text files by the suffix of their name, such as ".md".
     targets : Path
         The run's targets.npz, from which `mean` and `inverse` are copied.
+    heard : bytes
+        Content of the .heard.npz; empty if it is not known what the student has heard.
     overwrite : bool
         Replace a .tflite of the same name and different content.
 
     Raises
     ------
     InputError
-        When such a file exists and `overwrite` is false.
+        When such a file exists and `overwrite` is false, or another process is writing in its folder.
     """
-    if model.exists() and not overwrite and hashlib.sha256(content).hexdigest() != sha256_of(model):
-        raise InputError(
-            f"{model} is there already and differs", "choose another folder, or pass --overwrite to replace it"
-        )
-    for suffix, text in texts.items():
-        write_bytes(model.with_name(model.stem + suffix), text.encode())
-    arrays = read_arrays(targets)
-    if missing := {"mean", "inverse"} - set(arrays):
-        raise InputError(f"{targets}: it lacks {sorted(missing)[0]}", "distill the run again")
-    write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
-    write_bytes(model, content)
-    # Last, so that a manifest is there only if all other files are.
-    write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})
+    with locked(model.parent, output=model):
+        if model.exists() and not overwrite and hashlib.sha256(content).hexdigest() != sha256_of(model):
+            raise InputError(
+                f"{model} is there already and differs", "choose another folder, or pass --overwrite to replace it"
+            )
+        for suffix, text in texts.items():
+            write_bytes(model.with_name(model.stem + suffix), text.encode())
+        arrays = read_arrays(targets)
+        if missing := {"mean", "inverse"} - set(arrays):
+            raise InputError(f"{targets}: it lacks {sorted(missing)[0]}", "distill the run again")
+        write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
+        if heard:
+            write_bytes(heard_path(model), heard)
+        write_bytes(model, content)
+        # Last, so that a manifest is there only if all other files are.
+        write_json(manifest_path(model), {**to_dict(manifest), "tflite_sha256": hashlib.sha256(content).hexdigest()})
 
 
 def read_manifest(model: Path) -> Manifest:

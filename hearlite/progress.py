@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hearlite.text import printable
+from hearlite.writing import require_not_interrupted
 
 LOG_EVERY_S = 15.0
 
@@ -28,10 +29,16 @@ def progress(what: str, *, total: int, start: int = 0) -> Iterator[Callable[...,
     Yields
     ------
     callable
-        `advance(done, note="")`, to be called with the number of items finished so far.
+        `advance(done, note="")`, to be called with the number of items finished so far. It raises KeyboardInterrupt
+        if this process was asked to end.
     """
     show = _bar if sys.stderr.isatty() else _lines
-    with show(printable(what), total, start) as advance:
+    with show(printable(what), total, start) as report:
+
+        def advance(done: int, note: str = "") -> None:
+            require_not_interrupted()
+            report(done, note)
+
         yield advance
 
 

@@ -6,6 +6,7 @@ state.npz      checkpoint of an unfinished training
 weights.npz    the finished network, float32, by variable name; its presence means that distillation is finished
 history.csv    one row per checkpoint
 metrics.json   figures on validation subjects
+heard.npz      fingerprints of the recordings of training and validation subjects (hearlite/data/duplicates.py)
 records/       clips and teacher vectors (or elsewhere, see spec.json)
 <recipe>/      one folder per quantization: recipe.json, calibration.json, compare.json (figures, limits, gate result,
                layers; hearlite/gate.py) and, where the gate passed or a failure was allowed, model.tflite
@@ -90,6 +91,11 @@ class Run:
         return self.folder / "metrics.json"
 
     @property
+    def heard(self) -> Path:
+        """Fingerprints of the recordings that the run learns from (.npz); missing in runs of 0.1."""
+        return self.folder / "heard.npz"
+
+    @property
     def records(self) -> Path:
         """Folder of the record cache."""
         return self.folder / self.spec.records
@@ -110,7 +116,7 @@ def create_run(folder: Path, spec: RunSpec) -> Run:
     path = folder / "spec.json"
     expected = {"schema": SCHEMA, **to_dict(spec)}
     if path.exists():
-        stored = read_json(path)
+        stored = _completed(read_json(path), where=str(path))
         if stored != expected:
             raise InputError(
                 f"{folder} holds a run with other settings: {_difference(stored, expected)}",
@@ -157,6 +163,17 @@ def read_metrics(run: Run) -> dict[str, float]:
     if missing := {"val_centred_cosine", "val_clips"} - set(data):
         raise InputError(f"{run.metrics}: it lacks {sorted(missing)[0]}", "distill the run again")
     return data
+
+
+def _completed(stored: Any, *, where: str) -> Any:
+    """Return a stored spec with settings that did not exist when it was written, at the defaults they stand for."""
+    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
+        return stored
+    rest = {key: value for key, value in stored.items() if key != "schema"}
+    try:
+        return {"schema": SCHEMA, **to_dict(from_dict(RunSpec, rest, where=where))}
+    except InputError:  # of another version, or edited: shown as it is
+        return stored
 
 
 def _difference(stored: Any, expected: Any, where: str = "") -> str:

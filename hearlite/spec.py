@@ -84,11 +84,19 @@ class FrontendSpec:
         return self.resize_frames or self.stft_frames(samples)
 
 
+BLOCKS = {  # kinds of blocks: in which order they convolve
+    "depthwise": "1x1 to `expand` channels, each alone, 1x1 to `out` (arXiv:1801.04381); no first one for `expand` 0",
+    "narrow": "each input channel alone, 1x1 to `expand`, 1x1 to `out` (ConvNeXt's order, arXiv:2201.03545)",
+    "dense": "all channels to `expand`, 1x1 to `out` (fused MBConv, arXiv:2104.00298); only the first for `expand` 0",
+}
+
+
 @dataclass(frozen=True)
 class Block:
-    """An inverted residual block, or a depthwise-separable one if `expand` is 0.
+    """An inverted residual block of one of BLOCKS, or without expansion and residual if `expand` is 0.
 
-    `kernel` and `stride` are (time, frequency).
+    `kernel` and `stride` are (time, frequency). A dense block's kernel (1, 0) spans all frequency rows, as the head's
+    does: one row is left, and kernels (n, 1) of later blocks are convolutions over time alone.
     """
 
     expand: int  # channels of the expansion
@@ -96,11 +104,25 @@ class Block:
     kernel: tuple[int, int] = (3, 3)
     stride: tuple[int, int] = (1, 1)
     tap: bool = False  # its pooled output also feeds the embedding
+    kind: str = "depthwise"  # one of BLOCKS
+
+    def __post_init__(self) -> None:
+        if self.kind not in BLOCKS:
+            raise UsageError(f"kind of a block is {self.kind!r}", f"use one of {', '.join(BLOCKS)}")
+        if self.out < 1 or self.expand < (self.kind == "narrow") or min(self.stride) < 1:
+            raise UsageError(
+                f"{self}", "use out and strides of 1 or more, and expand of 0 or more, in a narrow block 1"
+            )
+        if min(self.kernel) < 1 and not (self.kind == "dense" and self.kernel == (1, 0) and self.stride[1] == 1):
+            raise UsageError(
+                f"kernel of a {self.kind} block is {self.kernel} with stride {self.stride}",
+                "use sizes of 1 or more; (1, 0), all frequency rows, in a dense block with frequency stride 1",
+            )
 
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """The student network: a MobileNetV2-like stack of plain ReLU6 convolutions with time stride 16.
+    """The student network: a MobileNetV2-like stack of plain ReLU6 convolutions with time stride 16 in all STUDENTS.
 
     It has no squeeze-excite, which breaks int8 fusion.
     """
@@ -110,6 +132,9 @@ class StudentSpec:
     stem_channels: int
     blocks: tuple[Block, ...]
     head_channels: int
+    # (time, frequency); with an equal stride the stem cuts the image into patches, (4, 4) or whole frames (4, mels).
+    stem_kernel: tuple[int, int] = (3, 3)
+    stem_stride: tuple[int, int] = (2, 2)
     # Frequency before the pooling over time. "learned": the head's kernel spans all rows; "mean": one row, averaged.
     frequency: str = "learned"
     # Or "hard-swish-se", MobileNetV3's with squeeze-excite (arXiv:1905.02244): for comparison in float, not for int8.

@@ -1,10 +1,10 @@
 """The student network in Keras: mel-PCEN image -> embedding.
 
 Plain convolutions, ReLU6 and pooling only, so that every layer quantizes to int8. Inverted residuals after MobileNetV2
-(arXiv:1801.04381) with rectangular (time, frequency) kernels. Fully convolutional in time: nothing before the global
-pooling fixes the number of frames. The last convolution spans all remaining frequency rows, so the pooling over time
-preserves which band a sound was in. Mid-level taps are summed, not concatenated: a concatenation would force one int8
-scale on all of them.
+(arXiv:1801.04381) with rectangular (time, frequency) kernels, or other BLOCKS of hearlite/spec.py. Fully convolutional
+in time: nothing before the global pooling fixes the number of frames. The last convolution spans all remaining
+frequency rows, so the pooling over time preserves which band a sound was in. Mid-level taps are summed, not
+concatenated: a concatenation would force one int8 scale on all of them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def build_network(spec: StudentSpec, *, batchnorm_momentum: float = 0.9, synchro
     frames = spec.frontend.frames(AUDIO.clip_samples)
     parts = _Parts(batchnorm_momentum, synchronized, swish=spec.nonlinearity == "hard-swish-se")
     image = layers.Input((frames, spec.frontend.mels, 1), name="image")
-    x = _conv(image, spec.stem_channels, (3, 3), (2, 2), name="stem", parts=parts)
+    x = _conv(image, spec.stem_channels, spec.stem_kernel, spec.stem_stride, name="stem", parts=parts)
     pooled = []
     for index, block in enumerate(spec.blocks):
         x = _block(x, block, name=f"block{index}", parts=parts)
@@ -101,12 +101,32 @@ class _Parts:
 
 
 def _block(x: Any, block: Block, *, name: str, parts: _Parts) -> Any:
-    """Add an inverted residual block, or a depthwise-separable one if it has no expansion."""
-    y = _conv(x, block.expand, (1, 1), (1, 1), name=f"{name}_expand", parts=parts) if block.expand else x
-    depthwise = layers.DepthwiseConv2D if block.stride[0] == block.stride[1] else UnequalStrideDepthwiseConv2D
-    y = depthwise(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")(y)
-    y = parts.activate(parts.norm(y, name=f"{name}_depthwise"), name=f"{name}_depthwise")
-    y = parts.excite(y, name=f"{name}_depthwise")
+    """Add a block of one of BLOCKS; layers have the same names in all of them."""
+    y = x
+    if block.kind == "narrow":
+        # Linear, as MobileNetV2's narrow tensors are, so that int8 can equalise it.
+        y = parts.norm(_depthwise(y, block, name=name), name=f"{name}_depthwise")
+        y = _conv(y, block.expand, (1, 1), (1, 1), name=f"{name}_expand", parts=parts)
+        y = parts.excite(y, name=f"{name}_expand")
+    elif block.kind == "dense":
+        first = "expand" if block.expand else "project"
+        rows = block.kernel[1] or y.shape[2]  # frequency rows that the kernel spans
+        y = _conv(
+            y,
+            block.expand or block.out,
+            (block.kernel[0], rows),
+            block.stride,
+            name=f"{name}_{first}",
+            parts=parts,
+            padding="same" if block.kernel[1] else "valid",
+        )
+        y = parts.excite(y, name=f"{name}_{first}")
+        if not block.expand:
+            return y
+    else:
+        y = _conv(y, block.expand, (1, 1), (1, 1), name=f"{name}_expand", parts=parts) if block.expand else y
+        y = parts.norm(_depthwise(y, block, name=name), name=f"{name}_depthwise")
+        y = parts.excite(parts.activate(y, name=f"{name}_depthwise"), name=f"{name}_depthwise")
     y = layers.Conv2D(block.out, 1, use_bias=False, name=f"{name}_project")(y)
     y = parts.norm(y, name=f"{name}_project")
     if not block.expand:
@@ -114,6 +134,11 @@ def _block(x: Any, block: Block, *, name: str, parts: _Parts) -> Any:
     if y.shape[1:] == x.shape[1:]:
         return layers.Add(name=f"{name}_residual")([x, y])
     return y
+
+
+def _depthwise(x: Any, block: Block, *, name: str) -> Any:
+    kind = layers.DepthwiseConv2D if block.stride[0] == block.stride[1] else UnequalStrideDepthwiseConv2D
+    return kind(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")(x)
 
 
 class UnequalStrideDepthwiseConv2D(layers.DepthwiseConv2D):  # type: ignore[misc]

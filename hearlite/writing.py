@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hearlite.errors import InputError
 
@@ -51,18 +52,28 @@ HINTS = {
 
 _cleaned: set[Path] = set()  # folders that this process has looked through
 _own: set[Path] = set()  # temporary files and locks of this process
+_refused = False
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, output: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path that is renamed to `path` if the block succeeds and deleted if it raises.
 
     It lies in the same folder, which is created if missing.
 
+    Parameters
+    ----------
+    path : Path
+        The file to write or replace.
+    output : Path, optional
+        What errors name instead of `path`, for a file whose name the user did not choose.
+
     Raises
     ------
     InputError
-        When the file cannot be written, as on a full or read-only disk. The message names `path` and the remedy.
+        When the file cannot be written, as on a full or read-only disk. The message names it and the remedy.
+    KeyboardInterrupt
+        After `refuse_writes(True)`.
     """
     places = {str(place) for place in (path, *path.parents)}
     try:
@@ -78,11 +89,12 @@ def replacing(path: Path) -> Iterator[Path]:
             mask = os.umask(0)
             os.umask(mask)
             temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide the file from the group that the umask allows
+            require_not_interrupted()
             temporary.replace(path)
     except OSError as error:
         about_path = error.filename is None or str(error.filename) in places
         if about_path and _cause(path, error):
-            raise write_error(path, error) from error
+            raise write_error(output or path, error) from error
         raise
 
 
@@ -122,9 +134,26 @@ def write_error(path: Path, error: OSError) -> InputError:
     """Return the error for a user whose file or folder `path` cannot be written."""
     number = _cause(path, error)
     reason = os.strerror(number) if number else (error.strerror or str(error))
-    return InputError(
-        f"{path} can't be written: {reason}", HINTS.get(number, "check that its folder exists and is writable")
-    )
+    hint = HINTS.get(number, "check that its folder exists and is writable")
+    if number == errno.ENOSPC:  # many MB may be free: a disk can be out of inodes, or this one file too large for it
+        reason += f" ({_disk(path).free / 1e6:,.1f} MB are free on its disk)"
+    return InputError(f"{path} can't be written: {reason}", hint)
+
+
+def refuse_writes(refused: bool) -> None:
+    """Let no file be replaced from now on, or allow it again.
+
+    For a process that was asked to end. Code that swallows the exception of an interruption goes on with less than it
+    should have, and what it makes must not be kept.
+    """
+    global _refused
+    _refused = refused
+
+
+def require_not_interrupted() -> None:
+    """Raise KeyboardInterrupt if this process was asked to end and goes on, because the exception was swallowed."""
+    if _refused:
+        raise KeyboardInterrupt
 
 
 def remove_own() -> None:
@@ -137,9 +166,13 @@ def remove_own() -> None:
 def _cause(path: Path, error: OSError) -> int:
     """Return the number of an error that HINTS knows; 0 for another."""
     if error.errno is None:
-        existing = next(place for place in (*path.parents, Path("/")) if place.exists())
-        return errno.ENOSPC if shutil.disk_usage(existing).free < _CROWDED_BYTES else 0
+        return errno.ENOSPC if _disk(path).free < _CROWDED_BYTES else 0
     return error.errno if error.errno in HINTS else 0
+
+
+def _disk(path: Path) -> Any:
+    """Return the usage of the disk that a file lies on or would lie on."""
+    return shutil.disk_usage(next(place for place in (*path.parents, Path("/")) if place.exists()))
 
 
 @contextmanager

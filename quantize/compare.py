@@ -192,6 +192,7 @@ def _weight_errors(reference: Graph, quantized: Graph) -> dict[str, float]:
         name = reference.tensor_name(node.output)
         if name in ours and (stored := quantized.dequantized(ours[name].weights)) is not None:
             weights = reference.constant(node.weights).astype(np.float64)
+            stored = stored.reshape(weights.shape)  # of another shape where patches are channels
             errors[name] = float(((weights - stored) ** 2).sum() / max((weights**2).sum(), 1e-30))
     return errors
 

@@ -31,6 +31,7 @@ from hearlite.student import load_network
 from hearlite.tflite.convert import convert_frontend, convert_network, join_frontend
 from hearlite.tflite.model_file import read_tflite
 from hearlite.tflite.trial import require_trial
+from hearlite.writing import locked
 
 __all__ = ["Attempt", "TrainingData", "quantize", "quantize_auto", "recipes"]
 
@@ -66,11 +67,12 @@ def quantize(
     quantization is returned as it is, after another look when its AUROC loss was not measured by this `quality`.
     `training` is for recipes with qat alone, which raise UsageError without it.
     """
-    made = _make(_Float(run), recipe, training=training, quality=quality)
-    failed = failure(recipe, made.verdict)
-    if failed and not allow_failed_gate:
-        raise failed
-    return made.keep()
+    with locked(run.folder):
+        made = _make(_Float(run), recipe, training=training, quality=quality)
+        failed = failure(recipe, made.verdict)
+        if failed and not allow_failed_gate:
+            raise failed
+        return made.keep()
 
 
 def quantize_auto(
@@ -86,6 +88,18 @@ def quantize_auto(
     When none does, GateError is raised, or with `allow_failed_gate` the one nearest to float32, by centred cosine, is
     kept and marked as failed. What an earlier call has settled is not done again.
     """
+    with locked(run.folder):
+        return _try(run, recipes, allow_failed_gate=allow_failed_gate, training=training, quality=quality)
+
+
+def _try(
+    run: Run,
+    recipes: Sequence[QuantSpec],
+    *,
+    allow_failed_gate: bool,
+    training: TrainingData | None,
+    quality: QualityProbe | None,
+) -> tuple[Attempt, ...]:
     if settled := _settled(run, recipes, quality=quality):
         return settled
     source, attempts, made = _Float(run), list[Attempt](), list[_Made]()

@@ -135,9 +135,12 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Its label, "narrow", says whether the device has a narrow band, which any network can tell.
     """
-    manifest = write_corpus(
-        tmp_path_factory.mktemp("labelled") / "corpus", subjects=20, recordings_per_subject=4, seed=0
-    )
+    return _with_narrow(tmp_path_factory.mktemp("labelled"), seed=0)
+
+
+def _with_narrow(folder: Path, *, seed: int) -> Path:
+    """Write a corpus of 20 subjects, and return a manifest of it with the label "narrow"."""
+    manifest = write_corpus(folder / "corpus", subjects=20, recordings_per_subject=4, seed=seed)
     with manifest.open(newline="") as file:
         rows = list(csv.DictReader(file))
     with (manifest.parent / "narrow.csv").open("w", newline="") as file:
@@ -159,7 +162,7 @@ def fake_student(monkeypatch: pytest.MonkeyPatch) -> str:
     def open_bundle(path: Path) -> tuple[FakeTeacher, SimpleNamespace]:
         trained_on = SimpleNamespace(trained_subjects=(), name="others")
         return FakeTeacher(8, seed=1), SimpleNamespace(
-            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=trained_on, head=None
+            name=path.name, tflite_sha256="0" * 64, precision="i8", dataset=trained_on, head=None, heard_sha256=""
         )
 
     monkeypatch.setattr(study_inputs, "open_bundle", open_bundle)
@@ -259,11 +262,15 @@ def bundle(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bund
 
 
 @pytest.fixture(scope="session")
-def other_subjects(labelled: Path) -> Path:
-    """Return `labelled` with names of subjects that `tiny_run` was not distilled on."""
-    with labelled.open(newline="") as file:
+def other_subjects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a manifest like `labelled`, of subjects and recordings that `tiny_run` was not distilled on.
+
+    With new names alone they would still be the recordings of `corpus`, and be found by their sound.
+    """
+    manifest = _with_narrow(tmp_path_factory.mktemp("others"), seed=1)
+    with manifest.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    path = labelled.parent / "unheard.csv"
+    path = manifest.parent / "unheard.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

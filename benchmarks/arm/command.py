@@ -17,9 +17,9 @@ from hearlite.benchmarks.arm.measure import list_failures, measure, read_model, 
 from hearlite.benchmarks.arm.regression_check import changed, read_results
 from hearlite.benchmarks.arm.sandbox.sandbox import set_up
 from hearlite.benchmarks.arm.table import table
+from hearlite.benchmarks.schema.provenance import command_line
 from hearlite.errors import GateError, UsageError
 from hearlite.files import cache_folder, write_bytes, write_json
-from hearlite.provenance import command_line
 
 
 @click.command()

@@ -19,6 +19,7 @@ from hearlite.benchmarks.arm.instruction_count import Block
 from hearlite.benchmarks.arm.instruction_mix import words
 from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.sandbox.toolchain import LLVM, host_command
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.errors import InputError
 
 LABEL = "estimated, no device"
@@ -69,7 +70,7 @@ def estimate(box: Box, blocks: Sequence[Block], *, llvm_cpu: str, text: dict[byt
     ]
     command += [f"--iterations={_ITERATIONS}", "--json", "--skip-unsupported-instructions=any", "-"]
     done = subprocess.run(
-        command,
+        tied(command),
         input=regions(chosen, text=text),
         capture_output=True,
         text=True,

@@ -20,6 +20,7 @@ from hearlite.benchmarks.arm.sandbox.packages import PYTHON
 from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.sandbox.toolchain import PYTHON_RUNNER, TARGETS, host_command
 from hearlite.benchmarks.arm.sandbox.wheels import PACKAGES
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.errors import InputError
 
 WINDOWS = 2  # counted calls, whose counts must agree; one call for every input comes before them and warms up
@@ -300,7 +301,7 @@ def _run(
         try:
             # This process's environment is not passed on: its size would shift the guest's stack.
             done = subprocess.run(
-                command,
+                tied(command, folder=folder),
                 capture_output=True,
                 text=True,
                 errors="replace",

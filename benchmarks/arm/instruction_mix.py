@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from hearlite.benchmarks.arm.instruction_count import Block
 from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.benchmarks.arm.sandbox.toolchain import LLVM, host_command
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.errors import InputError
 
 CLASSES = ("SDOT", "SMLAL", "FMLA", "load", "store", "other")
@@ -89,7 +90,9 @@ def disassemble(box: Box, blocks: Iterable[Block]) -> dict[bytes, str]:
         "-triple=aarch64",
         "-mattr=+all",
     ]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        tied(command), input=asked, capture_output=True, text=True, env={}, timeout=_TIMEOUT_S, check=False
+    )
     return dict(zip(distinct, read_disassembly(done.stdout, expected=len(distinct), said=done.stderr), strict=True))
 
 

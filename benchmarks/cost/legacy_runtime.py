@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.errors import InputError
 from hearlite.files import cache_folder
 
@@ -82,7 +83,7 @@ def _of_pyenv(name: str) -> list[str]:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(tied(command), capture_output=True, text=True, check=False)
     if done.returncode:
         why = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
         raise InputError(

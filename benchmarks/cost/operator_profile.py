@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.benchmarks.schema.cost import Part
 from hearlite.benchmarks.schema.cost_text import BETWEEN
 from hearlite.errors import InputError
@@ -66,7 +67,7 @@ def operator_parts(model: Path, *, runs: int) -> tuple[tuple[Part, ...], str]:
     """
     command = [sys.executable, "-m", "hearlite.benchmarks.cost.operator_profile", str(model), str(runs)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run(tied(command), capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         found = json.loads(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
         found = None

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.benchmarks.cost.footprint import footprint
 from hearlite.benchmarks.schema.cost import SHAPE_ONLY, Footprint
 from hearlite.errors import InputError, MissingExtraError, UsageError
@@ -100,7 +101,7 @@ def shape_file(name: str, *, folder: Path | None = None) -> Path:
     if path.is_file():
         return path
     done = subprocess.run(
-        [sys.executable, "-m", "hearlite.benchmarks.cost.reference_models", "--to", str(path), name],
+        tied([sys.executable, "-m", "hearlite.benchmarks.cost.reference_models", "--to", str(path), name]),
         capture_output=True,
         text=True,
         check=False,

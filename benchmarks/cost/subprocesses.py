@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.benchmarks.schema.cost import ColdStart, CrossCheck, OldRuntime
 from hearlite.errors import InputError
 
@@ -38,7 +39,7 @@ def run_isolated(
     inputs = [str(arrays[name]) for name in ("inputs", "outputs") if name in arrays]
     command = [str(python or sys.executable), str(SCRIPT), runtime, str(model), str(threads), str(calls), *inputs]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run(tied(command), capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError(
             f"{model.name} in a process of its own: {error}", "name a Python that exists, or a smaller model"
@@ -89,7 +90,7 @@ def benchmark_tool(name: str, model: Path, *, runs: int, threads: int) -> CrossC
             f"--result_json={told}",
         ]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
+            done = subprocess.run(tied(command), capture_output=True, timeout=_TIMEOUT_S, check=False)
             found = json.loads(told.read_text(encoding="utf-8"))["latency"] if done.returncode == 0 else None
             return (
                 CrossCheck(name, "litert-benchmark", int(found["num_runs"]), float(found["median_ms"]))

@@ -79,7 +79,7 @@ def train_variant(
     teacher
         The model to distill.
     size
-        Of the student: tiny, small or base.
+        Of the student where the variant names none: tiny, small or base.
     train
         The recipe.
     seed
@@ -95,11 +95,9 @@ def train_variant(
     from hearlite.distill.train import distill_student
 
     student, spec = variant.specs(
-        student_spec(size, embedding_dim=teacher.info.dim), dataclasses.replace(train, seed=seed)
+        student_spec(variant.size or size, embedding_dim=teacher.info.dim), dataclasses.replace(train, seed=seed)
     )
-    views = Views(spec.views, spec=spec.view)
-    records = out / f"records-{hashlib.sha256(json.dumps(to_dict(views)).encode()).hexdigest()[:8]}"
-    write_records(sounds, teacher=teacher, folder=records, views=views)
+    records = write_views(sounds, spec, teacher=teacher, out=out)
     folder = out / f"{variant.name}-s{seed}"
     spent = folder / "minutes.json"
     before, began = (read_json(spent)["minutes"] if spent.is_file() else 0.0), time.monotonic()
@@ -114,6 +112,14 @@ def train_variant(
     metrics = read_json(run.metrics)
     minutes = read_json(spent)["minutes"] if spent.is_file() else 0.0
     return run, TrainingFigures(metrics["val_random_probe_correlation"], metrics["steps"], minutes)
+
+
+def write_views(sounds: Dataset, train: TrainSpec, *, teacher: Embedder, out: Path) -> Path:
+    """Write the record cache of a recipe unless it is there, and return its folder, one below `out` for all views."""
+    views = Views(train.views, spec=train.view)
+    folder = out / f"records-{hashlib.sha256(json.dumps(to_dict(views)).encode()).hexdigest()[:8]}"
+    write_records(sounds, teacher=teacher, folder=folder, views=views)
+    return folder
 
 
 def ablate(
@@ -166,7 +172,7 @@ def ablate(
     from hearlite.student import StudentEmbedder
 
     for variant in variants:  # report mistakes in the list before hours of training
-        variant.specs(student_spec(size, embedding_dim=teacher.info.dim), train)
+        variant.specs(student_spec(variant.size or size, embedding_dim=teacher.info.dim), train)
     of_teacher = probe(labelled, embedder=teacher, label_columns=label_columns, path=out / "teacher.npz")
     teacher_auroc = mean_auroc(of_teacher)
     rows: list[AblationRow] = []

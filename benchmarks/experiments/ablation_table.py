@@ -26,7 +26,7 @@ from hearlite.benchmarks.stats.comparisons import BootstrapAurocs, bootstrap_aur
 from hearlite.benchmarks.stats.estimates import Estimate, Score
 from hearlite.benchmarks.studies.inputs import SAMPLES
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT
-from hearlite.data.dataset import Dataset
+from hearlite.data.dataset import ClipRef, Dataset
 from hearlite.embedders.base import Embedder
 from hearlite.files import read_arrays, write_arrays
 from hearlite.spec import AUROC_MARGIN
@@ -91,26 +91,60 @@ def probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str],
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest() + embedder.info.fingerprint
     if not (path.is_file() and str(read_arrays(path)["key"]) == key):
         probed = _probe(dataset, embedder=embedder, label_columns=label_columns)
-        arrays = {name: np.asarray(values) for name, values in vars(probed).items()}
-        write_arrays(path, {"key": np.asarray(key), **arrays})
-    arrays = read_arrays(path)
+        write_arrays(path, {"key": np.asarray(key), **arrays_of(probed)})
+    return probed_of(read_arrays(path))
+
+
+def arrays_of(probed: Probed) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a Probed by name, for a .npz."""
+    return {name: np.asarray(values) for name, values in vars(probed).items()}
+
+
+def probed_of(arrays: Mapping[str, NDArray[Any]]) -> Probed:
+    """Return the Probed of a .npz that holds `arrays_of` one."""
     names = tuple(arrays["names"].tolist())
     return Probed(names, arrays["aurocs"], arrays["replicates"], arrays["dof"], arrays["trials"])
 
 
 def _probe(dataset: Dataset, *, embedder: Embedder, label_columns: Sequence[str]) -> Probed:
     embedded = embed_clips(dataset, {"": embedder})
-    vectors = embedded.vectors[""].astype(np.float64)
-    tasks, _ = make_tasks(embedded.clips, label_columns, positives=dataset.positives)
-    subjects = np.asarray([clip.subject for clip in embedded.clips])
-    tested = np.asarray([clip.split == TEST_SPLIT for clip in embedded.clips], dtype=np.bool_)
+    return probe_vectors(embedded.vectors[""], embedded.clips, positives=dataset.positives, label_columns=label_columns)
+
+
+def probe_vectors(
+    vectors: NDArray[np.float32],
+    clips: Sequence[ClipRef],
+    *,
+    positives: Mapping[str, Sequence[str]],
+    label_columns: Sequence[str],
+) -> Probed:
+    """Fit linear probes to vectors `[n, dim]` of clips and test them on the test subjects.
+
+    Parameters
+    ----------
+    vectors, clips
+        Embeddings, and the clips that they are of.
+    positives
+        Positive values of each label column, as in `Dataset.positives`.
+    label_columns
+        Columns that tasks are made of.
+
+    Raises
+    ------
+    InputError
+        If there is no task.
+    """
+    wide = vectors.astype(np.float64)
+    tasks, _ = make_tasks(clips, label_columns, positives=positives)
+    subjects = np.asarray([clip.subject for clip in clips])
+    tested = np.asarray([clip.split == TEST_SPLIT for clip in clips], dtype=np.bool_)
     people, subject_index = np.unique(subjects[tested], return_inverse=True)
     draws = bootstrap_weights(len(people), samples=SAMPLES, seed=0)
     by_task = []
     for task in tasks:
         inside, outside = task.labelled & ~tested, task.labelled & tested
         folds = fold_table(task.labels[inside], subjects[inside], seed=0)
-        scores = fit_probe(vectors[inside], task.labels[inside], vectors[outside], folds=folds).scores
+        scores = fit_probe(wide[inside], task.labels[inside], wide[outside], folds=folds).scores
         owners = subject_index[task.labelled[tested]]
         by_task.append(bootstrap_aurocs({"": scores}, task.labels[outside], owners, draws))
     return Probed(
@@ -143,6 +177,11 @@ def mean_auroc(probed: Probed) -> Estimate:
     """Return the mean AUROC over tasks of one embedding."""
     (score,) = scored(compared({TEACHER: [probed]}), reference=TEACHER, margin=AUROC_MARGIN)
     return score.auroc
+
+
+def retained(probed: Sequence[Probed], *, teacher: Probed) -> Estimate:
+    """Return the share of the teacher's above-chance AUROC that students keep, one student for each seed."""
+    return _score(compared({TEACHER: [teacher], _VARIANT: probed}), reference=TEACHER).retention
 
 
 def summarize(

@@ -22,6 +22,7 @@ class Variant:
     name: str
     # Values by path, such as train.loss.relational, student.frontend.mels or student.blocks.*.tap.
     overrides: dict[str, Any] = field(default_factory=dict)
+    size: str = ""  # of the student that is changed, a key of spec.STUDENTS; "": the command's --size
 
     def specs(self, student: StudentSpec, train: TrainSpec) -> tuple[StudentSpec, TrainSpec]:
         """Apply the overrides to a student and a training recipe.

@@ -125,7 +125,11 @@ def embed_clips(dataset: Dataset, embedders: Mapping[str, Embedder], *, kept: Pa
 
 
 def make_tasks(
-    clips: Sequence[ClipRef], label_columns: Sequence[str], *, positives: Mapping[str, Sequence[str]]
+    clips: Sequence[ClipRef],
+    label_columns: Sequence[str],
+    *,
+    positives: Mapping[str, Sequence[str]],
+    cross_validated: bool = False,
 ) -> tuple[tuple[Task, ...], tuple[LeftOut, ...]]:
     """Make the binary tasks of all label columns, each question once.
 
@@ -138,6 +142,8 @@ def make_tasks(
     positives : dict of str to sequence of str
         Positive values of each column, as in `Dataset.positives`; those of a column that it lacks are found from the
         clips.
+    cross_validated : bool
+        Whether probes are fitted to subjects of the test split, too, in folds: these must suffice then, and no others.
 
     Returns
     -------
@@ -152,6 +158,7 @@ def make_tasks(
         If there is no task; the message states why.
     """
     subjects, splits = [clip.subject for clip in clips], [clip.split for clip in clips]
+    scored = np.asarray([split == TEST_SPLIT for split in splits], dtype=np.bool_) if cross_validated else None
     sets = [
         binary_tasks(
             [clip.label(column) for clip in clips],
@@ -159,6 +166,7 @@ def make_tasks(
             subjects=subjects,
             splits=splits,
             positives=positives.get(column),
+            scored=scored,
         )
         for column in label_columns
     ]

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.classifiers import fit_classifier
+from hearlite.benchmarks.probes.cross_validation import CrossValidation, cross_fit, outer_folds
 from hearlite.benchmarks.probes.folds import fold_table
 from hearlite.benchmarks.probes.leaky_split import leaking_aurocs, leaking_beside
-from hearlite.benchmarks.probes.logistic import Fitted
-from hearlite.benchmarks.probes.permutation import permuted_baseline
+from hearlite.benchmarks.probes.permutation import cross_validated_baseline, permuted_baseline
+from hearlite.benchmarks.probes.score_details import detailed, with_details
 from hearlite.benchmarks.schema.baselines import PERMUTED
 from hearlite.benchmarks.schema.results import ProbeResults, TaskResult
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Bools, Floats, Multiplicities, Owners, bootstrap_weights
-from hearlite.benchmarks.stats.calibration import calibration, fit_platt
+from hearlite.benchmarks.stats.bootstrap import Floats, bootstrap_weights
 from hearlite.benchmarks.stats.comparisons import (
     BootstrapAurocs,
     Pair,
@@ -34,10 +34,7 @@ from hearlite.benchmarks.stats.comparisons import (
     paired_means,
     scored,
 )
-from hearlite.benchmarks.stats.estimates import ROC_POINTS, Counts, Curve, Score, Setting
-from hearlite.benchmarks.stats.operating_point import choose_threshold, operating_point, sweep_figures
-from hearlite.benchmarks.stats.subgroups import subgroup_aurocs
-from hearlite.benchmarks.stats.threshold_sweep import roc_curve
+from hearlite.benchmarks.stats.estimates import Counts, Score
 from hearlite.benchmarks.tasks.binary import MIN_SUBJECTS, TEST_SPLIT, Task, check_splits
 from hearlite.errors import InputError, UsageError
 from hearlite.progress import progress
@@ -57,6 +54,7 @@ def run_probes(
     margin: float = AUROC_MARGIN,
     probe: str = "logistic",
     clip_wise: bool = False,
+    cross_validation: CrossValidation | None = None,
     samples: int = 2000,
 ) -> ProbeResults:
     """Score every model on every task: AUROC on test subjects with its interval, retention and a verdict.
@@ -84,6 +82,9 @@ def run_probes(
         One of CLASSIFIERS.
     clip_wise : bool
         Also measure with a paper's clip-wise split, which LEAKS, and the gap to the leak-free figures.
+    cross_validation : CrossValidation, optional
+        Score these clips in folds, each by a probe that was fitted to other subjects, instead of those of the test
+        split.
     samples : int
         Number of bootstrap replicates, each a single draw of subjects for all models and tasks.
 
@@ -97,8 +98,10 @@ def run_probes(
     InputError
         If embeddings are not finite or not `[n, dim]`, a subject is in test and in training, or there is no task.
     UsageError
-        If `reference` is unknown, or `margin` is out of range.
+        If `reference` is unknown, `margin` is out of range, or a clip-wise split is to be cross-validated.
     """
+    if clip_wise and cross_validation:
+        raise UsageError("the paper's protocol has no folds", "leave out --protocol paper or --folds")
     check_splits(subjects, splits)
     if not tasks:
         raise InputError(
@@ -106,8 +109,17 @@ def run_probes(
         )
     arrays = _checked(models, n=len(subjects), reference=reference)
     people, sides = np.asarray(subjects, dtype=str), np.asarray(splits, dtype=str)
+    tested_clips = cross_validation.scored if cross_validation else sides == TEST_SPLIT
     bench = _bench(
-        arrays, people, sides, subgroups=subgroups or {}, reference=reference, probe=probe, seed=seed, samples=samples
+        arrays,
+        people,
+        tested_clips,
+        cross_validation,
+        subgroups=subgroups or {},
+        reference=reference,
+        probe=probe,
+        seed=seed,
+        samples=samples,
     )
     results: list[TaskResult] = []
     tested: list[TaskScores] = []
@@ -164,12 +176,14 @@ class _Bench:
     reference: str
     probe: str
     seed: int
+    cross_validation: CrossValidation | None
 
 
 def _bench(
     models: dict[str, Floats],
     subjects: NDArray[np.str_],
-    splits: NDArray[np.str_],
+    tested: NDArray[np.bool_],
+    cross_validation: CrossValidation | None,
     *,
     subgroups: Mapping[str, Sequence[str]],
     reference: str,
@@ -177,12 +191,11 @@ def _bench(
     seed: int,
     samples: int,
 ) -> _Bench:
-    tested = splits == TEST_SPLIT
     subject_index = np.full(len(subjects), -1, dtype=np.intp)
     people, subject_index[tested] = np.unique(subjects[tested], return_inverse=True)
     drawn = bootstrap_weights(len(people), samples=samples, seed=seed)
     columns = {column: np.asarray(values, dtype=object) for column, values in subgroups.items()}
-    return _Bench(models, subjects, tested, subject_index, drawn, columns, reference, probe, seed)
+    return _Bench(models, subjects, tested, subject_index, drawn, columns, reference, probe, seed, cross_validation)
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
@@ -192,6 +205,8 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     """
     inside, outside = np.flatnonzero(task.labelled & ~bench.tested), np.flatnonzero(task.labelled & bench.tested)
     train, test, subject_index = task.labels[inside], task.labels[outside], bench.subject_index[outside]
+    if bench.cross_validation:
+        return _cross_validate(task, bench, bench.cross_validation, margin=margin)
     folds = fold_table(train, bench.subjects[inside], seed=bench.seed)
     fitted = {
         name: fit_classifier(bench.probe, values[inside], train, values[outside], folds=folds, seed=bench.seed)
@@ -229,16 +244,78 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
         )
         for score in scores
     )
-    counts = [_counts(task.labels[side], bench.subjects[side]) for side in (inside, outside)]
-    result = TaskResult(
-        task.name, task.column, task.positive, counts[0], counts[1], int(np.isnan(drawn[0]).sum()), scores
-    )
-    notes = [
-        f"{task.name}, {name}: {fit.unconverged} fits stopped before they converged"
-        for name, fit in fitted.items()
-        if fit.unconverged
-    ]
+    result = _result(task, bench, inside, outside, drawn, scores)
+    notes = _unconverged(task, {name: fit.unconverged for name, fit in fitted.items()})
     return result, TaskScores(probed, test, subject_index, aurocs), notes
+
+
+def _cross_validate(
+    task: Task, bench: _Bench, by: CrossValidation, *, margin: float
+) -> tuple[TaskResult, TaskScores, list[str]]:
+    """Return what `_probe_task` returns, for scores by folds."""
+    clips = np.flatnonzero(task.labelled)
+    labels, groups, scored_clips = task.labels[clips], by.groups[clips], by.scored[clips]
+    table = outer_folds(labels, groups, scored_clips, folds=by.folds, seed=bench.seed)
+    fitted = {
+        name: cross_fit(bench.probe, values[clips], labels, groups, table, seed=bench.seed)
+        for name, values in bench.models.items()
+    }
+    outside = clips[scored_clips]
+    test, subject_index = task.labels[outside], bench.subject_index[outside]
+    baseline, of_baseline = cross_validated_baseline(
+        bench.models[bench.reference][clips],
+        labels,
+        table,
+        subject_index=subject_index,
+        subject_weights=bench.subject_weights,
+        kind=bench.probe,
+        chosen=fitted[bench.reference].by_fold,
+        task=task.name,
+        seed=bench.seed,
+    )
+    probed = {name: fit.scores for name, fit in fitted.items()}
+    observed = {name: auroc(scores, test) for name, scores in probed.items()} | {PERMUTED: baseline}
+    of_models = weighted_aurocs(np.stack(list(probed.values())), test, subject_index, bench.subject_weights)
+    drawn = np.concatenate([of_models, of_baseline[None]])
+    aurocs = BootstrapAurocs(observed, drawn, *effective_sample(test, subject_index))
+    groups_of = {column: values[outside].tolist() for column, values in bench.subgroups.items()}
+    scores = tuple(
+        with_details(
+            score,
+            fit.chosen,
+            fit.scores,
+            (fit.above_threshold, 0.0),
+            fit.probabilities,
+            test,
+            subject_index,
+            bench.subject_weights,
+            subgroups=groups_of,
+        )
+        if (fit := fitted.get(score.model))
+        else score
+        for score in scored(aurocs, reference=bench.reference, margin=margin)
+    )
+    result = _result(task, bench, clips, outside, drawn, scores)
+    notes = _unconverged(task, {name: fit.unconverged for name, fit in fitted.items()})
+    return result, TaskScores(probed, test, subject_index, aurocs), notes
+
+
+def _result(
+    task: Task,
+    bench: _Bench,
+    inside: NDArray[np.intp],
+    outside: NDArray[np.intp],
+    drawn: Floats,
+    scores: tuple[Score, ...],
+) -> TaskResult:
+    train, test = (_counts(task.labels[side], bench.subjects[side]) for side in (inside, outside))
+    return TaskResult(task.name, task.column, task.positive, train, test, int(np.isnan(drawn[0]).sum()), scores)
+
+
+def _unconverged(task: Task, counts: Mapping[str, int]) -> list[str]:
+    return [
+        f"{task.name}, {name}: {count} fits stopped before they converged" for name, count in counts.items() if count
+    ]
 
 
 def _counts(labels: NDArray[np.bool_], subjects: NDArray[np.str_]) -> Counts:
@@ -268,68 +345,3 @@ def _checked(models: Mapping[str, NDArray[Any]], *, n: int, reference: str) -> d
                 "a model that returns them can't be measured",
             )
     return arrays
-
-
-_DECIMALS = 4  # of the rates of a curve
-
-
-def detailed(
-    score: Score,
-    fit: Fitted,
-    train: Bools,
-    test: Bools,
-    subject_index: Owners,
-    subject_weights: Multiplicities,
-    *,
-    subgroups: Mapping[str, Sequence[str]],
-) -> Score:
-    """Add to a score the figures that exist for a single task only.
-
-    These are hyper-parameters, ROC curve, threshold sweep, operating point, calibration and subgroups.
-
-    Parameters
-    ----------
-    score : Score
-        Score of a model on a task.
-    fit : Fitted
-        The model's fitted probe.
-    train : bool array [n_train]
-        Labels that `fit` was fitted to.
-    test : bool array [n_test]
-        Labels of the test clips.
-    subject_index : int array [n_test]
-        Column in `subject_weights` of each test clip's subject.
-    subject_weights : uint16 array [samples, subjects]
-        How often each subject was drawn in each bootstrap replicate.
-    subgroups : dict of str to sequence of str
-        Metadata columns, `[n_test]` values each.
-
-    Returns
-    -------
-    Score
-        The completed score.
-
-    Raises
-    ------
-    InputError
-        As `auroc` does.
-    """
-    usable = np.isfinite(fit.out_of_fold)  # a fold that leaves one class to train on has no scores
-    held_out, truth = fit.out_of_fold[usable], train[usable]
-    rates = (np.round(rate, _DECIMALS).tolist() for rate in roc_curve(fit.scores, test, points=ROC_POINTS))
-    return dataclasses.replace(
-        score,
-        chosen=tuple(Setting(name, float(value)) for name, value in fit.chosen.items()),
-        roc=Curve(*(tuple(rate) for rate in rates)),
-        sweep=sweep_figures(fit.scores, test, subject_index, subject_weights),
-        point=operating_point(
-            fit.scores, test, subject_index, subject_weights, threshold=choose_threshold(held_out, truth)
-        ),
-        calibration=calibration(
-            fit_platt(held_out, truth).probabilities(fit.scores), test, subject_index, subject_weights
-        ),
-        subgroups=tuple(
-            subgroup_aurocs(fit.scores, test, subject_index, subject_weights, values, column=column)
-            for column, values in subgroups.items()
-        ),
-    )

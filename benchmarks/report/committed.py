@@ -34,6 +34,7 @@ LARGEST_BYTES = 100_000  # of a file: git keeps every version forever
 LARGEST_TOTAL_BYTES = 1_000_000
 _TRAINING = (
     "hearlite/audio",
+    "hearlite/manifests",
     "hearlite/data",
     "hearlite/student.py",
     "hearlite/spec.py",

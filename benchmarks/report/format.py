@@ -11,6 +11,11 @@ NARROW_SPACE = "\u202f"
 MINUS = "\u2212"
 NOTHING = "–"
 
+KNOWN_BY = {  # what a claim that a model has not heard the dataset rests on
+    "recordings": "compared by their sound",
+    "names": "by the names of subjects; recordings were not compared",
+}
+
 
 def auroc_text(estimate: Estimate) -> str:
     """Format an AUROC: 0.912 [0.88, 0.94]."""

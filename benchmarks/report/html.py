@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hearlite.benchmarks.report.cost import CostView, render_cost, view_cost
 from hearlite.benchmarks.report.figures import DOT_TASKS, Row, dots, quantized, reliability, roc, sizes
+from hearlite.benchmarks.report.format import KNOWN_BY
 from hearlite.benchmarks.report.rendering import KIND_NAMES, page
 from hearlite.benchmarks.report.svg import Series
 from hearlite.benchmarks.schema.baselines import PERMUTED, best_baseline, explained
@@ -101,13 +102,25 @@ def _facts(results: Results) -> tuple[str, ...]:
         "zero-pad": "Events shorter than a clip are padded with zeros, which leaks their duration.",
     }
     apart = [
-        f"{model.name} was distilled on {model.trained_on or 'other recordings'}, without any subject of"
-        f" {results.dataset.name}."
+        f"{model.name} was distilled on {model.trained_on or 'other recordings'}, without any"
+        f" {'recording' if model.heard_by == 'recordings' else 'subject'} of {results.dataset.name}"
+        f" ({KNOWN_BY.get(model.heard_by, KNOWN_BY['names'])})."
         for model in results.models
         if model.trained_on_dataset is False
     ]
+    folds = (
+        f"{results.folds}-fold cross-validation over {results.dataset.test_subjects} subjects: each is scored by probes"
+        " that were fitted to others, and whose settings were chosen among those."
+        + (
+            f" {results.dataset.train_subjects} more, whom a file was made from, only train probes."
+            if results.dataset.train_subjects
+            else ""
+        )
+        if results.folds
+        else ""
+    )
     slimmed = "Curves and operating points are not in this results.json." if results.slimmed_from else ""
-    return tuple(filter(None, (framing[results.dataset.framing], *apart, slimmed)))
+    return tuple(filter(None, (folds, framing[results.dataset.framing], *apart, slimmed)))
 
 
 def _cost(results: Results, rows: Sequence[Row]) -> CostView | None:
@@ -153,6 +166,7 @@ def _unlike(results: Results, other: Results) -> tuple[str, ...]:
     """Return what makes the figures of two runs something other than a comparison of their models."""
     pairs = {
         "There is another kind of probe": (results.probe, other.probe),
+        "Others are scored: one is a cross-validation": (results.folds, other.folds),
         "There are other data": (results.dataset.sha256, other.dataset.sha256),
         "There is another teacher": (results.teacher.fingerprint, other.teacher.fingerprint),
         "There are other tasks, so means are over other ones": (

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hearlite.benchmarks.schema.cost import Cost, Latency
+from hearlite.benchmarks.schema.provenance import now
 from hearlite.benchmarks.schema.results import (
     CLASSIFIERS,
     COST_SCHEMA,
@@ -21,6 +22,7 @@ from hearlite.benchmarks.schema.results import (
     OLDER_COST_SCHEMA,
     OLDER_SCHEMA,
     SCHEMA,
+    CopiesInTest,
     CostResults,
     DatasetInfo,
     ModelInfo,
@@ -37,7 +39,6 @@ from hearlite.embedders.base import EmbedderInfo
 from hearlite.errors import InputError, UsageError
 from hearlite.files import read_json, write_bytes
 from hearlite.names import FRAMINGS
-from hearlite.provenance import now
 from hearlite.serialization import from_dict
 
 
@@ -55,11 +56,13 @@ def collect(
     seeds: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
     cost: Cost | None = None,
+    copies: Sequence[CopiesInTest] | None = None,
+    folds: int = 0,
 ) -> Results:
     """Everything of one benchmark, dated now, with the versions of this installation.
 
     `seeds` are those beside the probes' own ("probe"), by name. Whatever was probed but is not in `models`, such as the
-    permuted baseline, is listed as a baseline without a file.
+    permuted baseline, is listed as a baseline without a file. `copies` is None where nobody looked for them.
     """
     listed = {model.name for model in models}
     added = [ModelInfo(score.model, kind="baseline") for score in probes.summary if score.model not in listed]
@@ -85,6 +88,9 @@ def collect(
         probe=probes.probe,
         leaking=probes.leaking,
         cost=cost,
+        copies=tuple(copies or ()),
+        copies_searched=copies is not None,
+        folds=folds,
     )
 
 

@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import hearlite
 from hearlite.benchmarks.schema.cost import Cost, Latency
+from hearlite.benchmarks.schema.provenance import commit
 from hearlite.benchmarks.stats.estimates import Counts, Estimate, Paired, Score
 from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.gate import GateResult
-from hearlite.provenance import commit
 from hearlite.spec import PRECISION_NAMES
 
 SCHEMA = "hearlite-results/3"
@@ -99,7 +99,19 @@ class ModelInfo:
     size: str = ""  # of a student: tiny, small or base
     gate_passed: bool | None = None  # of a student; False: kept with --allow-failed-gate
     trained_on: str = ""  # name of the dataset that a student was distilled on
-    trained_on_dataset: bool | None = None  # whether that holds subjects of the dataset of this benchmark
+    # Whether that holds subjects of the dataset of this benchmark or, where that was compared, any of its recordings.
+    trained_on_dataset: bool | None = None
+    heard_by: str = ""  # how that is known: "recordings", compared by their sound, or subjects' "names"
+
+
+@dataclass(frozen=True)
+class CopiesInTest:
+    """Test recordings that training has heard, found by their sound."""
+
+    where: str  # "training": the dataset's own training and validation subjects; else a model, which was made from them
+    exact: int  # equal ones, kept because the user allowed them
+    near: int  # nearly equal ones: another codec or level, or a part
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -111,7 +123,7 @@ class DatasetInfo:
     clips: int
     train_subjects: int
     val_subjects: int
-    test_subjects: int
+    test_subjects: int  # or, with cross-validation, those that are scored
     synthetic: bool
     framing: str = "context"  # of events shorter than a clip; "zero-pad" leaks their duration
 
@@ -173,6 +185,9 @@ class Results:
     probe: str = "logistic"  # one of classifiers.py
     leaking: tuple[Leaking, ...] = ()  # means over all tasks by a paper's clip-wise split, which LEAKS
     cost: Cost | None = None  # beside peers, with profiles and limits: only where it was asked for
+    folds: int = 0  # of a cross-validation over the dataset's test subjects; 0: they were only scored
+    copies: tuple[CopiesInTest, ...] = ()
+    copies_searched: bool = False  # False in results of 0.1
     slimmed_from: str = ""  # sha256 of the whole results.json, where this one holds its tables only
     schema: str = SCHEMA
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hearlite.benchmarks.schema.provenance import command_line, now
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.embedders.base import EmbedderInfo
-from hearlite.provenance import command_line, now
 
 
 @dataclass(frozen=True)

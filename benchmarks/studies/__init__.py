@@ -42,9 +42,15 @@ STUDIES = {
     "android-bench": Study(_ROOT + "android.bench", "parity and latency of one file on a phone, over adb"),
     "targets": Study(_ROOT + "cost.targets", "check a results.json of cost against the project's own targets"),
     "ablation": Study(_ROOT + "experiments.ablation", "AUROC gained by each piece of the training recipe"),
+    "student-search": Study(
+        _ROOT + "experiments.student_search", "students of different shapes, by fidelity to the teacher and cost"
+    ),
     "ptq-ladder": Study(_ROOT + "experiments.ptq_ladder", "accuracy gained by each step of int8 quantization"),
     "training-throughput": Study(
         _ROOT + "experiments.training_throughput", "clips per second of every stage of training"
+    ),
+    "kill-drill": Study(
+        _ROOT + "experiments.kill_drill", "commands killed at random and run again: is the result equal?"
     ),
     "synthetic-spirometry": Study(
         _ROOT + "datasets.synthetic_spirometry", "write forced exhalations with their FEV1/FVC"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.embeddings import TEACHER, embed_clips, require_disjoint_subjects
+from hearlite.benchmarks.probes.heard import find_heard
 from hearlite.benchmarks.report.dot_plot import Dots
 from hearlite.benchmarks.report.svg import MARKERS
 from hearlite.benchmarks.schema.baselines import DURATION, SPECTRAL
@@ -26,6 +27,7 @@ from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.tasks.binary import TEST_SPLIT
 from hearlite.bundle import Manifest, open_bundle
 from hearlite.data.dataset import ClipRef, Dataset, load_dataset
+from hearlite.data.duplicates import fingerprint_recordings
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.spectral import SpectralTeacher
@@ -200,7 +202,7 @@ def open_models(teacher: str, paths: Sequence[Path], datasets: Sequence[Dataset]
     UsageError
         Two files have the same name.
     InputError
-        A file is no bundle, or was distilled on a test subject of `datasets`.
+        A file is no bundle, or was distilled on a test subject of `datasets` or on a recording of one.
     """
     opened = [open_bundle(path) for path in paths]
     for _, manifest in opened:
@@ -208,6 +210,10 @@ def open_models(teacher: str, paths: Sequence[Path], datasets: Sequence[Dataset]
             raise UsageError(f"two models have the name {manifest.name}", "run the study once for each of them")
         for dataset in datasets:
             require_disjoint_subjects(manifest, dataset)
+    for dataset in datasets if any(manifest.heard_sha256 for _, manifest in opened) else ():
+        fingerprints = fingerprint_recordings(dataset)
+        for path, (_, manifest) in zip(paths, opened, strict=True):
+            find_heard(path, manifest, dataset, fingerprints).require_allowed(allowed=False, optional=False)
     embedders: dict[str, Embedder] = {TEACHER: open_teacher(teacher)}
     embedders.update((manifest.name, embedder) for embedder, manifest in opened)
     return Models(embedders, tuple(manifest for _, manifest in opened))

@@ -26,6 +26,7 @@ from typing import Any
 import click
 
 from hearlite.audio.synth import write_corpus
+from hearlite.benchmarks.cost.child_processes import tied
 from hearlite.benchmarks.cost.latency import device
 from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
 from hearlite.benchmarks.schema.study import StudyRun, study_run
@@ -161,8 +162,14 @@ def run_process(arguments: Sequence[str]) -> tuple[float, int, dict[str, Any]]:
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "hearlite", *arguments, "--json"], stdout=out, stderr=errors)
-        _, status, used = os.wait4(process.pid, 0)  # the usage of this child alone
+        command = tied([sys.executable, "-m", "hearlite", *arguments, "--json"])
+        process = subprocess.Popen(command, stdout=out, stderr=errors)
+        try:
+            _, status, used = os.wait4(process.pid, 0)  # the usage of this child alone
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         for stream in (out, errors):

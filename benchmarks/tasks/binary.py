@@ -5,7 +5,7 @@ A value that cannot become a task is listed with the reason, never dropped silen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ def binary_tasks(
     splits: Sequence[str],
     min_subjects: int = MIN_SUBJECTS,
     positives: Sequence[str] | None = None,
+    scored: NDArray[np.bool_] | None = None,
 ) -> TaskSet:
     """Make a task for each positive value of a column, against its other values.
 
@@ -81,6 +82,8 @@ def binary_tasks(
         The positive values, as in `Dataset.positives`, so that commands that use different clips of a dataset ask the
         same. By default they are found from these clips: one of two values (see `hearlite.manifests.labels`), or each
         of more.
+    scored : bool array [n], optional
+        The clips that cross-validation scores. Subjects are then counted among these, whatever their splits.
 
     Returns
     -------
@@ -93,6 +96,8 @@ def binary_tasks(
         If the sequences differ in length, a split is unknown, or a subject is in test and in training.
     """
     check_splits(subjects, splits)
+    tested = np.asarray([split == TEST_SPLIT for split in splits], dtype=bool)
+    sides = {"train": ~tested, TEST_SPLIT: tested} if scored is None else {"those to score": scored}
     if len(label_values) != len(subjects):
         raise InputError(
             f"column {column!r} has {len(label_values)} values for {len(subjects)} clips",
@@ -113,7 +118,7 @@ def binary_tasks(
         reason = _too_few(
             task,
             subjects=np.asarray(subjects, dtype=object),
-            splits=np.asarray(splits, dtype=object),
+            sides=sides,
             min_subjects=min_subjects,
         )
         if reason:
@@ -186,9 +191,9 @@ def _same_question(one: Task, other: Task) -> bool:
     return bool(np.array_equal(labels, other_labels) or np.array_equal(labels, ~other_labels))
 
 
-def _too_few(task: Task, *, subjects: NDArray[Any], splits: NDArray[Any], min_subjects: int) -> str:
+def _too_few(task: Task, *, subjects: NDArray[Any], sides: Mapping[str, NDArray[np.bool_]], min_subjects: int) -> str:
     """Return the reason if the task has too few subjects, else ""."""
-    for side, inside in (("train", splits != TEST_SPLIT), (TEST_SPLIT, splits == TEST_SPLIT)):
+    for side, inside in sides.items():
         for kind, members in (("positive", task.labels), ("negative", ~task.labels)):
             count = len(set(subjects[inside & members & task.labelled]))
             if count < min_subjects:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from hearlite.benchmarks.schema.provenance import command_line
 from hearlite.cli.cost import CostOptions, cost_options
 from hearlite.cli.options import (
     DATA,
+    allow_duplicates_option,
     echo,
     framing_option,
     hop_option,
@@ -21,7 +23,6 @@ from hearlite.cli.options import (
 from hearlite.errors import UsageError
 from hearlite.manifests.options import ManifestOptions, manifest_options
 from hearlite.names import CLASSIFIERS
-from hearlite.provenance import command_line
 from hearlite.spec import AUROC_MARGIN
 
 
@@ -66,6 +67,13 @@ from hearlite.spec import AUROC_MARGIN
     help="AUROC that a model may lose and still count as non-inferior; choose it before the run.",
 )
 @click.option("--cost", "cost_results", type=DATA, help="results.json of `hearlite cost`, to include in this report.")
+@click.option(
+    "--folds",
+    type=click.IntRange(2, 20),
+    help="Cross-validate by subject in this many folds, where there are too few subjects to set some aside; scores all"
+    " whom no --model was made from.  [default: score the test split]",
+)
+@allow_duplicates_option
 @click.option("--latency", is_flag=True, hidden=True)  # from 0.1, with the options of cost: measured in the same call
 @cost_options(hidden=True)
 @json_option
@@ -85,6 +93,8 @@ def bench(
     probe: str,
     protocol: str,
     cost_results: Path | None,
+    folds: int | None,
+    allow_duplicates: bool,
     latency: bool,
     cost: CostOptions,
     as_json: bool,
@@ -129,6 +139,8 @@ def bench(
         protocol=protocol,
         command=command_line(),
         cost=measured,
+        allow_duplicates=allow_duplicates,
+        folds=folds or 0,
         log=echo,
     )
     print_data(result, as_json=as_json)

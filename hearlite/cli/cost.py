@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hearlite.benchmarks.schema.provenance import command_line
 from hearlite.cli.options import DATA, Option, echo, json_option, print_data
 from hearlite.errors import UsageError
 from hearlite.names import REFERENCE_SHAPES, RUNTIMES
-from hearlite.provenance import command_line
 
 if TYPE_CHECKING:
     from hearlite.benchmarks.cost.measure import Plan

@@ -9,6 +9,7 @@ import click
 from hearlite.cli.options import (
     DATA,
     Option,
+    allow_duplicates_option,
     allow_failed_gate_option,
     echo,
     json_option,
@@ -33,6 +34,7 @@ from hearlite.spec import DISTILL_HOP_S
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @click.option("--out", type=DATA, default=Path("quickstart"), show_default=True, help="Folder for all output.")
 @allow_failed_gate_option
+@allow_duplicates_option
 @json_option
 def quickstart(
     data: Path | None,
@@ -44,6 +46,7 @@ def quickstart(
     seed: int,
     out: Path,
     allow_failed_gate: bool,
+    allow_duplicates: bool,
     as_json: bool,
 ) -> None:
     """Do it all: recordings in, int8 .tflite and report out.
@@ -63,6 +66,7 @@ def quickstart(
         seed=seed,
         out=out,
         allow_failed_gate=allow_failed_gate,
+        allow_duplicates=allow_duplicates,
     )
     print_data(result, as_json=as_json)
 
@@ -93,6 +97,7 @@ def quickstart(
     show_default=True,
     help="Compute the teacher's vectors in this many Ray workers; 0: in this process.",
 )
+@allow_duplicates_option
 @json_option
 def distill(
     data: tuple[Path, ...],
@@ -107,6 +112,7 @@ def distill(
     hop_s: float,
     events_only: bool,
     ray_workers: int,
+    allow_duplicates: bool,
     as_json: bool,
 ) -> None:
     """Train a student to reproduce the teacher's embeddings.
@@ -133,6 +139,7 @@ def distill(
         seed=seed,
         records=records,
         ray_workers=ray_workers,
+        allow_duplicates=allow_duplicates,
     )
     if finished:
         echo(f"{folder} is finished already: nothing to do")

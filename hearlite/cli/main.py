@@ -25,13 +25,12 @@ from hearlite.cli.lazy import SectionedGroup
 from hearlite.cli.options import echo
 from hearlite.cli.quantize import quantize
 from hearlite.cli.recordings import embed, import_
-from hearlite.cli.signals import Signals, handled
+from hearlite.cli.signals import INTERRUPTED, Signals, handled
 from hearlite.cli.study import arm, study
 from hearlite.errors import HearliteError, MissingExtraError
 from hearlite.writing import HINTS
 
 BUG_EXIT = 1
-_INTERRUPTED = "interrupted; run the same command again to continue"
 EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimization": "train", "ray": "cluster"}
 
 
@@ -86,7 +85,7 @@ def _run(arguments: Sequence[str] | None, signals: Signals) -> None:
         if signals.received not in (0, signal.SIGINT):  # Ctrl-C is how to end a server
             sys.exit(signals.exit_code)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _fail(_INTERRUPTED, "", signals.exit_code)
+        _fail(INTERRUPTED, "", signals.exit_code)
     except click.ClickException as error:
         said = io.StringIO()
         error.show(said)
@@ -95,14 +94,14 @@ def _run(arguments: Sequence[str] | None, signals: Signals) -> None:
         sys.exit(error.exit_code)
     except HearliteError as error:
         if signals.received:
-            _fail(_INTERRUPTED, "", signals.exit_code)
+            _fail(INTERRUPTED, "", signals.exit_code)
         _fail(error.message, error.hint, error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output has closed the pipe, which is not an error
         sys.exit(0)
     except OSError as error:
         if signals.received:
-            _fail(_INTERRUPTED, "", signals.exit_code)
+            _fail(INTERRUPTED, "", signals.exit_code)
         place = f"{error.filename}: " if error.filename else ""
         _fail(
             f"{place}{error.strerror or error}",
@@ -113,7 +112,7 @@ def _run(arguments: Sequence[str] | None, signals: Signals) -> None:
         _fail(f"a file name can't be written as UTF-8: {error.object!r}", "rename it", 3)
     except Exception as error:
         if signals.received:  # TensorFlow, for one, turns a KeyboardInterrupt in its tracing into other errors
-            _fail(_INTERRUPTED, "", signals.exit_code)
+            _fail(INTERRUPTED, "", signals.exit_code)
         package = (
             (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         )

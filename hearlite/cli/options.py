@@ -75,6 +75,11 @@ hop_option = click.option(
 size_option = click.option(
     "--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the student."
 )
+allow_duplicates_option = click.option(
+    "--allow-duplicates",
+    is_flag=True,
+    help="Go on although equal recordings are in test and in training; what is measured then is too good.",
+)
 OVERWRITE = "Replace files that exist and have different content."
 ALLOW_FAILED_GATE = (
     "Keep a file that fails its quality gate or self-test; it is marked as failed wherever it is described."

@@ -8,6 +8,7 @@ import click
 
 from hearlite.cli.options import (
     DATA,
+    allow_duplicates_option,
     allow_failed_gate_option,
     framing_option,
     json_option,
@@ -37,6 +38,7 @@ from hearlite.manifests.options import ManifestOptions, manifest_options
 @manifest_options
 @framing_option
 @allow_failed_gate_option
+@allow_duplicates_option
 @json_option
 def quantize(
     run_folder: Path,
@@ -46,6 +48,7 @@ def quantize(
     manifest: ManifestOptions,
     framing: str,
     allow_failed_gate: bool,
+    allow_duplicates: bool,
     as_json: bool,
 ) -> None:
     """Quantize a finished RUN.
@@ -69,6 +72,7 @@ def quantize(
         data=labelled_dataset(data, labels=labels, framing=framing, options=manifest),
         labels=labels,
         allow_failed_gate=allow_failed_gate,
+        allow_duplicates=allow_duplicates,
     )
     print_data(
         {"recipe": folder.name, "folder": str(folder), **summary(read_gate_result(folder / "compare.json"))},

@@ -46,6 +46,7 @@ def run_quickstart(
     seed: int,
     out: Path,
     allow_failed_gate: bool,
+    allow_duplicates: bool = False,
 ) -> dict[str, Any]:
     """Run all stages with output in `out`; stages that an earlier, interrupted call finished are skipped.
 
@@ -69,6 +70,8 @@ def run_quickstart(
         Folder for all output.
     allow_failed_gate : bool
         Keep files that fail their gate or self-test, marked as failed.
+    allow_duplicates : bool
+        Go on although equal recordings are in test and in training.
 
     Returns
     -------
@@ -102,7 +105,9 @@ def run_quickstart(
     embedder = open_teacher(teacher)
     sounds = load_dataset(data, hop_s=DISTILL_HOP_S, events=False, label_columns=label_columns, options=options)
     clock.lap("recordings")
-    run = distill(sounds, teacher=embedder, size=size, train=train, folder=out / "run")
+    run = distill(
+        sounds, teacher=embedder, size=size, train=train, folder=out / "run", allow_duplicates=allow_duplicates
+    )
     checks = check_embedder(StudentEmbedder(run), precision="f32")
     if not allow_failed_gate:
         require(checks, what="the float32 student")
@@ -116,7 +121,7 @@ def run_quickstart(
     if no_report:
         result: dict[str, Any] = {"report": f"none: {no_report}", "file i8": str(files[0]), "file f32": str(files[1])}
     else:
-        from hearlite.provenance import command_line
+        from hearlite.benchmarks.schema.provenance import command_line
 
         result = bench(
             dataset,
@@ -125,6 +130,7 @@ def run_quickstart(
             label_columns=label_columns,
             out=out,
             seed=seed,
+            allow_duplicates=allow_duplicates,
             command=command_line(),
         )
         clock.lap("bench")

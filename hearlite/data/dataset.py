@@ -113,7 +113,7 @@ def load_dataset(
     events : bool
         False ignores annotated events and takes every recording once and whole, as distillation does.
     seed : int
-        Seed of the split by subject, used if the manifest has no split column.
+        Seed of the split by subject, used if the manifest has no split column; see `hearlite.manifests.splits`.
     options : ManifestOptions
         The manifest's own names for columns, metadata to join, words for a missing value, positive classes, and more.
 
@@ -137,20 +137,20 @@ def load_dataset(
     rows, label_notes = clean_labels(rows, options)
     positives, positive_notes = find_positives(rows, options)
     notes += label_notes + positive_notes
-    rows, split_notes = with_subjects_and_splits(rows, seed=seed)
+    durations: dict[str, float | InputError] = {}
+    rows, split_notes = with_subjects_and_splits(
+        rows, seed=seed, readable=lambda row: _is_readable(row.name, root, durations)
+    )
     if not events:
         rows = [
             dataclasses.replace(row, row=None, start="", end="", labels=())
             for row in {row.name: row for row in rows}.values()
         ]
-    clips: list[ClipRef] = []
-    skipped: list[Skipped] = []
+    clips, skipped = list[ClipRef](), list[Skipped]()
     digest, labels_digest = hashlib.sha256(), hashlib.sha256()
-    durations: dict[str, float | InputError] = {}
     files: dict[str, tuple[Path, int]] = {}  # path and size by name
     _require_time_unit(rows, root=root, durations=durations, unit=options.time_unit, where=str(path))
-    clamped = 0
-    synthetic = any(row.synthetic for row in rows)
+    clamped, synthetic = 0, any(row.synthetic for row in rows)
     rows.reverse()
     while rows:  # a million of them take as much memory as their clips, so none is kept
         row = rows.pop()
@@ -243,6 +243,12 @@ def _duration(name: str, root: Path, durations: dict[str, float | InputError]) -
     if isinstance(found, InputError):
         raise found
     return found
+
+
+def _is_readable(name: str, root: Path, durations: dict[str, float | InputError]) -> bool:
+    with contextlib.suppress(InputError):
+        return _duration(name, root, durations) > 0
+    return False
 
 
 def _require_time_unit(

@@ -8,6 +8,7 @@ machine, and the rest of hearlite does not need it. Columns: `clip_id` (string: 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,23 @@ from hearlite.writing import replacing
 
 ROW_GROUP = 4_096  # rows that are written at once: 8 MB of HeAR's vectors
 _METADATA_KEY = b"hearlite"
+_DIGEST_KEY = b"hearlite.sha256"  # of that metadata, the ids and the vectors: page checksums leave out the footer
 _METADATA_TEXTS = ("teacher", "kind", "licence", "notice", "surrogate_note", "fingerprint")
+
+
+class _Digest:
+    """A sha256 of metadata, ids and vectors, whatever the portions in which these come."""
+
+    def __init__(self, metadata: bytes) -> None:
+        self._metadata, self._ids, self._vectors = hashlib.sha256(metadata), hashlib.sha256(), hashlib.sha256()
+
+    def add(self, ids: Sequence[str], vectors: Embeddings) -> None:
+        self._ids.update("".join(f"{name}\n" for name in ids).encode())
+        self._vectors.update(np.ascontiguousarray(vectors, "<f4").tobytes())
+
+    def hexdigest(self) -> str:
+        parts = (self._metadata, self._ids, self._vectors)
+        return hashlib.sha256(b"".join(part.digest() for part in parts)).hexdigest()
 
 
 @contextmanager
@@ -57,13 +74,15 @@ def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[S
     ids: list[str] = []
     rows: list[Embeddings] = []
 
+    content = _Digest(schema.metadata[_METADATA_KEY])
+
     def flush(writer: pq.ParquetWriter) -> None:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(rows).ravel()), info.dim)
         writer.write_table(pa.Table.from_arrays([pa.array(ids, pa.string()), vectors], schema=schema))
         ids.clear()
         rows.clear()
 
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer:
 
         def add(clip_ids: Sequence[str], embeddings: Embeddings) -> None:
             expected = (len(clip_ids), info.dim)
@@ -74,12 +93,14 @@ def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[S
                 )
             ids.extend(clip_ids)
             rows.append(embeddings.astype(np.float32))
+            content.add(clip_ids, rows[-1])
             if len(ids) >= ROW_GROUP:
                 flush(writer)
 
         yield add
         if ids:
             flush(writer)
+        writer.add_key_value_metadata({_DIGEST_KEY: content.hexdigest()})
 
 
 class EmbeddingsTeacher:
@@ -146,19 +167,22 @@ class EmbeddingsTeacher:
 
 def _read(path: Path) -> tuple[list[str], Embeddings, dict[str, Any]]:
     """Read ids, vectors and metadata ({} if there is none) of a Parquet file."""
+    if not path.is_file():
+        raise InputError(
+            f"{path}: {'not a regular file' if path.exists() else 'no such file'}", "write one with hearlite embed"
+        )
+    columns = ["clip_id", "embedding"]
     try:
-        table = pq.read_table(path, columns=["clip_id", "embedding"]) if path.is_file() else None
-    except (pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            metadata = file.metadata.metadata or {}
+            table = file.read(columns).select(columns)
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:  # ValueError: names that are not UTF-8
         raise InputError(
             f"{path}: not readable as Parquet with the columns clip_id and embedding:"
             f" {' '.join(str(error).split())[:200]}"
         ) from error
-    if table is None:
-        raise InputError(f"{path}: no such file", "write one with hearlite embed")
-    if table.column_names != ["clip_id", "embedding"] or table.num_rows == 0:
-        raise InputError(
-            f"{path} has {table.num_rows} rows and the columns {table.column_names}", "expected clip_id and embedding"
-        )
+    if table.num_rows == 0:
+        raise InputError(f"{path} has no rows", "write it again with hearlite embed")
     ids, lists = table["clip_id"], table["embedding"]
     nested = (
         pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type) or pa.types.is_fixed_size_list(lists.type)
@@ -169,7 +193,19 @@ def _read(path: Path) -> tuple[list[str], Embeddings, dict[str, Any]]:
         raise InputError(
             f"{path}: clip_id is {ids.type} and embedding {lists.type}", "expected string and list of float"
         )
-    return ids.to_pylist(), _vectors(ids, lists, path=path), _metadata(table.schema.metadata or {}, path=path)
+    names, vectors = ids.to_pylist(), _vectors(ids, lists, path=path)
+    _check_digest(names, vectors, metadata, path=path)
+    return names, vectors, _metadata(metadata, path=path)
+
+
+def _check_digest(ids: Sequence[str], vectors: Embeddings, metadata: dict[bytes, bytes], *, path: Path) -> None:
+    """Raise InputError when a file from `embeddings_writer` is not as it was written; others have no digest."""
+    if _DIGEST_KEY not in metadata:
+        return
+    content = _Digest(metadata.get(_METADATA_KEY, b""))
+    content.add(ids, vectors)
+    if content.hexdigest().encode() != metadata[_DIGEST_KEY]:
+        raise InputError(f"{path}: its content has changed since it was written", "copy it again, or write it again")
 
 
 def _vectors(ids: Any, lists: Any, *, path: Path) -> Embeddings:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from hearlite.audio.clips import from_int16
 from hearlite.data.dataset import ClipRef, Dataset, Skipped
+from hearlite.data.digest import require_digest, with_digest
 from hearlite.data.reading import Clip, clip_id, read_clips
 from hearlite.data.views import shared_view
 from hearlite.embedders.base import Embedder, EmbedderInfo
@@ -37,6 +38,8 @@ from hearlite.writing import replacing
 SCHEMA = "hearlite-records/3"
 SHARD_CLIPS = 256  # 16 MB of PCM: the most that is lost when killed, and that is in memory at a time
 TEACHER_BATCH = 32
+_INDEX = ("clip_id", "source", "subject", "split")
+_EXAMPLES = ("pcm", "vector")
 
 
 @dataclass(frozen=True)
@@ -258,6 +261,7 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
             metadata={"hearlite": json.dumps({"schema": SCHEMA, "skipped": skipped, "silent": silent})},
         )
         with replacing(path) as temporary:
+            table = with_digest(with_digest(table, _INDEX), _EXAMPLES)
             pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     return read_shard(path)
 
@@ -265,16 +269,18 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
 def read_shard(path: Path) -> Shard:
     """Read a shard's index, without its PCM and vectors. Raises InputError when the file is damaged."""
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         notes = json.loads((file.schema_arrow.metadata or {})[b"hearlite"])
         if notes["schema"] != SCHEMA:
             raise ValueError(f"schema {notes['schema']!r} is not {SCHEMA!r}")
-        index = file.read(["clip_id", "source", "subject", "split"]).to_pydict()
+        table = file.read(list(_INDEX))
+        require_digest(table, _INDEX)
+        index = table.to_pydict()
         skipped = tuple(
             Skipped(str(item["file"]), item["row"], str(item["reason"]), int(item.get("clips", 1)))
             for item in notes["skipped"]
         )
-        ids, sources, subjects, splits = (tuple(index[name]) for name in ("clip_id", "source", "subject", "split"))
+        ids, sources, subjects, splits = (tuple(index[name]) for name in _INDEX)
         silent = {str(name): int(count) for name, count in notes["silent"].items()}
         return Shard(path, ids, sources, subjects, splits, skipped, silent)
     except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
@@ -289,19 +295,16 @@ def read_examples(shard: Shard, rows: NDArray[np.intp]) -> tuple[NDArray[np.int1
     Raises InputError when they are damaged.
     """
     try:
-        table = pq.read_table(shard.path, columns=["pcm", "vector"], page_checksum_verification=True).take(rows)
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(shard.path, columns=list(_EXAMPLES), page_checksum_verification=True)
+        require_digest(table, _EXAMPLES)
+        pcm = np.frombuffer(b"".join(table["pcm"].take(rows).to_pylist()), dtype="<i2")
+        vectors = table["vector"].take(rows).combine_chunks()
+        values = np.asarray(vectors.flatten().to_numpy(), dtype=np.float32).reshape(len(rows), vectors.type.list_size)
+        return pcm.reshape(len(rows), AUDIO.clip_samples).astype(np.int16, copy=False), values
+    except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(
             f"{shard.path}: its records are damaged: {error}", "remove it and run 'hearlite distill' again"
         ) from error
-    pcm = (
-        np.frombuffer(b"".join(table["pcm"].to_pylist()), dtype="<i2")
-        .reshape(len(rows), AUDIO.clip_samples)
-        .astype(np.int16, copy=False)
-    )
-    vectors = table["vector"].combine_chunks()
-    values = np.asarray(vectors.flatten().to_numpy(), dtype=np.float32)
-    return pcm, values.reshape(len(rows), -1) if len(rows) else np.zeros((0, vectors.type.list_size), np.float32)
 
 
 def read_records(folder: Path) -> Records:

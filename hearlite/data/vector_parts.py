@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from hearlite.audio.clips import from_int16
 from hearlite.data.dataset import Dataset, Skipped
+from hearlite.data.digest import require_digest, with_digest
 from hearlite.data.reading import Clip, clip_id, read_clips, reading_order
 from hearlite.embedders.base import Embedder, Embeddings
 from hearlite.errors import InputError
@@ -30,6 +32,7 @@ from hearlite.writing import locked, replacing
 SCHEMA = "hearlite-parts/1"
 BATCH = 32
 PART_BATCHES = 8  # 256 clips are lost at most; at 1 s a clip, as HeAR takes on a CPU, four minutes
+_SUFFIX = ".parts"
 Item = TypeVar("Item")
 Log = Callable[[str], None]
 
@@ -70,17 +73,21 @@ def kept_parts(
     InputError
         When another process holds the folder, or it cannot be written.
     """
-    folder = output.with_name(f"{output.name}.parts")
+    folder = output.with_name(f"{output.name}{_SUFFIX}")
     own = folder / _key(dataset, embedders, unique=unique)
-    with locked(folder, output=output):
-        if log and any(path.is_dir() and path != own for path in folder.iterdir()):
-            log(f"note: {folder} holds parts of other recordings or another model; remove it if nobody needs them")
-        if log and own.is_dir():
-            log(f"note: going on with the parts in {folder}")
-        yield own
-        shutil.rmtree(own, ignore_errors=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    try:
+        with locked(folder, output=output):
+            if log and any(path.is_dir() and path != own for path in folder.iterdir()):
+                log(f"note: {folder} holds parts of other recordings or another model; remove it if nobody needs them")
+            if log and own.is_dir():
+                log(f"note: going on with the parts in {folder}")
+            try:
+                yield own
+                shutil.rmtree(own, ignore_errors=True)
+            finally:
+                _remove_empty(own)
+    finally:
+        _remove_empty(folder)
 
 
 def embed_parts(
@@ -191,6 +198,11 @@ def _key(dataset: Dataset, embedders: Mapping[str, Embedder], *, unique: bool) -
     return digest.hexdigest()[:16]
 
 
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # it holds something, or is gone
+        folder.rmdir()
+
+
 def _part_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.parquet"
 
@@ -202,13 +214,15 @@ def _write_part(part: Part, path: Path) -> None:
         columns[f"vector:{name}"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
     notes = {"clips": part.clips, "skipped": list(map(dataclasses.asdict, part.skipped)), "silent": part.silent}
     table = pa.table(columns, metadata={"hearlite": json.dumps(notes)})
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, write_page_checksum=True)
+    folder = path.parent.parent  # of OUTPUT.parts/KEY/PART
+    with replacing(path, output=folder.with_suffix("") if folder.suffix == _SUFFIX else None) as temporary:
+        pq.write_table(with_digest(table, list(columns)), temporary, write_page_checksum=True)
 
 
 def _read_part(path: Path, embedders: Mapping[str, Embedder]) -> Part:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
+        require_digest(table, ["place", "clip_id", *(f"vector:{name}" for name in embedders)])
         notes: dict[str, Any] = json.loads((table.schema.metadata or {})[b"hearlite"])
         vectors = {
             name: table[f"vector:{name}"].combine_chunks().flatten().to_numpy().reshape(-1, embedder.info.dim)
@@ -223,5 +237,5 @@ def _read_part(path: Path, embedders: Mapping[str, Embedder]) -> Part:
             skipped,
             dict(notes["silent"]),
         )
-    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+    except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a readable part: {error}", "remove it and run the command again") from error

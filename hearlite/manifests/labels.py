@@ -129,10 +129,12 @@ def choose_positive(counts: Mapping[str, int]) -> tuple[str, bool]:
     tuple of str and bool
         The class, and whether it was only chosen as the rarer one.
     """
-    yes = [value for value in counts if _key(value) in _keys(YES) or value.endswith("+")]
+    yes = [value for value in counts if class_key(value) in _keys(YES) or value.endswith("+")]
     if len(yes) == 1:
         return yes[0], False
-    no = [value for value in counts if _key(value) in _keys(NO) or value.lower().startswith(("no ", "non-", "not "))]
+    no = [
+        value for value in counts if class_key(value) in _keys(NO) or value.lower().startswith(("no ", "non-", "not "))
+    ]
     if len(no) == 1:
         return next(value for value in counts if value != no[0]), False
     return min(counts, key=lambda value: (counts[value], value)), True
@@ -145,7 +147,7 @@ def _named(positives: Sequence[str], counts: Mapping[str, Mapping[str, int]]) ->
         column, equals, value = (part.strip() for part in text.partition("="))
         columns = [column] if equals and column in counts else list(counts)
         value = value if equals and column in counts else text.strip()
-        found = [(name, own) for name in columns for own in counts[name] if _key(own) == _key(value)]
+        found = [(name, own) for name in columns for own in counts[name] if class_key(own) == class_key(value)]
         if not found:
             listed = "; ".join(f"{name}: {', '.join(map(repr, sorted(counts[name])[:10]))}" for name in columns)
             raise InputError(f"--positive is {text!r}, which no label column has", f"the values are {listed or 'none'}")
@@ -159,9 +161,9 @@ def _classes(count: Mapping[str, int], options: ManifestOptions) -> dict[str, st
     spellings: dict[str, list[str]] = {}
     for value in count:
         if not options.is_missing(value):
-            spellings.setdefault(_key(value), []).append(value)
+            spellings.setdefault(class_key(value), []).append(value)
     own = {key: min(values, key=lambda value: (-count[value], value)) for key, values in spellings.items()}
-    return {value: "" if options.is_missing(value) else " ".join(own[_key(value)].split()) for value in count}
+    return {value: "" if options.is_missing(value) else " ".join(own[class_key(value)].split()) for value in count}
 
 
 def _notes(column: str, count: Mapping[str, int], classes: Mapping[str, str]) -> list[str]:
@@ -196,8 +198,8 @@ def _list(values: Sequence[str]) -> str:
     )
 
 
-def _key(value: str) -> str:
-    """Return what the spellings of one class have in common."""
+def class_key(value: str) -> str:
+    """Return what the spellings of one class have in common: its number, or its text without case and white space."""
     if _NUMBER.fullmatch(value):
         number = float(value)
         if math.isfinite(number):
@@ -206,4 +208,4 @@ def _key(value: str) -> str:
 
 
 def _keys(words: frozenset[str]) -> frozenset[str]:
-    return frozenset(map(_key, words))
+    return frozenset(map(class_key, words))

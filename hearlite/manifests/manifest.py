@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hearlite import audio
 from hearlite.errors import InputError, UsageError
+from hearlite.manifests.labels import class_key
 from hearlite.manifests.metadata import join
 from hearlite.manifests.options import ALIASES, DEFAULT_OPTIONS, ROLES, ManifestOptions
 from hearlite.manifests.rows import Row, checked_split
@@ -137,7 +138,11 @@ def _read_manifest(path: Path, label_columns: tuple[str, ...], options: Manifest
     once: dict[str, str] = {}  # cells repeat: each text is kept once
     classes: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
     texts = [roles[role] for role in ("file", "subject") if role in roles]
-    for line, cells in table.rows(tuple(dict.fromkeys((*roles.values(), *labels.values()))), verbatim=texts):
+    # The automatic split must not depend on a command's options, so it looks at this very column and no other.
+    stratum = DEFAULT_LABELS[0] if table.columns.count(DEFAULT_LABELS[0]) == 1 else None
+    strata: dict[str, str] = {}
+    read = (*roles.values(), *labels.values(), *((stratum,) if stratum else ()))
+    for line, cells in table.rows(tuple(dict.fromkeys(read)), verbatim=texts):
         row = {role: once.setdefault(cells[column], cells[column]) for role, column in roles.items()}
         values = tuple(cells[column] for column in labels.values())
         if values not in classes:
@@ -146,6 +151,9 @@ def _read_manifest(path: Path, label_columns: tuple[str, ...], options: Manifest
         if row["file"] not in names:
             names[row["file"]] = _checked_name(row["file"], root=root, where=where, absolute=bool(options.audio_root))
         subject, split = ("" if options.is_missing(row.get(role, "")) else row[role] for role in ("subject", "split"))
+        label = cells[stratum] if stratum else ""
+        if label not in strata:
+            strata[label] = "" if DEFAULT_OPTIONS.is_missing(label) else class_key(label)
         rows.append(
             Row(
                 line,
@@ -156,6 +164,7 @@ def _read_manifest(path: Path, label_columns: tuple[str, ...], options: Manifest
                 checked_split(split, where=where),
                 classes[values],
                 row.get("synthetic", "").lower() in ("yes", "true", "1"),
+                strata[label],
             )
         )
     unnamed = table.columns.count("")

@@ -21,6 +21,7 @@ class Row:
     split: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     synthetic: bool = False
+    stratum: str = ""  # class in the manifest's column `label`, whatever labels are asked for; "" for none
 
 
 def checked_split(split: str, *, where: str) -> str:

@@ -23,6 +23,7 @@ from hearlite.spec import AUDIO, FrontendSpec
 from hearlite.student import with_native_strides
 from hearlite.tflite.joining import join
 from hearlite.tflite.model_file import load, save, summarize
+from hearlite.tflite.patches import patches_as_channels
 
 SIGNATURE, INPUT, OUTPUT = "embed", "audio", "embedding"
 
@@ -135,9 +136,11 @@ def quantize_calibrated(network: bytes, ranges: Mapping[int, tuple[float, float]
 def join_frontend(frontend: bytes, network: bytes) -> bytes:
     """Join a frontend and a network into one .tflite with the signature embed(audio) -> embedding.
 
+    An int8 stem that cuts patches becomes a 1x1 convolution (hearlite/tflite/patches.py), which computes the same.
+
     Raises GateError when an op is not builtin.
     """
-    model = join(frontend, network, signature=SIGNATURE, input_name=INPUT, output_name=OUTPUT)
+    model = join(frontend, patches_as_channels(network), signature=SIGNATURE, input_name=INPUT, output_name=OUTPUT)
     foreign = summarize(model).not_builtin()
     if foreign:
         raise GateError(

@@ -276,6 +276,7 @@ def test_impossible_frontends_are_refused(change: dict[str, Any]) -> None:
         {"fft_length": 2 * STUDENT_FRONTEND.window_samples, "hop_samples": 160},  # 40 columns: every bin sees the mean
         {"fft_length": 512, "hop_samples": 160},  # 16 columns of 32 rows: some bins are found twice
         {"hop_samples": 133, "low_hz": 0.0},  # 1 column: nothing divides both hop and window
+        {"hop_samples": 250},  # 8 steps of 250 ms
         {"hop_samples": 320, "mels": 40, "low_hz": 0.0},  # columns of 16 and frames that overlap by a quarter
     ],
     ids=str,

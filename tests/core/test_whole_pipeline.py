@@ -14,6 +14,7 @@ pytest.importorskip("tensorflow", reason="the extra `train` is not installed")
 
 from conftest import Bundles
 
+from hearlite.benchmarks.probes.heard import Heard
 from hearlite.benchmarks.run import _bundle_model, bench
 from hearlite.benchmarks.schema.io import read_results
 from hearlite.bundle import open_bundle
@@ -32,10 +33,11 @@ def test_whether_a_student_was_trained_on_a_dataset_goes_by_subjects_not_by_name
     _, manifest = open_bundle(bundle.f32)
     part = dataclasses.replace(load_dataset(labelled), name="a part of it")
     apart = dataclasses.replace(load_dataset(other_subjects), name=manifest.dataset.name)
-    assert [_bundle_model(bundle.f32, manifest, dataset).trained_on_dataset for dataset in (part, apart)] == [
-        True,
-        False,
-    ]
+    unknown = Heard(manifest.name, False)
+    models = [_bundle_model(bundle.f32, manifest, dataset, unknown) for dataset in (part, apart)]
+    assert [(model.trained_on_dataset, model.heard_by) for model in models] == [(True, "names"), (False, "names")]
+    heard = _bundle_model(bundle.f32, manifest, apart, Heard(manifest.name, True, others=1))
+    assert (heard.trained_on_dataset, heard.heard_by) == (True, "recordings")  # renamed, but the same sound
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import signal
@@ -16,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from hearlite import writing
+from hearlite.cli.signals import handled
 from hearlite.errors import InputError
 from hearlite.files import write_bytes
-from hearlite.writing import LOCK_NAME, locked, replacing
+from hearlite.writing import LOCK_NAME, locked, replacing, require_not_interrupted
 
 HOLD = """
 import sys, time
@@ -76,7 +78,9 @@ def test_an_error_names_the_file_and_a_remedy(tmp_path: Path, number: int, remed
     with pytest.raises(InputError) as caught, replacing(path) as temporary:
         temporary.write_text("half")
         raise OSError(number, os.strerror(number))
-    assert str(caught.value).startswith(f"{path} can't be written: {os.strerror(number)}; ")
+    free = r" \([\d,.]+ MB are free on its disk\)" if number == errno.ENOSPC else ""
+    expected = re.escape(f"{path} can't be written: {os.strerror(number)}")
+    assert re.fullmatch(f"{expected}{free}", caught.value.message)
     assert remedy in caught.value.hint and ".hearlite-" not in str(caught.value)
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
 
@@ -172,6 +176,105 @@ def test_a_signal_ends_a_command_with_its_exit_code(tmp_path: Path, how: str, na
     assert "Traceback" not in errors and "bug" not in errors
     assert how == "stuck" or "interrupted; run the same command again" in errors
     assert list(tmp_path.iterdir()) == []
+
+
+AWKWARD = """
+import sys, time
+from pathlib import Path
+import hearlite.cli.main as main
+from hearlite.files import write_bytes
+from hearlite.progress import progress
+from hearlite.writing import replacing
+folder = Path(sys.argv[2])
+def ready():
+    print("ready", flush=True)
+    time.sleep(60)
+def swallowed():
+    try:
+        ready()
+    except BaseException:
+        pass
+    write_bytes(folder / "partial.bin", b"less than there should be")
+def in_a_loop():
+    with progress("work", total=2) as advance:
+        for step in (1, 2):
+            try:
+                ready()
+            except BaseException:
+                pass
+            advance(step)
+def callback():
+    until = "import time; print('ready', flush=True); end = time.monotonic() + 1"
+    loop = "while time.monotonic() < end: time.sleep(0.01)"
+    names = {}
+    exec(compile(f"def vio_read():\\n    {until}\\n    {loop}\\n    return 'whole'", "/x/soundfile.py", "exec"), names)
+    try:
+        print(names["vio_read"](), flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt as error:
+        print(type(error).__name__, flush=True)
+        raise
+def importing():
+    (folder / "slow_module.py").write_text("import time; print('ready', flush=True); time.sleep(60)")
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
+    with replacing(folder / "a.bin"):
+        import slow_module
+@main.cli.command("awkward")
+def awkward(**_):
+    globals()[sys.argv[1]]()
+main.main(["awkward"])
+"""
+
+
+def interrupted(how: str, folder: Path, number: signal.Signals) -> tuple[int, str, str]:
+    """Exit code, output after "ready" and errors of an AWKWARD command that gets a signal."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", AWKWARD, how, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    time.sleep(0.05)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=30)
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", ["swallowed", "in_a_loop"])
+def test_code_that_swallows_an_interruption_writes_nothing(tmp_path: Path, how: str, number: signal.Signals) -> None:
+    code, output, errors = interrupted(how, tmp_path, number)
+    assert (code, output) == (128 + number, "")
+    assert errors.strip() == "error: interrupted; run the same command again to continue"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_callback_of_c_code_is_not_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    """Libsndfile would take the recording for a damaged one, which is left out."""
+    code, output, errors = interrupted("callback", tmp_path, number)
+    assert (code, output) == (128 + number, "whole\nInterrupted\n")
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_import_is_ended_without_unwinding(tmp_path: Path, number: signal.Signals) -> None:
+    code, _, errors = interrupted("importing", tmp_path, number)
+    assert code == 128 + number
+    assert errors == "error: interrupted; run the same command again to continue\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["slow_module.py"]
+
+
+def test_what_the_command_line_changes_is_given_back() -> None:
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM]
+    before = [signal.getsignal(number) for number in numbers]
+    with handled() as signals:
+        assert signal.getsignal(signal.SIGTERM) == signals.stop
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            require_not_interrupted()
+    assert signals.exit_code == 143 and [signal.getsignal(number) for number in numbers] == before
+    require_not_interrupted()
 
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hearlite import audio
 from hearlite.data.dataset import Dataset, Skipped, combine, load_dataset
 from hearlite.data.reading import Clip, clip_id, read_clips, silent_text
 from hearlite.errors import InputError, UsageError
-from hearlite.manifests.splits import split_of
+from hearlite.manifests.splits import assign_splits, split_of
 from hearlite.spec import AUDIO
 
 RATE = AUDIO.sample_rate_hz
@@ -56,9 +56,9 @@ def test_folder_without_manifest_takes_every_recording_as_its_own_subject(folder
     assert [(clip.name, clip.start_s) for clip in dataset.clips] == [
         (n, s) for n in ("a.wav", "b.wav", "sub/c.wav") for s in (0.0, 1.0)
     ]
-    assert all(
-        clip.subject == clip.name and clip.split == split_of(clip.name) and clip.label("label") == ""
-        for clip in dataset.clips
+    assert all(clip.subject == clip.name and clip.label("label") == "" for clip in dataset.clips)
+    assert {clip.name: clip.split for clip in dataset.clips} == assign_splits(
+        dict.fromkeys(("a.wav", "b.wav", "sub/c.wav"), 1)
     )
     assert [(item.file, item.row) for item in dataset.skipped] == [("broken.wav", None)]
     assert any("own subject" in note for note in dataset.notes)

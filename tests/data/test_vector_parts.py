@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import multiprocessing
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +126,30 @@ def test_a_damaged_part_is_refused(tmp_path: Path, dataset: Dataset) -> None:
     first.write_bytes(content)
     with pytest.raises(InputError, match="not a readable part"):
         embed_dataset(dataset, embedder=Interrupting(), out=out)
+
+
+def _limited(dataset: Dataset, out: Path, most: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    try:
+        embed_dataset(dataset, embedder=Interrupting(), out=out)
+    except InputError as error:
+        os._exit(3 if str(error).startswith(f"{out} can't be written: File too large; raise the limit") else 1)
+    os._exit(0)
+
+
+@pytest.mark.parametrize("most", [500, 2_500])  # a part has 1,600 bytes, the file 4,000
+def test_a_file_that_is_too_large_is_named_as_the_user_named_it(tmp_path: Path, dataset: Dataset, most: int) -> None:
+    """Arrow wraps the error of the system; with the smaller limit not even a part fits."""
+    out = tmp_path / "a.parquet"
+    process = multiprocessing.get_context("fork").Process(target=_limited, args=(dataset, out, most))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 3
+    parts = list(tmp_path.rglob("*.parquet"))
+    assert bool(parts) == (most > 500)
+    assert {path.name for path in tmp_path.iterdir()} == {"coughs"} | ({"a.parquet.parts"} if parts else set())
+    embed_dataset(dataset, embedder=Interrupting(), out=out)
+    assert {path.name for path in tmp_path.iterdir()} == {"coughs", "a.parquet"}
 
 
 def test_two_runs_do_not_write_one_file(tmp_path: Path, dataset: Dataset) -> None:

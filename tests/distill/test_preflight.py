@@ -16,9 +16,10 @@ import tensorflow as tf
 from small import SMALL
 
 from hearlite.data.dataset import Dataset
+from hearlite.data.duplicates import Fingerprints
 from hearlite.data.records import Records, write_records
 from hearlite.distill import preflight
-from hearlite.distill.preflight import available_memory, rehearse, require_feasible
+from hearlite.distill.preflight import available_memory, fingerprint_heard, rehearse, require_feasible
 from hearlite.distill.train import distill
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.errors import InputError
@@ -59,6 +60,39 @@ def test_an_empty_side_is_named_before_the_teacher_hears_anything(
         )
     assert "'split' column" in caught.value.hint
     assert list(tmp_path.iterdir()) == []  # so the mended dataset may use the same folder
+
+
+def test_fewer_subjects_than_sides_are_too_few(dataset: Dataset, tmp_path: Path) -> None:
+    one = next(clip for clip in dataset.clips if clip.split == "train")
+    with pytest.raises(InputError, match=r"'val', of 1 subjects; .*at least three subjects"):
+        check(dataclasses.replace(dataset, clips=(one,)), tmp_path)
+
+
+def test_recordings_on_two_sides_are_found_before_the_teacher_hears_anything(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def embed(*_: Any) -> None:
+        raise AssertionError("the teacher was asked")
+
+    monkeypatch.setattr(FakeTeacher, "embed", embed)
+    train, test = (next(clip for clip in dataset.clips if clip.split == split) for split in ("train", "test"))
+    copied = dataclasses.replace(test, file=train.file, name="copy.wav", subject="someone else")
+    both = dataclasses.replace(dataset, clips=(*dataset.clips, copied))
+    settings: Any = {
+        "teacher": FakeTeacher(16),
+        "size": "tiny",
+        "train": TrainSpec(steps=1),
+        "folder": tmp_path / "run",
+    }
+    with pytest.raises(InputError, match=r"1 recording is in test and in training: .* = copy\.wav"):
+        distill(both, **settings)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(AssertionError, match="the teacher was asked"):
+        distill(both, **settings, allow_duplicates=True)
+    assert "WARNING: 1 recording is both in test and in training" in capsys.readouterr().err
+    heard = Fingerprints.load(tmp_path / "run" / "heard.npz")
+    assert len(heard.names) == len({clip.name for clip in dataset.clips if clip.split != "test"})
+    assert fingerprint_heard(both, folder=tmp_path / "run", allow_duplicates=False) is None  # a run that goes on
 
 
 def test_a_full_disk_is_found_first(

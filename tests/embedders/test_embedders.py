@@ -21,7 +21,7 @@ from hearlite.benchmarks.cost.vit import HEAR_VIT, VitSize, build_hear_like_save
 from hearlite.data import embeddings_file
 from hearlite.data.embeddings_file import EmbeddingsTeacher, embeddings_writer
 from hearlite.data.reading import clip_id
-from hearlite.embedders.base import Clips, Embedder
+from hearlite.embedders.base import Clips, Embedder, EmbedderInfo
 from hearlite.embedders.fake import FakeTeacher
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.saved_model import HEAR_NOTICE, SavedModelTeacher
@@ -470,6 +470,34 @@ def test_other_list_types_and_no_metadata_are_read(tmp_path: Path, clips: Clips,
     )
     np.testing.assert_array_equal(teacher.embed(clips), np.eye(10, dtype=np.float32))
     assert teacher.info.licence == "unknown" and "HeAR" in teacher.info.surrogate_note
+
+
+@pytest.mark.parametrize("bit", [0, 3, 7])
+def test_a_changed_bit_never_changes_vectors(tmp_path: Path, bit: int) -> None:
+    info = EmbedderInfo(name="t", kind="fake", dim=3, licence="MIT", fingerprint="a", surrogate_note="", notice="")
+    vectors = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
+    names = [f"{number:032x}" for number in range(20)]
+    with embeddings_writer(tmp_path / "v.parquet", info=info) as add:
+        add(names[:7], vectors[:7])
+        add(names[7:], vectors[7:])
+    good = (tmp_path / "v.parquet").read_bytes()
+    np.testing.assert_array_equal(EmbeddingsTeacher(tmp_path / "v.parquet")._vectors, vectors)
+    refused = 0
+    for place in range(len(good)):
+        changed = bytearray(good)
+        changed[place] ^= 1 << bit
+        (tmp_path / "changed.parquet").write_bytes(changed)
+        try:
+            read = EmbeddingsTeacher(tmp_path / "changed.parquet")
+        except InputError:
+            refused += 1
+        else:
+            assert read._vectors.tobytes() == vectors.tobytes() and sorted(read._row) == names, place
+            assert read.info.licence in ("MIT", "unknown"), place
+    assert refused > len(good) / 2
+    (tmp_path / "changed.parquet").write_bytes(good.replace(b"hearlite\x18", b"hearlitf\x18"))  # the metadata's key
+    with pytest.raises(InputError, match="content has changed"):
+        EmbeddingsTeacher(tmp_path / "changed.parquet")
 
 
 def _parquet(folder: Path, ids: Any, vectors: Any, *, metadata: bytes | None = None) -> Path:

@@ -17,19 +17,30 @@ pytest.importorskip("tensorflow")
 
 from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.cost.vit import VitSize, build_hear_like_saved_model
-from hearlite.bundle import METADATA_NAME, describe, manifest_path, open_bundle, read_manifest
+from hearlite.bundle import (
+    METADATA_NAME,
+    describe,
+    heard_path,
+    manifest_path,
+    open_bundle,
+    read_heard,
+    read_manifest,
+)
+from hearlite.data.dataset import Dataset
+from hearlite.data.duplicates import Fingerprints, find_matches, fingerprint_recordings, training_fingerprints
 from hearlite.distill.targets import Targets
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.saved_model import HEAR_NOTICE
 from hearlite.embedders.self_test import check_embedder, require
 from hearlite.errors import GateError, InputError
-from hearlite.export.tflite import export
+from hearlite.export.tflite import _heard, export
 from hearlite.files import sha256_of
 from hearlite.gate import AurocDrop, TaskDrop, read_gate_result
 from hearlite.run import Run
 from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO, QuantSpec
 from hearlite.tflite.model_file import add_metadata, read_metadata, summarize
+from hearlite.writing import locked
 
 pytestmark = pytest.mark.kernels
 
@@ -57,7 +68,7 @@ def test_files_of_a_bundle(bundle: Bundles) -> None:
     names = [
         f"hearlite_tiny_2s_{precision}{suffix}"
         for precision in ("f32", "i8")
-        for suffix in (".NOTICE.txt", ".json", ".md", ".inverse.npz", ".tflite")
+        for suffix in (".NOTICE.txt", ".heard.npz", ".json", ".md", ".inverse.npz", ".tflite")
     ]
     assert sorted(path.name for path in bundle.i8.parent.iterdir()) == sorted(names)
     assert bundle.i8.stat().st_size < bundle.f32.stat().st_size
@@ -140,6 +151,13 @@ def test_another_file_is_not_overwritten(quantized_run: Run, bundle: Bundles, tm
     assert path.read_bytes() == b"someone's work"
     export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe, overwrite=True)
     read_manifest(path)
+
+
+def test_two_exports_do_not_write_one_folder(quantized_run: Run, tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(InputError, match="another hearlite command is writing it"):
+        export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe)
+    assert list(tmp_path.iterdir()) == []
+    read_manifest(export(quantized_run, to=tmp_path, recipe=QuantSpec.recipe))
 
 
 def test_a_tampered_file_is_refused(copy: Bundles) -> None:
@@ -306,3 +324,27 @@ def test_an_edited_manifest_is_refused(bundle: Bundles, tmp_path: Path) -> None:
     manifest_path(model).write_text(json.dumps({**data, "licence": "CC0-1.0"}))
     with pytest.raises(InputError, match="differs from the copy inside"):
         read_manifest(model)
+
+
+def test_what_a_student_has_heard_stands_beside_its_file(bundle: Bundles, headed: Path, dataset: Dataset) -> None:
+    for model, manifest in ((bundle.i8, bundle.manifest("i8")), (bundle.f32, bundle.manifest("f32"))):
+        heard = read_heard(model, manifest)
+        assert heard is not None and set(heard.names) == {""}  # no file is named
+        fingerprints = fingerprint_recordings(dataset)
+        found = {match.one for match in find_matches(fingerprints, heard) if match.exact}
+        assert {fingerprints.names[place] for place in found} == {
+            clip.name for clip in dataset.clips if clip.split != "test"
+        }
+    assert read_manifest(headed).heard_sha256 == ""  # nobody said what the head was fitted to
+    assert not heard_path(headed).exists()
+
+
+def test_the_recordings_of_a_head_are_heard_too(quantized_run: Run, narrow: Dataset, tmp_path: Path) -> None:
+    other = training_fingerprints(narrow)
+    heard = Fingerprints.load(quantized_run.heard)
+    file = tmp_path / "both.npz"
+    file.write_bytes(_heard(quantized_run, fitted_to=other, with_head=True))
+    both = Fingerprints.load(file)
+    assert len(both.names) == len(heard.names) + len(other.names)
+    assert {match.one for match in find_matches(other, both) if match.exact} == set(range(len(other.names)))
+    assert _heard(quantized_run, fitted_to=None, with_head=True) == b""

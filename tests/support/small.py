@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,58 @@ SMALL = StudentSpec(
     head_channels=16,
     embedding_dim=16,
 )
+
+_PATCHES = {"stem_kernel": (4, 4), "stem_stride": (4, 4)}
+# The same as SMALL with the other kinds of blocks, unequal strides and stems that cut patches.
+SMALL_SHAPES = {
+    "narrow": dataclasses.replace(
+        SMALL,
+        **_PATCHES,
+        blocks=(
+            Block(16, 8, kind="narrow"),
+            Block(16, 8, (3, 5), (2, 2), kind="narrow"),
+            Block(16, 8, kind="narrow", tap=True),
+            Block(16, 12, (3, 3), (1, 2), kind="narrow"),
+        ),
+    ),
+    "dense": dataclasses.replace(
+        SMALL,
+        **_PATCHES,
+        blocks=(
+            Block(0, 8, stride=(2, 2), kind="dense"),
+            Block(12, 8, kind="dense", tap=True),
+            Block(12, 12, (3, 3), (1, 2), kind="dense"),
+        ),
+    ),
+    "mixed": dataclasses.replace(
+        SMALL,
+        **_PATCHES,
+        blocks=(
+            Block(12, 8, stride=(2, 2), kind="dense"),
+            Block(12, 8, kind="dense", tap=True),
+            Block(24, 12, (3, 5), (1, 2), kind="narrow"),
+        ),
+    ),
+    "2d-1d": dataclasses.replace(
+        SMALL,
+        **_PATCHES,
+        blocks=(
+            Block(12, 8, stride=(2, 2), kind="dense"),
+            Block(16, 16, (1, 0), kind="dense"),
+            Block(16, 16, (3, 1), kind="dense", tap=True),
+        ),
+    ),
+    "1d": dataclasses.replace(
+        SMALL,
+        stem_channels=16,
+        stem_kernel=(4, STUDENT_FRONTEND.mels),
+        stem_stride=(4, STUDENT_FRONTEND.mels),
+        blocks=(
+            Block(16, 16, (5, 1), (2, 1), kind="dense"),
+            Block(16, 16, (3, 1), kind="dense", tap=True),
+        ),
+    ),
+}
 
 
 def small_images(count: int, *, seed: int = 0) -> NDArray[np.float32]:
@@ -49,18 +102,18 @@ def small_images(count: int, *, seed: int = 0) -> NDArray[np.float32]:
     return (envelope * rng.uniform(0.0, 2.0, (count, frames, mels, 1))).astype(np.float32)
 
 
-def small_network() -> Any:
+def small_network(spec: StudentSpec = SMALL) -> Any:
     """Return a Keras model with random weights, and batch norms adapted to `small_images`."""
     import tf_keras
 
     from hearlite.student import build_network
 
     tf_keras.utils.set_random_seed(0)
-    network = build_network(SMALL, batchnorm_momentum=0.5)
+    network = build_network(spec, batchnorm_momentum=0.5)
     images = small_images(32)
     for _ in range(12):
         network(images, training=True)
-    network.get_layer("embedding").bias.assign(np.linspace(-0.1, 0.1, SMALL.embedding_dim))
+    network.get_layer("embedding").bias.assign(np.linspace(-0.1, 0.1, spec.embedding_dim))
     return network
 
 

@@ -17,9 +17,9 @@ import click
 
 from hearlite.benchmarks.experiments.fuzz.batch import BUGS, CRASH, HANG, OUTCOMES
 from hearlite.benchmarks.experiments.fuzz.targets import TARGETS
+from hearlite.benchmarks.schema.provenance import command_line, commit, now
 from hearlite.errors import GateError
 from hearlite.files import write_json
-from hearlite.provenance import command_line, commit, now
 from hearlite.serialization import to_dict
 
 SCHEMA = "hearlite-fuzz/1"

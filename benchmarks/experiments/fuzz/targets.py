@@ -17,6 +17,8 @@ import numpy as np
 
 from hearlite.benchmarks.experiments.fuzz import samples
 from hearlite.benchmarks.experiments.fuzz.mutators import Rng, damage, damage_json, damage_model
+from hearlite.benchmarks.experiments.fuzz.sounds import sample_sounds
+from hearlite.benchmarks.experiments.fuzz.tables import OPTIONS, RECORDINGS, damaged_table
 from hearlite.spec import AUDIO
 
 Command = Callable[[list[str]], None]
@@ -119,6 +121,38 @@ def _read_recipe(case: Case) -> None:
         open_run(case.folder, finished=False)
 
 
+def _make_audio(case: Case) -> None:
+    sounds = sample_sounds()
+    (suffix, content), (other, _) = (sounds[int(case.rng.integers(len(sounds)))] for _ in range(2))
+    (case.folder / f"x{other if case.rng.random() < 0.1 else suffix}").write_bytes(damage(content, case.rng))
+
+
+def _read_audio(case: Case) -> None:
+    (sound,) = case.folder.iterdir()
+    case.command(["embed", str(sound), "--out", str(case.folder / "e.parquet")])
+
+
+def _make_manifest(case: Case) -> None:
+    for name in RECORDINGS:
+        (case.folder / name).write_bytes(sample_sounds()[0][1])
+    (case.folder / "manifest.csv").write_bytes(damaged_table(case.rng))
+
+
+def _read_manifest(case: Case) -> None:
+    from hearlite.benchmarks.probes.embeddings import make_tasks
+    from hearlite.data.dataset import load_dataset
+
+    path = case.folder / "manifest.csv"
+    if case.rng.random() < 0.5:
+        dataset = load_dataset(path, label_columns=("label",))
+        make_tasks(dataset.clips, ("label",), positives=dataset.positives)
+        return
+    options = OPTIONS[int(case.rng.integers(len(OPTIONS)))]
+    places = {".": str(case.folder), "manifest.csv": str(path)}
+    options = [places.get(option, option) for option in options]
+    case.command(["embed", str(path), "--out", str(case.folder / "e.parquet"), *options])
+
+
 _PRESET = """steps = 100
 batch_size = 8
 peak_lr = 1e-3
@@ -132,6 +166,8 @@ TARGETS = {
     "bundles": Target("a manifest, sealed again so that it belongs to its .tflite", _make_bundle, _read_bundle),
     "results": Target("a results.json, rendered as a report", _make_results, _read_results),
     "recipes": Target("a recipe, a preset and a run's spec.json", _make_recipe, _read_recipe),
+    "audio": Target("a recording in one of fourteen formats", _make_audio, _read_audio),
+    "manifests": Target("a table of recordings, in any dialect", _make_manifest, _read_manifest),
 }
 
 

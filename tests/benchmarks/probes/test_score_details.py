@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hearlite.benchmarks.probes.evaluate import detailed
 from hearlite.benchmarks.probes.logistic import Fitted
+from hearlite.benchmarks.probes.score_details import detailed
 from hearlite.benchmarks.stats.bootstrap import bootstrap_weights
 from hearlite.benchmarks.stats.calibration import fit_platt
 from hearlite.benchmarks.stats.estimates import Estimate, Score

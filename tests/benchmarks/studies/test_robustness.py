@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,6 +38,7 @@ from hearlite.benchmarks.studies.robustness.results import (
 from hearlite.benchmarks.studies.robustness.scores import Design, Scored, design, linear_probe, score
 from hearlite.benchmarks.studies.robustness.verdicts import BEYOND, GAIN_LIMIT, WITHIN, summarize
 from hearlite.data.dataset import Dataset, load_dataset
+from hearlite.data.duplicates import fingerprint_recordings
 from hearlite.data.reading import Clip, read_clips
 from hearlite.data.vector_parts import BATCH
 from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings
@@ -266,11 +269,12 @@ def test_a_condition_that_changes_no_clip_decides_nothing(tones: Dataset) -> Non
     assert required.shift_and_padding is None
 
 
-def opens(monkeypatch: pytest.MonkeyPatch, *, trained_subjects: tuple[str, ...] = ()) -> None:
+def opens(monkeypatch: pytest.MonkeyPatch, *, trained_subjects: tuple[str, ...] = (), heard_sha256: str = "") -> None:
     def open_bundle(path: Path) -> tuple[Listener, SimpleNamespace]:
         manifest = SimpleNamespace(
             name=path.name,
             tflite_sha256="0" * 64,
+            heard_sha256=heard_sha256,
             precision="i8",
             dataset=SimpleNamespace(trained_subjects=trained_subjects),
             head=None,
@@ -288,6 +292,18 @@ def test_a_model_that_heard_a_test_subject_is_refused(tones: Dataset, monkeypatc
     assert list(study_inputs.open_models("fake:8", [Path("a.tflite")], (tones,)).embedders) == [TEACHER, "a.tflite"]
     with pytest.raises(UsageError, match=r"two models have the name a\.tflite"):
         study_inputs.open_models("fake:8", [Path("a.tflite"), Path("b/a.tflite")], (tones,))
+
+
+def test_a_model_that_heard_a_test_recording_is_refused_under_any_name(
+    tones: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    everything = fingerprint_recordings(tones)
+    for split, refused in (("test", True), ("train", False)):
+        content = everything.of(clip.name for clip in tones.clips if clip.split == split).content()
+        (tmp_path / "a.heard.npz").write_bytes(content)
+        opens(monkeypatch, heard_sha256=hashlib.sha256(content).hexdigest())
+        with pytest.raises(InputError, match=r"a\.tflite has heard \d+ of the test") if refused else nullcontext():
+            study_inputs.open_models("fake:8", [tmp_path / "a.tflite"], (tones,))
 
 
 def test_the_command_writes_results_table_and_plot(

@@ -21,7 +21,7 @@ def now() -> str:
 
 def commit() -> str:
     """Return the abbreviated commit of the checkout that this code runs in, with `+` after changes; "" elsewhere."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent.parent
     if not (root / ".git").exists():
         return ""
     try:
