@@ -35,7 +35,7 @@ def test_damaged_inputs_end_well(target: str, tmp_path: Path) -> None:
     assert len(reasons) >= 8, "one reason for everything would hide what lies behind it"
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["models", "bundles", "results", "recipes"])  # damaged by what is replaced here
 def test_undamaged_inputs_are_not_refused(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a broken sample would be refused a thousand times, and look like a good result."""
     monkeypatch.setattr(targets, "damage", lambda content, rng: content)
