@@ -105,12 +105,14 @@ def export_files(
 
     Without names: the first of `preferred` that passed, then float32.
 
-    Of two recipes with the same precision the preferred one stands for it. Raises what `export` raises.
+    Of two recipes with the same precision the preferred one stands for it. Raises what `export` raises, and GateError
+    when the run was quantized but every recipe was refused: after float32 was written, since the int8 file is missing.
     """
+    refused = [] if names or allow_failed_gate else _refused(run, preferred)
     there = [name for name in preferred if (run.quantized(name) / "model.tflite").is_file()]
     passed = [name for name in there if read_gate_result(run.quantized(name) / "compare.json").passed]
     found = (passed or there)[:1]
-    return [
+    files = [
         export(
             run,
             to=to,
@@ -122,6 +124,20 @@ def export_files(
         )
         for name in names or (*found, "float32")
     ]
+    if refused:
+        raise GateError(
+            f"{run.folder}: only float32 was written, to {files[-1]}: {' and '.join(refused)} failed the gate",
+            "quantize with another recipe, train longer, or quantize and export with --allow-failed-gate",
+        )
+    return files
+
+
+def _refused(run: Run, preferred: Sequence[str]) -> list[str]:
+    """Return the recipes that failed their gates, if the run was quantized and none passed."""
+    judged = [name for name in preferred if (run.quantized(name) / "compare.json").is_file()]
+    if any(read_gate_result(run.quantized(name) / "compare.json").passed for name in judged):
+        return []
+    return [name for name in judged if not (run.quantized(name) / "model.tflite").is_file()]
 
 
 def _heard(run: Run, *, fitted_to: Fingerprints | None, with_head: bool) -> bytes:

@@ -239,6 +239,7 @@ def _measured(known: GateResult, quality: QualityProbe | None) -> bool:
 def _new(
     source: _Float, folder: Path, recipe: QuantSpec, *, training: TrainingData | None, quality: QualityProbe | None
 ) -> _Made:
+    known = _known(source.run, recipe)
     for name in ("model.tflite", "compare.json"):
         (folder / name).unlink(missing_ok=True)
     calibration = choose_calibration(source.records, clips=recipe.calibration_clips, seed=recipe.calibration_seed)
@@ -248,7 +249,8 @@ def _new(
     comparison = compare_files(source.file, quantized, pcm=pcm)
     rounded_from = join_frontend(source.frontend, built.rounded_from)
     layers = compare_layers(rounded_from, quantized, pcm=pcm[:: max(1, len(pcm) // LAYER_CLIPS)])
-    auroc = None if quality is None else quality(source.file, quantized)
+    # The same recipe makes the same file: without labels, what was measured with them still holds. A refusal stays.
+    auroc = (known.auroc if known else None) if quality is None else quality(source.file, quantized)
     limits = gate_limits(recipe, source.run.spec.student)
     verdict = evaluate_gate(comparison, auroc, limits=limits, layers=tuple(layer.in_short() for layer in layers))
     write_json(folder / "recipe.json", to_dict(recipe))

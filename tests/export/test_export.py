@@ -33,7 +33,7 @@ from hearlite.embedders.open import open_teacher
 from hearlite.embedders.saved_model import HEAR_NOTICE
 from hearlite.embedders.self_test import check_embedder, require
 from hearlite.errors import GateError, InputError
-from hearlite.export.tflite import _heard, export
+from hearlite.export.tflite import _heard, export, export_files
 from hearlite.files import sha256_of
 from hearlite.gate import AurocDrop, TaskDrop, read_gate_result
 from hearlite.run import Run
@@ -257,6 +257,11 @@ def test_what_quantization_cost_travels_with_the_file(bundle: Bundles, quantized
     run = dataclasses.replace(quantized_run, folder=folder)
     with pytest.raises(GateError, match="failed its gate"):
         export(run, to=tmp_path / "out", recipe=QuantSpec.recipe)
+    kept = (folder / QuantSpec.recipe / "model.tflite").rename(tmp_path / "kept.tflite")  # as quantize refuses a file
+    with pytest.raises(GateError, match=rf"only float32 was written, to .*: {QuantSpec.recipe} failed the gate"):
+        export_files(run, to=tmp_path / "refused", names=(), preferred=(QuantSpec.recipe,))
+    assert [path.name for path in (tmp_path / "refused").glob("*.tflite")] == ["hearlite_tiny_2s_f32.tflite"]
+    kept.rename(folder / QuantSpec.recipe / "model.tflite")
     model = export(run, to=tmp_path / "out", recipe=QuantSpec.recipe, allow_failed_gate=True)
     manifest = read_manifest(model)
     assert manifest.quantization is not None and manifest.quantization.auroc == loss

@@ -278,8 +278,14 @@ def test_a_file_that_loses_auroc_is_refused_unless_forced(copied: Run, lenient_r
     assert quantize(copied, recipe=lenient_recipe, quality=Measured(0.008), allow_failed_gate=True) == folder
     assert (folder / "model.tflite").is_file()
     assert read_gate_result(folder / "compare.json").passed is False
-    with pytest.raises(GateError, match="AUROC loss"):  # leaving the labels out makes it no better
-        quantize(copied, recipe=lenient_recipe)
+    for kept in (True, False):  # leaving the labels out makes it no better, whether or not the file was kept
+        if not kept:
+            (folder / "model.tflite").unlink()
+        with pytest.raises(GateError, match="AUROC loss"):
+            quantize(copied, recipe=lenient_recipe)
+        assert read_gate_result(folder / "compare.json").passed is False
+    assert quantize(copied, recipe=lenient_recipe, quality=Measured(0.001, data="more")) == folder
+    assert read_gate_result(folder / "compare.json").passed is True
 
 
 def test_a_comparison_of_another_version_is_made_again(copied: Run, lenient_recipe: QuantSpec) -> None:
