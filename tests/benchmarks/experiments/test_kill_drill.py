@@ -76,9 +76,16 @@ def test_what_a_command_leaves_is_found(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_bad_points_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kill_drill, "prepare", lambda folder, *, drills, seed: _stages(folder))
-    monkeypatch.setattr(kill_drill, "interrupt", lambda *arguments, **options: replace(GOOD, equal=False))
+
+    def interrupt(drill: object, stage: object, work: Path, **options: object) -> Point:
+        work.mkdir(exist_ok=True)
+        (work / "log.txt").write_text("no such module")
+        return replace(GOOD, equal=False)
+
+    monkeypatch.setattr(kill_drill, "interrupt", interrupt)
     done = CliRunner().invoke(command, ["--points", "3", "--only", "embed", "--out", str(tmp_path)])
     assert isinstance(done.exception, GateError) and "3 of 3 points are not good" in str(done.exception)
+    assert (tmp_path / "log-2.txt").read_text() == "no such module"
     assert "| embed | SIGTERM | 3 | 0 | 0 | 0 | 143 |" in (tmp_path / "table.md").read_text()
 
 
