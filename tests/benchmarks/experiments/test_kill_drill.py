@@ -59,12 +59,7 @@ def test_what_makes_a_point_bad(bad: dict[str, object]) -> None:
 def test_what_a_command_leaves_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that leaves a temporary file and a child process, and whose file is another one at the second run."""
     (tmp_path / "before").mkdir()
-    start = kill_drill.subprocess.Popen
-
-    def popen(arguments: list[str], **options: object) -> object:
-        return start([sys.executable, "-c", LEAVE], **options)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(kill_drill.subprocess, "Popen", popen)
+    monkeypatch.setattr(kill_drill, "tied", lambda command: [sys.executable, "-c", LEAVE])
     drill = replace(DRILLS[0], digest=lambda folder: {"file": "another"})
     stage = kill_drill.Stage(tmp_path / "before", {"file": "one"}, seconds=2.0, arguments=())
     draw = kill_drill.random.Random(1)
