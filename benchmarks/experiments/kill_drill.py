@@ -270,6 +270,7 @@ def command(points: int, seed: int, only: tuple[str, ...], out: Path) -> None:
             done.append(interrupt(drill, stage, scratch / "point", number=number, draw=draw))
             if not done[-1].good:
                 click.echo(f"not good: {done[-1]}", err=True)
+                (scratch / "point" / "log.txt").replace(out / f"log-{place}.txt")
             results = dataclasses.replace(results, points=tuple(done))
             write_json(out / "results.json", to_dict(results))
             advance(place + 1)

@@ -59,12 +59,7 @@ def test_what_makes_a_point_bad(bad: dict[str, object]) -> None:
 def test_what_a_command_leaves_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that leaves a temporary file and a child process, and whose file is another one at the second run."""
     (tmp_path / "before").mkdir()
-    start = kill_drill.subprocess.Popen
-
-    def popen(arguments: list[str], **options: object) -> object:
-        return start([sys.executable, "-c", LEAVE], **options)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(kill_drill.subprocess, "Popen", popen)
+    monkeypatch.setattr(kill_drill, "tied", lambda command: [sys.executable, "-c", LEAVE])
     drill = replace(DRILLS[0], digest=lambda folder: {"file": "another"})
     stage = kill_drill.Stage(tmp_path / "before", {"file": "one"}, seconds=2.0, arguments=())
     draw = kill_drill.random.Random(1)
@@ -76,9 +71,16 @@ def test_what_a_command_leaves_is_found(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_bad_points_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kill_drill, "prepare", lambda folder, *, drills, seed: _stages(folder))
-    monkeypatch.setattr(kill_drill, "interrupt", lambda *arguments, **options: replace(GOOD, equal=False))
+
+    def interrupt(drill: object, stage: object, work: Path, **options: object) -> Point:
+        work.mkdir(exist_ok=True)
+        (work / "log.txt").write_text("no such module")
+        return replace(GOOD, equal=False)
+
+    monkeypatch.setattr(kill_drill, "interrupt", interrupt)
     done = CliRunner().invoke(command, ["--points", "3", "--only", "embed", "--out", str(tmp_path)])
     assert isinstance(done.exception, GateError) and "3 of 3 points are not good" in str(done.exception)
+    assert (tmp_path / "log-2.txt").read_text() == "no such module"
     assert "| embed | SIGTERM | 3 | 0 | 0 | 0 | 143 |" in (tmp_path / "table.md").read_text()
 
 
