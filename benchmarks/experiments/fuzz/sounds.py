@@ -20,7 +20,11 @@ _SOUNDFILE = (
     *((".mp3", "MP3", "MPEG_LAYER_III"), (".aiff", "AIFF", "PCM_16"), (".caf", "CAF", "PCM_16")),
 )
 # Suffix, and container, codec and sampling rate of FFmpeg.
-_FFMPEG = ((".m4a", "mp4", "aac", 16_000), (".webm", "webm", "libopus", 48_000), (".aac", "adts", "aac", 16_000))
+_FFMPEG = (
+    (".m4a", "mp4", "aac", AUDIO.sample_rate_hz),
+    (".webm", "webm", "libopus", 48_000),
+    (".aac", "adts", "aac", AUDIO.sample_rate_hz),
+)
 
 
 @functools.cache
