@@ -130,6 +130,9 @@ def decode(path: Path, container: Container) -> tuple[int, Iterator[NDArray[np.f
         file.close()
         raise InputError(f"{path}: holds no sound", "name a recording with an audio track")
     stream = file.streams.audio[0]
+    if stream.codec_context is None:  # the file names a codec that does not exist
+        file.close()
+        raise InputError(f"{path}: its sound is in a codec that FFmpeg does not know", "convert it to WAV or FLAC")
     return stream.codec_context.sample_rate, _blocks(path, source, file, stream, container)
 
 

@@ -197,6 +197,15 @@ def test_channels_of_opposite_polarity_do_not_cancel(tmp_path: Path) -> None:
     np.testing.assert_allclose(audio.read_recording(tmp_path / "apart.wav"), apart.mean(axis=1), atol=1e-6)
 
 
+def test_a_codec_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.caf", 1.0, format="CAF", subtype="PCM_16")
+    content = path.read_bytes()
+    assert content.count(b"lpcm") == 1
+    path.write_bytes(content.replace(b"lpcm", b"zzzz"))
+    with pytest.raises(InputError, match=r"a\.caf: its sound is in a codec that FFmpeg does not know"):
+        audio.read_recording(path)
+
+
 def test_an_unknown_file_gets_no_demuxer() -> None:
     assert find_demuxer(b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n" + bytes(64)) is None
     assert find_demuxer(bytes(64)) is None
