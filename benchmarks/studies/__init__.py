@@ -49,6 +49,7 @@ STUDIES = {
     "training-throughput": Study(
         _ROOT + "experiments.training_throughput", "clips per second of every stage of training"
     ),
+    "fuzz": Study(_ROOT + "experiments.fuzz.run", "damaged inputs: does each end as a result or an error message?"),
     "input-memory": Study(_ROOT + "experiments.input_memory", "peak memory of a huge manifest and of hours of silence"),
     "kill-drill": Study(
         _ROOT + "experiments.kill_drill", "commands killed at random and run again: is the result equal?"

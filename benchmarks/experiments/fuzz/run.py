@@ -19,7 +19,7 @@ from hearlite.benchmarks.experiments.fuzz.batch import BUGS, CRASH, HANG, OUTCOM
 from hearlite.benchmarks.experiments.fuzz.targets import TARGETS
 from hearlite.benchmarks.schema.provenance import command_line, commit, now
 from hearlite.errors import GateError
-from hearlite.files import write_json
+from hearlite.files import write_bytes, write_json
 from hearlite.serialization import to_dict
 
 SCHEMA = "hearlite-fuzz/1"
@@ -143,6 +143,15 @@ def _forward(stream: Any, lines: queue.Queue[str | None]) -> None:
     lines.put(None)
 
 
+def table(results: FuzzResults) -> str:
+    """Render Markdown: a row for each target."""
+    lines = [f"| input | cases | {' | '.join(OUTCOMES)} |", f"|---|---|{'---|' * len(OUTCOMES)}"]
+    for target, counts in results.counts.items():
+        cells = " | ".join(str(counts[outcome]) for outcome in OUTCOMES)
+        lines.append(f"| {target}: {TARGETS[target].what} | {sum(counts.values())} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
 def _line(counts: Counter[str]) -> str:
     return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES)
 
@@ -159,7 +168,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 @_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all cases.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Exported .tflite to damage, instead of a sample.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A .json for the counts.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json and table.md.")
 def command(seed: int, bundle: Path | None, out: Path, **cases: int) -> None:
     """Feed damaged inputs to hearlite and count how it ends.
 
@@ -175,7 +184,8 @@ def command(seed: int, bundle: Path | None, out: Path, **cases: int) -> None:
             counts[target] = {outcome: counted[outcome] for outcome in OUTCOMES}
             bugs += found[:_SHOWN]
     results = FuzzResults(command_line(), now(), commit(), seed, counts, tuple(bugs))
-    write_json(out, to_dict(results))
+    write_json(out / "results.json", to_dict(results))
+    write_bytes(out / "table.md", table(results).encode())
     for target, by_outcome in counts.items():
         click.echo(f"{target}: {_line(Counter(by_outcome))}")
     if bugs:

@@ -132,15 +132,18 @@ def test_a_batch_that_can_not_start_is_an_error_and_no_endless_loop(tmp_path: Pa
 
 
 def test_the_command_writes_counts_and_exits_with_4_for_a_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "fuzz.json"
+    out = tmp_path / "fuzz"
     done = CliRunner().invoke(run.command, ["--recipes", "5", "--out", str(out)])
     assert done.exit_code == 0, done.output
-    data = json.loads(out.read_text())
+    data = json.loads((out / "results.json").read_text())
     assert sum(data["counts"]["recipes"].values()) == 5 and data["bugs"] == [] and list(data["counts"]) == ["recipes"]
+    assert "| recipes: a recipe, a preset and a run's spec.json | 5 |" in (out / "table.md").read_text()
     monkeypatch.setattr(run, "fuzz", lambda *_, **__: (run.Counter({CRASH: 1}), [run.Bug("recipes", 3, CRASH, "d")]))
     done = CliRunner().invoke(run.command, ["--recipes", "1", "--out", str(out)])
     assert isinstance(done.exception, Exception) and getattr(done.exception, "exit_code", 0) == 4
-    assert json.loads(out.read_text())["bugs"] == [{"target": "recipes", "number": 3, "outcome": CRASH, "detail": "d"}]
+    assert json.loads((out / "results.json").read_text())["bugs"] == [
+        {"target": "recipes", "number": 3, "outcome": CRASH, "detail": "d"}
+    ]
 
 
 def test_mutators_change_something_and_nothing_that_was_given() -> None:
