@@ -43,7 +43,8 @@ _SETTLE_S = 0.2  # after the command's end, for the kernel to end its children
 _GRACE_S = 30.0  # for a command to end after SIGTERM: a step of TensorFlow is not interrupted
 _ATTEMPTS = 3  # to run the command again until it succeeds
 _DRAWS = 5  # of a moment before the command's end
-_CHANGING = frozenset({"created", "command", "machine", "latency"})  # of results.json: differ between equal runs
+# Of results.json: these differ between equal runs, and where the checkout has moved on.
+_CHANGING = frozenset({"created", "command", "versions", "machine", "latency"})
 
 
 @dataclass(frozen=True)
