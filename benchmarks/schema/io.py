@@ -41,6 +41,8 @@ from hearlite.files import read_json, write_bytes
 from hearlite.names import FRAMINGS
 from hearlite.serialization import from_dict
 
+_LARGEST = 1e18  # operations a second of a whole computing centre; what is shown in millionths must not overflow
+
 
 def collect(
     probes: ProbeResults,
@@ -121,7 +123,15 @@ def write_data(data: Any, path: Path) -> None:
 
 def read_data(path: Path) -> Any:
     """JSON of a sane size with finite numbers only. Raises InputError that names the file."""
-    return read_json(path, hint="make it again with the benchmark")
+    data = read_json(path, hint="make it again with the benchmark")
+    parts = [data]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, (dict, list)):
+            parts += part.values() if isinstance(part, dict) else part
+        elif isinstance(part, float) and abs(part) > _LARGEST:
+            raise InputError(f"{path}: it holds the number {part:g}", f"none is beyond {_LARGEST:g}: make it again")
+    return data
 
 
 def read_results(path: Path) -> Results:

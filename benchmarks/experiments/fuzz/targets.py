@@ -178,7 +178,13 @@ def _sample() -> tuple[bytes, dict[str, Any]]:
 
 
 def use_sample(bundle: Path) -> None:
-    """Damage this exported file and its manifest from now on, instead of the sample made by hand."""
+    """Damage this exported file and its manifest from now on, instead of the sample made by hand.
+
+    Raises InputError for a bundle that is refused as it is.
+    """
+    from hearlite.bundle import read_manifest
+
+    read_manifest(bundle)  # one of another version would be refused in every case, for that reason alone
     global _sample
     content, manifest = bundle.read_bytes(), json.loads(bundle.with_suffix(".json").read_text(encoding="utf-8"))
     manifest["name"] = MODEL

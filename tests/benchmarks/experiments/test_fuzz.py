@@ -13,8 +13,15 @@ from click.testing import CliRunner
 
 from hearlite.benchmarks.experiments.fuzz import batch, mutators, run, targets
 from hearlite.benchmarks.experiments.fuzz.batch import BUGS, CRASH, EXIT_1, HANG, OK, REFUSED, TRACEBACK, run_case
-from hearlite.benchmarks.experiments.fuzz.samples import sample_manifest, sample_model, sample_results, sample_run
+from hearlite.benchmarks.experiments.fuzz.samples import (
+    sample_manifest,
+    sample_model,
+    sample_results,
+    sample_run,
+    write_sample_bundle,
+)
 from hearlite.benchmarks.experiments.fuzz.targets import TARGETS, Case, Target
+from hearlite.benchmarks.schema.io import read_results
 from hearlite.errors import InputError
 from hearlite.tflite.model_file import load_any
 
@@ -179,3 +186,18 @@ def test_the_batch_prints_outcomes_alone(capsys: pytest.CaptureFixture[str]) -> 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["number"] for line in lines] == [0, 0, 1, 1, 2, 2]
     assert [line["outcome"] is None for line in lines] == [True, False] * 3
+
+
+@pytest.mark.parametrize("number", [1e308, -1e308, 1e19])
+def test_a_number_that_overflows_where_it_is_shown_is_refused(number: float, tmp_path: Path) -> None:
+    data = sample_results()
+    data["models"][0]["quantization"]["auroc"]["high"] = number
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"results\.json: it holds the number"):
+        read_results(tmp_path / "results.json")
+
+
+def test_a_sample_that_is_refused_as_it_is_is_no_sample(tmp_path: Path) -> None:
+    write_sample_bundle(tmp_path / "sample.tflite", {"schema": "of another version"}, content=sample_model())
+    with pytest.raises(InputError, match="schema"):
+        targets.use_sample(tmp_path / "sample.tflite")
