@@ -6,7 +6,6 @@ import math
 from collections.abc import Sized
 
 from hearlite.benchmarks.stats.estimates import Estimate
-from hearlite.errors import InputError
 
 NARROW_SPACE = "\u202f"
 MINUS = "\u2212"
@@ -38,16 +37,10 @@ def percent_text(estimate: Estimate) -> str:
     return _text(estimate, digits=0, interval_digits=0, scale=100, unit=f"{NARROW_SPACE}%")
 
 
-_TOO_LARGE = 1e9  # for any AUROC, share, or error of a number that a clinic measures
-
-
 def _text(estimate: Estimate, *, digits: int, interval_digits: int, scale: float = 1.0, unit: str = "") -> str:
     """Value and interval, which is rounded outwards so that it never excludes what it holds. No interval, no figure."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return NOTHING
-    largest = max(map(abs, (estimate.value, estimate.low, estimate.high)))
-    if not largest < _TOO_LARGE:
-        raise InputError(f"a figure of the results is {largest:g}", "it is damaged: make the results again")
     grain = scale * 10**interval_digits
     tiny = 1e-6  # keeps 0.29 * 100 = 28.999... at 29
     low, high = math.floor(estimate.low * grain + tiny), math.ceil(estimate.high * grain - tiny)
