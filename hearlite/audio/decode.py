@@ -35,6 +35,7 @@ READABLE = "WAV, FLAC, Ogg, Opus, MP3, M4A, AAC, 3GP, AMR, WebM, AIFF or CAF"
 MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 384_000  # electronic stethoscopes start at 4 kHz, studio converters end at 384 kHz
 MAX_CHANNELS = 16
 MAX_RECORDING_H = 12.0  # a night; 2.8 GB as float32. Also limits what a small hostile file can unpack to
+LONG_S = 600.0  # a recording of 10 minutes takes 38 MB; a longer one is read in parts
 MAX_PEAK = 8.0  # 18 dB over full scale: room for MP3 overshoot, not for a float file that holds integers
 
 _BLOCK_FRAMES = 65_536
@@ -68,26 +69,53 @@ def read_recording(path: Path) -> Samples:
         When the file cannot be decoded in full: it is missing, empty, truncated or not audio, holds NaN, has fewer than
         2 samples, or exceeds the limits of this module. The message names file, value and remedy.
     """
-    survey = _Survey()
-    samples = _joined(_mono(path, survey=survey))
-    if survey.channel is not None:
-        samples = _joined(_mono(path, survey=_Survey(), channel=survey.channel))
-    _require_two(path, survey.frames, len(samples), survey.rate_hz)
-    return samples if survey.peak <= 1.0 else samples / np.float32(survey.peak)
+    return next(read_blocks(path, whole_s=math.inf))
 
 
-def read_blocks(path: Path) -> Iterator[Samples]:
-    """Read a recording as `read_recording` does, in blocks of any length, in memory that does not grow with its own.
+def read_blocks(path: Path, *, whole_s: float | None = None) -> Iterator[Samples]:
+    """Read a recording as `read_recording` does, a long one in memory that does not grow with its length.
 
-    Joined, the blocks are what `read_recording` returns. The file is decoded twice: once to see that it can be read in
-    full, before any block comes, and how its channels and level are.
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    whole_s : float, optional
+        A recording of at most so many seconds, by default LONG_S, comes as one block. A longer one comes in blocks of
+        any length, and is decoded twice: once to see that it can be read in full, before any block comes, and how its
+        channels and level are.
 
-    Raises InputError as `read_recording` does.
+    Yields
+    ------
+    numpy.ndarray
+        float32 `[samples]`; joined, the blocks are what `read_recording` returns.
+
+    Raises
+    ------
+    InputError
+        As `read_recording` does, before the first block.
     """
-    survey = _Survey()
-    samples = sum(map(len, _mono(path, survey=survey)))
-    _require_two(path, survey.frames, samples, survey.rate_hz)
-    for block in _mono(path, survey=_Survey(), channel=survey.channel):
+    most_s = LONG_S if whole_s is None else whole_s
+    survey, samples = _Survey(), 0
+    kept: bytearray | None = bytearray()  # grows in place: a list of blocks would need twice the memory to join
+    for block in _mono(path, survey=survey):
+        samples += len(block)
+        if kept is not None:
+            kept += block.tobytes()
+        if max(samples / AUDIO.sample_rate_hz, survey.promised_s) > most_s:
+            kept = None
+    if min(survey.frames, samples) < 2:
+        raise InputError(
+            f"{path}: holds {survey.frames} samples at {survey.rate_hz} Hz",
+            "a recording needs at least 2 samples at 16 kHz",
+        )
+    again = _mono(path, survey=_Survey(), channel=survey.channel)
+    if kept is None:
+        blocks: Iterable[Samples] = again
+    elif survey.channel is None:
+        blocks = [np.frombuffer(kept, dtype=np.float32)]
+    else:
+        blocks = [np.concatenate(list(again))]
+    for block in blocks:
         yield block if survey.peak <= 1.0 else block / np.float32(survey.peak)
 
 
@@ -96,6 +124,7 @@ class _Survey:
     """What a pass over a whole file found."""
 
     rate_hz: int = 0
+    promised_s: float = 0.0  # length by the header; 0 where it tells none
     frames: int = 0
     peak: float = 1.0  # at least full scale
     powers: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # of the mean, and of each channel
@@ -111,6 +140,7 @@ def _mono(path: Path, *, survey: _Survey, channel: int | None = None) -> Iterato
     """Yield the mean of the channels, or one of them, at 16 kHz and before scaling; fill in `survey`."""
     with _opened(path) as sound:
         survey.rate_hz = sound.rate_hz
+        survey.promised_s = (sound.frames or 0) / sound.rate_hz
         resampler = (
             soxr.ResampleStream(sound.rate_hz, AUDIO.sample_rate_hz, 1, dtype="float32", quality="HQ")
             if sound.rate_hz != AUDIO.sample_rate_hz
@@ -132,20 +162,6 @@ def _mono(path: Path, *, survey: _Survey, channel: int | None = None) -> Iterato
                 f"{path}: decodes to {survey.frames} of the {sound.frames} samples its header promises",
                 "it is truncated or damaged; copy it again",
             )
-
-
-def _joined(blocks: Iterable[Samples]) -> Samples:
-    joined = bytearray()  # grows in place: a list of blocks would need twice the memory to join
-    for block in blocks:
-        joined += block.tobytes()
-    return np.frombuffer(joined, dtype=np.float32)
-
-
-def _require_two(path: Path, frames: int, samples: int, rate_hz: int) -> None:
-    if min(frames, samples) < 2:
-        raise InputError(
-            f"{path}: holds {frames} samples at {rate_hz} Hz", "a recording needs at least 2 samples at 16 kHz"
-        )
 
 
 def from_array(sound: NDArray[Any], *, rate_hz: float) -> Samples:

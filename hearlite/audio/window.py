@@ -39,6 +39,9 @@ class Window:
                 parts, self.start = [], there
             else:
                 parts.append(block)
-        self.samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        if len(parts) != 1:
+            self.samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        else:  # a whole recording is not copied
+            self.samples = parts[0]
         behind = min(max(0, first - self.start), len(self.samples))
         self.samples, self.start = self.samples[behind:], self.start + behind

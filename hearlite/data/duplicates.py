@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from hearlite import audio
 from hearlite.audio.fingerprint import BITS, WEAK_BITS, Fingerprint, fingerprint
 from hearlite.data.dataset import Dataset
-from hearlite.data.reading import LONG_S
 from hearlite.errors import InputError
 from hearlite.files import read_arrays, write_bytes
 from hearlite.progress import progress
@@ -91,9 +90,8 @@ class Fingerprints:
     def load(cls, path: Path) -> Fingerprints:
         """Read what `save` wrote. Raises InputError when the file is damaged."""
         arrays = read_arrays(path)
-        kinds = {"digests": np.uint64, "bits": np.uint32, "weak": np.uint32, "starts": np.int64}
         good = all(
-            name in arrays and arrays[name].dtype == kind and arrays[name].ndim == 1 for name, kind in kinds.items()
+            name in arrays and arrays[name].dtype == kind and arrays[name].ndim == 1 for name, kind in _ARRAYS.items()
         )
         if good:
             starts = arrays["starts"]
@@ -128,8 +126,7 @@ def fingerprint_recordings(dataset: Dataset) -> Fingerprints:
     with progress("fingerprints", total=len(files)) as advance:
         for done, (name, file) in enumerate(files.items(), start=1):
             try:
-                long = audio.duration_s(file) > LONG_S
-                found.append(fingerprint(audio.read_blocks(file) if long else [audio.read_recording(file)]))
+                found.append(fingerprint(audio.read_blocks(file)))
                 names.append(name)
             except InputError:
                 pass

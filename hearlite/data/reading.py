@@ -17,7 +17,6 @@ from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 
 LISTED = 10  # recordings named in a remark
-LONG_S = 600.0  # a recording of 10 minutes takes 38 MB; a longer one is read in parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +54,7 @@ def reading_order(clips: Iterable[ClipRef]) -> list[ClipRef]:
 def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Clip | Skipped]:
     """Decode clips one after another, going on past recordings that cannot be read.
 
-    Each recording is decoded once. One at a time is in memory and, of one that is longer than LONG_S, only a part.
+    Each recording is decoded once. One at a time is in memory and, of a long one (`audio.read_blocks`), only a part.
 
     Parameters
     ----------
@@ -73,17 +72,15 @@ def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Cl
     for file, group in itertools.groupby(reading_order(clips), key=lambda ref: ref.file):
         refs = list(group)
         try:
-            long = audio.duration_s(file) > LONG_S
-            window = audio.Window(audio.read_blocks(file) if long else iter([audio.read_recording(file)]))
+            window = audio.Window(audio.read_blocks(file))
             window.move(first=0, end=1)
         except InputError as error:
             yield Skipped(refs[0].name, refs[0].row if len(refs) == 1 else None, str(error), clips=len(refs))
             continue
         reach = round(reach_s * AUDIO.sample_rate_hz)
         for ref in refs:
-            if long:
-                first = round(ref.start_s * AUDIO.sample_rate_hz)
-                window.move(first=max(0, first - reach), end=first + AUDIO.clip_samples + reach)
+            first = round(ref.start_s * AUDIO.sample_rate_hz)
+            window.move(first=max(0, first - reach), end=first + AUDIO.clip_samples + reach)
             yield _read_clip(ref, window, reach=reach)
 
 

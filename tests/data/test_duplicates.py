@@ -118,7 +118,7 @@ def test_parts_of_any_length_have_one_fingerprint() -> None:
 
 
 def test_a_long_recording_is_read_in_parts(many: Fingerprints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearlite.data.duplicates.LONG_S", 1.0)
+    monkeypatch.setattr("hearlite.audio.decode.LONG_S", 1.0)
     (match,) = find_matches(fingerprints(tmp_path, {"a.wav": sound(7)}), many)
     assert (many.names[match.other], match.exact) == ("07.wav", True)
 
