@@ -137,10 +137,8 @@ def load_dataset(
     rows, label_notes = clean_labels(rows, options)
     positives, positive_notes = find_positives(rows, options)
     notes += label_notes + positive_notes
-    durations: dict[str, float | InputError] = {}
-    rows, split_notes = with_subjects_and_splits(
-        rows, seed=seed, readable=lambda row: _is_readable(row.name, root, durations)
-    )
+    recordings = _Recordings(root)
+    rows, split_notes = with_subjects_and_splits(rows, seed=seed, readable=lambda row: recordings.is_readable(row.name))
     if not events:
         rows = [
             dataclasses.replace(row, row=None, start="", end="", labels=())
@@ -148,23 +146,20 @@ def load_dataset(
         ]
     clips, skipped = list[ClipRef](), list[Skipped]()
     digest, labels_digest = hashlib.sha256(), hashlib.sha256()
-    files: dict[str, tuple[Path, int]] = {}  # path and size by name
-    _require_time_unit(rows, root=root, durations=durations, unit=options.time_unit, where=str(path))
+    _require_time_unit(rows, recordings, unit=options.time_unit, where=str(path))
     clamped, synthetic = 0, any(row.synthetic for row in rows)
     rows.reverse()
     while rows:  # a million of them take as much memory as their clips, so none is kept
         row = rows.pop()
         try:
-            cut = _clips_of(
-                row, root=root, files=files, hop_s=hop_s, framing=framing, durations=durations, unit=options.time_unit
-            )
+            cut = _clips_of(row, recordings, hop_s=hop_s, framing=framing, unit=options.time_unit)
         except InputError as error:
             skipped.append(Skipped(row.name, row.row, str(error)))
             continue
         clips += cut
         event = (cut[0].event_start_s, cut[0].event_end_s)
         clamped += event[1] is not None and (time_s(row.end, column="end", unit=options.time_unit) or 0) > event[1]
-        line = (row.name, files[row.name][1], *event, row.subject, row.split)
+        line = (row.name, recordings.place(row.name)[1], *event, row.subject, row.split)
         digest.update(json.dumps(line, ensure_ascii=True).encode() + b"\n")
         labels_digest.update(json.dumps(row.labels, ensure_ascii=True).encode() + b"\n")
     if not clips:
@@ -232,55 +227,57 @@ def _joint_hash(parts: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(parts).encode(errors="surrogatepass")).hexdigest()
 
 
-def _duration(name: str, root: Path, durations: dict[str, float | InputError]) -> float:
-    """Return a recording's length in seconds; `durations` caches lengths and errors. Raises InputError."""
-    if name not in durations:
-        try:
-            durations[name] = audio.duration_s(root / name)
-        except InputError as error:
-            durations[name] = error
-    found = durations[name]
-    if isinstance(found, InputError):
-        raise found
-    return found
+class _Recordings:
+    """The recordings of a folder, each looked at once however many rows it has."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._durations: dict[str, float | InputError] = {}
+        self._places: dict[str, tuple[Path, int]] = {}
+
+    def duration_s(self, name: str) -> float:
+        """Return the length of a recording in seconds. Raises InputError when it cannot be read."""
+        if name not in self._durations:
+            try:
+                self._durations[name] = audio.duration_s(self._root / name)
+            except InputError as error:
+                self._durations[name] = error
+        found = self._durations[name]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def is_readable(self, name: str) -> bool:
+        """Return whether a recording can be read and holds sound."""
+        with contextlib.suppress(InputError):
+            return self.duration_s(name) > 0
+        return False
+
+    def place(self, name: str) -> tuple[Path, int]:
+        """Return the path and the size in bytes of a recording."""
+        if name not in self._places:
+            path = self._root / name
+            self._places[name] = (path, path.stat().st_size)
+        return self._places[name]
 
 
-def _is_readable(name: str, root: Path, durations: dict[str, float | InputError]) -> bool:
-    with contextlib.suppress(InputError):
-        return _duration(name, root, durations) > 0
-    return False
-
-
-def _require_time_unit(
-    rows: Sequence[Row], *, root: Path, durations: dict[str, float | InputError], unit: str, where: str
-) -> None:
+def _require_time_unit(rows: Sequence[Row], recordings: _Recordings, *, unit: str, where: str) -> None:
     timed, lengths = [], []
     for row in rows:
         if row.start or row.end:
             with contextlib.suppress(InputError):  # such a row is skipped, with its reason
-                lengths.append(_duration(row.name, root, durations))
+                lengths.append(recordings.duration_s(row.name))
                 timed.append(row)
     require_time_unit(timed, lengths, unit=unit, where=where)
 
 
-def _clips_of(
-    row: Row,
-    *,
-    root: Path,
-    files: dict[str, tuple[Path, int]],
-    hop_s: float,
-    framing: str,
-    durations: dict[str, float | InputError],
-    unit: str,
-) -> list[ClipRef]:
+def _clips_of(row: Row, recordings: _Recordings, *, hop_s: float, framing: str, unit: str) -> list[ClipRef]:
     """Return the clips of one row.
 
     Raises InputError when its recording or its times cannot be used.
     """
-    recording_s = _duration(row.name, root, durations)
-    if row.name not in files:
-        files[row.name] = (root / row.name, (root / row.name).stat().st_size)
-    file, _ = files[row.name]
+    recording_s = recordings.duration_s(row.name)
+    file, _ = recordings.place(row.name)
     start_s, end_s = (
         time_s(text, column=column, unit=unit) for column, text in (("start", row.start), ("end", row.end))
     )
