@@ -13,7 +13,7 @@ import tf_keras
 
 from hearlite.audio.clips import from_int16
 from hearlite.audio.frontend_tf import Frontend
-from hearlite.data.copies import find_copies
+from hearlite.data.copies import refuse_copies
 from hearlite.data.dataset import Dataset
 from hearlite.data.duplicates import Fingerprints, fingerprint_recordings
 from hearlite.data.records import SHARD_CLIPS
@@ -87,10 +87,7 @@ def fingerprint_heard(dataset: Dataset, *, folder: Path, allow_duplicates: bool)
     if (folder / "heard.npz").is_file() or (folder / "weights.npz").is_file():
         return None
     found = fingerprint_recordings(dataset)
-    copies = find_copies(dataset, found)
-    copies.require_allowed(allowed=allow_duplicates, where=dataset.name)
-    for note in copies.notes():
-        print(f"{dataset.name}: {note}", file=sys.stderr)
+    refuse_copies(dataset, found, allowed=allow_duplicates)
     return found.of(clip.name for clip in dataset.clips if clip.split != "test")
 
 

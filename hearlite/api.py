@@ -270,7 +270,7 @@ def quantize(
         When the recipe is unknown.
     """
     from hearlite.benchmarks.probes.quantization_loss import QuantizationProbe
-    from hearlite.data.copies import find_copies
+    from hearlite.data.copies import refuse_copies
     from hearlite.data.duplicates import fingerprint_recordings
     from hearlite.distill.replay import TrainingReplay
     from hearlite.embedders.self_test import check_embedder, require
@@ -281,10 +281,7 @@ def quantize(
     opened = _run(run)
     dataset = _labelled(data, labels, framing)
     if dataset is not None:
-        copies = find_copies(dataset, fingerprint_recordings(dataset))
-        copies.require_allowed(allowed=allow_duplicates, where=dataset.name)
-        for note in copies.notes():
-            print(f"{dataset.name}: {note}", file=sys.stderr)
+        refuse_copies(dataset, fingerprint_recordings(dataset), allowed=allow_duplicates)
     quality = None if dataset is None else QuantizationProbe(dataset, tuple(labels))
     recipes = [find_recipe(name) for name in (AUTO if recipe == "auto" else (recipe,))]
     if recipe == "auto":
@@ -481,7 +478,7 @@ def benchmark(
         framing=framing,
         subgroup_columns=tuple(subgroups),
         margin=margin,
-        log=lambda line: print(line, file=sys.stderr),
+        log=lambda line: print(printable(line), file=sys.stderr),
         folds=folds,
         allow_duplicates=allow_duplicates,
     )

@@ -83,9 +83,8 @@ class Manifest:
     # Largest allowed distance from golden_embedding, relative to its length; None in manifests of older versions.
     golden_tolerance: float | None = None
     head: Head | None = None  # None: the embedding is the only output
-    heard_sha256: str = (
-        ""  # of NAME.heard.npz, fingerprints of all recordings that the file was made from; "": not known
-    )
+    # Of NAME.heard.npz, fingerprints of all recordings that the file was made from; "": not known.
+    heard_sha256: str = ""
     tflite_sha256: str = ""  # "" in the copy inside the file, whose hash depends on that copy
 
     def require_valid(self, *, where: str, file_name: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # Controls, surrogates, line separators and formats, which include the marks that reverse the order of text. The two
 # joiners are formats as well, but names in Persian and Hindi, and emoji, need them.
@@ -29,6 +30,16 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return text as one line: white space becomes one space, and other characters that nobody sees are escaped."""
     return printable(" ".join(text.split()))
+
+
+def brief(error: object) -> str:
+    """Return what an exception says, or another program, on one line and cut to 300 characters, for a message."""
+    return " ".join(str(error).split())[:300]
+
+
+def listed(items: Sequence[str], most: int, *, between: str = ", ", rest: str = " and {} more") -> str:
+    """Return the first `most` items of a list, and how many more there are."""
+    return between.join(items[:most]) + (rest.format(len(items) - most) if len(items) > most else "")
 
 
 def markdown(text: str) -> str:

@@ -145,7 +145,8 @@ def _compared(
 
 def output_step(model: bytes) -> float:
     """Scale of the int8 tensor behind a model's first output; 0.0 where that is float all the way."""
-    from hearlite.tflite.model_file import load, operator_name, tensor_type
+    from hearlite.tflite.model_file import load, tensor_type
+    from hearlite.tflite.structure import operator_name
 
     loaded = load(model)
     graph = loaded.subgraphs[0]

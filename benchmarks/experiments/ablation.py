@@ -28,7 +28,7 @@ from hearlite.benchmarks.experiments.ablation_table import (
     summarize,
     table,
 )
-from hearlite.benchmarks.experiments.variants import Variant, load_variants
+from hearlite.benchmarks.experiments.variants import Variant, load_variants, require_listed
 from hearlite.benchmarks.schema.study import StudyDataset, StudyRun, study_run
 from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.benchmarks.studies.inputs import dataset_facts
@@ -249,11 +249,7 @@ def command(
     from hearlite.distill.presets import load_preset
 
     every = load_variants(variants)
-    unknown = sorted(set(only) - {variant.name for variant in every})
-    if unknown:
-        raise click.UsageError(
-            f"--only {unknown[0]}: not in the list; it has {', '.join(variant.name for variant in every)}"
-        )
+    require_listed(only, every)
     opened, train = open_teacher(teacher), load_preset(size, steps=steps)
     labelled = load_dataset(data, framing=framing, label_columns=label_columns)
     about = AblationAbout(

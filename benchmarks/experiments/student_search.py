@@ -29,7 +29,7 @@ from hearlite.benchmarks.experiments.ablation_table import retained
 from hearlite.benchmarks.experiments.search_table import SearchRow, Trial, mean_ranks, means, table
 from hearlite.benchmarks.experiments.search_trials import Search, embed_left_out, try_candidate
 from hearlite.benchmarks.experiments.student_costs import RUNS, StudentCost, measure_costs
-from hearlite.benchmarks.experiments.variants import Variant, load_variants
+from hearlite.benchmarks.experiments.variants import Variant, load_variants, require_listed
 from hearlite.benchmarks.schema.results import Versions
 from hearlite.benchmarks.schema.study import StudyDataset, StudyRun, study_run
 from hearlite.benchmarks.stats.estimates import Estimate
@@ -293,11 +293,7 @@ def command(
     from hearlite.distill.presets import load_preset
 
     every = load_variants(variants)
-    unknown = sorted(set(only) - {variant.name for variant in every})
-    if unknown:
-        raise click.UsageError(
-            f"--only {unknown[0]}: not in the list; it has {', '.join(variant.name for variant in every)}"
-        )
+    require_listed(only, every)
     candidates = [variant for variant in every if not only or variant.name in only]
     opened, train = open_teacher(teacher), load_preset(size, steps=steps, seed=seeds[0])
     sounds = combine([load_dataset(path, hop_s=hop_s, events=False) for path in data])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import click
 
 from hearlite.errors import InputError
 from hearlite.serialization import from_dict, load_toml, to_dict
@@ -78,6 +81,14 @@ def load_variants(name: str) -> tuple[Variant, ...]:
     if not variants:
         raise InputError(f"{path}: no [[variant]]", "add one; the others are compared with the first one")
     return variants
+
+
+def require_listed(only: Collection[str], variants: Sequence[Variant]) -> None:
+    """Raise click.UsageError for a name of `--only` that no variant has."""
+    names = [variant.name for variant in variants]
+    unknown = sorted(set(only) - set(names))
+    if unknown:
+        raise click.UsageError(f"--only {unknown[0]}: not in the list; it has {', '.join(names)}")
 
 
 def _replaced(data: Any, path: list[str], value: Any, *, where: str) -> Any:

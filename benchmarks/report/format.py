@@ -5,16 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sized
 
+from hearlite.benchmarks.schema.results import ModelInfo
 from hearlite.benchmarks.stats.estimates import Estimate
 
 NARROW_SPACE = "\u202f"
 MINUS = "\u2212"
 NOTHING = "–"
 
-KNOWN_BY = {  # what a claim that a model has not heard the dataset rests on
+_KNOWN_BY = {  # what a claim that a model has not heard the dataset rests on
     "recordings": "compared by their sound",
     "names": "by the names of subjects; recordings were not compared",
 }
+
+
+def unheard_text(model: ModelInfo, *, dataset: str) -> str:
+    """Return what follows the name of a model that has heard nothing of a dataset, and what that claim rests on."""
+    what = "recording" if model.heard_by == "recordings" else "subject"
+    by = _KNOWN_BY.get(model.heard_by, _KNOWN_BY["names"])
+    return f"was distilled on {model.trained_on or 'other recordings'}, without any {what} of {dataset} ({by})."
 
 
 def auroc_text(estimate: Estimate) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hearlite.benchmarks.report.cost import CostView, render_cost, view_cost
 from hearlite.benchmarks.report.figures import DOT_TASKS, Row, dots, quantized, reliability, roc, sizes
-from hearlite.benchmarks.report.format import KNOWN_BY
+from hearlite.benchmarks.report.format import unheard_text
 from hearlite.benchmarks.report.rendering import KIND_NAMES, page
 from hearlite.benchmarks.report.svg import Series
 from hearlite.benchmarks.schema.baselines import PERMUTED, best_baseline, explained
@@ -102,9 +102,7 @@ def _facts(results: Results) -> tuple[str, ...]:
         "zero-pad": "Events shorter than a clip are padded with zeros, which leaks their duration.",
     }
     apart = [
-        f"{model.name} was distilled on {model.trained_on or 'other recordings'}, without any"
-        f" {'recording' if model.heard_by == 'recordings' else 'subject'} of {results.dataset.name}"
-        f" ({KNOWN_BY.get(model.heard_by, KNOWN_BY['names'])})."
+        f"{model.name} {unheard_text(model, dataset=results.dataset.name)}"
         for model in results.models
         if model.trained_on_dataset is False
     ]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hearlite.benchmarks.report.format import KNOWN_BY, auroc_text, bytes_text, loss_text, ms_text
+from hearlite.benchmarks.report.format import auroc_text, bytes_text, loss_text, ms_text, unheard_text
 from hearlite.benchmarks.schema.baselines import SPECTRAL
 from hearlite.benchmarks.schema.cost import ArmRow, Cost, Footprint, Latency
 from hearlite.benchmarks.schema.io import read_cost, read_results
@@ -153,9 +153,7 @@ def _table(name: str, results: Results) -> str:
         if model.gate_passed is False
     ]
     lines += [
-        f"`{model.name}` was distilled on {model.trained_on or 'other recordings'}, without any"
-        f" {'recording' if model.heard_by == 'recordings' else 'subject'} of {data.name}"
-        f" ({KNOWN_BY.get(model.heard_by, KNOWN_BY['names'])}).\n"
+        f"`{model.name}` {unheard_text(model, dataset=data.name)}\n"
         for model in results.models
         if model.trained_on_dataset is False
     ]

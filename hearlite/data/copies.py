@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hearlite.data.dataset import Dataset
-from hearlite.data.duplicates import Fingerprints, find_matches
+from hearlite.data.duplicates import Fingerprints
 from hearlite.errors import InputError
 from hearlite.manifests.rows import SPLITS
 from hearlite.manifests.splits import subject_key
+from hearlite.text import listed, printable
 
 _LISTED = 10  # pairs named in a remark
 
@@ -72,7 +74,7 @@ def find_copies(dataset: Dataset, fingerprints: Fingerprints) -> Copies:
     """
     known = {clip.name: (clip.subject, clip.split) for clip in dataset.clips}
     found: dict[str, list[str]] = {"exact": [], "near": [], "tuned": [], "renamed": []}
-    for match in find_matches(fingerprints):
+    for match in fingerprints.matches:
         pair = sorted(
             (fingerprints.names[match.one], fingerprints.names[match.other]), key=lambda name: _order(known[name])
         )
@@ -82,6 +84,17 @@ def find_copies(dataset: Dataset, fingerprints: Fingerprints) -> Copies:
         kind = "renamed" if left == right else "tuned" if right != "test" else "exact" if match.exact else "near"
         found[kind].append(" = ".join(f"{name} ({', '.join(known[name])})" for name in pair))
     return Copies(**{kind: tuple(pairs) for kind, pairs in found.items()})
+
+
+def refuse_copies(dataset: Dataset, fingerprints: Fingerprints, *, allowed: bool) -> None:
+    """Find copies as `find_copies` does, refuse those on two sides unless allowed, and print remarks to stderr.
+
+    Raises InputError as `Copies.require_allowed` does.
+    """
+    copies = find_copies(dataset, fingerprints)
+    copies.require_allowed(allowed=allowed, where=dataset.name)
+    for note in copies.notes():
+        print(printable(f"{dataset.name}: {note}"), file=sys.stderr)
 
 
 def subject_groups(dataset: Dataset, fingerprints: Fingerprints) -> dict[str, str]:
@@ -111,14 +124,14 @@ def subject_groups(dataset: Dataset, fingerprints: Fingerprints) -> dict[str, st
     spelled: dict[str, str] = {}
     for subject in list(group):
         join(subject, spelled.setdefault(subject_key(subject), subject))
-    for match in find_matches(fingerprints):
+    for match in fingerprints.matches:
         join(owner[fingerprints.names[match.one]], owner[fingerprints.names[match.other]])
     return {subject: root(subject) for subject in group}
 
 
 def listed_pairs(pairs: Sequence[str]) -> str:
     """Return the first pairs, and how many more there are."""
-    return "; ".join(pairs[:_LISTED]) + (f"; and {len(pairs) - _LISTED} more" if len(pairs) > _LISTED else "")
+    return listed(pairs, _LISTED, between="; ", rest="; and {} more")
 
 
 def _order(place: tuple[str, str]) -> int:

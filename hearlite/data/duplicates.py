@@ -9,6 +9,7 @@ compared. No pair of recordings is compared without such a hint.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import itertools
 import math
@@ -49,6 +50,11 @@ class Fingerprints:
     bits: NDArray[np.uint32]  # [frames of all]
     weak: NDArray[np.uint32]  # [frames of all]
     starts: NDArray[np.int64]  # [n + 1], of each recording's frames
+
+    @functools.cached_property
+    def matches(self) -> list[Match]:
+        """Pairs of these recordings that are equal or nearly so, from `find_matches`."""
+        return find_matches(self)
 
     def frames(self, recording: int) -> slice:
         """Return the place of a recording's frames."""

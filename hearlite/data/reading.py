@@ -15,8 +15,9 @@ from hearlite import audio
 from hearlite.data.dataset import ClipRef, Skipped
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
+from hearlite.text import listed
 
-LISTED = 10  # recordings named in a remark
+_LISTED = 10  # recordings named in a remark
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,11 @@ def read_clips(clips: Iterable[ClipRef], *, reach_s: float = 0.0) -> Iterator[Cl
 
 def silent_text(silent: Mapping[str, int]) -> str:
     """Return a remark on silent clips, counted by recording: "3 clips are silent: 2 in a.wav, 1 in b.wav"."""
-    named = ", ".join(f"{count} in {name}" for name, count in list(silent.items())[:LISTED])
-    more = f" and others in {len(silent) - LISTED} more recordings" if len(silent) > LISTED else ""
     number = sum(silent.values())
-    return f"{number} clip{'s are' if number > 1 else ' is'} silent: {named}{more}"
+    named = [f"{count} in {name}" for name, count in silent.items()]
+    return f"{number} clip{'s are' if number > 1 else ' is'} silent: " + listed(
+        named, _LISTED, rest=" and others in {} more recordings"
+    )
 
 
 def _read_clip(ref: ClipRef, window: audio.Window, *, reach: int) -> Clip | Skipped:

@@ -20,6 +20,7 @@ from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings, as_clips
 from hearlite.errors import InputError, MissingExtraError, UsageError
 from hearlite.files import read_content, regular_file, sha256_of
 from hearlite.spec import AUDIO, HEAR_EMBEDDING_DIM
+from hearlite.text import brief
 
 # Clips per call, always the same, so that there is one trace and one XLA compilation. With 8, a ViT-L needs no more
 # memory than loading it does (3.4 GB, measured).
@@ -99,7 +100,7 @@ class SavedModelTeacher:
             self._loaded = tf.saved_model.load(str(self.folder))  # keeps the variables alive
         except Exception as error:  # TensorFlow raises many types for a broken folder
             raise InputError(
-                f"{self.folder}: TensorFlow can't load the SavedModel: {_one_line(error)}",
+                f"{self.folder}: TensorFlow can't load the SavedModel: {brief(error)}",
                 "download or export it again",
             ) from error
         self._function = self._signature()
@@ -154,7 +155,7 @@ class SavedModelTeacher:
         except (tf.errors.OpError, ValueError, TypeError) as error:
             too_large = isinstance(error, tf.errors.ResourceExhaustedError) and len(clips) > 1 and not self.fixed_rows
             kind = _BatchTooLargeError if too_large else InputError
-            raise kind(f"{self.folder}: the model fails on {len(clips)} clips: {_one_line(error)}") from error
+            raise kind(f"{self.folder}: the model fails on {len(clips)} clips: {brief(error)}") from error
         if embeddings.shape != (len(clips), self.info.dim):
             raise InputError(
                 f"{self.folder} returns {list(embeddings.shape)} for {len(clips)} clips",
@@ -317,7 +318,7 @@ def _refuse_forbidden_ops(content: bytes, *, folder: Path) -> None:
         saved_model.ParseFromString(content)
     except DecodeError as error:
         raise InputError(
-            f"{folder}: saved_model.pb is not a SavedModel: {_one_line(error)}", "download or export it again"
+            f"{folder}: saved_model.pb is not a SavedModel: {brief(error)}", "download or export it again"
         ) from error
     if not all(graph.object_graph_def.nodes for graph in saved_model.meta_graphs):
         # Loading one of TensorFlow 1 runs the graph that restores it, wherever that reads.
@@ -379,7 +380,3 @@ def _fingerprint(folder: Path) -> str:
 
 def _dims(shape: Any) -> list[int | None]:
     return [] if shape.rank is None else list(shape.as_list())
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

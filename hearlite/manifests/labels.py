@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from hearlite.errors import InputError
 from hearlite.manifests.options import ManifestOptions
 from hearlite.manifests.rows import Row
+from hearlite.text import listed
 
 YES = frozenset({"1", "true", "yes", "y", "positive", "pos", "present", "abnormal", "sick", "ill", "case"})
 NO = frozenset(
@@ -149,8 +150,8 @@ def _named(positives: Sequence[str], counts: Mapping[str, Mapping[str, int]]) ->
         value = value if equals and column in counts else text.strip()
         found = [(name, own) for name in columns for own in counts[name] if class_key(own) == class_key(value)]
         if not found:
-            listed = "; ".join(f"{name}: {', '.join(map(repr, sorted(counts[name])[:10]))}" for name in columns)
-            raise InputError(f"--positive is {text!r}, which no label column has", f"the values are {listed or 'none'}")
+            known = "; ".join(f"{name}: {', '.join(map(repr, sorted(counts[name])[:10]))}" for name in columns)
+            raise InputError(f"--positive is {text!r}, which no label column has", f"the values are {known or 'none'}")
         for name, own in found:
             named.setdefault(name, set()).add(own)
     return named
@@ -180,8 +181,7 @@ def _notes(column: str, count: Mapping[str, int], classes: Mapping[str, str]) ->
             spelled.setdefault(own, []).append(value)
     several = [f"{' and '.join(map(repr, sorted(values)))}" for values in spelled.values() if len(values) > 1]
     if several:
-        more = f" and {len(several) - _LISTED} more" if len(several) > _LISTED else ""
-        notes.append(f"column {column!r}: spellings of one class: {'; '.join(several[:_LISTED])}{more}")
+        notes.append(f"column {column!r}: spellings of one class: {listed(several, _LISTED, between='; ')}")
     doubtful = sorted(own for own in spelled if own.lower() in DOUBTFUL)
     if doubtful and len(spelled) - len(doubtful) > 1:
         cells = sum(count[value] for own in doubtful for value in spelled[own])
@@ -193,9 +193,7 @@ def _notes(column: str, count: Mapping[str, int], classes: Mapping[str, str]) ->
 
 
 def _list(values: Sequence[str]) -> str:
-    return ", ".join(map(repr, values[:_LISTED])) + (
-        f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
-    )
+    return listed([repr(value) for value in values], _LISTED)
 
 
 def class_key(value: str) -> str:

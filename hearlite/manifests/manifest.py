@@ -13,6 +13,7 @@ from hearlite.manifests.metadata import join
 from hearlite.manifests.options import ALIASES, DEFAULT_OPTIONS, ROLES, ManifestOptions
 from hearlite.manifests.rows import Row, checked_split
 from hearlite.manifests.table import SUFFIXES, open_table
+from hearlite.text import listed
 
 MANIFESTS = ("manifest.csv", "labels.csv")
 DEFAULT_LABELS = ("label",)
@@ -114,8 +115,7 @@ def _not_read(others: list[str]) -> tuple[str, ...]:
     seen = [name for name in others if not PurePosixPath(name).name.startswith(".")]
     if not seen:
         return ()
-    listed = ", ".join(seen[:_LISTED]) + (f" and {len(seen) - _LISTED} more" if len(seen) > _LISTED else "")
-    return (f"{len(seen)} other file{'s are' if len(seen) > 1 else ' is'} not read: {listed}",)
+    return (f"{len(seen)} other file{'s are' if len(seen) > 1 else ' is'} not read: {listed(seen, _LISTED)}",)
 
 
 def _read_manifest(path: Path, label_columns: tuple[str, ...], options: ManifestOptions) -> _Found:
@@ -150,10 +150,10 @@ def _read_manifest(path: Path, label_columns: tuple[str, ...], options: Manifest
         where = f"{path}, row {line}"
         if row["file"] not in names:
             names[row["file"]] = _checked_name(row["file"], root=root, where=where, absolute=bool(options.audio_root))
-        subject, split = ("" if options.is_missing(row.get(role, "")) else row[role] for role in ("subject", "split"))
+        subject, split = (options.filled(row.get(role, "")) for role in ("subject", "split"))
         label = cells[stratum] if stratum else ""
         if label not in strata:
-            strata[label] = "" if DEFAULT_OPTIONS.is_missing(label) else class_key(label)
+            strata[label] = class_key(DEFAULT_OPTIONS.filled(label))
         rows.append(
             Row(
                 line,

@@ -10,6 +10,7 @@ from hearlite.errors import InputError
 from hearlite.manifests.options import ManifestOptions
 from hearlite.manifests.rows import Row, checked_split
 from hearlite.manifests.table import open_table
+from hearlite.text import listed
 
 _LISTED = 3  # names in a note
 
@@ -65,7 +66,7 @@ def join(
                 f"{path}, row {line}: {key} {cells[key_column]!r} is there twice, with different values",
                 "keep one row for each",
             )
-        checked_split("" if options.is_missing(found.get("split", "")) else found["split"], where=f"{path}, row {line}")
+        checked_split(options.filled(found.get("split", "")), where=f"{path}, row {line}")
     find = _by_file(values, rows) if key == "file" else lambda row: row.subject if row.subject in values else None
     joined, used, lacking = [], set[str](), list[str]()
     for row in rows:
@@ -127,8 +128,7 @@ def _by_file(values: dict[str, dict[str, str]], rows: Sequence[Row]) -> Callable
 
 def _with(row: Row, found: dict[str, str], own: dict[str, str], options: ManifestOptions) -> Row:
     subject, split = (
-        ("" if options.is_missing(found.get(name, "")) else found[name]) if name in own else getattr(row, name)
-        for name in ("subject", "split")
+        options.filled(found.get(name, "")) if name in own else getattr(row, name) for name in ("subject", "split")
     )
     labels = tuple((name, found.get(name, "")) for name in own if name not in ("subject", "split"))
     return dataclasses.replace(row, labels=(*row.labels, *labels), subject=subject, split=split)
@@ -141,6 +141,4 @@ def _count(names: list[str], key: str) -> str:
 
 
 def _list(names: list[str]) -> str:
-    distinct = list(dict.fromkeys(names))
-    more = f" and {len(distinct) - _LISTED} more" if len(distinct) > _LISTED else ""
-    return ", ".join(map(repr, distinct[:_LISTED])) + more
+    return listed([repr(name) for name in dict.fromkeys(names)], _LISTED)

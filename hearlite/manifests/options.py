@@ -65,6 +65,10 @@ class ManifestOptions:
         """Return whether a cell is empty or holds a word for it."""
         return not value or value.lower() in self.missing
 
+    def filled(self, value: str) -> str:
+        """Return a cell's value, "" for a word that means an empty cell."""
+        return "" if self.is_missing(value) else value
+
 
 DEFAULT_OPTIONS = ManifestOptions()
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (

@@ -22,6 +22,7 @@ import numpy as np
 
 from hearlite.errors import InputError
 from hearlite.manifests.rows import SPLITS, Row
+from hearlite.text import listed
 
 SPLIT_SHARES = (0.7, 0.1, 0.2)  # of the subjects, in the order of SPLITS; heuristic, no published source
 _LARGE = 4  # times the median number of rows: such subjects are spread over the sides like a class; heuristic
@@ -188,19 +189,17 @@ def spelling_notes(splits: Mapping[str, str]) -> list[str]:
     within = [names for names in several if names not in across]
     notes = []
     if across:
-        listed = [" and ".join(f"{name!a} ({splits[name]})" for name in names) for names in across]
+        shown = listed(
+            [" and ".join(f"{name!a} ({splits[name]})" for name in names) for names in across], _LISTED, between="; "
+        )
         notes.append(
-            f"subjects on two sides of the split whose names may mean one person: {_list(listed)}; give one person one"
+            f"subjects on two sides of the split whose names may mean one person: {shown}; give one person one"
             " name, or a model is tested on people whom it was trained on"
         )
     if within:
-        listed = [" and ".join(f"{name!a}" for name in names) for names in within]
-        notes.append(f"subjects that count as different people, but may be one: {_list(listed)}")
+        shown = listed([" and ".join(f"{name!a}" for name in names) for names in within], _LISTED, between="; ")
+        notes.append(f"subjects that count as different people, but may be one: {shown}")
     return notes
-
-
-def _list(items: Sequence[str]) -> str:
-    return "; ".join(items[:_LISTED]) + (f" and {len(items) - _LISTED} more" if len(items) > _LISTED else "")
 
 
 def _classes(rows: Sequence[Row]) -> dict[str, frozenset[str]]:

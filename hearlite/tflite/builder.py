@@ -51,10 +51,8 @@ def add_operator(model: Any, builtin: int, inputs: list[int], output: int, optio
     from ai_edge_litert import schema_py_generated as schema
 
     code, operator = schema.OperatorCodeT(), schema.OperatorT()
-    code.builtinCode, code.deprecatedBuiltinCode = (
-        builtin,
-        min(builtin, _PLACEHOLDER),
-    )  # version 1 of each operator, which every runtime has
+    # Version 1 of each operator, which every runtime has.
+    code.builtinCode, code.deprecatedBuiltinCode = builtin, min(builtin, _PLACEHOLDER)
     operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), inputs, [output]
     operator.builtinOptions, operator.builtinOptionsType = options, kind
     model.operatorCodes.append(code)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError
-from hearlite.tflite.model_file import is_constant, load, operator_name, save, tensor_name
+from hearlite.tflite.model_file import is_constant, load, save, tensor_name
+from hearlite.tflite.structure import operator_name
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # Shapes of weights: [out, h, w, in], [1, h, w, out], [out, in].

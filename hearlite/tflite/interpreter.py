@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError, MissingExtraError, UsageError
+from hearlite.text import brief
 from hearlite.tflite.model_file import load_any, read_tflite
 from hearlite.tflite.trial import require_trial
 
@@ -98,7 +99,7 @@ class TfliteModel:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(
-                f"{self.label}: {runtime} can't open the model: {_one_line(error)}",
+                f"{self.label}: {runtime} can't open the model: {brief(error)}",
                 "export it with builtin ops for this runtime",
             ) from error
         self.inputs, self.outputs = _named_tensors(self._interpreter)
@@ -110,7 +111,7 @@ class TfliteModel:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(
-                f"{self.label}: input {self._input()} can't become {list(shape)}: {_one_line(error)}"
+                f"{self.label}: input {self._input()} can't become {list(shape)}: {brief(error)}"
             ) from error
         self.inputs, self.outputs = _named_tensors(self._interpreter)
 
@@ -140,7 +141,7 @@ class TfliteModel:
             self._interpreter.invoke()
             return {output.name: self._interpreter.get_tensor(output.index) for output in self.outputs}
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"{self.label}: {self.runtime} can't run the model: {_one_line(error)}") from error
+            raise InputError(f"{self.label}: {self.runtime} can't run the model: {brief(error)}") from error
 
     def _input(self) -> Tensor:
         if len(self.inputs) != 1:
@@ -210,7 +211,3 @@ def _fits(shape: tuple[int, ...], allowed: tuple[int, ...]) -> bool:
 def listed(tensors: Iterable[Tensor]) -> str:
     """Return tensors as a comma-separated list, for messages."""
     return ", ".join(str(tensor) for tensor in tensors)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

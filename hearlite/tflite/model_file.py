@@ -16,7 +16,7 @@ import numpy as np
 from hearlite.errors import InputError
 from hearlite.files import read_content
 from hearlite.tflite.operator_rules import require_runnable
-from hearlite.tflite.structure import UnsoundError, enumeration, require_bounded, require_sound
+from hearlite.tflite.structure import UnsoundError, enumeration, operator_name, require_bounded, require_sound
 
 FILE_IDENTIFIER = b"TFL3"
 NETWORK_PREFIX = "network/"  # starts the names of all tensors behind the frontend, see joining.py
@@ -206,13 +206,6 @@ def tensor_name(tensor: Any) -> str:
 def tensor_type(tensor: Any) -> str:
     """Return the type of a TensorT, such as FLOAT32 or INT8."""
     return enumeration("TensorType")[tensor.type]
-
-
-def operator_name(model: Any, operator: Any) -> str:
-    """Return the name of a builtin operator, such as CONV_2D, or CUSTOM."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    # Codes above 127 are in the newer field only.
-    return enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
 def is_constant(model: Any, tensor: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hearlite.tflite.structure import UnsoundError, data_bytes, described, integers, names
+from hearlite.tflite.structure import UnsoundError, data_bytes, described, enumeration, integers, operator_name
 
 _MOST_PADDED = 1 << 31  # elements
 # The inputs and outputs that each kernel reads without asking how many there are.
@@ -61,8 +61,6 @@ class _Context:
         return integers(self._graph.tensors[self._operator.outputs[0]].shape)
 
     def kind(self, position: int) -> str:
-        from hearlite.tflite.structure import enumeration
-
         return enumeration("TensorType")[self.tensor(position).type]
 
     def constant(self, position: int) -> list[int] | None:
@@ -87,7 +85,8 @@ def require_runnable(model: Any) -> None:
         For the first operator whose kernel would read or write beyond a tensor, with what is wrong.
     """
     for graph in model.subgraphs or []:
-        for place, (name, operator) in enumerate(zip(names(model, graph.operators), graph.operators, strict=True)):
+        for place, operator in enumerate(graph.operators):
+            name = operator_name(model, operator)
             found = _Context(model, graph, operator, what=described(place, name))
             least = _LEAST_INPUTS.get(name, 0 if name in _NO_INPUT else 1)
             found.require(len(operator.inputs) >= least, f"it has {len(operator.inputs)} inputs of {least}")

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hearlite.tflite.model_file import load, operator_name, save, tensor_name
+from hearlite.tflite.model_file import load, save, tensor_name
+from hearlite.tflite.structure import operator_name
 
 _SUFFIX = b";patches"  # ends the name of the tensor that holds patches
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 # More than any model of audio has: BERT-large has 3 000 operators, a ViT-L about 2 500.
@@ -120,6 +119,13 @@ def enumeration(name: str) -> dict[int, str]:
     return {value: key for key, value in vars(getattr(schema, name)).items() if isinstance(value, int)}
 
 
+def operator_name(model: Any, operator: Any) -> str:
+    """Return the name of a builtin operator, such as CONV_2D, or CUSTOM."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    # Codes above 127 are in the newer field only.
+    return enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
 def integers(values: Any) -> list[int]:
     """Return a vector of the schema, which is None or 0 where it is absent, as a list of int."""
     return [] if values is None or isinstance(values, int) else [int(value) for value in values]
@@ -148,8 +154,7 @@ def _require_sound_graph(model: Any, graph: Any) -> None:
     known = {index for index, tensor in enumerate(graph.tensors) if _needs_no_operator(model, tensor)} | {*graph.inputs}
     for place, operator in enumerate(graph.operators):
         _in_range(operator.opcodeIndex, len(model.operatorCodes or []), what=f"the code of operator {place}")
-        code = model.operatorCodes[operator.opcodeIndex]
-        name = enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        name = operator_name(model, operator)
         what = described(place, name)
         operator.inputs, operator.outputs = integers(operator.inputs), integers(operator.outputs)
         for index in integers(operator.intermediates):
@@ -224,8 +229,7 @@ def _require_no_recursion(model: Any) -> None:
     for graph in graphs:
         called: set[int] = set()
         for place, operator in enumerate(graph.operators):
-            code = model.operatorCodes[operator.opcodeIndex]
-            name = enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            name = operator_name(model, operator)
             for field in _CONTROL.get(name, ()):
                 index = getattr(operator.builtinOptions, field, -1)
                 _in_range(index, len(graphs), what=f"a subgraph of {described(place, name)}")
@@ -253,9 +257,3 @@ def _at_most(count: int, most: int, *, what: str) -> None:
 def _in_range(index: int, count: int, *, what: str, lowest: int = 0) -> None:
     if not lowest <= index < count:
         raise UnsoundError(f"{what} has index {index}, allowed: {lowest} to {count - 1}")
-
-
-def names(model: Any, operators: Iterable[Any]) -> Sequence[str]:
-    """Return the names of operators whose codes are in range."""
-    codes = [model.operatorCodes[operator.opcodeIndex] for operator in operators]
-    return [enumeration("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in codes]

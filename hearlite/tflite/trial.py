@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
+from hearlite.text import brief
 
 _SCRIPT = Path(__file__).with_name("trial_run.py")
 # A student takes 0.2 s of processor time, imports included, and HeAR's network of 1.2 GB about 20 s on a slow core.
@@ -74,17 +75,13 @@ def require_trial(content: bytes, *, where: str) -> None:
         _PASSED.add(digest)
         return
     if said and said != "ok":
-        raise InputError(f"{where}: litert can't open or run the model: {_one_line(said)}", _HINT)
+        raise InputError(f"{where}: litert can't open or run the model: {brief(said)}", _HINT)
     if done.returncode == -getattr(signal, "SIGXCPU", 0) or done.returncode == -getattr(signal, "SIGKILL", 0):
         raise InputError(f"{where}: one call of the model takes more than {cpu_s} s of processor time", _HINT)
     if done.returncode < 0:
         raise InputError(f"{where}: litert crashes on the model ({signal.Signals(-done.returncode).name})", _HINT)
-    words = _one_line(done.stderr.decode(errors="replace"))[-200:]
+    words = brief(done.stderr.decode(errors="replace"))[-200:]
     raise InputError(f"{where}: litert fails on the model with exit code {done.returncode}: {words}", _HINT)
 
 
 _HINT = "the file is damaged, or not made for this runtime; export it again with builtin ops"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]

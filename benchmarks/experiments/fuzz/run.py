@@ -17,7 +17,8 @@ import click
 
 from hearlite.benchmarks.experiments.fuzz.batch import BUGS, CRASH, HANG, OUTCOMES
 from hearlite.benchmarks.experiments.fuzz.targets import TARGETS
-from hearlite.benchmarks.schema.provenance import command_line, commit, now
+from hearlite.benchmarks.schema.provenance import commit
+from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.errors import GateError
 from hearlite.files import write_bytes, write_json
 from hearlite.serialization import to_dict
@@ -40,16 +41,13 @@ class Bug:
 
 
 @dataclass(frozen=True)
-class FuzzResults:
-    """The whole of the results."""
+class FuzzResults(StudyRun):
+    """The content of results.json."""
 
-    command: str
-    created: str
     commit: str
     seed: int
     counts: dict[str, dict[str, int]]  # by target and outcome
     bugs: tuple[Bug, ...]  # the first of each target
-    schema: str = SCHEMA
 
 
 def fuzz(
@@ -183,7 +181,7 @@ def command(seed: int, bundle: Path | None, out: Path, **cases: int) -> None:
             )
             counts[target] = {outcome: counted[outcome] for outcome in OUTCOMES}
             bugs += found[:_SHOWN]
-    results = FuzzResults(command_line(), now(), commit(), seed, counts, tuple(bugs))
+    results = FuzzResults(**vars(study_run(SCHEMA)), commit=commit(), seed=seed, counts=counts, bugs=tuple(bugs))
     write_json(out / "results.json", to_dict(results))
     write_bytes(out / "table.md", table(results).encode())
     for target, by_outcome in counts.items():
