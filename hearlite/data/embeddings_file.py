@@ -8,7 +8,6 @@ machine, and the rest of hearlite does not need it. Columns: `clip_id` (string: 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hearlite.audio.clips import to_int16
+from hearlite.data.digest import NOTES_KEY, Digest, require_digest
 from hearlite.data.reading import clip_id
 from hearlite.embedders.base import Clips, EmbedderInfo, Embeddings, as_clips
 from hearlite.errors import InputError
@@ -27,24 +27,8 @@ from hearlite.files import sha256_of
 from hearlite.writing import replacing
 
 ROW_GROUP = 4_096  # rows that are written at once: 8 MB of HeAR's vectors
-_METADATA_KEY = b"hearlite"
-_DIGEST_KEY = b"hearlite.sha256"  # of that metadata, the ids and the vectors: page checksums leave out the footer
+_COLUMNS = ("clip_id", "embedding")
 _METADATA_TEXTS = ("teacher", "kind", "licence", "notice", "surrogate_note", "fingerprint")
-
-
-class _Digest:
-    """A sha256 of metadata, ids and vectors, whatever the portions in which these come."""
-
-    def __init__(self, metadata: bytes) -> None:
-        self._metadata, self._ids, self._vectors = hashlib.sha256(metadata), hashlib.sha256(), hashlib.sha256()
-
-    def add(self, ids: Sequence[str], vectors: Embeddings) -> None:
-        self._ids.update("".join(f"{name}\n" for name in ids).encode())
-        self._vectors.update(np.ascontiguousarray(vectors, "<f4").tobytes())
-
-    def hexdigest(self) -> str:
-        parts = (self._metadata, self._ids, self._vectors)
-        return hashlib.sha256(b"".join(part.digest() for part in parts)).hexdigest()
 
 
 @contextmanager
@@ -69,16 +53,18 @@ def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[S
     metadata = {"teacher" if key == "name" else key: value for key, value in dataclasses.asdict(info).items()}
     schema = pa.schema(
         [("clip_id", pa.string()), ("embedding", pa.list_(pa.float32(), info.dim))],
-        {_METADATA_KEY: json.dumps(metadata)},
+        {NOTES_KEY: json.dumps(metadata)},
     )
     ids: list[str] = []
     rows: list[Embeddings] = []
 
-    content = _Digest(schema.metadata[_METADATA_KEY])
+    digest = Digest(_COLUMNS, notes=schema.metadata[NOTES_KEY])
 
     def flush(writer: pq.ParquetWriter) -> None:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(rows).ravel()), info.dim)
-        writer.write_table(pa.Table.from_arrays([pa.array(ids, pa.string()), vectors], schema=schema))
+        table = pa.Table.from_arrays([pa.array(ids, pa.string()), vectors], schema=schema)
+        digest.add(table)
+        writer.write_table(table)
         ids.clear()
         rows.clear()
 
@@ -93,14 +79,13 @@ def embeddings_writer(path: Path, *, info: EmbedderInfo) -> Iterator[Callable[[S
                 )
             ids.extend(clip_ids)
             rows.append(embeddings.astype(np.float32))
-            content.add(clip_ids, rows[-1])
             if len(ids) >= ROW_GROUP:
                 flush(writer)
 
         yield add
         if ids:
             flush(writer)
-        writer.add_key_value_metadata({_DIGEST_KEY: content.hexdigest()})
+        writer.add_key_value_metadata({digest.key: digest.value()})
 
 
 class EmbeddingsTeacher:
@@ -171,11 +156,11 @@ def _read(path: Path) -> tuple[list[str], Embeddings, dict[str, Any]]:
         raise InputError(
             f"{path}: {'not a regular file' if path.exists() else 'no such file'}", "write one with hearlite embed"
         )
-    columns = ["clip_id", "embedding"]
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             metadata = file.metadata.metadata or {}
-            table = file.read(columns).select(columns)
+            table = file.read(list(_COLUMNS)).select(_COLUMNS)
+        require_digest(table.replace_schema_metadata(metadata), _COLUMNS)
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:  # ValueError: names that are not UTF-8
         raise InputError(
             f"{path}: not readable as Parquet with the columns clip_id and embedding:"
@@ -193,19 +178,7 @@ def _read(path: Path) -> tuple[list[str], Embeddings, dict[str, Any]]:
         raise InputError(
             f"{path}: clip_id is {ids.type} and embedding {lists.type}", "expected string and list of float"
         )
-    names, vectors = ids.to_pylist(), _vectors(ids, lists, path=path)
-    _check_digest(names, vectors, metadata, path=path)
-    return names, vectors, _metadata(metadata, path=path)
-
-
-def _check_digest(ids: Sequence[str], vectors: Embeddings, metadata: dict[bytes, bytes], *, path: Path) -> None:
-    """Raise InputError when a file from `embeddings_writer` is not as it was written; others have no digest."""
-    if _DIGEST_KEY not in metadata:
-        return
-    content = _Digest(metadata.get(_METADATA_KEY, b""))
-    content.add(ids, vectors)
-    if content.hexdigest().encode() != metadata[_DIGEST_KEY]:
-        raise InputError(f"{path}: its content has changed since it was written", "copy it again, or write it again")
+    return ids.to_pylist(), _vectors(ids, lists, path=path), _metadata(metadata, path=path)
 
 
 def _vectors(ids: Any, lists: Any, *, path: Path) -> Embeddings:
@@ -232,10 +205,10 @@ def _vectors(ids: Any, lists: Any, *, path: Path) -> Embeddings:
 
 
 def _metadata(metadata: dict[bytes, bytes], *, path: Path) -> dict[str, Any]:
-    if _METADATA_KEY not in metadata:
+    if NOTES_KEY not in metadata:
         return {}
     try:
-        data = json.loads(metadata[_METADATA_KEY])
+        data = json.loads(metadata[NOTES_KEY])
     except ValueError as error:
         raise InputError(f"{path}: its metadata is not JSON: {error}", "write it again with hearlite embed") from error
     if (
