@@ -14,6 +14,8 @@ from hearlite.files import read_json
 from hearlite.serialization import from_dict
 
 SCHEMA = "hearlite-compare/1"  # of compare.json
+POWER = 0.8  # customary in trial planning (Cohen 1988)
+_Z_POWER, _Z_INTERVAL = 0.8416, 1.96  # normal quantiles of POWER and of a two-sided 95 % interval
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ class TaskDrop:
 
 @dataclass(frozen=True)
 class AurocDrop:
-    """The AUROC drop of all probe tasks and its mean."""
+    """The AUROC drop of all probe tasks and its mean.
+
+    The interval of the mean is made of replicates that draw the same subjects for every task, so tasks that share
+    subjects are pooled as they are.
+    """
 
     data: str  # sha256 of the recordings, labels and protocol used to measure it
     dataset: str
@@ -61,6 +67,17 @@ class AurocDrop:
     low: float | None  # 95 % interval of the mean
     high: float | None
     tasks: tuple[TaskDrop, ...]
+
+    def detectable(self, limit: float) -> float | None:
+        """Return the drop that these recordings would refuse with a probability of POWER, None without an interval.
+
+        A drop is refused where its interval lies above `limit`, so its estimate must exceed the limit by the lower
+        half of the interval; a true drop of the returned size gets there POWER of the time.
+        """
+        if self.low is None:
+            return None
+        half = self.mean - self.low
+        return limit + half * (1 + _Z_POWER / _Z_INTERVAL)
 
 
 @dataclass(frozen=True)
@@ -85,7 +102,7 @@ class LayerLoss:
 class GateResult:
     """The measurements, the limits, and which terms of the gate passed.
 
-    `auroc` and `auroc_passed` are None where no labels were given.
+    `auroc` is None where no labels were given, `auroc_passed` also where they were too few for an interval.
     """
 
     comparison: Comparison
@@ -110,9 +127,10 @@ def evaluate_gate(
 ) -> GateResult:
     """Decide whether a quantized file passes its gate.
 
-    The centred cosine and, if it was measured, the mean AUROC drop must both be within their limits. The point estimate
-    of the drop decides, not its interval: with few subjects the interval is so wide that every file would pass, or
-    none. Read the interval beside it.
+    The centred cosine must reach its limit, and the 95 % interval of the mean AUROC drop, if there is one, must not lie
+    above its own. The interval decides and not the estimate, because an estimate from few subjects refuses sound files
+    by chance: a drop of 0.0038 [-0.0084, 0.0160] says nothing about a limit of 0.003. What the recordings could have
+    shown is told by `AurocDrop.detectable`.
 
     Parameters
     ----------
@@ -130,7 +148,7 @@ def evaluate_gate(
     GateResult
     """
     cosine_passed = comparison.centred_cosine >= limits.min_centred_cosine
-    auroc_passed = None if auroc is None else auroc.mean <= limits.max_mean_auroc_loss
+    auroc_passed = None if auroc is None or auroc.low is None else auroc.low <= limits.max_mean_auroc_loss
     return GateResult(
         comparison, auroc, limits, cosine_passed, auroc_passed, cosine_passed and auroc_passed is not False, layers
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from hearlite.errors import GateError
-from hearlite.gate import SCHEMA, AurocDrop, GateResult, Limits, TaskDrop
+from hearlite.gate import POWER, SCHEMA, AurocDrop, GateResult, Limits, TaskDrop
 from hearlite.spec import MAX_MEAN_AUROC_LOSS, QuantSpec, StudentSpec
 
 NOT_MEASURED = "AUROC loss was not measured: no labelled recordings were given, so the centred cosine alone decides"
@@ -42,7 +42,7 @@ def compare_json(verdict: GateResult, layers: Sequence[dict[str, Any]]) -> dict[
     """
     return {
         "schema": SCHEMA,
-        "gate": NOT_MEASURED if verdict.auroc is None else "centred cosine and mean AUROC loss",
+        "gate": NOT_MEASURED if verdict.auroc is None else "centred cosine, and the interval of the mean AUROC loss",
         **{key: value for key, value in dataclasses.asdict(verdict).items() if key != "layers"},
         "worst_layers": [dataclasses.asdict(layer) for layer in verdict.worst()],
         "layers": list(layers),
@@ -74,11 +74,37 @@ def describe(verdict: GateResult) -> str:
     )
     if verdict.auroc is None:
         return f"{text}; AUROC loss was not measured"
-    loss = verdict.auroc
-    tasks = f"{len(loss.tasks)} task{'s' * (len(loss.tasks) > 1)} and {loss.subjects} training and validation subjects"
+    loss, limit = verdict.auroc, limits.max_mean_auroc_loss
+    tasks = (
+        f"{len(loss.tasks)} task{'s' * (len(loss.tasks) > 1)} and {loss.subjects} training and validation subjects of"
+        f" {loss.dataset}"
+    )
+    text = f"{text}; the mean AUROC loss is {loss.mean:.4f}{_interval(loss)} over {tasks}"
+    if verdict.auroc_passed is None:
+        return f"{text}, too few for an interval, so the gate of {limit:g} does not judge it"
+    if not verdict.auroc_passed:
+        return f"{text}, its interval above the gate of {limit:g}"
+    return f"{text}, {_power(loss, limit)}"
+
+
+def more_telling(known: GateResult | None, found: AurocDrop) -> AurocDrop:
+    """Return the drop that judges a file that may have been refused before.
+
+    A refusal stays when other recordings, which would have missed a drop that it saw, are asked instead.
+    """
+    if known is None or known.auroc is None or known.auroc_passed is not False or known.auroc.data == found.data:
+        return found
+    limit = known.limits.max_mean_auroc_loss
+    before, now = known.auroc.detectable(limit), found.detectable(limit)
+    return known.auroc if before is not None and (now is None or now > before) else found
+
+
+def _power(loss: AurocDrop, limit: float) -> str:
+    """Say what a passed AUROC term is worth: the drop that these recordings would have refused."""
+    above = "" if loss.mean <= limit else "; its estimate is above, and more labelled recordings would tell"
     return (
-        f"{text}; the mean AUROC loss is {loss.mean:.4f}{_interval(loss)} over {tasks}, "
-        f"{'at most' if verdict.auroc_passed else 'above'} the gate of {limits.max_mean_auroc_loss:g}"
+        f"its interval not above the gate of {limit:g}, which would refuse a loss of {loss.detectable(limit):.4f} with"
+        f" a probability of {POWER:.0%}{above}"
     )
 
 
@@ -94,6 +120,7 @@ def summary(verdict: GateResult) -> dict[str, Any]:
         "mean_auroc_loss": loss.mean if loss else None,
         "mean_auroc_loss_low": loss.low if loss else None,
         "mean_auroc_loss_high": loss.high if loss else None,
+        "detectable_auroc_loss": loss.detectable(verdict.limits.max_mean_auroc_loss) if loss else None,
         **dataclasses.asdict(verdict.limits),
         "passed": verdict.passed,
         "auroc loss": rows or NOT_MEASURED,
@@ -107,14 +134,9 @@ def _interval(loss: AurocDrop | TaskDrop) -> str:
 
 def _remedy(recipe: QuantSpec, verdict: GateResult) -> str:
     """Return what to try next."""
-    worst, loss = verdict.worst(1), verdict.auroc
-    if (
-        verdict.cosine_passed
-        and loss is not None
-        and loss.low is not None
-        and loss.low <= verdict.limits.max_mean_auroc_loss
-    ):
-        return "label more recordings (the interval of the loss holds the gate), let --recipe auto find one that passes"
+    worst = verdict.worst(1)
+    if verdict.cosine_passed:
+        return "learn around it with --recipe qat_wi8_ai8, or measure it again with more labelled subjects"
     if recipe.weights != "int8" or recipe.activations != "int8":
         return "train longer"
     if recipe.qat.fraction:

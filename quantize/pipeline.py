@@ -22,7 +22,7 @@ from hearlite.gate import GateResult, evaluate_gate, read_gate_result
 from hearlite.quantize.build import TrainingData, build
 from hearlite.quantize.calibrate import choose_calibration
 from hearlite.quantize.compare import compare_files, compare_layers
-from hearlite.quantize.gate import QualityProbe, compare_json, failure, gate_limits
+from hearlite.quantize.gate import QualityProbe, compare_json, failure, gate_limits, more_telling
 from hearlite.quantize.recipe import recipes, require_known
 from hearlite.run import Run
 from hearlite.serialization import to_dict
@@ -189,7 +189,7 @@ def _found(source: _Float, folder: Path, recipe: QuantSpec, *, quality: QualityP
     content, auroc = read_tflite(model), known.auroc
     require_trial(content, where=str(model))
     if quality is not None and not _measured(known, quality):
-        auroc = quality(source.file, content)
+        auroc = more_telling(known, quality(source.file, content))
     verdict = evaluate_gate(
         known.comparison, auroc, limits=gate_limits(recipe, source.run.spec.student), layers=known.layers
     )
@@ -250,7 +250,10 @@ def _new(
     rounded_from = join_frontend(source.frontend, built.rounded_from)
     layers = compare_layers(rounded_from, quantized, pcm=pcm[:: max(1, len(pcm) // LAYER_CLIPS)])
     # The same recipe makes the same file: without labels, what was measured with them still holds. A refusal stays.
-    auroc = (known.auroc if known else None) if quality is None else quality(source.file, quantized)
+    if quality is None:
+        auroc = known.auroc if known else None
+    else:
+        auroc = more_telling(known, quality(source.file, quantized))
     limits = gate_limits(recipe, source.run.spec.student)
     verdict = evaluate_gate(comparison, auroc, limits=limits, layers=tuple(layer.in_short() for layer in layers))
     write_json(folder / "recipe.json", to_dict(recipe))
