@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ from hearlite.cli.signals import handled
 from hearlite.errors import InputError
 from hearlite.files import write_bytes
 from hearlite.writing import LOCK_NAME, locked, replacing, require_not_interrupted
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_terminal() -> Iterator[None]:
+    """Let children hear signals that a script's background job or nohup ignores, which they would inherit."""
+    default = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in default.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
 
 HOLD = """
 import sys, time
