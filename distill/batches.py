@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.data.records import Records, read_examples, sample_examples
-from hearlite.distill.targets import Targets
+from hearlite.data.targets import Targets
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 

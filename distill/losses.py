@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hearlite.distill.targets import Targets
+from hearlite.data.targets import Targets
 from hearlite.spec import LossSpec
 
 

@@ -17,10 +17,10 @@ from hearlite.data.copies import refuse_copies
 from hearlite.data.dataset import Dataset
 from hearlite.data.duplicates import Fingerprints, fingerprint_recordings
 from hearlite.data.records import SHARD_CLIPS
+from hearlite.data.targets import fit_targets
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import POOL_SHARDS
 from hearlite.distill.losses import DistillationLoss
-from hearlite.distill.targets import fit_targets
 from hearlite.errors import InputError
 from hearlite.manifests.rows import SPLITS
 from hearlite.spec import AUDIO, StudentSpec, TrainSpec

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.data.records import read_records
+from hearlite.data.targets import Targets
 from hearlite.distill.batches import Batches
 from hearlite.distill.losses import DistillationLoss
-from hearlite.distill.targets import Targets
 from hearlite.run import Run
 
 

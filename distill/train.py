@@ -28,6 +28,7 @@ from hearlite.audio.frontend_tf import Frontend
 from hearlite.data.dataset import Dataset
 from hearlite.data.duplicates import Fingerprints
 from hearlite.data.records import Views, Worker, write_records
+from hearlite.data.targets import Targets, fit_targets
 from hearlite.distill.augment import Augment
 from hearlite.distill.batches import Batch, Batches, Examples, teacher_vectors, val_examples
 from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker
@@ -35,7 +36,6 @@ from hearlite.distill.history import HISTORY, Journal, Row
 from hearlite.distill.losses import DistillationLoss
 from hearlite.distill.preflight import fingerprint_heard, require_feasible
 from hearlite.distill.refit import from_pcm, refit_head
-from hearlite.distill.targets import Targets, fit_targets
 from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
 from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError

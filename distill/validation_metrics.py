@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.distill.targets import Targets
+from hearlite.data.targets import Targets
 from hearlite.errors import InputError
 
 PROBES = (

@@ -159,7 +159,7 @@ def _read_trial(folder: Path, key: str) -> Trial | None:
 
 def _judge(search: Search, run: Run, dataset: Dataset) -> Fidelity:
     """Compare a student with its teacher on all clips of a left-out dataset; its probes are written beside the run."""
-    from hearlite.distill.targets import Targets
+    from hearlite.data.targets import Targets
     from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
     from hearlite.student import StudentEmbedder
 

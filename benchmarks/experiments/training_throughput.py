@@ -182,10 +182,10 @@ def stages_of_training(records: Records, *, sizes: list[str], train: TrainSpec, 
     import tensorflow as tf
 
     from hearlite.audio.frontend_tf import Frontend
+    from hearlite.data.targets import fit_targets
     from hearlite.distill.augment import Augment
     from hearlite.distill.batches import Batches, teacher_vectors, val_examples
     from hearlite.distill.refit import from_pcm
-    from hearlite.distill.targets import fit_targets
     from hearlite.distill.train import Trainer
     from hearlite.run import DatasetInfo, Run, RunSpec
 

@@ -11,8 +11,8 @@ from hearlite.audio.clips import from_int16
 from hearlite.data.dataset import Dataset
 from hearlite.data.reading import clip_id
 from hearlite.data.records import Records, write_records
+from hearlite.data.targets import Targets, fit_targets
 from hearlite.distill.batches import Batches, teacher_vectors, val_examples
-from hearlite.distill.targets import Targets, fit_targets
 from hearlite.embedders.fake import FakeTeacher
 
 TEACHER = FakeTeacher(8)

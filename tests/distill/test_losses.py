@@ -13,8 +13,8 @@ pytest.importorskip("tensorflow")
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from hearlite.data.targets import Targets, fit_targets
 from hearlite.distill.losses import DistillationLoss, centred_cosine, huber, relational, whitened
-from hearlite.distill.targets import Targets, fit_targets
 from hearlite.spec import LossSpec
 
 pytestmark = pytest.mark.kernels

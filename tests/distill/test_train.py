@@ -30,11 +30,11 @@ from hearlite.audio.clips import from_int16
 from hearlite.audio.frontend_tf import Frontend
 from hearlite.data.dataset import Dataset
 from hearlite.data.records import read_records
+from hearlite.data.targets import Targets
 from hearlite.distill.batches import Batches, val_examples
 from hearlite.distill.history import HISTORY, Journal
 from hearlite.distill.presets import load_preset
 from hearlite.distill.refit import refit_head
-from hearlite.distill.targets import Targets
 from hearlite.distill.train import Trainer, average_decay, distill, learning_rate
 from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
 from hearlite.embedders.fake import FakeTeacher

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hearlite.distill.targets import Targets, fit_targets
+from hearlite.data.targets import Targets, fit_targets
 from hearlite.distill.validation_metrics import (
     MIN_CLIPS,
     PROBES,
