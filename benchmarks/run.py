@@ -21,6 +21,7 @@ from hearlite.benchmarks.cost.latency import Candidate, device, file_candidate, 
 from hearlite.benchmarks.probes.cross_validation import CrossValidation
 from hearlite.benchmarks.probes.embeddings import TEACHER, Embedded, embed_clips, make_tasks, require_disjoint_subjects
 from hearlite.benchmarks.probes.evaluate import run_probes
+from hearlite.benchmarks.probes.head_transfer import in_teacher_space
 from hearlite.benchmarks.probes.heard import (
     BY_NAMES,
     BY_RECORDINGS,
@@ -156,6 +157,7 @@ def bench(
             probe=probe,
             clip_wise=protocol == "paper",
             cross_validation=_cross_validation(embedded.clips, group_of, folds=folds) if folds else None,
+            in_teacher_space=_in_teacher_space(bundles, embedded, teacher),
             seed=seed,
         )
         known = [_bundle_model(path, item, dataset, by) for (path, _, item), by in zip(bundles, heard, strict=True)]
@@ -198,6 +200,16 @@ def _told_apart(bundles: Sequence[tuple[Path, Embedder, Manifest]]) -> list[tupl
 def _cross_validation(clips: Sequence[ClipRef], groups: Mapping[str, str], *, folds: int) -> CrossValidation:
     scored = np.asarray([clip.split == TEST_SPLIT for clip in clips], dtype=np.bool_)
     return CrossValidation(folds, scored, np.asarray([groups[clip.subject] for clip in clips]))
+
+
+def _in_teacher_space(
+    bundles: Sequence[tuple[Path, Embedder, Manifest]], embedded: Embedded, teacher: Embedder
+) -> dict[str, NDArray[np.float64]]:
+    found = {
+        item.name: in_teacher_space(path, item, embedded.vectors[item.name], teacher=teacher.info)
+        for path, _, item in bundles
+    }
+    return {name: values for name, values in found.items() if values is not None}
 
 
 def match_float32(manifests: Sequence[Manifest]) -> dict[str, str]:

@@ -21,10 +21,12 @@ from hearlite.embedders.self_test import (
     require,
 )
 from hearlite.embedders.tflite import TfliteEmbedder
-from hearlite.errors import GateError, InputError
+from hearlite.errors import GateError, InputError, UsageError
 from hearlite.export.card import model_card, notice
+from hearlite.export.coordinates import in_teacher_coordinates
 from hearlite.files import read_json
 from hearlite.gate import GateResult, read_gate_result
+from hearlite.names import COORDINATES
 from hearlite.run import Run, read_metrics
 from hearlite.serialization import from_dict
 from hearlite.spec import AUDIO, PRECISIONS, QuantSpec
@@ -43,6 +45,7 @@ def export(
     *,
     to: Path,
     recipe: str = "",
+    coordinates: str = COORDINATES[0],
     fit_head: FitHead | None = None,
     fitted_to: Fingerprints | None = None,
     overwrite: bool = False,
@@ -52,23 +55,32 @@ def export(
 
     Returns its path. Without `recipe` it is float32.
 
+    With coordinates "teacher" it is called `..._teacher.tflite`, and classifiers of the teacher's embeddings take its
+    own (hearlite/export/coordinates.py).
+
     With `fit_head` it is called `..._head.tflite` and has scores as a second output; its embeddings are those of the
     file without, bit by bit. `fitted_to` are fingerprints of the recordings that the head is fitted to.
 
     Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails
-    its checks or its quantization failed the gate; `allow_failed_gate` writes it all the same, marked as failed;
-    `overwrite` replaces another file.
+    its checks or its quantization failed the gate, UsageError for other coordinates; `allow_failed_gate` writes it all
+    the same, marked as failed; `overwrite` replaces another file.
     """
     content = _quantized(run, recipe) if recipe else _float(run)
     precision = _precision(run, recipe) if recipe else "f32"
-    model = to / f"hearlite_{run.spec.student.size}_{AUDIO.clip_s:g}s_{precision}{'_head' if fit_head else ''}.tflite"
-    head = None
+    if coordinates not in COORDINATES:
+        raise UsageError(f"coordinates are {coordinates!r}", f"use one of {', '.join(COORDINATES)}")
+    endings = ("_teacher" if coordinates == "teacher" else "") + ("_head" if fit_head else "")
+    model = to / f"hearlite_{run.spec.student.size}_{AUDIO.clip_s:g}s_{precision}{endings}.tflite"
+    head = described = None
+    if coordinates == "teacher":
+        content, described = in_teacher_coordinates(content, TfliteEmbedder(content, name=model.name), run)
     if fit_head is not None:
         content, head = _with_head(content, fit_head)
     heard = _heard(run, fitted_to=fitted_to, with_head=head is not None)
     manifest = dataclasses.replace(
         _manifest(run, name=model.name, precision=precision, recipe=recipe, content=content),
         head=head,
+        coordinates=described,
         heard_sha256=hashlib.sha256(heard).hexdigest() if heard else "",
     )
     if not manifest.gate_passed and not allow_failed_gate:
@@ -96,6 +108,7 @@ def export_files(
     to: Path,
     names: Sequence[str],
     preferred: Sequence[str],
+    coordinates: str = COORDINATES[0],
     fit_head: FitHead | None = None,
     fitted_to: Fingerprints | None = None,
     overwrite: bool = False,
@@ -117,6 +130,7 @@ def export_files(
             run,
             to=to,
             recipe="" if name == "float32" else name,
+            coordinates=coordinates,
             fit_head=fit_head,
             fitted_to=fitted_to,
             overwrite=overwrite,

@@ -28,6 +28,7 @@ from hearlite.embedders.base import Embeddings
 from hearlite.errors import InputError
 from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.model import Model, PathLike, load
+from hearlite.names import COORDINATES
 from hearlite.run import Run, open_run
 from hearlite.spec import AUDIO, AUROC_MARGIN, DISTILL_HOP_S, PRECISIONS, student_spec
 from hearlite.text import printable
@@ -312,6 +313,7 @@ def export(
     *,
     out: PathLike,
     recipes: Sequence[str] = (),
+    coordinates: str = COORDINATES[0],
     classifier_data: PathLike | Dataset | None = None,
     labels: Sequence[str] = DEFAULT_LABELS,
     framing: str = "context",
@@ -331,6 +333,9 @@ def export(
     recipes : sequence of str
         Recipes that the run was quantized with, or "float32". By default the first recipe that passed its gate, and
         float32.
+    coordinates : str
+        "student", or "teacher": then existing classifiers of the teacher's embeddings take those of the file. What the
+        student knows of each of the teacher's principal directions is measured on the run's validation subjects.
     classifier_data : str, Path or Dataset, optional
         Labelled recordings. A linear classifier is fitted to their training subjects and becomes the second output of
         each file, `scores`.
@@ -354,7 +359,10 @@ def export(
         When a file failed its gate or fails its self-test.
     InputError
         When `run` is not a finished run, was not quantized with a named recipe, a different file exists and
-        `overwrite` is false, or `classifier_data` cannot be used.
+        `overwrite` is false, or `classifier_data` cannot be used, or for the teacher's coordinates there are too few
+        validation subjects.
+    UsageError
+        When `coordinates` are neither.
     """
     from hearlite.benchmarks.probes.classifier_head import HeadProbe
     from hearlite.data.duplicates import training_fingerprints
@@ -374,6 +382,7 @@ def export(
         to=Path(out),
         names=tuple(recipes),
         preferred=AUTO,
+        coordinates=coordinates,
         fit_head=fit_head,
         fitted_to=fitted_to,
         overwrite=overwrite,

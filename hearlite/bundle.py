@@ -1,8 +1,8 @@
 """Read, write and describe bundles: an exported .tflite file with the files that belong to it.
 
-These are the manifest (.json), model card (.md), NOTICE, and the mean and matrix that map an embedding back to the
-teacher's coordinates (.inverse.npz). Fingerprints of the recordings that a student was made from (.heard.npz) stand
-beside it for whoever measures the file; an app does not need them.
+These are the manifest (.json), model card (.md), NOTICE, and for an embedding in coordinates of its own the mean and
+matrix that map it back to the teacher's (.inverse.npz). Fingerprints of the recordings that a student was made from
+(.heard.npz) stand beside it for whoever measures the file; an app does not need them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hearlite.audio.clips import from_int16
 from hearlite.data.duplicates import Fingerprints
@@ -30,6 +31,7 @@ from hearlite.run import DatasetInfo
 from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec
 from hearlite.tflite.classifier import Head, require_fused
+from hearlite.tflite.coordinates import TeacherCoordinates
 from hearlite.tflite.model_file import read_metadata, read_tflite, summarize
 from hearlite.writing import locked
 
@@ -83,6 +85,7 @@ class Manifest:
     # Largest allowed distance from golden_embedding, relative to its length; None in manifests of older versions.
     golden_tolerance: float | None = None
     head: Head | None = None  # None: the embedding is the only output
+    coordinates: TeacherCoordinates | None = None  # None: the embedding has coordinates of its own
     # Of NAME.heard.npz, fingerprints of all recordings that the file was made from; "": not known.
     heard_sha256: str = ""
     tflite_sha256: str = ""  # "" in the copy inside the file, whose hash depends on that copy
@@ -103,6 +106,8 @@ class Manifest:
         if self.head is not None:
             self.head.require_valid(where=where)
             names["head.output"] = self.head.output
+        if self.coordinates is not None:
+            self.coordinates.require_valid(where=where)
         for field, name in names.items():
             if not IDENTIFIER.fullmatch(name):
                 raise InputError(
@@ -165,6 +170,41 @@ def read_heard(model: Path, manifest: Manifest) -> Fingerprints | None:
     return Fingerprints.load(path)
 
 
+@dataclass(frozen=True)
+class Inverse:
+    """The way from a file's own coordinates to its teacher's: embedding @ inverse + mean."""
+
+    mean: NDArray[np.float32]  # [dim]
+    inverse: NDArray[np.float32]  # [dim, dim]
+
+
+def inverse_path(model: Path) -> Path:
+    """Return the path of the matrix that belongs to a .tflite file in coordinates of its own."""
+    return model.with_name(f"{model.stem}.inverse.npz")
+
+
+def read_inverse(model: Path, *, dim: int) -> Inverse | None:
+    """Return the way to the teacher's coordinates for embeddings of `dim` dimensions, None without the .inverse.npz.
+
+    Raises
+    ------
+    InputError
+        When it is damaged or of another size.
+    """
+    path = inverse_path(model)
+    if not path.is_file():
+        return None
+    arrays = read_arrays(path)
+    shapes = {name: values.shape for name, values in arrays.items()}
+    if shapes != {"mean": (dim,), "inverse": (dim, dim)} or not all(
+        np.isfinite(values).all() for values in arrays.values()
+    ):
+        raise InputError(
+            f"{path}: it holds {shapes}", f"expected finite mean [{dim}] and inverse [{dim}, {dim}]; export again"
+        )
+    return Inverse(**arrays)
+
+
 def write_bundle(
     model: Path,
     content: bytes,
@@ -188,7 +228,7 @@ def write_bundle(
     texts : mapping of str to str
         Further text files by the suffix of their name, such as ".md".
     targets : Path
-        The run's targets.npz, from which `mean` and `inverse` are copied.
+        The run's targets.npz, from which `mean` and `inverse` are copied for a file in coordinates of its own.
     heard : bytes
         Content of the .heard.npz; empty if it is not known what the student has heard.
     overwrite : bool
@@ -206,10 +246,11 @@ def write_bundle(
             )
         for suffix, text in texts.items():
             write_bytes(model.with_name(model.stem + suffix), text.encode())
-        arrays = read_arrays(targets)
-        if missing := {"mean", "inverse"} - set(arrays):
-            raise InputError(f"{targets}: it lacks {sorted(missing)[0]}", "distill the run again")
-        write_arrays(model.with_name(f"{model.stem}.inverse.npz"), {name: arrays[name] for name in ("mean", "inverse")})
+        if manifest.coordinates is None:
+            arrays = read_arrays(targets)
+            if missing := {"mean", "inverse"} - set(arrays):
+                raise InputError(f"{targets}: it lacks {sorted(missing)[0]}", "distill the run again")
+            write_arrays(inverse_path(model), {name: arrays[name] for name in ("mean", "inverse")})
         if heard:
             write_bytes(heard_path(model), heard)
         write_bytes(model, content)

@@ -12,6 +12,7 @@ SIZES = tuple(STUDENTS)
 FRAMINGS = ("context", "zero-pad")  # data/dataset.py: what surrounds an event shorter than 2 s
 CLASSIFIERS = ("logistic", "svm", "forest", "boosting", "mlp")  # benchmarks/probes/classifiers.py
 PLATFORMS = ("android", "ios", "flutter", "react-native", "web", "python")  # export/package.py
+COORDINATES = ("student", "teacher")  # export/tflite.py: of an embedding
 RUNTIMES = ("litert", "tf")  # tflite/interpreter.py; tflite-runtime 2.14 runs in a Python environment of its own
 REFERENCE_SHAPES = (  # benchmarks/cost/reference_models.py
     "hear-shape",

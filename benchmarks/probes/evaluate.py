@@ -17,18 +17,21 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.probes.classifiers import fit_classifier
 from hearlite.benchmarks.probes.cross_validation import CrossValidation, cross_fit, outer_folds
 from hearlite.benchmarks.probes.folds import fold_table
+from hearlite.benchmarks.probes.head_transfer import cross_transferred, transferred
 from hearlite.benchmarks.probes.leaky_split import leaking_aurocs, leaking_beside
 from hearlite.benchmarks.probes.permutation import cross_validated_baseline, permuted_baseline
 from hearlite.benchmarks.probes.score_details import detailed, with_details
 from hearlite.benchmarks.schema.baselines import PERMUTED
 from hearlite.benchmarks.schema.results import ProbeResults, TaskResult
 from hearlite.benchmarks.stats.auroc import auroc, weighted_aurocs
-from hearlite.benchmarks.stats.bootstrap import Floats, bootstrap_weights
+from hearlite.benchmarks.stats.bootstrap import Bools, Floats, bootstrap_weights
 from hearlite.benchmarks.stats.comparisons import (
     BootstrapAurocs,
     Pair,
     TaskScores,
+    bootstrap_aurocs,
     effective_sample,
+    head_transfers,
     mean_over_tasks,
     paired_by_task,
     paired_means,
@@ -55,6 +58,7 @@ def run_probes(
     probe: str = "logistic",
     clip_wise: bool = False,
     cross_validation: CrossValidation | None = None,
+    in_teacher_space: Mapping[str, NDArray[Any]] | None = None,
     samples: int = 2000,
 ) -> ProbeResults:
     """Score every model on every task: AUROC on test subjects with its interval, retention and a verdict.
@@ -85,6 +89,9 @@ def run_probes(
     cross_validation : CrossValidation, optional
         Score these clips in folds, each by a probe that was fitted to other subjects, instead of those of the test
         split.
+    in_teacher_space : dict of str to array, optional
+        Embeddings `[n, dim of the reference]` of some of the models in the reference's coordinates: its probe is
+        applied to them, too.
     samples : int
         Number of bootstrap replicates, each a single draw of subjects for all models and tasks.
 
@@ -108,10 +115,12 @@ def run_probes(
             "no task to probe", f"label at least {MIN_SUBJECTS} subjects of each class in train and in test"
         )
     arrays = _checked(models, n=len(subjects), reference=reference)
+    moved = {name: np.asarray(values, dtype=np.float64) for name, values in (in_teacher_space or {}).items()}
     people, sides = np.asarray(subjects, dtype=str), np.asarray(splits, dtype=str)
     tested_clips = cross_validation.scored if cross_validation else sides == TEST_SPLIT
     bench = _bench(
         arrays,
+        moved,
         people,
         tested_clips,
         cross_validation,
@@ -146,10 +155,16 @@ def run_probes(
         else []
     )
     by_task = [leaking_beside(*pair) for pair in leaking] or [()] * len(tasks)
+    carried = [task.transferred for task in tested if task.transferred is not None]
     return ProbeResults(
         tasks=tuple(
-            dataclasses.replace(item, comparisons=pair, leaking=leak)
-            for item, pair, leak in zip(results, compared, by_task, strict=True)
+            dataclasses.replace(
+                item,
+                comparisons=pair,
+                leaking=leak,
+                head_transfer=head_transfers(scores.transferred, scores.aurocs, reference=reference, margin=margin),
+            )
+            for item, scores, pair, leak in zip(results, tested, compared, by_task, strict=True)
         ),
         summary=scored(means, reference=reference, margin=margin),
         comparisons=paired_means(pairs, means, margin=margin),
@@ -160,6 +175,9 @@ def run_probes(
         leaking=leaking_beside(*(mean_over_tasks(side) for side in zip(*leaking, strict=True))) if leaking else (),
         seed=seed,
         notes=tuple(notes),
+        head_transfer=head_transfers(
+            mean_over_tasks(carried) if carried else None, means, reference=reference, margin=margin
+        ),
     )
 
 
@@ -168,6 +186,7 @@ class _Bench:
     """Everything that all tasks share."""
 
     models: dict[str, Floats]
+    moved: dict[str, Floats]  # some of them in the reference's coordinates
     subjects: NDArray[np.str_]  # [n]
     tested: NDArray[np.bool_]  # [n]
     subject_index: NDArray[np.intp]  # [n]: column in `subject_weights` of a test clip's subject; -1 for training clips
@@ -181,6 +200,7 @@ class _Bench:
 
 def _bench(
     models: dict[str, Floats],
+    moved: dict[str, Floats],
     subjects: NDArray[np.str_],
     tested: NDArray[np.bool_],
     cross_validation: CrossValidation | None,
@@ -195,7 +215,9 @@ def _bench(
     people, subject_index[tested] = np.unique(subjects[tested], return_inverse=True)
     drawn = bootstrap_weights(len(people), samples=samples, seed=seed)
     columns = {column: np.asarray(values, dtype=object) for column, values in subgroups.items()}
-    return _Bench(models, subjects, tested, subject_index, drawn, columns, reference, probe, seed, cross_validation)
+    return _Bench(
+        models, moved, subjects, tested, subject_index, drawn, columns, reference, probe, seed, cross_validation
+    )
 
 
 def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult, TaskScores, list[str]]:
@@ -246,7 +268,15 @@ def _probe_task(task: Task, bench: _Bench, *, margin: float) -> tuple[TaskResult
     )
     result = _result(task, bench, inside, outside, drawn, scores)
     notes = _unconverged(task, {name: fit.unconverged for name, fit in fitted.items()})
-    return result, TaskScores(probed, test, subject_index, aurocs), notes
+    carried = transferred(
+        bench.probe,
+        fitted[bench.reference].chosen,
+        known[inside],
+        train,
+        {name: values[outside] for name, values in bench.moved.items()},
+        seed=bench.seed,
+    )
+    return result, _task_scores(probed, carried, test, subject_index, bench, aurocs), notes
 
 
 def _cross_validate(
@@ -297,7 +327,28 @@ def _cross_validate(
     )
     result = _result(task, bench, clips, outside, drawn, scores)
     notes = _unconverged(task, {name: fit.unconverged for name, fit in fitted.items()})
-    return result, TaskScores(probed, test, subject_index, aurocs), notes
+    carried = cross_transferred(
+        bench.probe,
+        fitted[bench.reference].by_fold,
+        bench.models[bench.reference][clips],
+        labels,
+        {name: values[clips] for name, values in bench.moved.items()},
+        table,
+        seed=bench.seed,
+    )
+    return result, _task_scores(probed, carried, test, subject_index, bench, aurocs), notes
+
+
+def _task_scores(
+    probed: Mapping[str, Floats],
+    carried: Mapping[str, Floats],
+    test: Bools,
+    subject_index: NDArray[np.intp],
+    bench: _Bench,
+    aurocs: BootstrapAurocs,
+) -> TaskScores:
+    moved = bootstrap_aurocs(carried, test, subject_index, bench.subject_weights) if carried else None
+    return TaskScores(probed, test, subject_index, aurocs, moved)
 
 
 def _result(

@@ -157,7 +157,9 @@ def _table(name: str, results: Results) -> str:
         for model in results.models
         if model.trained_on_dataset is False
     ]
-    lines.append(f"{HEADER}|{7 * '---|'}")
+    carried = {item.model: item.auroc for item in results.head_transfer}
+    titles = HEADER.rstrip("\n") + (" teacher's head on it |" if carried else "")
+    lines.append(f"{titles}\n|{(7 + bool(carried)) * '---|'}")
     for score in results.summary:
         row = latency.get(score.model)
         cells = [
@@ -169,6 +171,8 @@ def _table(name: str, results: Results) -> str:
             f"{row.median_ms:.2f} ms" if row else "",
             f"{row.ratio:.1f}x" if row and row.ratio_to == results.reference and row.model != results.reference else "",
         ]
+        if carried:
+            cells.append(_estimate(carried[score.model], 3) if score.model in carried else "")
         lines.append(f"| {' | '.join(cells)} |")
     if results.latency:
         row = results.latency[0]

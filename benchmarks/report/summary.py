@@ -15,6 +15,7 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
     judged = {model.name for model in results.models if model.kind != "baseline"}
     times = {row.model: row for row in results.latency}
     leaking = {item.model: item for item in results.leaking}
+    carried = {item.model: item for item in results.head_transfer}
     rows: dict[str, Any] = {}
     for score in results.summary:
         auroc, excess, time = score.auroc, score.retention, times.get(score.model)
@@ -28,6 +29,8 @@ def summary(results: Results, out: Path) -> dict[str, Any]:
                 f", retention {100 * (excess.value or 0):.1f} % [{100 * (excess.low or 0):.1f},"
                 f" {100 * (excess.high or 0):.1f}]"
             )
+        if score.model in carried:
+            text += f", the teacher's head on it {auroc_text(carried[score.model].auroc)}"
         if sizes.get(score.model):
             text += f", {(sizes[score.model] or 0) / 1e6:.2f} MB"
         if time:

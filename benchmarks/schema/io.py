@@ -89,6 +89,7 @@ def collect(
         margin=probes.margin,
         probe=probes.probe,
         leaking=probes.leaking,
+        head_transfer=probes.head_transfer,
         cost=cost,
         copies=tuple(copies or ()),
         copies_searched=copies is not None,
@@ -185,8 +186,10 @@ def _check(results: Results, *, where: str) -> None:
     scores = [*results.summary, *(score for task in results.tasks for score in task.scores)]
     pairs = [*results.comparisons, *(pair for task in results.tasks for pair in task.comparisons)]
     leaking = [*results.leaking, *(item for task in results.tasks for item in task.leaking)]
+    carried = [*results.head_transfer, *(item for task in results.tasks for item in task.head_transfer)]
     used = [
         results.reference,
+        *(item.model for item in carried),
         *(item.model for item in leaking),
         *(score.model for score in scores),
         *(name for pair in pairs for name in (pair.model, pair.to)),
@@ -202,11 +205,11 @@ def _check(results: Results, *, where: str) -> None:
         _check_score(score, where=where)
     if not all(
         0 <= rate <= 1
-        for item in leaking
-        for rate in (item.auroc.value, item.auroc.low, item.auroc.high)
+        for auroc in (*(item.auroc for item in leaking), *(item.auroc for item in carried))
+        for rate in (auroc.value, auroc.low, auroc.high)
         if rate is not None
     ):
-        raise InputError(f"{where}: a leaking AUROC is outside 0 to 1")
+        raise InputError(f"{where}: a leaking AUROC is outside 0 to 1, or that of a head of the teacher")
     for pair in pairs:
         _check_pair(pair, where=where)
     for row in results.latency:

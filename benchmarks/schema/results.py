@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import hearlite
 from hearlite.benchmarks.schema.cost import Cost, Latency
 from hearlite.benchmarks.schema.provenance import commit
-from hearlite.benchmarks.stats.estimates import Counts, Estimate, Paired, Score
+from hearlite.benchmarks.stats.estimates import Counts, Estimate, HeadTransfer, Paired, Score
 from hearlite.benchmarks.tasks.binary import LeftOut
 from hearlite.embedders.base import EmbedderInfo
 from hearlite.gate import GateResult
@@ -64,6 +64,7 @@ class TaskResult:
     scores: tuple[Score, ...]
     comparisons: tuple[Paired, ...] = ()  # every model to the reference, every quantized file to its own float32 one
     leaking: tuple[Leaking, ...] = ()  # empty unless the paper's protocol was asked for
+    head_transfer: tuple[HeadTransfer, ...] = ()  # of files whose embeddings are known in the teacher's coordinates
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class ProbeResults:
     leaking: tuple[Leaking, ...]
     seed: int
     notes: tuple[str, ...]
+    head_transfer: tuple[HeadTransfer, ...] = ()  # means over the tasks
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ class Results:
     comparisons: tuple[Paired, ...] = ()  # of the means over all tasks
     margin: float | None = None  # AUROC that a model may lose and still be called non-inferior; set before the run
     probe: str = "logistic"  # one of classifiers.py
+    head_transfer: tuple[HeadTransfer, ...] = ()  # means over all tasks; empty in results of 0.1
     leaking: tuple[Leaking, ...] = ()  # means over all tasks by a paper's clip-wise split, which LEAKS
     cost: Cost | None = None  # beside peers, with profiles and limits: only where it was asked for
     folds: int = 0  # of a cross-validation over the dataset's test subjects; 0: they were only scored

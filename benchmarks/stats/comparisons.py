@@ -23,7 +23,7 @@ from hearlite.benchmarks.stats.bootstrap import (
     rate_interval,
 )
 from hearlite.benchmarks.stats.delong import paired_delong
-from hearlite.benchmarks.stats.estimates import Estimate, Paired, Score
+from hearlite.benchmarks.stats.estimates import Estimate, HeadTransfer, Paired, Score
 from hearlite.benchmarks.stats.noninferiority import PairedDifference, compare, holm, holm_verdicts
 
 CHANCE = 0.5  # AUROC of a random score
@@ -52,6 +52,7 @@ class TaskScores:
     labels: Bools  # [n]
     subject_index: Owners  # [n]
     aurocs: BootstrapAurocs
+    transferred: BootstrapAurocs | None = None  # of the reference's probe on other models
 
 
 def effective_sample(labels: Bools, subject_index: Owners) -> tuple[float, int]:
@@ -144,9 +145,52 @@ def scored(aurocs: BootstrapAurocs, *, reference: str, margin: float) -> tuple[S
         if model != reference:
             found = _difference(aurocs, model, reference, margin=margin)
             difference = Estimate(found.value, found.low, found.high)
-            ratio = ratio if at_chance else _excess_ratio(aurocs, model, reference)
+            ratio = ratio if at_chance else _excess_ratio(aurocs, model, aurocs, reference)
         scores.append(Score(model, _auroc(aurocs, model), difference=difference, retention=ratio))
     return tuple(scores)
+
+
+def head_transfers(
+    transferred: BootstrapAurocs | None, aurocs: BootstrapAurocs, *, reference: str, margin: float
+) -> tuple[HeadTransfer, ...]:
+    """Compare the reference's probe on other models with the probes that were fitted to these models.
+
+    Parameters
+    ----------
+    transferred : BootstrapAurocs or None
+        AUROCs of the reference's probe, by model; None if it was applied to no model.
+    aurocs : BootstrapAurocs
+        AUROCs of the models' own probes, on the same draws.
+    reference : str
+        The model whose probe it is.
+    margin : float
+        As for `scored`.
+
+    Returns
+    -------
+    tuple of HeadTransfer
+        One for each model of `transferred`.
+    """
+    if transferred is None:
+        return ()
+    base = _auroc(aurocs, reference)
+    at_chance = base.low is None or base.low <= CHANCE
+    rows = []
+    for model in transferred.observed:
+        found = compare(
+            transferred.observed[model],
+            aurocs.observed[model],
+            transferred.row(model),
+            aurocs.row(model),
+            margin=margin,
+            degrees_of_freedom=aurocs.dof,
+            trials=aurocs.trials,
+        )
+        ratio = Estimate() if at_chance else _excess_ratio(transferred, model, aurocs, reference)
+        rows.append(
+            HeadTransfer(model, _auroc(transferred, model), Estimate(found.value, found.low, found.high), ratio)
+        )
+    return tuple(rows)
 
 
 def paired_by_task(
@@ -234,11 +278,11 @@ def _auroc(aurocs: BootstrapAurocs, model: str) -> Estimate:
     )
 
 
-def _excess_ratio(aurocs: BootstrapAurocs, model: str, reference: str) -> Estimate:
+def _excess_ratio(aurocs: BootstrapAurocs, model: str, to: BootstrapAurocs, reference: str) -> Estimate:
     """Return a model's retention with its interval.
 
     A ratio is skewed, so the interval is the percentile one, expanded for few subjects.
     """
-    value = float(retention(np.array(aurocs.observed[model]), np.array(aurocs.observed[reference])))
-    drawn = retention(aurocs.row(model), aurocs.row(reference))
+    value = float(retention(np.array(aurocs.observed[model]), np.array(to.observed[reference])))
+    drawn = retention(aurocs.row(model), to.row(reference))
     return Estimate(value, *(interval(drawn, degrees_of_freedom=aurocs.dof) or (None, None)))

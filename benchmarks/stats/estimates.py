@@ -155,6 +155,16 @@ class Score:
 
 
 @dataclass(frozen=True)
+class HeadTransfer:
+    """The teacher's own probe, unchanged, on a student's embeddings: on one task, or the mean over all tasks."""
+
+    model: str
+    auroc: Estimate
+    difference: Estimate  # AUROC - that of a probe fitted to the student itself, from paired replicates
+    retention: Estimate  # of the teacher's excess over chance, as in Score
+
+
+@dataclass(frozen=True)
 class Paired:
     """A comparison of two models on the same subjects, on one task or of the means over all tasks.
 

@@ -18,7 +18,7 @@ from hearlite.cli.options import (
 )
 from hearlite.errors import UsageError
 from hearlite.manifests.options import ManifestOptions, manifest_options
-from hearlite.names import PLATFORMS
+from hearlite.names import COORDINATES, PLATFORMS
 
 
 @click.command()
@@ -30,6 +30,13 @@ from hearlite.names import PLATFORMS
     multiple=True,
     help="Recipe that RUN was quantized with, or float32; may be repeated; default: the first that passed its gate, and"
     " float32.",
+)
+@click.option(
+    "--coordinates",
+    type=click.Choice(COORDINATES),
+    default=COORDINATES[0],
+    show_default=True,
+    help="Of the embedding: the student's own, or those of its teacher, for classifiers of the teacher's embeddings.",
 )
 @click.option(
     "--platform",
@@ -63,6 +70,7 @@ def export(
     source: Path,
     out: Path,
     names: tuple[str, ...],
+    coordinates: str,
     platform: str | None,
     labelled: Path | None,
     label_columns: tuple[str, ...],
@@ -85,10 +93,11 @@ def export(
             "name the labelled recordings with --classifier-data",
         )
     if source.suffix == ".tflite":
-        if platform is None or names or labelled:
+        if platform is None or names or labelled or coordinates != COORDINATES[0]:
             raise UsageError(
                 f"{source} is exported already",
-                f"name a platform, such as --platform {PLATFORMS[0]}; --recipe and --classifier-data need a run",
+                f"name a platform, such as --platform {PLATFORMS[0]}; --recipe, --coordinates and --classifier-data"
+                " need a run",
             )
         files = [source]
     else:
@@ -101,6 +110,7 @@ def export(
             source,
             out=out,
             recipes=names,
+            coordinates=coordinates,
             classifier_data=dataset,
             labels=labels,
             overwrite=overwrite,

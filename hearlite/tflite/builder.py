@@ -12,17 +12,25 @@ from hearlite.tflite.model_file import save
 _PLACEHOLDER = 127  # in the older field, which is an int8, for operators that only the newer one can name (schema.fbs)
 
 
-def add_tensor(model: Any, name: str, shape: list[int], values: NDArray[np.float64] | None = None) -> int:
-    """Append a float32 tensor, a constant if it has `values`, and return its index."""
+def add_tensor(
+    model: Any, name: str, shape: list[int], values: NDArray[Any] | None = None, *, scale: float | None = None
+) -> int:
+    """Append a tensor, a constant if it has `values`, and return its index.
+
+    It is float32, or with a `scale` int8: `values` are then int8 themselves, and stand for values * scale.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     tensor, buffer, graph = schema.TensorT(), schema.BufferT(), model.subgraphs[0]
     if values is not None:
-        buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
+        buffer.data = np.frombuffer(values.astype("<f4" if scale is None else np.int8).tobytes(), np.uint8)
+    if scale is not None:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [0]
     tensor.name, tensor.shape, tensor.type, tensor.buffer = (
         name.encode(),
         shape,
-        schema.TensorType.FLOAT32,
+        schema.TensorType.FLOAT32 if scale is None else schema.TensorType.INT8,
         len(model.buffers),
     )
     model.buffers.append(buffer)
@@ -30,7 +38,9 @@ def add_tensor(model: Any, name: str, shape: list[int], values: NDArray[np.float
     return len(graph.tensors) - 1
 
 
-def add_operator(model: Any, builtin: int, inputs: list[int], output: int, options: Any, kind: int) -> None:
+def add_operator(
+    model: Any, builtin: int, inputs: list[int], output: int, options: Any, kind: int, *, version: int = 1
+) -> None:
     """Append a builtin operator to a model.
 
     Parameters
@@ -47,12 +57,13 @@ def add_operator(model: Any, builtin: int, inputs: list[int], output: int, optio
         Its options.
     kind : int
         The schema.BuiltinOptions of `options`.
+    version : int
+        Version of the operator; every runtime has 1.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     code, operator = schema.OperatorCodeT(), schema.OperatorT()
-    # Version 1 of each operator, which every runtime has.
-    code.builtinCode, code.deprecatedBuiltinCode = builtin, min(builtin, _PLACEHOLDER)
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, _PLACEHOLDER), version
     operator.opcodeIndex, operator.inputs, operator.outputs = len(model.operatorCodes), inputs, [output]
     operator.builtinOptions, operator.builtinOptionsType = options, kind
     model.operatorCodes.append(code)

@@ -28,7 +28,7 @@ from hearlite.bundle import (
 )
 from hearlite.data.dataset import Dataset
 from hearlite.data.duplicates import Fingerprints, find_matches, fingerprint_recordings, training_fingerprints
-from hearlite.distill.targets import Targets
+from hearlite.data.targets import Targets
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.saved_model import HEAR_NOTICE
 from hearlite.embedders.self_test import check_embedder, require
