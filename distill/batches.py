@@ -5,7 +5,8 @@ Every batch is a function of (seed, step), so a resumed run gets what an uninter
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from hearlite.spec import AUDIO
 POOL_SHARDS = 64  # shuffled together in memory: 16 384 clips, 1 GB
 VAL_CLIPS = 1_024  # evaluated at each checkpoint
 Batch = tuple[NDArray[np.int16], NDArray[np.float32]]  # PCM [n, clip_samples] and targets [n, dim]
+Weighted = tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float64]]  # the same with weights [n], mean 1
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ def val_examples(records: Records, *, targets: Targets, seed: int) -> Examples:
     return Examples(pcm, targets.forward(vectors))
 
 
+def balanced_weights(
+    records: Records, rows: Sequence[NDArray[np.intp]], *, balance: float
+) -> list[NDArray[np.float64]]:
+    """Return the weight of each of `rows` (as from `Records.rows`), with mean 1.
+
+    A corpus of n rows gets a share of n ** (1 - balance): its own size with 0, the same as any other with 1.
+    """
+    corpora = [[shard.corpora[row] for row in found] for shard, found in zip(records.shards, rows, strict=True)]
+    counts = Counter(name for names in corpora for name in names)
+    each = {name: count**-balance for name, count in counts.items()}
+    mean = sum(each[name] * count for name, count in counts.items()) / max(1, counts.total())
+    return [np.asarray([each[name] / mean for name in names]) for names in corpora]
+
+
 class Batches:
     """Shuffled training batches of all training clips, or of `clips`.
 
@@ -51,14 +67,25 @@ class Batches:
     """
 
     def __init__(
-        self, records: Records, *, targets: Targets, batch_size: int, seed: int, clips: int = 0, replicas: int = 1
+        self,
+        records: Records,
+        *,
+        targets: Targets,
+        batch_size: int,
+        seed: int,
+        clips: int = 0,
+        replicas: int = 1,
+        balance: float = 0.0,
     ) -> None:
         """Prepare batches of `batch_size`, rounded down to a multiple of `replicas`.
+
+        With `balance`, clips are drawn by the weights of `balanced_weights`: some twice in an epoch, some not at all.
 
         Raises InputError where there are fewer clips than replicas.
         """
         self.records, self.targets, self.seed = records, targets, seed
         self.rows = records.rows("train", clips=clips)
+        self.balance, self.weights = balance, balanced_weights(records, self.rows, balance=balance)
         self.shards = [index for index, rows in enumerate(self.rows) if len(rows)]
         examples = sum(len(rows) for rows in self.rows)
         pools = -(-len(self.shards) // POOL_SHARDS)
@@ -79,14 +106,15 @@ class Batches:
         pool = self._load(shards)
         return pool.pcm[chosen], pool.targets[chosen]
 
-    def examples(self) -> Iterator[Batch]:
-        """Every training clip once, in order, in batches."""
+    def examples(self) -> Iterator[Weighted]:
+        """Every training clip once, in order, in batches, with its weight."""
         for shard in self.shards:
             pcm, vectors = read_examples(self.records.shards[shard], self.rows[shard])
             for start in range(0, len(pcm), self.batch_size):
                 yield (
                     pcm[start : start + self.batch_size],
                     self.targets.forward(vectors[start : start + self.batch_size]),
+                    self.weights[shard][start : start + self.batch_size],
                 )
 
     def _epoch(self, epoch: int) -> list[tuple[tuple[int, ...], NDArray[np.intp]]]:
@@ -97,13 +125,24 @@ class Batches:
             plan = []
             for start in range(0, len(order), POOL_SHARDS):
                 shards = tuple(sorted(order[start : start + POOL_SHARDS]))
-                clips = rng.permutation(sum(len(self.rows[shard]) for shard in shards))
+                clips = self._draw(shards, rng)
                 plan += [
                     (shards, clips[i : i + self.batch_size])
                     for i in range(0, len(clips) - self.batch_size + 1, self.batch_size)
                 ]
             self._plan = (epoch, plan)
         return self._plan[1]
+
+    def _draw(self, shards: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.intp]:
+        """Return as many rows of a pool as it has, each nearly as often as its weight says, in random order."""
+        size = sum(len(self.rows[shard]) for shard in shards)
+        if not self.balance:
+            return rng.permutation(size)
+        # Systematic sampling: a row of weight w comes floor(w) or ceil(w) times.
+        order = rng.permutation(size)
+        ends = np.cumsum(np.concatenate([self.weights[shard] for shard in shards])[order])
+        found = np.searchsorted(ends, (np.arange(size) + rng.random()) * ends[-1] / size, side="right")
+        return rng.permutation(order[np.minimum(found, size - 1)])
 
     def _load(self, shards: tuple[int, ...]) -> Examples:
         if self._pool is None or self._pool[0] != shards:

@@ -12,14 +12,14 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from hearlite.distill.batches import Batch
+from hearlite.distill.batches import Weighted
 from hearlite.spec import AUDIO
 
 
-def refit_head(network: Any, frontend: Any, examples: Iterable[Batch], *, ridge: float) -> None:
+def refit_head(network: Any, frontend: Any, examples: Iterable[Weighted], *, ridge: float) -> None:
     """Ridge regression of the embedding's linear layers on the trunk's pooled features; replaces their weights.
 
-    A short run leaves the last layer behind its trunk. `examples` yields (pcm, targets) batches of training clips;
+    A short run leaves the last layer behind its trunk. `examples` yields (pcm, targets, weights) of training clips;
     `ridge` is in units of the mean feature variance.
     """
     dense = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Dense)]
@@ -32,11 +32,12 @@ def refit_head(network: Any, frontend: Any, examples: Iterable[Batch], *, ridge:
     )
     width = sum(layer.input_shape[-1] for layer in dense)
     gram, moment = np.zeros((width + 1, width + 1)), np.zeros((width + 1, dense[-1].units))
-    for pcm, target in examples:
+    for pcm, target, weight in examples:
         features = predict(pcm).numpy().astype(np.float64)
         features = np.hstack([features, np.ones((len(features), 1))])
-        gram += features.T @ features
-        moment += features.T @ target
+        weighted = features * weight[:, None]
+        gram += weighted.T @ features
+        moment += weighted.T @ target
     count, sums = gram[-1, -1], gram[-1, :-1]
     variance = float(np.diag(gram)[:-1].mean() / count - ((sums / count) ** 2).mean())
     penalty = np.full(width + 1, ridge * max(variance, 1e-12) * count)

@@ -47,6 +47,7 @@ class TrainingReplay:
             batch_size=train.batch_size,
             seed=train.seed,
             clips=train.clips,
+            balance=train.balance,
         )
 
     @cached_property

@@ -30,7 +30,7 @@ from hearlite.data.duplicates import Fingerprints
 from hearlite.data.records import Views, Worker, write_records
 from hearlite.data.targets import Targets, fit_targets
 from hearlite.distill.augment import Augment
-from hearlite.distill.batches import Batch, Batches, Examples, teacher_vectors, val_examples
+from hearlite.distill.batches import Batch, Batches, Examples, balanced_weights, teacher_vectors, val_examples
 from hearlite.distill.distribute import agreed, first_replica, shared_out, strategy, worker
 from hearlite.distill.history import HISTORY, Journal, Row
 from hearlite.distill.losses import DistillationLoss
@@ -330,14 +330,23 @@ def _train(dataset: Dataset, *, teacher: Embedder, run: Run, heard: Fingerprints
         dataset, teacher=teacher, folder=run.records, views=Views(train.views, spec=train.view), worker=me
     )
     if me.is_chief and not run.targets.is_file():  # one process fits them: another machine's LAPACK might turn the axes
-        fit_targets(teacher_vectors(records, "train", clips=train.clips), normalisation=train.normalisation).save(
-            run.targets
-        )
+        weights = balanced_weights(records, records.rows("train", clips=train.clips), balance=train.balance)
+        fit_targets(
+            teacher_vectors(records, "train", clips=train.clips),
+            normalisation=train.normalisation,
+            weights=np.concatenate(weights) if train.balance else None,
+        ).save(run.targets)
     agreed([0.0], among=among)
     targets = Targets.load(run.targets)
     replicas = among.num_replicas_in_sync
     batches = Batches(
-        records, targets=targets, batch_size=train.batch_size, seed=train.seed, clips=train.clips, replicas=replicas
+        records,
+        targets=targets,
+        batch_size=train.batch_size,
+        seed=train.seed,
+        clips=train.clips,
+        replicas=replicas,
+        balance=train.balance,
     )
     Trainer(run, batches=batches, val=val_examples(records, targets=targets, seed=train.seed), targets=targets).fit()
     return run

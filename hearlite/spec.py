@@ -259,6 +259,8 @@ class TrainSpec:
     view: ViewSpec = field(default_factory=ViewSpec)
     clips: int = 0  # number of training clips to use, each with all its views, drawn at random; 0: all
     normalisation: str = "phi-s"  # of the targets, one of NORMALISATIONS
+    # Of corpora in several datasets: with 0 each counts by its clips, with 1 each alike.
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.normalisation not in NORMALISATIONS:
@@ -272,6 +274,8 @@ class TrainSpec:
         for name in ("warmup_fraction", "weight_decay", "ema_decay", "batchnorm_momentum"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UsageError(f"{name} is {getattr(self, name)}", "use 0 or more and less than 1")
+        if not 0.0 <= self.balance <= 1.0:
+            raise UsageError(f"balance is {self.balance}", "use 0 ... 1")
         for name in ("seed", "clips"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} is {getattr(self, name)}", "use 0 or more")

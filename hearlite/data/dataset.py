@@ -45,6 +45,7 @@ class ClipRef:
     subject: str
     split: str  # one of SPLITS
     labels: tuple[tuple[str, str], ...]  # (column, value), "" where the manifest has none
+    corpus: str = ""  # the dataset that it comes from, where several are combined
 
     def label(self, column: str) -> str:
         """Return the value of a label column, "" when there is none."""
@@ -207,7 +208,7 @@ def combine(datasets: Sequence[Dataset]) -> Dataset:
     return Dataset(
         name="+".join(dataset.name for dataset in datasets),
         clips=tuple(
-            dataclasses.replace(clip, name=f"{dataset.name}/{clip.name}")
+            dataclasses.replace(clip, name=f"{dataset.name}/{clip.name}", corpus=dataset.name)
             for dataset in datasets
             for clip in dataset.clips
         ),

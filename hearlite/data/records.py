@@ -1,9 +1,10 @@
 """The record cache: clips together with their teacher vectors, in Parquet shards.
 
 Shards are written once; work that was killed resumes with the missing ones. A record is {clip_id, source, subject,
-split, pcm, vector}; `source` is the id of the clip that it is a view of, or its own. Nothing is ever joined by file
-name or position: the vector was computed from exactly this PCM. Clips of test subjects are never written, so no
-training can use them.
+split, corpus, pcm, vector}; `source` is the id of the clip that it is a view of, or its own. Nothing is ever joined by
+file name or position: the vector was computed from exactly this PCM. Clips of test subjects are never written, so no
+training can use them. Recordings are in random order, so that a shard holds clips of all corpora, which are mixed with
+each other and shuffled together.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO, ViewSpec
 from hearlite.writing import replacing
 
-SCHEMA = "hearlite-records/3"
+SCHEMA = "hearlite-records/4"
 SHARD_CLIPS = 256  # 16 MB of PCM: the most that is lost when killed, and that is in memory at a time
 TEACHER_BATCH = 32
-_INDEX = ("clip_id", "source", "subject", "split")
+_INDEX = ("clip_id", "source", "subject", "split", "corpus")
 _EXAMPLES = ("pcm", "vector")
 
 
@@ -47,10 +48,11 @@ class Shard:
     """The index of one shard file: everything but PCM and vectors."""
 
     path: Path
-    clip_ids: tuple[str, ...]  # one per row, as are the next three
+    clip_ids: tuple[str, ...]  # one per row, as are the next four
     sources: tuple[str, ...]
     subjects: tuple[str, ...]
     splits: tuple[str, ...]
+    corpora: tuple[str, ...]
     skipped: tuple[Skipped, ...]  # clips that could not be read
     silent: dict[str, int]  # number of silent clips by recording
 
@@ -214,7 +216,9 @@ def plan_shards(
 
     Raises InputError when `folder` holds records of another dataset, teacher or setting.
     """
-    clips = [clip for clip in dataset.clips if clip.split != "test"]
+    # All clips of a recording together: it is decoded once.
+    order = {clip.name: hashlib.sha256(clip.name.encode(errors="surrogatepass")).digest() for clip in dataset.clips}
+    clips = sorted((clip for clip in dataset.clips if clip.split != "test"), key=lambda clip: order[clip.name])
     size = max(1, SHARD_CLIPS // views.count)
     _claim(folder, clips, dataset=dataset, teacher=teacher, views=views)
     starts = range(0, len(clips), size)
@@ -253,6 +257,7 @@ def write_shard(clips: Sequence[ClipRef], *, teacher: Embedder, path: Path, view
                 "source": pa.array([clip_id(item.pcm) for item, _ in rows], pa.string()),
                 "subject": pa.array([item.ref.subject for item, _ in rows], pa.string()),
                 "split": pa.array([item.ref.split for item, _ in rows], pa.string()),
+                "corpus": pa.array([item.ref.corpus for item, _ in rows], pa.string()),
                 "pcm": pa.array(
                     [samples.astype("<i2").tobytes() for samples in pcm], pa.binary(pcm.shape[1] * pcm.itemsize)
                 ),
@@ -280,9 +285,9 @@ def read_shard(path: Path) -> Shard:
             Skipped(str(item["file"]), item["row"], str(item["reason"]), int(item.get("clips", 1)))
             for item in notes["skipped"]
         )
-        ids, sources, subjects, splits = (tuple(index[name]) for name in _INDEX)
+        ids, sources, subjects, splits, corpora = (tuple(index[name]) for name in _INDEX)
         silent = {str(name): int(count) for name, count in notes["silent"].items()}
-        return Shard(path, ids, sources, subjects, splits, skipped, silent)
+        return Shard(path, ids, sources, subjects, splits, corpora, skipped, silent)
     except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(
             f"{path}: not a readable record shard: {error}", "remove it and run the command again"

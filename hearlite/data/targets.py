@@ -50,16 +50,20 @@ class Targets:
         return cls(**arrays)
 
 
-def fit_targets(vectors: Float32, *, normalisation: str = "phi-s") -> Targets:
+def fit_targets(
+    vectors: Float32, *, normalisation: str = "phi-s", weights: NDArray[np.float64] | None = None
+) -> Targets:
     """Fitted on the training records' teacher vectors `[n, dim]`; `normalisation` is one of NORMALISATIONS.
+
+    `weights` `[n]` say how much each counts, by default alike.
 
     Raises InputError when they are constant or too few.
     """
     if len(vectors) < 2:
         raise InputError(f"{len(vectors)} training clips", "at least 2 are needed, hundreds to learn anything")
     values = np.asarray(vectors, dtype=np.float64)
-    mean = values.mean(axis=0)
-    covariance = np.atleast_2d(np.cov(values - mean, rowvar=False))
+    mean = np.average(values, axis=0, weights=weights)
+    covariance = np.atleast_2d(np.cov(values - mean, rowvar=False, aweights=weights))
     scale = np.sqrt(np.diag(covariance).mean())
     if scale <= 1e-6 * max(1.0, float(np.abs(mean).max())):
         raise InputError(

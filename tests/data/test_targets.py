@@ -137,3 +137,12 @@ def test_a_coordinate_that_never_changes_is_no_trouble() -> None:
     targets = fit_targets(vectors, normalisation="standardised")
     assert np.isfinite(targets.projection).all()
     np.testing.assert_allclose(targets.forward(vectors)[:, 2], 0.0, atol=1e-6)
+
+
+def test_a_clip_of_weight_two_counts_as_two() -> None:
+    vectors = teacher_like(60, 8)
+    weights = np.r_[np.full(20, 2.0), np.ones(40)]
+    twice = fit_targets(np.concatenate([vectors[:20], vectors]))
+    weighted = fit_targets(vectors, weights=weights)
+    np.testing.assert_allclose(weighted.mean, twice.mean, atol=1e-6)
+    np.testing.assert_allclose(weighted.eigenvalues, twice.eigenvalues, rtol=1e-3)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -108,7 +111,7 @@ def test_batches_larger_than_a_pool(records: Records, targets: Targets, monkeypa
 
 
 def test_examples_are_every_training_clip_once(records: Records, targets: Targets) -> None:
-    found = [clip_id(row) for pcm, _ in make(records, targets).examples() for row in pcm]
+    found = [clip_id(row) for pcm, _, _ in make(records, targets).examples() for row in pcm]
     assert sorted(found) == sorted(ids(records, "train"))
 
 
@@ -124,3 +127,49 @@ def test_validation_examples(records: Records, targets: Targets, monkeypatch: py
 def test_teacher_vectors(records: Records) -> None:
     assert teacher_vectors(records, "train").shape == (len(ids(records, "train")), 8)
     assert teacher_vectors(records, "val").shape == (len(ids(records, "val")), 8)
+
+
+@pytest.fixture
+def two_corpora(records: Records) -> Records:
+    """The records as if every third subject came from a corpus of its own."""
+    names = sorted({subject for shard in records.shards for subject in shard.subjects})
+    small = set(names[::3])
+    shards = [
+        dataclasses.replace(shard, corpora=tuple("small" if name in small else "large" for name in shard.subjects))
+        for shard in records.shards
+    ]
+    return dataclasses.replace(records, shards=tuple(shards))
+
+
+def corpus_of(records: Records) -> dict[str, str]:
+    return {
+        identity: corpus
+        for shard in records.shards
+        for identity, corpus in zip(shard.clip_ids, shard.corpora, strict=True)
+    }
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_corpora_count_as_balance_says(
+    two_corpora: Records, targets: Targets, pool_shards: int, balance: float
+) -> None:
+    of = corpus_of(two_corpora)
+    sizes = Counter(of[identity] for identity in ids(two_corpora, "train"))
+    share = sizes["small"] ** (1 - balance) / (sizes["small"] ** (1 - balance) + sizes["large"] ** (1 - balance))
+    batches = Batches(two_corpora, targets=targets, batch_size=4, seed=0, balance=balance)
+    drawn = [identity for number in range(60) for identity in epoch(batches, number)]
+    assert sum(of[identity] == "small" for identity in drawn) / len(drawn) == pytest.approx(share, abs=0.05)
+    assert set(drawn) == ids(two_corpora, "train")
+    weights = np.concatenate([weight for _, _, weight in batches.examples()])
+    found = [clip_id(row) for pcm, _, _ in batches.examples() for row in pcm]
+    assert weights.mean() == pytest.approx(1.0)
+    mine = weights[[of[identity] == "small" for identity in found]]
+    assert mine.sum() / weights.sum() == pytest.approx(share)
+
+
+def test_a_balanced_batch_is_a_function_of_seed_and_step(two_corpora: Records, targets: Targets) -> None:
+    one, other = (Batches(two_corpora, targets=targets, batch_size=4, seed=0, balance=1.0) for _ in range(2))
+    steps = range(2 * one.steps_per_epoch)
+    first = {step: one.at(step)[0] for step in steps}
+    for step in reversed(steps):
+        np.testing.assert_array_equal(other.at(step)[0], first[step])

@@ -307,7 +307,7 @@ def pooled(network: Any, batches: Batches, frontend: Frontend) -> tuple[NDArray[
     dense = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Dense)]
     trunk = tf_keras.Model(network.input, [layer.input for layer in dense])
     features, targets = [], []
-    for pcm, target in batches.examples():
+    for pcm, target, _ in batches.examples():
         features.append(
             np.concatenate([part.numpy() for part in trunk(frontend(from_int16(pcm)), training=False)], axis=1)
         )
