@@ -13,14 +13,15 @@ import tensorflow as tf
 import tf_keras
 
 from hearlite.distill.batches import Weighted
+from hearlite.progress import progress
 from hearlite.spec import AUDIO
 
 
-def refit_head(network: Any, frontend: Any, examples: Iterable[Weighted], *, ridge: float) -> None:
+def refit_head(network: Any, frontend: Any, examples: Iterable[Weighted], *, ridge: float, total: int = 0) -> None:
     """Ridge regression of the embedding's linear layers on the trunk's pooled features; replaces their weights.
 
     A short run leaves the last layer behind its trunk. `examples` yields (pcm, targets, weights) of training clips;
-    `ridge` is in units of the mean feature variance.
+    `ridge` is in units of the mean feature variance, `total` the number of clips, for the progress.
     """
     dense = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Dense)]
     trunk = tf_keras.Model(network.input, tf.concat([layer.input for layer in dense], axis=1))
@@ -32,12 +33,16 @@ def refit_head(network: Any, frontend: Any, examples: Iterable[Weighted], *, rid
     )
     width = sum(layer.input_shape[-1] for layer in dense)
     gram, moment = np.zeros((width + 1, width + 1)), np.zeros((width + 1, dense[-1].units))
-    for pcm, target, weight in examples:
-        features = predict(pcm).numpy().astype(np.float64)
-        features = np.hstack([features, np.ones((len(features), 1))])
-        weighted = features * weight[:, None]
-        gram += weighted.T @ features
-        moment += weighted.T @ target
+    done = 0
+    with progress("refit the last layers", total=total) as advance:
+        for pcm, target, weight in examples:
+            features = predict(pcm).numpy().astype(np.float64)
+            features = np.hstack([features, np.ones((len(features), 1))])
+            weighted = features * weight[:, None]
+            gram += weighted.T @ features
+            moment += weighted.T @ target
+            done += len(pcm)
+            advance(done)
     count, sums = gram[-1, -1], gram[-1, :-1]
     variance = float(np.diag(gram)[:-1].mean() / count - ((sums / count) ** 2).mean())
     penalty = np.full(width + 1, ridge * max(variance, 1e-12) * count)

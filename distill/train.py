@@ -236,7 +236,8 @@ class Trainer:
         """Return the best checkpoint's average weights, with the head refitted where validation improves."""
         self.trained.set_weights(self.best)
         _, cosine, before = self._evaluate()
-        refit_head(self.trained, self.frontend, self.batches.examples(), ridge=self.spec.ridge)
+        clips = sum(len(rows) for rows in self.batches.rows)
+        refit_head(self.trained, self.frontend, self.batches.examples(), ridge=self.spec.ridge, total=clips)
         _, cosine_after, after = self._evaluate()
         if after < before:  # too few clips for the closed form: keep the trained head
             self.trained.set_weights(self.best)

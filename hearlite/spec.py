@@ -216,15 +216,23 @@ class ViewSpec:
     crop_s: Range = (0.5, 1.8)
     # Probability of a crop on top of the view's kind; 1/8 was too rare to learn (benchmarks/results/robustness-yamnet).
     crop_p: float = 0.5
+    # Probability of another speed and another balance of bands, before anything is mixed in: sounds that the corpora
+    # lack, which the teacher still has a vector for.
+    warp_p: float = 0.0
+    warp_speed: Range = (0.6, 1.7)  # of playback, log-uniform: changes pitch, formants and tempo alike
+    warp_db: float = 12.0  # each of WARP_BANDS bands of equal width in octaves is raised or lowered by up to this
 
     def __post_init__(self) -> None:
-        for low, high in (self.mixup_db, self.noise_snr_db, self.crop_s, (0.0, self.shift_s)):
+        for low, high in (self.mixup_db, self.noise_snr_db, self.crop_s, (0.0, self.shift_s), (0.0, self.warp_db)):
             if not -math.inf < low <= high < math.inf:
                 raise UsageError(f"{self}", "use finite (low, high) with low <= high, and shift_s >= 0")
         if not 0 <= self.crop_s[0] <= self.crop_s[1] <= AudioSpec.clip_s:
             raise UsageError(f"crop_s is {self.crop_s}", f"use 0 ... {AudioSpec.clip_s:g} s")
-        if not 0.0 <= self.crop_p <= 1.0:
-            raise UsageError(f"crop_p is {self.crop_p}", "use 0 ... 1")
+        for name in ("crop_p", "warp_p"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UsageError(f"{name} is {getattr(self, name)}", "use 0 ... 1")
+        if not 0.25 <= self.warp_speed[0] <= self.warp_speed[1] <= 4.0:
+            raise UsageError(f"warp_speed is {self.warp_speed}", "use (low, high) from 0.25 to 4")
 
 
 NORMALISATIONS = {

@@ -7,6 +7,7 @@ it may change anything (function matching, Beyer et al. 2022, arXiv:2106.05237).
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from hearlite.spec import AUDIO, ViewSpec
 Pcm = NDArray[np.int16]
 
 VIEWS = ViewSpec()
+WARP_BANDS = 8  # about an octave each
+_WARP_LOW_HZ = 60.0  # the lower edge of the students' mel bands
+_LENGTHS = 320  # samples: lengths are multiples, products of small primes more often than not
 
 
 def shared_view(
@@ -27,8 +31,9 @@ def shared_view(
     """Return one view of a clip; it depends on the arguments alone.
 
     View 0 is the clip itself. The others take turns at being shifted (where `pcm` has context), mixed with `partner`
-    (if there is one) or noisy. A share of them, or all if no kind is possible, is then cropped and zero-padded at the
-    end, like a short recording.
+    (if there is one) or noisy. A share of them is played at another speed through another balance of bands, before
+    anything is mixed in. A share, or all if no kind is possible, is then cropped and zero-padded at the end, like a
+    short recording.
 
     Parameters
     ----------
@@ -82,7 +87,9 @@ def shared_view(
     if kind == "shift":
         moved = start + int(rng.integers(-back, forth, endpoint=True))
         clip = pcm[moved : moved + samples]
-    elif kind == "mixup" and partner is not None:
+    if spec.warp_p and rng.random() < spec.warp_p:
+        clip = _warped(clip, rng, speed=spec.warp_speed, most_db=spec.warp_db)
+    if kind == "mixup" and partner is not None:
         clip = _mix(clip, partner, ratio_db=rng.uniform(*spec.mixup_db))
     elif kind == "noise":
         clip = _mix(
@@ -93,6 +100,31 @@ def shared_view(
     kept = round(rng.uniform(*spec.crop_s) * rate_hz)
     first = int(rng.integers(0, samples - kept, endpoint=True))
     return np.pad(clip[first : first + kept], (0, samples - kept))
+
+
+def _warped(clip: Pcm, rng: np.random.Generator, *, speed: tuple[float, float], most_db: float) -> Pcm:
+    """Return a clip at another speed, repeated where it becomes shorter, with another balance of bands.
+
+    The result has the clip's rms and is attenuated rather than clipped.
+    """
+    samples, rate_hz = len(clip), AUDIO.sample_rate_hz
+    # Of a length that FFTs are quick for.
+    slow, fast = speed
+    factor = math.exp(rng.uniform(math.log(slow), math.log(fast)))
+    length = round(samples / factor / _LENGTHS) * _LENGTHS
+    spectrum = np.fft.rfft(clip - clip.mean())
+    low, high = math.log2(_WARP_LOW_HZ), math.log2(rate_hz / 2)
+    # Played fast, what lay above the half rate is gone; played slowly, nothing is above the old one.
+    kept = min(len(spectrum), length // 2 + 1)
+    resampled = np.zeros(length // 2 + 1, dtype=np.complex128)
+    resampled[:kept] = spectrum[:kept]
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(length, 1 / rate_hz), _WARP_LOW_HZ))
+    knots = np.linspace(low, high, WARP_BANDS)
+    resampled *= 10.0 ** (np.interp(octaves, knots, rng.uniform(-most_db, most_db, WARP_BANDS)) / 20.0)
+    moved = np.resize(np.fft.irfft(resampled, length), samples)
+    moved *= clip.std() / max(moved.std(), 1e-9)
+    room = (AUDIO.pcm_full_scale - 1) / max(np.abs(moved).max(), 1.0)
+    return np.asarray(np.round(moved * min(1.0, room)), dtype=np.int16)
 
 
 def _mix(clip: Pcm, other: NDArray[Any], *, ratio_db: float) -> Pcm:

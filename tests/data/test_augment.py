@@ -504,3 +504,33 @@ def test_unusable_audio_is_refused(recording: NDArray[np.int16]) -> None:
         ViewSpec(crop_s=(0.5, 5.0))
     with pytest.raises(UsageError, match="crop_p"):
         ViewSpec(crop_p=1.5)
+
+
+def test_a_warp_moves_pitch_and_keeps_the_level() -> None:
+    """A tone at half the speed is an octave lower; silence stays silence."""
+    tone = np.round(8000 * np.sin(2 * np.pi * 1000 * np.arange(CLIP) / AUDIO.sample_rate_hz)).astype(np.int16)
+    for speed in (0.5, 1.0, 2.0):
+        spec = dataclasses.replace(NO_VIEWS, warp_p=1.0, warp_speed=(speed, speed), warp_db=0.0, crop_p=0.0)
+        spec = dataclasses.replace(spec, noise_snr_db=(300.0, 300.0))  # a kind that adds nothing
+        out = shared_view(tone, clip_id="a", view=1, seed=0, spec=spec)
+        spectrum = np.abs(np.fft.rfft(out.astype(float)))
+        assert np.argmax(spectrum) * AUDIO.sample_rate_hz / CLIP == pytest.approx(1000 * speed, rel=0.01)
+        assert out.std() == pytest.approx(tone.std(), rel=0.02)
+    silence = np.zeros(CLIP, np.int16)
+    assert not shared_view(silence, clip_id="a", view=1, seed=0, spec=ViewSpec(warp_p=1.0)).any()
+    loud = np.random.default_rng(0).integers(-32768, 32767, CLIP).astype(np.int16)
+    assert shared_view(loud, clip_id="a", view=1, seed=0, spec=ViewSpec(warp_p=1.0)).std() > 1000
+
+
+def test_a_warp_changes_the_balance_of_bands_and_is_drawn_by_its_probability() -> None:
+    noise = np.random.default_rng(0).normal(0, 3000, CLIP).astype(np.int16)
+    spec = ViewSpec(warp_p=0.5, warp_speed=(1.0, 1.0), crop_p=0.0, mixup_db=(0.0, 0.0), noise_snr_db=(300.0, 300.0))
+    changed = 0
+    for identity in map(str, range(200)):
+        out = shared_view(noise, clip_id=identity, view=1, seed=0, spec=spec)
+        changed += bool(np.abs(out - noise).max() > 100)
+        assert np.array_equal(out, shared_view(noise, clip_id=identity, view=1, seed=0, spec=spec))
+    assert 75 < changed < 125
+    for wrong in ({"warp_p": 2.0}, {"warp_speed": (0.1, 1.0)}, {"warp_db": -1.0}):
+        with pytest.raises(UsageError):
+            ViewSpec(**wrong)
