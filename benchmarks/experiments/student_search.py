@@ -208,8 +208,10 @@ def run_search(
                 else:
                     rows = write()
                 advance(number, f"{name}, seed {seed}")
-        except BaseException:  # an interrupt, too: only what runs already is waited for
+        except BaseException:  # an interrupt, too: trainings go on from their checkpoints when the command is run again
             several.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
             raise
     if failed is not None:
         raise failed
