@@ -49,6 +49,9 @@ STUDIES = {
     "training-throughput": Study(
         _ROOT + "experiments.training_throughput", "clips per second of every stage of training"
     ),
+    "training-forms": Study(
+        _ROOT + "experiments.training_forms", "a training step with threads, processes, XLA and bfloat16"
+    ),
     "fuzz": Study(_ROOT + "experiments.fuzz.run", "damaged inputs: does each end as a result or an error message?"),
     "input-memory": Study(_ROOT + "experiments.input_memory", "peak memory of a huge manifest and of hours of silence"),
     "kill-drill": Study(
