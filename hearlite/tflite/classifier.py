@@ -138,7 +138,7 @@ class Head:
     trained_subjects: tuple[str, ...]  # hashes of the subjects; none may be a test subject of this file
     threshold_rule: str
     golden_scores: tuple[float, ...] = ()  # for the golden signal
-    # Of a head that was adapted from one of the teacher's embeddings: its sha256, or "in memory"; "" if fitted to labels
+    # sha256 of the head of the teacher's embeddings that it was adapted from, or "in memory"; "" if fitted to labels
     adapted_from: str = ""
 
     def require_valid(self, *, where: str) -> None:
