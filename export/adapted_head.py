@@ -35,7 +35,7 @@ FOLDS = 5
 # keeps the fit of a student that equals its teacher from being singular.
 STRENGTHS = tuple(10.0 ** (exponent / 2) for exponent in range(-16, 5))
 THRESHOLD_RULE = "the head's own decision"
-_CONSTANT = 1e-6  # relative deviation of logits: float32 rounds more coarsely
+_CONSTANT = 1e-6  # relative deviation that may be the rounding of float32
 _BATCH = 256  # clips at a time: 33 MB of audio
 
 
@@ -233,7 +233,8 @@ def ridge(values: Floats, targets: Floats) -> tuple[Floats, Floats]:
     bias : array [strengths, labels]
     """
     mean, deviation, middle = values.mean(axis=0), values.std(axis=0), targets.mean(axis=0)
-    scale = np.where(deviation > 0, deviation, 1.0)  # a feature that never changes gets no weight
+    # A feature that changes by no more than rounding gets no weight.
+    scale = np.where(deviation > _CONSTANT * deviation.max(), deviation, np.inf)
     features = (values - mean) / scale
     eigenvalues, axes = np.linalg.eigh(features.T @ features / len(values))
     turned = axes.T @ (features.T @ (targets - middle) / len(values))  # [dim, labels]

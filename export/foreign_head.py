@@ -6,6 +6,7 @@ skops every type must be one that skops knows to be safe, or one of scikit-learn
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import zipfile
@@ -309,8 +310,10 @@ def _load_skops(content: bytes, *, trusted: Sequence[str], where: str) -> Any:
 
 def _estimator(head: Any, *, name: str, sha256: str, labels: tuple[str, ...]) -> ForeignHead:
     """Open a classifier of scikit-learn, or anything with its methods."""
-    classes = getattr(head, "classes_", None)
-    able = hasattr(head, "decision_function") or hasattr(head, "predict_proba")
+    classes, able = None, False
+    with contextlib.suppress(Exception):  # properties of a pipeline that is none
+        classes = head.classes_
+        able = hasattr(head, "decision_function") or hasattr(head, "predict_proba")
     if not able or not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2:
         raise (UsageError if sha256 == IN_MEMORY else InputError)(
             f"{name} is no fitted classifier of two or more classes",
@@ -328,7 +331,7 @@ def _estimator(head: Any, *, name: str, sha256: str, labels: tuple[str, ...]) ->
         logits = _shaped(head.decision_function(values), (len(values), len(names)), name=name)
         return _scores(logits, kind="softmax", labels=names)
 
-    return ForeignHead(name, sha256, dim if isinstance(dim, int) else None, outputs, labels)
+    return ForeignHead(name, sha256, int(dim) if isinstance(dim, (int, np.integer)) else None, outputs, labels)
 
 
 def _log_odds(head: Any, values: Floats, *, name: str) -> Floats:

@@ -135,9 +135,11 @@ def test_a_noisy_student_is_fitted_with_more_ridge_and_judged_on_other_subjects(
 
 def test_features_that_never_change_get_no_weight() -> None:
     student, scores, subjects = world()
-    student[:, 3] = 7.0
+    student[:, 3] = np.where(subjects == "s1", np.nextafter(np.float32(7), np.float32(8)), np.float32(7))
     fitted = fit(student, scores, subjects)
-    assert np.isfinite(fitted.weights).all() and np.abs(fitted.weights[0, 3]) < 1e-6
+    assert np.isfinite(fitted.weights).all() and fitted.weights[0, 3] == 0.0
+    nothing = fit(np.zeros_like(student), scores, subjects)
+    np.testing.assert_allclose(nothing(student), scores.logits.mean())
 
 
 def clips_of(logits: Floats, *, kind: str = "sigmoid") -> Clips:
@@ -290,9 +292,10 @@ def test_the_log_odds_of_a_forest_are_finite(vectors: NDArray[np.float32], truth
         (object(), "object is no fitted classifier"),
         (LogisticRegression(), "LogisticRegression is no fitted classifier"),
         (StandardScaler().fit(np.eye(DIM)), "StandardScaler is no fitted classifier"),
+        (make_pipeline(StandardScaler(), "odd"), "Pipeline is no fitted classifier"),
         (RandomForestClassifier(2).fit(np.eye(DIM), np.eye(DIM)[:, :3]), "no fitted classifier of two"),
     ],
-    ids=["object", "unfitted", "transformer", "multilabel forest"],
+    ids=["object", "unfitted", "transformer", "odd pipeline", "multilabel forest"],
 )
 def test_objects_that_are_no_classifier(head: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says):
