@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hearlite.api import adapt_head as adapt_head
     from hearlite.api import benchmark as benchmark
     from hearlite.api import distill as distill
     from hearlite.api import embed as embed
@@ -34,6 +35,7 @@ _HOMES = {
     "ManifestOptions": "hearlite.manifests.options",
     "Model": "hearlite.model",
     "Run": "hearlite.run",
+    "adapt_head": "hearlite.api",
     "benchmark": "hearlite.api",
     "embed": "hearlite.api",
     "load": "hearlite.model",

@@ -390,6 +390,77 @@ def export(
     )
 
 
+def adapt_head(
+    head: Any,
+    *,
+    run: Run | PathLike,
+    out: PathLike,
+    recipes: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    trusted: Sequence[str] = (),
+    overwrite: bool = False,
+    allow_failed_gate: bool = False,
+) -> list[Path]:
+    """Export files of a run with a classifier of the teacher's embeddings, fitted to the student without labels.
+
+    The head scores the teacher's vectors in the run's records, and a linear classifier of the file's own embeddings of
+    the same clips is fitted to these scores. It becomes the second output of `..._head.tflite`, `scores`. How well it
+    agrees with the head on validation subjects stands in manifest and model card.
+
+    Parameters
+    ----------
+    head : str, Path or estimator
+        A fitted classifier of scikit-learn, or anything with `classes_` and `decision_function` or `predict_proba`; or
+        a file: a linear head as .json (hearlite-head/1), the folder of a SavedModel, or a .skops.
+    run : Run, str or Path
+        A run from `distill` with the teacher whose embeddings the head takes, or its folder. Its records are needed.
+    out : str or Path
+        Folder for the files; created if missing.
+    recipes : sequence of str
+        Recipes that the run was quantized with, or "float32". By default the first recipe that passed its gate, and
+        float32.
+    labels : sequence of str
+        Names of the scores in place of the head's own, in the order of its outputs; one for a classifier of two
+        classes, whose second class is scored.
+    trusted : sequence of str
+        Types of scikit-learn in a .skops that skops doesn't know to be safe, such as the trees of a forest.
+    overwrite : bool
+        Replace files that exist and have different content.
+    allow_failed_gate : bool
+        Write a file whose gate or self-test failed, marked as failed.
+
+    Returns
+    -------
+    list of Path
+        The .tflite files.
+
+    Raises
+    ------
+    GateError
+        When a file failed its gate or fails its self-test.
+    InputError
+        When the head can't be read, takes embeddings of another dimension, outputs NaN or says the same of every clip,
+        `run` is not a finished run with its records, or a different file exists and `overwrite` is false.
+    UsageError
+        When `head` is an object that is no fitted classifier, or `labels` are not as many as its outputs.
+    MissingExtraError
+        When skops is needed and not installed.
+    """
+    from hearlite.export.adapted_head import adapt_head as adapt
+    from hearlite.export.foreign_head import read_head
+    from hearlite.quantize.recipe import AUTO
+
+    return adapt(
+        read_head(head, labels=labels, trusted=trusted),
+        _run(run),
+        to=Path(out),
+        names=tuple(recipes),
+        preferred=AUTO,
+        overwrite=overwrite,
+        allow_failed_gate=allow_failed_gate,
+    )
+
+
 def benchmark(
     data: PathLike | Dataset,
     *,

@@ -379,12 +379,7 @@ def describe(model: Path) -> dict[str, object]:
             "recipe": manifest.recipe,
             "gate passed": manifest.gate_passed,
             "network macs": summary.network_macs,
-            "head": [
-                f"{label.name}: out-of-fold AUROC {label.auroc:.3f}, threshold {label.threshold:.3g}"
-                for label in manifest.head.labels
-            ]
-            if manifest.head
-            else None,
+            "head": [label.summary() for label in manifest.head.labels] if manifest.head else None,
             "metrics": [f"{metric.name}: {metric.value:.4f} on {metric.on}" for metric in manifest.metrics],
         }
     return facts

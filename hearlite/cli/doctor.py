@@ -33,6 +33,7 @@ PACKAGES = {  # package: (what it allows, how to get it)
     "tf-keras": ("distill, quantize, export", _TRAIN_HINT),
     "tensorflow-model-optimization": ("quantization-aware training", _TRAIN_HINT),
     "ray": ("make records on several machines", 'pip install "hearlite[cluster]"'),
+    "skops": ("adapt-head: read classifiers of scikit-learn", 'pip install "hearlite[heads]"'),
 }
 # Instruction sets by which oneDNN and XNNPACK choose their kernels.
 _ISA_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512f", "avx2", "asimddp", "asimd")

@@ -1,4 +1,4 @@
-"""The command `export`, which writes the files of a run for apps."""
+"""The commands `export` and `adapt-head`, which write the files of a run for apps."""
 
 from __future__ import annotations
 
@@ -125,3 +125,71 @@ def export(
             for part in package(file, platform=platform, to=out / f"{file.stem}_{platform}", overwrite=overwrite)
         ]
     print_data([{"file": str(file), "bytes": file.stat().st_size} for file in files], as_json=as_json)
+
+
+@click.command("adapt-head")
+@click.argument("head", metavar="HEAD", type=DATA)
+@click.option("--run", "run", type=DATA, required=True, help="Run of the teacher whose embeddings HEAD takes.")
+@click.option("--out", "out", type=DATA, required=True, help="Folder for the files.")
+@click.option(
+    "--recipe",
+    "names",
+    multiple=True,
+    help="Recipe that the run was quantized with, or float32; may be repeated; default: the first that passed its gate,"
+    " and float32.",
+)
+@click.option(
+    "--label", "labels", multiple=True, help="Name of a score, in the order of HEAD's outputs; repeat for each."
+)
+@click.option(
+    "--trust",
+    "trusted",
+    multiple=True,
+    metavar="TYPE",
+    help="Type of scikit-learn to trust in a .skops; may be repeated. The refusal of a file names its types.",
+)
+@click.option("--overwrite", is_flag=True, help=OVERWRITE)
+@click.option("--allow-failed-gate", is_flag=True, help=ALLOW_FAILED_GATE)
+@json_option
+def adapt_head(
+    head: Path,
+    run: Path,
+    out: Path,
+    names: tuple[str, ...],
+    labels: tuple[str, ...],
+    trusted: tuple[str, ...],
+    overwrite: bool,
+    allow_failed_gate: bool,
+    as_json: bool,
+) -> None:
+    """Fit a classifier of the teacher's embeddings to a student, without labels.
+
+    HEAD is a linear classifier as .json (hearlite-head/1), the folder of a SavedModel, or a .skops that
+    skops.io.dump wrote of scikit-learn's. It scores the teacher's vectors in the run's records, and a linear
+    classifier of the student's embeddings is fitted to these scores: the output `scores` of ..._head.tflite.
+    """
+    from hearlite import api
+    from hearlite.bundle import read_manifest
+
+    files = api.adapt_head(
+        head,
+        run=run,
+        out=out,
+        recipes=names,
+        labels=labels,
+        trusted=trusted,
+        overwrite=overwrite,
+        allow_failed_gate=allow_failed_gate,
+    )
+    heads = [read_manifest(file).head for file in files]
+    print_data(
+        [
+            {
+                "file": str(file),
+                "bytes": file.stat().st_size,
+                "scores": [label.summary() for label in found.labels] if found else [],
+            }
+            for file, found in zip(files, heads, strict=True)
+        ],
+        as_json=as_json,
+    )

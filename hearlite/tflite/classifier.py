@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,20 +87,36 @@ def require_fused(content: bytes, head: Head, *, where: str) -> None:
 
 OUTPUT = "scores"  # float32 [1, labels]
 KINDS = ("sigmoid", "softmax")  # sigmoid: a score for each binary label; softmax: one label of several, scores sum to 1
+IN_MEMORY = "in memory"  # what a head was adapted from that is no file
 _MAX_NAME = 100  # characters; a label is a word that appears in file listings and on screens
 
 
 @dataclass(frozen=True)
 class HeadLabel:
-    """One score of a head. Clips that score `threshold` or above count as positive."""
+    """One score of a head. Clips that score `threshold` or above count as positive.
+
+    A head is fitted to labels, or adapted from one of the teacher's embeddings: then "positive" is what that head
+    decides, and no label was seen.
+    """
 
     name: str
     positive_subjects: int  # subjects that the head was fitted to
     negative_subjects: int
     auroc: float  # out of fold: each clip is scored by a probe that was fitted to other subjects
-    low: float | None  # 95 % interval over subjects; null where too few replicates have both classes
+    low: float | None  # 95 % interval over subjects; null where too few replicates have both classes, or adapted
     high: float | None
     threshold: float  # in [0, 1], chosen on those out-of-fold scores
+    # Of an adapted head, the correlation of its logits with those of the head it stands for; else null.
+    agreement: float | None = None
+    auroc_of: str = ""  # of an adapted head, the decisions and clips that its AUROC and agreement are of
+
+    def summary(self) -> str:
+        """Return its figures on a line."""
+        figures = f"out-of-fold AUROC {self.auroc:.3f}"
+        if self.auroc_of:
+            correlation = "" if self.agreement is None else f"correlation {self.agreement:.3f}, "
+            figures = f"agrees with the head that it stands for: {correlation}AUROC {self.auroc:.3f} of {self.auroc_of}"
+        return f"{self.name}: {figures}, threshold {self.threshold:.3g}"
 
 
 @dataclass(frozen=True)
@@ -121,24 +138,15 @@ class Head:
     trained_subjects: tuple[str, ...]  # hashes of the subjects; none may be a test subject of this file
     threshold_rule: str
     golden_scores: tuple[float, ...] = ()  # for the golden signal
+    # sha256 of the head of the teacher's embeddings that it was adapted from, or "in memory"; "" if fitted to labels
+    adapted_from: str = ""
 
     def require_valid(self, *, where: str) -> None:
         """Raise InputError for values that have the right type but are not valid.
 
         `where` names the source in the message.
         """
-        names = [label.name for label in self.labels]
-        if self.kind not in KINDS:
-            raise InputError(f"{where}: head kind is {self.kind!r}", f"this version supports {', '.join(KINDS)}")
-        if not names or len(set(names)) != len(names) or (self.kind == "softmax" and len(names) < 2):
-            raise InputError(
-                f"{where}: the head's labels are {names}", "expected distinct labels, at least two for a softmax"
-            )
-        for name in names:
-            if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
-                raise InputError(
-                    f"{where}: a label is {name!r:.200}", f"expected 1 to {_MAX_NAME} printable characters"
-                )
+        require_labels([label.name for label in self.labels], kind=self.kind, where=where)
         rates = [
             rate
             for label in self.labels
@@ -147,11 +155,35 @@ class Head:
         ]
         if not all(0 <= rate <= 1 for rate in (*rates, *self.golden_scores)):
             raise InputError(f"{where}: the head has an AUROC, threshold or score outside 0 to 1")
-        if len(self.golden_scores) not in (0, len(names)):
+        if len(self.golden_scores) not in (0, len(self.labels)):
             raise InputError(
                 f"{where}: the head has {len(self.golden_scores)} golden scores",
-                f"expected {len(names)}, one for each label",
+                f"expected {len(self.labels)}, one for each label",
             )
+        if not all(-1 <= label.agreement <= 1 for label in self.labels if label.agreement is not None):
+            raise InputError(f"{where}: the head has an agreement outside -1 to 1")
+        if self.adapted_from not in ("", IN_MEMORY) and not re.fullmatch(r"[0-9a-f]{64}", self.adapted_from):
+            raise InputError(
+                f"{where}: the head is adapted from {self.adapted_from!r:.200}",
+                f"expected a sha256, {IN_MEMORY!r} or nothing",
+            )
+
+
+def require_labels(names: Sequence[str], *, kind: str, where: str) -> None:
+    """Raise InputError unless a head of this kind can have these labels.
+
+    `where` names the source in the message.
+    """
+    if kind not in KINDS:
+        raise InputError(f"{where}: head kind is {kind!r:.200}", f"this version supports {', '.join(KINDS)}")
+    if not names or len(set(names)) != len(names) or (kind == "softmax" and len(names) < 2):
+        raise InputError(
+            f"{where}: the head's labels are {list(names)!r:.1000}",
+            "expected distinct labels, at least two for a softmax",
+        )
+    for name in names:
+        if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+            raise InputError(f"{where}: a label is {name!r:.200}", f"expected 1 to {_MAX_NAME} printable characters")
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ def test_importing_loads_nothing_and_every_public_name_is_there() -> None:
         hearlite.transform  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["load", "embed", "distill", "quantize", "export", "benchmark", "Model"])
+@pytest.mark.parametrize("name", ["load", "embed", "distill", "quantize", "export", "adapt_head", "benchmark", "Model"])
 def test_every_public_function_is_typed_and_documented(name: str) -> None:
     function = getattr(api, name)
     documented = inspect.getdoc(function) or ""

@@ -65,6 +65,7 @@ print(loaded, file=sys.stderr)
         "distill",
         "quantize",
         "export",
+        "adapt-head",
         "bench",
         "report",
         "embed",

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearlite.embedders.saved_model import _FORBIDDEN_OP, SavedModelTeacher
+from hearlite.embedders.saved_model import SavedModelTeacher
+from hearlite.embedders.saved_model_filter import _FORBIDDEN_OP
 from hearlite.errors import InputError
 from hearlite.spec import AUDIO
 

@@ -284,6 +284,11 @@ def a_head(**changes: Any) -> Head:
         (lambda head: head["labels"][0].update(name="x" * 101), "1 to 100"),
         (lambda head: head["labels"][0].update(threshold=1.5), "outside 0 to 1"),
         (lambda head: head["labels"].append(dict(head["labels"][0])), "expected distinct labels"),
+        (lambda head: head["labels"][0].update(agreement=1.5), "agreement outside -1 to 1"),
+        (lambda head: head["labels"][0].update(agreement="good"), "agreement is 'good'"),
+        (lambda head: head["labels"][0].update(auroc=None), "auroc is None"),
+        (lambda head: head.update(adapted_from="../head.json"), "adapted from '../head.json'"),
+        (lambda head: head.update(adapted_from="0" * 63), "expected a sha256, 'in memory' or nothing"),
         (lambda head: head["labels"].append({**head["labels"][0], "name": "y"}), "golden scores"),
         (
             lambda head: head.update(golden_scores=[]) or head["labels"].append({**head["labels"][0], "name": "y"}),

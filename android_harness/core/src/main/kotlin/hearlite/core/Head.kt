@@ -45,5 +45,8 @@ class Head(
     }
 }
 
-/** One score of a [Head]. [auroc] is out of fold, on the subjects that the head was fitted to; [threshold] was chosen on the same scores. */
+/**
+ * One score of a [Head]. [auroc] is out of fold, on the subjects that the head was fitted to; [threshold] was chosen on the same scores.
+ * Where the manifest's head has `adapted_from`, [auroc] says how well the scores agree with another head, and [threshold] is 0.5.
+ */
 class HeadLabel(val name: String, val auroc: Double, val threshold: Double)
