@@ -122,7 +122,7 @@ class Block:
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """The student network: a MobileNetV2-like stack of plain ReLU6 convolutions with time stride 16 in all STUDENTS.
+    """The student network: residual blocks of plain ReLU6 convolutions with time stride 16 in all STUDENTS.
 
     It has no squeeze-excite, which breaks int8 fusion.
     """
@@ -355,26 +355,31 @@ HEAR_EMBEDDING_DIM = 512  # [hear]
 STUDENT_FRONTEND = FrontendSpec(hop_samples=200, mels=64, low_hz=60.0, high_hz=7_800.0, log1p=True)
 
 
-def _stage(first: Block, *rest: Block, tap: bool = False) -> tuple[Block, ...]:
-    blocks = (first, *rest)
-    return (*blocks[:-1], dataclasses.replace(blocks[-1], tap=tap))
+def _over_time(expand: int, out: int, *, steps: int = 3, stride: int = 1, tap: bool = False) -> Block:
+    return Block(expand, out, (steps, 1), (stride, 1), tap, "dense")
 
 
-def _blocks(dws: int, early: tuple[Block, ...], *stages: tuple[Block, ...]) -> tuple[Block, ...]:
-    return (Block(0, dws, stride=(2, 2)), *early, *(block for stage in stages for block in stage))
+def _square(expand: int, out: int, *, stride: int = 1, tap: bool = False) -> Block:
+    return Block(expand, out, (3, 3), (stride, stride), tap, "dense")
 
 
+# Patches of 4 x 4, dense blocks over time and frequency, then frequency rows become channels and all that follows is
+# over time alone. Of the shapes tried (benchmarks/experiments/lists/faster.toml) these keep most for their cost: layers
+# with few channels each alone take as long as dense ones on every processor looked at.
 STUDENTS: dict[str, StudentSpec] = {
     "tiny": StudentSpec(
         size="tiny",
         frontend=STUDENT_FRONTEND,
-        stem_channels=16,
-        blocks=_blocks(
-            32,
-            (Block(48, 32),),
-            _stage(Block(64, 48, (3, 5), (2, 2)), Block(96, 48, (3, 5)), tap=True),
-            _stage(Block(112, 64, (3, 5), (2, 2)), Block(160, 64), Block(160, 64), tap=True),
-            _stage(Block(192, 96, (3, 3), (1, 2)), Block(256, 96)),
+        stem_channels=24,
+        stem_kernel=(4, 4),
+        stem_stride=(4, 4),
+        blocks=(
+            _square(48, 32, stride=2),
+            _square(48, 32, tap=True),
+            Block(160, 128, (1, 0), kind="dense"),
+            _over_time(160, 128, steps=5, stride=2),
+            _over_time(160, 128, tap=True),
+            _over_time(160, 128),
         ),
         head_channels=256,
         min_centred_cosine=0.99,  # narrower layers round more coarsely
@@ -382,13 +387,19 @@ STUDENTS: dict[str, StudentSpec] = {
     "small": StudentSpec(
         size="small",
         frontend=STUDENT_FRONTEND,
-        stem_channels=16,
-        blocks=_blocks(
-            32,
-            (Block(80, 32), Block(80, 32)),
-            _stage(Block(112, 64, (3, 5), (2, 2)), Block(160, 64, (3, 5)), Block(160, 64, (3, 5)), tap=True),
-            _stage(Block(224, 96, (3, 5), (2, 2)), Block(320, 96), Block(320, 96), Block(320, 96), tap=True),
-            _stage(Block(400, 144, (3, 3), (1, 2)), Block(576, 144), Block(576, 144)),
+        stem_channels=32,
+        stem_kernel=(4, 4),
+        stem_stride=(4, 4),
+        blocks=(
+            _square(64, 48, stride=2),
+            _square(64, 48),
+            _square(64, 48, tap=True),
+            Block(208, 160, (1, 0), kind="dense"),
+            _over_time(208, 160, steps=5, stride=2),
+            _over_time(208, 160, tap=True),
+            _over_time(208, 160),
+            _over_time(208, 160, tap=True),
+            _over_time(208, 160),
         ),
         head_channels=480,
     ),
@@ -396,18 +407,20 @@ STUDENTS: dict[str, StudentSpec] = {
         size="base",
         frontend=dataclasses.replace(STUDENT_FRONTEND, mels=128),
         stem_channels=32,
-        blocks=_blocks(
-            32,
-            (Block(80, 32), Block(80, 32)),
-            _stage(Block(144, 64, (3, 5), (2, 2)), Block(192, 64, (3, 5)), Block(192, 64, (3, 5)), tap=True),
-            _stage(
-                Block(256, 112, (3, 5), (2, 2)),
-                Block(384, 112, (3, 5)),
-                Block(384, 112, (3, 5)),
-                Block(384, 112, (3, 5)),
-                tap=True,
-            ),
-            _stage(Block(480, 176, (3, 5), (1, 2)), Block(704, 176), Block(704, 176)),
+        stem_kernel=(4, 4),
+        stem_stride=(4, 4),
+        blocks=(
+            _square(96, 64, stride=2),
+            _square(96, 64),
+            _square(96, 64, tap=True),
+            Block(224, 160, (1, 0), kind="dense"),
+            _over_time(224, 160, steps=5, stride=2),
+            _over_time(224, 160, tap=True),
+            _over_time(224, 160),
+            _over_time(224, 160),
+            _over_time(224, 160, tap=True),
+            _over_time(224, 160),
+            _over_time(224, 160),
         ),
         head_channels=512,
     ),

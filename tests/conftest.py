@@ -214,8 +214,8 @@ def quantized_run(tiny_run: Run, lenient_recipe: QuantSpec) -> Run:
     return tiny_run
 
 
-# One residual stream, the sum of two bottlenecks, so their channels belong together.
-OUTLIERS = ("block7_project", "block8_project", "block8_residual")
+# One residual stream, the sum of three blocks, so their channels belong together.
+OUTLIERS = ("block3_project", "block4_project", "block4_residual", "block5_project", "block5_residual")
 
 
 @pytest.fixture(scope="session")
@@ -227,15 +227,12 @@ def hard_run(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = dataclasses.replace(tiny_run, folder=tmp_path_factory.mktemp("runs") / "hard")
     shutil.copytree(tiny_run.folder, run.folder, ignore=shutil.ignore_patterns(QuantSpec.recipe))
     weights = read_arrays(run.weights)
-    for name in (
-        "block7_project_bn/gamma:0",
-        "block7_project_bn/beta:0",
-        "block8_project_bn/gamma:0",
-        "block8_project_bn/beta:0",
-    ):
-        weights[name][0] *= 100.0
-    for name in ("block8_expand/kernel:0", "head/kernel:0"):
+    for block in (3, 4, 5):
+        for name in ("gamma", "beta"):
+            weights[f"block{block}_project_bn/{name}:0"][0] *= 100.0
+    for name in ("block4_expand/kernel:0", "block5_expand/kernel:0", "head/kernel:0"):
         weights[name][:, :, 0] /= 100.0
+    weights["tap4/kernel:0"][0] /= 100.0
     write_arrays(run.weights, weights)
     return run
 

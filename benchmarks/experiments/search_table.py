@@ -136,7 +136,7 @@ def table(rows: Sequence[SearchRow]) -> str:
         cells += [f"{file.times_faster[name]:.2f}" for file in (cost.int8, cost.float32) for name in references]
         lines.append(_line(cells))
     notes = (
-        "Cosine: centred, of student and teacher. Probes: correlation of random linear probes. Both on subjects that no"
+        "Cosine: of student and teacher, centred on these clips. Probes: correlation of random linear probes. Both on subjects that no"
         " student learned from. Rank: mean of the ranks by these, half of it on validation subjects.",
         "Times: one thread, for a second of sound, frontend included; x: times faster than today's student.",
     )

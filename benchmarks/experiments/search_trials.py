@@ -16,6 +16,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from hearlite.audio.clips import from_int16
 from hearlite.benchmarks.experiments.ablation import train_variant
 from hearlite.benchmarks.experiments.ablation_table import Probed, arrays_of, probe_vectors, probed_of
 from hearlite.benchmarks.experiments.search_table import Fidelity, Trial
@@ -29,9 +30,10 @@ from hearlite.run import Run
 from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import QuantSpec, StudentSpec, TrainSpec, student_spec
 
-_PROTOCOL = 1  # raise it whenever the figures of a finished training change, so that they are computed again
+_PROTOCOL = 2  # raise it whenever the figures of a finished training change, so that they are computed again
 # Of the int8 file that shows whether a shape survives rounding: a quarter of what `hearlite quantize` takes.
 _CALIBRATION_CLIPS, _COMPARED_CLIPS = 128, 128
+_VALIDATION_CLIPS = 2_048
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,9 @@ def try_candidate(search: Search, candidate: Variant, seed: int) -> Trial:
         seed=seed,
         out=search.out,
     )
-    found = read_json(run.metrics)
     trial = Trial(
         key=key,
-        validation=Fidelity(search.sounds.name, found["val_centred_cosine"], found["val_random_probe_correlation"]),
+        validation=_validate(search, run),
         left_out=tuple(_judge(search, run, dataset) for dataset in search.left_out),
         int8_centred_cosine=_int8_cosine(run),
         steps=int(figures.steps),
@@ -159,8 +160,6 @@ def _read_trial(folder: Path, key: str) -> Trial | None:
 
 def _judge(search: Search, run: Run, dataset: Dataset) -> Fidelity:
     """Compare a student with its teacher on all clips of a left-out dataset; its probes are written beside the run."""
-    from hearlite.data.targets import Targets
-    from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
     from hearlite.student import StudentEmbedder
 
     of_teacher = read_arrays(search.teacher_file(dataset))
@@ -169,12 +168,43 @@ def _judge(search: Search, run: Run, dataset: Dataset) -> Fidelity:
         raise InputError(f"{dataset.name}: its recordings have changed", "use another --out")
     if "aurocs" in of_teacher:
         write_arrays(_probe_file(run.folder, dataset), arrays_of(_probed(search, dataset, embedded, "")))
-    targets = Targets.load(run.targets)
-    wanted = targets.forward(of_teacher["vectors"])
+    return fidelity(dataset.name, run, embedded.vectors[""], of_teacher["vectors"])
+
+
+def _validate(search: Search, run: Run) -> Fidelity:
+    """Compare a student with its teacher on clips of validation subjects."""
+    from hearlite.data.records import read_records, sample_examples
+    from hearlite.student import StudentEmbedder
+
+    pcm, vectors = sample_examples(read_records(run.records), "val", clips=_VALIDATION_CLIPS, seed=0)
+    return fidelity(search.sounds.name, run, StudentEmbedder(run).embed(from_int16(pcm)), vectors)
+
+
+def fidelity(name: str, run: Run, student: Embeddings, teacher: Embeddings) -> Fidelity:
+    """Compare a student with its teacher in a frame of these very clips, the same for every run.
+
+    The frame of a run's own targets depends on its training clips and their views, so cosines in it can't be compared.
+
+    Parameters
+    ----------
+    name
+        Of the clips' dataset.
+    run
+        The student's.
+    student
+        Its embeddings `[n, dim]`.
+    teacher
+        The teacher's of the same clips.
+    """
+    from hearlite.data.targets import Targets, fit_targets
+    from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
+
+    frame = fit_targets(teacher, normalisation="centred")
+    found, wanted = frame.forward(Targets.load(run.targets).backward(student)), frame.forward(teacher)
     return Fidelity(
-        dataset.name,
-        mean_cosine(embedded.vectors[""], wanted),
-        random_probe_correlation(embedded.vectors[""], wanted, directions=probe_directions(targets)),
+        name,
+        mean_cosine(found, wanted),
+        random_probe_correlation(found, wanted, directions=probe_directions(frame)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # ruff: noqa: E402 - nothing here works without TensorFlow, which is optional
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -15,8 +16,9 @@ from small import SMALL_SHAPES, run_file, small_images, small_network
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_model_optimization")
 
+from hearlite.benchmarks.experiments.variants import load_variants
 from hearlite.errors import InputError, UsageError
-from hearlite.files import read_json, write_json
+from hearlite.files import write_json
 from hearlite.quantize.build import layer_ranges
 from hearlite.quantize.compare import compare_embeddings, compare_layers
 from hearlite.quantize.equalize import equalize, linear_streams
@@ -26,8 +28,9 @@ from hearlite.quantize.ranges import measure
 from hearlite.quantize.recipe import recipes
 from hearlite.quantize.static import even_channels, quantize_static
 from hearlite.quantize.tensor_tap import short_name
-from hearlite.run import Run, create_run, open_run
-from hearlite.spec import AUDIO, STUDENT_FRONTEND, STUDENTS, Block
+from hearlite.run import SCHEMA, Run, create_run, open_run
+from hearlite.serialization import to_dict
+from hearlite.spec import AUDIO, STUDENT_FRONTEND, STUDENTS, Block, StudentSpec, TrainSpec
 from hearlite.student import build_network
 from hearlite.tflite.convert import convert_frontend, convert_network, join_frontend
 from hearlite.tflite.graph import Graph
@@ -43,17 +46,27 @@ def networks() -> dict[str, Any]:
     return {name: small_network(spec) for name, spec in SMALL_SHAPES.items()}
 
 
+def shape_of(name: str) -> StudentSpec:
+    """A student of today or, called `size-0.1`, of version 0.1."""
+    student = STUDENTS[name.partition("-")[0]]
+    candidates = {item.name: item for item in load_variants("faster")}
+    return candidates[name].specs(student, TrainSpec())[0]
+
+
 @pytest.mark.parametrize(
     ("size", "sha256"),
     [
-        ("tiny", "7f9b2b5f6861ee7dad4c1411e5d0307cc6cbcd46daeac5b5a12d35534b41303c"),
-        ("small", "605a25d2656f38d25a0164e5051090fd4a1fdea4dcb8838e480d1ce498a50a35"),
-        ("base", "272062f53ca1a44f68c3cff165b89c9e8345e45b4cc73ba9303dbbf4d19e5d77"),
+        ("tiny", "9f73c60b780ff747a9a357fa76fa5c2c337e71c495ab0a8805dca2410388f7ac"),
+        ("small", "a3e638d77ed93ff4eb204210f5a39310b8aa82dc97afe50c123813b938442e4f"),
+        ("base", "51fbc0e362b197a3eda9d2c67dff935adb35ada7f65cdc41cdd8ebc9dba759d7"),
+        ("tiny-0.1", "7f9b2b5f6861ee7dad4c1411e5d0307cc6cbcd46daeac5b5a12d35534b41303c"),
+        ("small-0.1", "605a25d2656f38d25a0164e5051090fd4a1fdea4dcb8838e480d1ce498a50a35"),
+        ("base-0.1", "272062f53ca1a44f68c3cff165b89c9e8345e45b4cc73ba9303dbbf4d19e5d77"),
     ],
 )
-def test_the_layers_of_todays_students_are_those_that_weights_on_disk_have(size: str, sha256: str) -> None:
+def test_the_layers_of_students_are_those_that_weights_on_disk_have(size: str, sha256: str) -> None:
     """A snapshot of layers, their wiring and settings: with it, files of the same weights keep their bytes."""
-    config = build_network(STUDENTS[size]).get_config()
+    config = build_network(shape_of(size)).get_config()
     layers = [
         [item["class_name"], item["name"]]
         + [item["config"].get(key) for key in ("filters", "kernel_size", "strides", "padding", "use_bias", "units")]
@@ -65,15 +78,16 @@ def test_the_layers_of_todays_students_are_those_that_weights_on_disk_have(size:
 
 def test_a_run_from_before_a_setting_existed_has_its_default(tmp_path: Path, tiny_run: Run) -> None:
     """It can be opened, and resumed by the same command."""
-    stored = read_json(tiny_run.folder / "spec.json")
+    spec = dataclasses.replace(tiny_run.spec, student=shape_of("tiny-0.1"))
+    stored = {"schema": SCHEMA, **to_dict(spec)}
     assert stored["student"].pop("stem_kernel") == [3, 3] and stored["student"].pop("stem_stride") == [2, 2]
     assert {block.pop("kind") for block in stored["student"]["blocks"]} == {"depthwise"}
     write_json(tmp_path / "spec.json", stored)
-    assert create_run(tmp_path, tiny_run.spec).spec == tiny_run.spec == open_run(tmp_path, finished=False).spec
+    assert create_run(tmp_path, spec).spec == spec == open_run(tmp_path, finished=False).spec
     stored["student"]["stem_kernel"] = [4, 4]
     write_json(tmp_path / "spec.json", stored)
     with pytest.raises(InputError, match=r"student.stem_kernel is \[4, 4\] there and \[3, 3\] now"):
-        create_run(tmp_path, tiny_run.spec)
+        create_run(tmp_path, spec)
 
 
 @every_shape

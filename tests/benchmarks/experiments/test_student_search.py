@@ -26,7 +26,7 @@ from hearlite.benchmarks.stats.estimates import Estimate
 from hearlite.data.dataset import load_dataset
 from hearlite.errors import HearliteError, InputError
 from hearlite.serialization import from_dict
-from hearlite.spec import AUDIO, TrainSpec, student_spec
+from hearlite.spec import AUDIO, STUDENTS, TrainSpec, student_spec
 
 LIST = """
 [[variant]]
@@ -40,7 +40,7 @@ COST = StudentCost(1_000_000, 2_000_000, FileCost(4_000, 0.5, {"tiny": 1.0}), Fi
 
 
 def test_the_list_of_faster_students_has_steps_of_200_or_250_ms() -> None:
-    """As today's have, and each candidate changes the size that it is named after."""
+    """As the sizes have, and each candidate changes the size that it is named after."""
     variants = {variant.name: variant for variant in load_variants("faster")}
     for name, variant in variants.items():
         assert (variant.size or "tiny") == name.partition("-")[0]
@@ -49,7 +49,7 @@ def test_the_list_of_faster_students_has_steps_of_200_or_250_ms() -> None:
         stride = math.prod(block.stride[0] for block in student.blocks) * student.stem_stride[0]
         steps = student.frontend.frames(AUDIO.clip_samples) / stride
         assert AUDIO.clip_s / steps == (0.25 if name.endswith("-hop250") else 0.2), name
-    for size in ("tiny", "small"):
+    for size in STUDENTS:
         today = student_spec(size, embedding_dim=8)
         assert variants[size].specs(today, TrainSpec())[0] == today
 
