@@ -136,9 +136,9 @@ def table(rows: Sequence[SearchRow]) -> str:
         cells += [f"{file.times_faster[name]:.2f}" for file in (cost.int8, cost.float32) for name in references]
         lines.append(_line(cells))
     notes = (
-        "Cosine: of student and teacher, centred on these clips. Probes: correlation of random linear probes. Both on subjects that no"
-        " student learned from. Rank: mean of the ranks by these, half of it on validation subjects.",
-        "Times: one thread, for a second of sound, frontend included; x: times faster than today's student.",
+        "Cosine: of student and teacher, centred on these clips. Probes: correlation of random linear probes. Both on"
+        " subjects that no student learned from. Rank: mean of the ranks by these, half of it on validation subjects.",
+        "Times: one thread, for a second of sound, frontend included; x: times faster than the student of that size.",
     )
     return "\n".join([*lines, *(f"\n{note}" for note in notes)]) + "\n"
 
