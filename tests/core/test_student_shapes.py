@@ -57,7 +57,7 @@ def shape_of(name: str) -> StudentSpec:
     ("size", "sha256"),
     [
         ("tiny", "9f73c60b780ff747a9a357fa76fa5c2c337e71c495ab0a8805dca2410388f7ac"),
-        ("small", "a3e638d77ed93ff4eb204210f5a39310b8aa82dc97afe50c123813b938442e4f"),
+        ("small", "925c0870b73062629383ff61ec279b625b3dc6dac7643f91f66366724769afc9"),
         ("base", "51fbc0e362b197a3eda9d2c67dff935adb35ada7f65cdc41cdd8ebc9dba759d7"),
         ("tiny-0.1", "7f9b2b5f6861ee7dad4c1411e5d0307cc6cbcd46daeac5b5a12d35534b41303c"),
         ("small-0.1", "605a25d2656f38d25a0164e5051090fd4a1fdea4dcb8838e480d1ce498a50a35"),
