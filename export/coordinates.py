@@ -18,7 +18,7 @@ from hearlite.data.targets import Targets
 from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
 from hearlite.run import Run
-from hearlite.tflite.coordinates import TeacherCoordinates, append_linear, hadamard_like
+from hearlite.tflite.coordinates import TeacherCoordinates, append_linear, hartley_matrix
 
 Floats = NDArray[np.float64]
 MAX_CLIPS = 4_000  # of validation subjects: more change the fit by less than its rounding
@@ -31,7 +31,7 @@ _BATCH = 256  # clips at a time: 33 MB of audio
 
 
 @dataclass(frozen=True, eq=False)
-class Mapping:
+class LinearMap:
     """Two linear layers: embedding e -> up @ (down @ e) + mean."""
 
     down: Floats  # [k, dim]
@@ -73,7 +73,7 @@ def in_teacher_coordinates(content: bytes, embedder: Embedder, run: Run) -> tupl
 
 def fit(
     vectors: NDArray[np.float32], teacher: NDArray[np.float32], subjects: NDArray[np.str_], targets: Targets
-) -> tuple[Mapping, TeacherCoordinates]:
+) -> tuple[LinearMap, TeacherCoordinates]:
     """Fit the reliability of every principal direction.
 
     Parameters
@@ -89,7 +89,7 @@ def fit(
 
     Returns
     -------
-    tuple of Mapping and TeacherCoordinates
+    tuple of LinearMap and TeacherCoordinates
     """
     student, known = principal(vectors, targets), principal(targets.forward(teacher), targets)
     reliability = slopes(student, known)
@@ -98,10 +98,10 @@ def fit(
     enough = int(np.searchsorted(np.cumsum(gained[order]), KEPT_SHARE * gained.sum())) + 1
     kept = np.sort(order[:enough])
     # down: to the kept directions, shrunk, and spread over coordinates that vary alike.
-    spread = hadamard_like(len(kept))
+    spread = hartley_matrix(len(kept))
     down = spread @ (reliability[kept, None] * targets.rotation[kept].astype(np.float64))
     up = (spread @ targets.rotation[kept].astype(np.float64) @ targets.inverse).T
-    mapping = Mapping(down, up, targets.mean.astype(np.float64))
+    mapping = LinearMap(down, up, targets.mean.astype(np.float64))
     return mapping, TeacherCoordinates(
         directions=len(kept),
         reliability=float(reliability[kept].mean()),

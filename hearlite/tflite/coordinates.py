@@ -121,7 +121,7 @@ def _linear(model: object, given: int, weights: Floats, *, name: str) -> int:
     return result
 
 
-def hadamard_like(size: int) -> Floats:
+def hartley_matrix(size: int) -> Floats:
     """Return an orthogonal matrix `[size, size]` that spreads every direction over all coordinates.
 
     The discrete Hartley transform; of white directions of different variance it makes coordinates that vary nearly

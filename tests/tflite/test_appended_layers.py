@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hearlite.audio.clips import from_int16
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
-from hearlite.tflite.coordinates import append_linear, hadamard_like
+from hearlite.tflite.coordinates import append_linear, hartley_matrix
 
 pytestmark = pytest.mark.kernels
 
@@ -45,7 +45,7 @@ def test_coordinates_that_do_not_fit_are_refused(bundle: SimpleNamespace) -> Non
 
 @pytest.mark.parametrize("size", [1, 2, 48, 53])
 def test_directions_are_spread_by_a_rotation(size: int) -> None:
-    matrix = hadamard_like(size)
+    matrix = hartley_matrix(size)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(size), atol=1e-12)
     spread = (matrix**2) @ np.geomspace(1.0, 1e-3, size)
     assert spread.max() < 2.1 * spread.mean()
