@@ -46,6 +46,7 @@ def export(
     to: Path,
     recipe: str = "",
     coordinates: str = COORDINATES[0],
+    corpus: str = "",
     fit_head: FitHead | None = None,
     fitted_to: Fingerprints | None = None,
     overwrite: bool = False,
@@ -56,7 +57,7 @@ def export(
     Returns its path. Without `recipe` it is float32.
 
     With coordinates "teacher" it is called `..._teacher.tflite`, and classifiers of the teacher's embeddings take its
-    own (hearlite/export/coordinates.py).
+    own (hearlite/export/coordinates.py), best those of `corpus`, one of several datasets that the run was distilled on.
 
     With `fit_head` it is called `..._head.tflite` and has scores as a second output; its embeddings are those of the
     file without, bit by bit. `fitted_to` are fingerprints of the recordings that the head is fitted to.
@@ -69,11 +70,14 @@ def export(
     precision = _precision(run, recipe) if recipe else "f32"
     if coordinates not in COORDINATES:
         raise UsageError(f"coordinates are {coordinates!r}", f"use one of {', '.join(COORDINATES)}")
+    if corpus and coordinates != "teacher":
+        raise UsageError(f"corpus {corpus!r} has no effect", "ask for the teacher's coordinates, too")
     endings = ("_teacher" if coordinates == "teacher" else "") + ("_head" if fit_head else "")
     model = to / f"hearlite_{run.spec.student.size}_{AUDIO.clip_s:g}s_{precision}{endings}.tflite"
     head = described = None
     if coordinates == "teacher":
-        content, described = in_teacher_coordinates(content, TfliteEmbedder(content, name=model.name), run)
+        embedder = TfliteEmbedder(content, name=model.name)
+        content, described = in_teacher_coordinates(content, embedder, run, corpus=corpus)
     if fit_head is not None:
         content, head = _with_head(content, fit_head)
     heard = _heard(run, fitted_to=fitted_to, with_head=head is not None)
@@ -109,6 +113,7 @@ def export_files(
     names: Sequence[str],
     preferred: Sequence[str],
     coordinates: str = COORDINATES[0],
+    corpus: str = "",
     fit_head: FitHead | None = None,
     fitted_to: Fingerprints | None = None,
     overwrite: bool = False,
@@ -131,6 +136,7 @@ def export_files(
             to=to,
             recipe="" if name == "float32" else name,
             coordinates=coordinates,
+            corpus=corpus,
             fit_head=fit_head,
             fitted_to=fitted_to,
             overwrite=overwrite,

@@ -314,6 +314,7 @@ def export(
     out: PathLike,
     recipes: Sequence[str] = (),
     coordinates: str = COORDINATES[0],
+    corpus: str = "",
     classifier_data: PathLike | Dataset | None = None,
     labels: Sequence[str] = DEFAULT_LABELS,
     framing: str = "context",
@@ -336,6 +337,8 @@ def export(
     coordinates : str
         "student", or "teacher": then existing classifiers of the teacher's embeddings take those of the file. What the
         student knows of each of the teacher's principal directions is measured on the run's validation subjects.
+    corpus : str
+        With the teacher's coordinates, of a run on several datasets: the name of the one whose classifiers shall fit.
     classifier_data : str, Path or Dataset, optional
         Labelled recordings. A linear classifier is fitted to their training subjects and becomes the second output of
         each file, `scores`.
@@ -362,7 +365,7 @@ def export(
         `overwrite` is false, or `classifier_data` cannot be used, or for the teacher's coordinates there are too few
         validation subjects.
     UsageError
-        When `coordinates` are neither.
+        When `coordinates` are neither, or `corpus` is unknown or has no effect.
     """
     from hearlite.benchmarks.probes.classifier_head import HeadProbe
     from hearlite.data.duplicates import training_fingerprints
@@ -383,6 +386,7 @@ def export(
         names=tuple(recipes),
         preferred=AUTO,
         coordinates=coordinates,
+        corpus=corpus,
         fit_head=fit_head,
         fitted_to=fitted_to,
         overwrite=overwrite,

@@ -39,6 +39,12 @@ from hearlite.names import COORDINATES, PLATFORMS
     help="Of the embedding: the student's own, or those of its teacher, for classifiers of the teacher's embeddings.",
 )
 @click.option(
+    "--corpus",
+    default="",
+    metavar="NAME",
+    help="With --coordinates teacher, of a RUN on several datasets: the one whose classifiers shall fit.",
+)
+@click.option(
     "--platform",
     "platform",
     cls=Option,
@@ -71,6 +77,7 @@ def export(
     out: Path,
     names: tuple[str, ...],
     coordinates: str,
+    corpus: str,
     platform: str | None,
     labelled: Path | None,
     label_columns: tuple[str, ...],
@@ -93,7 +100,7 @@ def export(
             "name the labelled recordings with --classifier-data",
         )
     if source.suffix == ".tflite":
-        if platform is None or names or labelled or coordinates != COORDINATES[0]:
+        if platform is None or names or labelled or corpus or coordinates != COORDINATES[0]:
             raise UsageError(
                 f"{source} is exported already",
                 f"name a platform, such as --platform {PLATFORMS[0]}; --recipe, --coordinates and --classifier-data"
@@ -111,6 +118,7 @@ def export(
             out=out,
             recipes=names,
             coordinates=coordinates,
+            corpus=corpus,
             classifier_data=dataset,
             labels=labels,
             overwrite=overwrite,

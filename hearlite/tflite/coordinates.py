@@ -25,10 +25,12 @@ _HYBRID = 3
 class TeacherCoordinates:
     """How a file's embedding came to be in the teacher's coordinates, so that the teacher's classifiers take it.
 
-    Each principal direction of the teacher is multiplied by its reliability: the slope of the teacher on the student
-    over clips of subjects that the student did not learn from, between 0 and 1. What a student doesn't know is then 0
-    instead of noise.
+    Each principal direction of the teacher's vectors is multiplied by its reliability: the slope of the teacher on the
+    student over clips of subjects that the student did not learn from, between 0 and 1. What a student doesn't know is
+    then 0 instead of noise.
     """
+
+    corpus: str  # the dataset whose clips it was fitted to; "" for all that the student was distilled on
 
     directions: int  # principal directions that are kept
     reliability: float  # mean over these, each in 0 to 1
@@ -48,8 +50,8 @@ class TeacherCoordinates:
             )
 
 
-def append_linear(content: bytes, *, down: Floats, up: Floats, mean: Floats) -> bytes:
-    """Append two linear layers to a .tflite: its embedding e becomes up @ (down @ e) + mean.
+def append_linear(content: bytes, *, down: Floats, shift: Floats, up: Floats, mean: Floats) -> bytes:
+    """Append two linear layers to a .tflite: its embedding e becomes up @ (down @ e + shift) + mean.
 
     Both have int8 weights. The rows of `up` are scaled alike before they are rounded, and each output by a float32 of
     its own afterwards, because a teacher's coordinates differ in size and one scale for all would lose the small ones.
@@ -60,6 +62,8 @@ def append_linear(content: bytes, *, down: Floats, up: Floats, mean: Floats) -> 
         A .tflite whose only output is a float32 embedding `[1, dim]`; its name in the signature stays.
     down : array [k, dim]
         First layer. Rows of its output should vary alike: they are rounded to int8 together in each call.
+    shift : array [k]
+        Added to it: best what gives it mean 0.
     up : array [out, k]
         Second layer.
     mean : array [out]
@@ -88,7 +92,7 @@ def append_linear(content: bytes, *, down: Floats, up: Floats, mean: Floats) -> 
     graph.tensors[given].name = b"student/" + name
     norms = np.linalg.norm(up, axis=1, keepdims=True)
     norms[norms == 0] = 1.0  # a coordinate that no direction reaches stays at its mean
-    hidden = _linear(model, given, down, name="coordinates/down")
+    hidden = _linear(model, given, down, name="coordinates/down", bias=shift)
     even = _linear(model, hidden, up / norms, name="coordinates/up")
     sizes = add_tensor(model, "coordinates/sizes", [len(mean)], norms[:, 0])
     scaled = add_tensor(model, "coordinates/scaled", [1, len(mean)])
@@ -101,18 +105,19 @@ def append_linear(content: bytes, *, down: Floats, up: Floats, mean: Floats) -> 
     return save(model)
 
 
-def _linear(model: object, given: int, weights: Floats, *, name: str) -> int:
+def _linear(model: object, given: int, weights: Floats, *, name: str, bias: Floats | None = None) -> int:
     from ai_edge_litert import schema_py_generated as schema
 
     scale = float(np.abs(weights).max()) / _STEPS or 1.0
     rounded = np.clip(np.rint(weights / scale), -_STEPS, _STEPS).astype(np.int8)
     constant = add_tensor(model, f"{name}/weights", list(weights.shape), rounded, scale=scale)
+    added = -1 if bias is None else add_tensor(model, f"{name}/bias", [len(bias)], bias)
     result = add_tensor(model, name, [1, len(weights)])
     options = schema.FullyConnectedOptionsT()
     add_operator(
         model,
         schema.BuiltinOperator.FULLY_CONNECTED,
-        [given, constant, -1],
+        [given, constant, added],
         result,
         options,
         schema.BuiltinOptions.FullyConnectedOptions,

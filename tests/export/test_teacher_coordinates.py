@@ -17,7 +17,7 @@ from hearlite.data.targets import Targets, fit_targets
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
 from hearlite.export import coordinates as module
-from hearlite.export.coordinates import fit, principal, slopes
+from hearlite.export.coordinates import fit, slopes
 from hearlite.export.tflite import export
 from hearlite.run import Run
 
@@ -38,9 +38,14 @@ def world(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32], NDAr
     return student.astype(np.float32), teacher.astype(np.float32), subjects, targets
 
 
+def along_axes(vectors: NDArray[np.float32], targets: Targets) -> NDArray[np.float64]:
+    """Targets or embeddings along the teacher's principal directions."""
+    return vectors.astype(np.float64) @ targets.rotation.T
+
+
 def test_reliability_is_the_share_of_signal() -> None:
     student, teacher, _, targets = world()
-    found = slopes(principal(student, targets), principal(targets.forward(teacher), targets))
+    found = slopes(along_axes(student, targets), along_axes(targets.forward(teacher), targets))
     expected = targets.eigenvalues / (targets.eigenvalues + 0.25)
     np.testing.assert_allclose(found, expected, atol=0.06)
     assert found[0] > 0.95 and found[-1] < 0.1
@@ -72,7 +77,7 @@ def test_a_head_of_the_teacher_works_on_the_student() -> None:
     """It weighs small directions, along which the student is noise."""
     student, teacher, subjects, targets = world()
     rng = np.random.default_rng(3)
-    labels = principal(targets.forward(teacher), targets)[:, :4].sum(axis=1) + rng.normal(size=CLIPS) > 0
+    labels = along_axes(targets.forward(teacher), targets)[:, :4].sum(axis=1) + rng.normal(size=CLIPS) > 0
     fitted = slice(0, 600)
     head = LogisticRegression(C=1000.0, max_iter=5000).fit(teacher[fitted], labels[fitted])
     mapping, _ = fit(student[fitted], teacher[fitted], subjects[fitted], targets)
@@ -97,8 +102,13 @@ def test_a_file_in_the_teachers_coordinates(
 ) -> None:
     with pytest.raises(InputError, match="its records have 1 validation subjects"):
         export(quantized_run, to=tmp_path, recipe=recipe, coordinates="teacher")
-    with pytest.raises(UsageError, match="use one of student, teacher"):
-        export(quantized_run, to=tmp_path, recipe=recipe, coordinates="mine")
+    for wrong, said in (
+        ({"coordinates": "mine"}, "use one of student, teacher"),
+        ({"corpus": "lungs"}, "corpus 'lungs' has no effect"),
+        ({"coordinates": "teacher", "corpus": "lungs"}, "was distilled on a single dataset"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            export(quantized_run, to=tmp_path, recipe=recipe, **wrong)
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(module, "MIN_SUBJECTS", 1)
     own = export(quantized_run, to=tmp_path, recipe=recipe, allow_failed_gate=True)
@@ -109,7 +119,7 @@ def test_a_file_in_the_teachers_coordinates(
     assert read_manifest(own).coordinates is None
     assert inverse_path(own).is_file() and not inverse_path(model).is_file()
     audio = from_int16(clips)
-    vectors, teacher, subjects = module._validation(TfliteEmbedder(own), quantized_run)
+    vectors, teacher, subjects = module._validation(TfliteEmbedder(own), quantized_run, corpus="")
     mapping, described = fit(vectors, teacher, subjects, Targets.load(quantized_run.targets))
     assert described == manifest.coordinates
     expected = mapping(TfliteEmbedder(own).embed(audio))
@@ -135,3 +145,17 @@ def test_impossible_coordinates_are_refused(tmp_path: Path) -> None:
     for changes in ({"directions": 0}, {"reliability": 1.5}, {"subjects": -1}):
         with pytest.raises(InputError, match=r"a\.json: the teacher's coordinates"):
             dataclasses.replace(described, **changes).require_valid(where="a.json")
+
+
+def test_directions_are_those_of_the_clips() -> None:
+    """Of two corpora far from each other, what tells them apart is what a student knows best."""
+    _, teacher, subjects, _ = world()
+    apart, far = np.eye(DIM, dtype=np.float32)[0] * 100.0, np.arange(CLIPS) % 2 == 0
+    moved = np.where(far[:, None], teacher + apart, teacher)
+    targets = fit_targets(moved)
+    noise = 0.02 * np.random.default_rng(5).normal(size=moved.shape).astype(np.float32)
+    noisy = targets.forward(moved) + noise
+    _, together = fit(noisy, moved, subjects, targets)
+    _, alone = fit(noisy[far], moved[far], subjects[far], targets)
+    assert together.directions < alone.directions
+    assert together.explained > alone.explained

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.kernels
 
 
 def turned(seed: int, *, dim: int, out: int, k: int) -> tuple[NDArray[np.float64], ...]:
-    """(down, up, mean), with outputs of very different size."""
+    """(down, shift, up, mean), with outputs of very different size."""
     rng = np.random.default_rng(seed)
     sizes = np.geomspace(1e-3, 10.0, out)[:, None]
-    return rng.normal(size=(k, dim)), sizes * rng.normal(size=(out, k)), rng.normal(size=out)
+    return rng.normal(size=(k, dim)), rng.normal(size=k), sizes * rng.normal(size=(out, k)), rng.normal(size=out)
 
 
 @pytest.mark.parametrize("precision", ["i8", "f32"])
@@ -28,19 +28,19 @@ def test_the_file_computes_what_numpy_does(bundle: SimpleNamespace, clips: NDArr
     content = getattr(bundle, precision).read_bytes()
     audio = from_int16(clips)
     plain = TfliteEmbedder(content).embed(audio).astype(np.float64)
-    down, up, mean = turned(0, dim=plain.shape[1], out=48, k=16)
-    model = TfliteEmbedder(append_linear(content, down=down, up=up, mean=mean), output="embedding")
+    down, shift, up, mean = turned(0, dim=plain.shape[1], out=48, k=16)
+    model = TfliteEmbedder(append_linear(content, down=down, shift=shift, up=up, mean=mean), output="embedding")
     assert model.info.dim == 48
-    expected, found = plain @ down.T @ up.T, model.embed(audio) - mean
+    expected, found = (plain @ down.T + shift) @ up.T, model.embed(audio) - mean
     # Of each coordinate, however small it is: int8 has 127 steps, in each of two layers.
     error = np.sqrt(((found - expected) ** 2).mean(axis=0) / (expected**2).mean(axis=0))
     assert error.max() < 0.05, error
 
 
 def test_coordinates_that_do_not_fit_are_refused(bundle: SimpleNamespace) -> None:
-    down, up, mean = turned(0, dim=31, out=48, k=16)
+    down, shift, up, mean = turned(0, dim=31, out=48, k=16)
     with pytest.raises(InputError, match=r"31 dimensions do not fit an output of \[1, 32\]"):
-        append_linear(bundle.f32.read_bytes(), down=down, up=up, mean=mean)
+        append_linear(bundle.f32.read_bytes(), down=down, shift=shift, up=up, mean=mean)
 
 
 @pytest.mark.parametrize("size", [1, 2, 48, 53])

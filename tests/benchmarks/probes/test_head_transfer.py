@@ -86,5 +86,5 @@ def test_vectors_in_the_teachers_coordinates(bundle: SimpleNamespace, tmp_path: 
     assert in_teacher_space(tmp_path / "moved.tflite", manifest, vectors, teacher=manifest.teacher) is None
     other = EmbedderInfo("other", manifest.dim, "fake", "none", "0" * 64)
     assert in_teacher_space(bundle.f32, manifest, vectors, teacher=other) is None
-    teachers = dataclasses.replace(manifest, coordinates=TeacherCoordinates(4, 0.5, 10, 5, 0.5, 0.4))
+    teachers = dataclasses.replace(manifest, coordinates=TeacherCoordinates("", 4, 0.5, 10, 5, 0.5, 0.4))
     np.testing.assert_array_equal(in_teacher_space(bundle.f32, teachers, vectors, teacher=manifest.teacher), vectors)
