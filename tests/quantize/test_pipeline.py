@@ -69,6 +69,21 @@ def test_calibration_is_balanced_over_training_subjects(records: Records) -> Non
     assert sorted(counts.values()) == [2, 3, 3]
 
 
+def test_calibration_is_balanced_over_corpora(records: Records) -> None:
+    """Where one has many subjects, the others are heard all the same."""
+    names = sorted(records.subjects("train"))
+    shards = [
+        dataclasses.replace(shard, corpora=tuple("small" if name == names[0] else "large" for name in shard.subjects))
+        for shard in records.shards
+    ]
+    corpora = {
+        identity: corpus for shard in shards for identity, corpus in zip(shard.clip_ids, shard.corpora, strict=True)
+    }
+    chosen = choose_calibration(dataclasses.replace(records, shards=tuple(shards)), clips=6, seed=0)
+    assert len(names) > 2
+    assert [corpora[identity] for identity in chosen.clip_ids].count("small") == 3
+
+
 def test_calibration_takes_all_there_is(records: Records) -> None:
     everything = choose_calibration(records, clips=10_000, seed=0)
     assert len(everything.clip_ids) == len(set(everything.clip_ids)) == sum(len(rows) for rows in records.rows("train"))
