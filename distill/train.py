@@ -331,11 +331,14 @@ def _train(dataset: Dataset, *, teacher: Embedder, run: Run, heard: Fingerprints
         dataset, teacher=teacher, folder=run.records, views=Views(train.views, spec=train.view), worker=me
     )
     if me.is_chief and not run.targets.is_file():  # one process fits them: another machine's LAPACK might turn the axes
-        weights = balanced_weights(records, records.rows("train", clips=train.clips), balance=train.balance)
+        weights = None
+        if train.balance:
+            rows = records.rows("train", clips=train.clips)
+            weights = np.concatenate(balanced_weights(records, rows, balance=train.balance))
         fit_targets(
             teacher_vectors(records, "train", clips=train.clips),
             normalisation=train.normalisation,
-            weights=np.concatenate(weights) if train.balance else None,
+            weights=weights,
         ).save(run.targets)
     agreed([0.0], among=among)
     targets = Targets.load(run.targets)

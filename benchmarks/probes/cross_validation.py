@@ -102,7 +102,7 @@ def cross_fit(
     """
     scores, above, probabilities = (np.zeros(len(labels)) for _ in range(3))
     chosen, unconverged = [], 0
-    for fold in _numbers(table):
+    for fold in fold_numbers(table):
         inside, outside = table != fold, table == fold
         inner = fold_table(labels[inside], groups[inside], seed=seed)
         fit = fit_classifier(kind, vectors[inside], labels[inside], vectors[outside], folds=inner, seed=seed)
@@ -134,10 +134,11 @@ def pooled(scores: Sequence[Floats], table: NDArray[np.intp]) -> Floats:
     array [n_scored]
     """
     found = np.zeros(len(table))
-    for fold, values in zip(_numbers(table), scores, strict=True):
+    for fold, values in zip(fold_numbers(table), scores, strict=True):
         found[table == fold] = (values - values.mean()) / (values.std() or 1.0)
     return found[table >= 0]
 
 
-def _numbers(table: NDArray[np.intp]) -> list[int]:
+def fold_numbers(table: NDArray[np.intp]) -> list[int]:
+    """Return the folds of a table from `outer_folds`, in rising order."""
     return [int(fold) for fold in np.unique(table) if fold >= 0]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.benchmarks.probes.classifiers import refit
-from hearlite.benchmarks.probes.cross_validation import pooled
+from hearlite.benchmarks.probes.cross_validation import fold_numbers, pooled
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
 from hearlite.bundle import Manifest, read_inverse
 from hearlite.embedders.base import EmbedderInfo
@@ -101,9 +101,8 @@ def cross_transferred(
 
     Returns the scores of the scored clips, standardized within each fold.
     """
-    numbers = [fold for fold in np.unique(table) if fold >= 0]
     by_model: dict[str, list[Floats]] = {name: [] for name in students}
-    for fold, chosen in zip(numbers, by_fold, strict=True):
+    for fold, chosen in zip(fold_numbers(table), by_fold, strict=True):
         inside, outside = table != fold, table == fold
         found = transferred(
             kind,

@@ -137,8 +137,7 @@ def scored(aurocs: BootstrapAurocs, *, reference: str, margin: float) -> tuple[S
         One for each model. Difference and retention are null for the reference itself; retention is null where the
         reference's interval reaches chance, since a ratio to it would be meaningless.
     """
-    base = _auroc(aurocs, reference)
-    at_chance = base.low is None or base.low <= CHANCE  # a ratio to it would be meaningless
+    at_chance = _at_chance(aurocs, reference)
     scores = []
     for model in aurocs.observed:
         difference = ratio = Estimate()
@@ -173,19 +172,10 @@ def head_transfers(
     """
     if transferred is None:
         return ()
-    base = _auroc(aurocs, reference)
-    at_chance = base.low is None or base.low <= CHANCE
+    at_chance = _at_chance(aurocs, reference)
     rows = []
     for model in transferred.observed:
-        found = compare(
-            transferred.observed[model],
-            aurocs.observed[model],
-            transferred.row(model),
-            aurocs.row(model),
-            margin=margin,
-            degrees_of_freedom=aurocs.dof,
-            trials=aurocs.trials,
-        )
+        found = _difference(transferred, model, model, of=aurocs, margin=margin)
         ratio = Estimate() if at_chance else _excess_ratio(transferred, model, aurocs, reference)
         rows.append(
             HeadTransfer(model, _auroc(transferred, model), Estimate(found.value, found.low, found.high), ratio)
@@ -265,9 +255,19 @@ def _paired(
     return Paired(model, to, difference, p, p_holm, item.p_non_inferior, item.p_inferior, item.verdict, verdict_holm)
 
 
-def _difference(aurocs: BootstrapAurocs, model: str, to: str, *, margin: float) -> PairedDifference:
-    observed, drawn = (aurocs.observed[model], aurocs.observed[to]), (aurocs.row(model), aurocs.row(to))
+def _difference(
+    aurocs: BootstrapAurocs, model: str, to: str, *, margin: float, of: BootstrapAurocs | None = None
+) -> PairedDifference:
+    """Compare a model with another, whose AUROCs are `of`, by default the same."""
+    others = of or aurocs
+    observed, drawn = (aurocs.observed[model], others.observed[to]), (aurocs.row(model), others.row(to))
     return compare(*observed, *drawn, margin=margin, degrees_of_freedom=aurocs.dof, trials=aurocs.trials)
+
+
+def _at_chance(aurocs: BootstrapAurocs, reference: str) -> bool:
+    """Return whether the reference's interval reaches chance, so that a ratio to it would be meaningless."""
+    low = _auroc(aurocs, reference).low
+    return low is None or low <= CHANCE
 
 
 def _auroc(aurocs: BootstrapAurocs, model: str) -> Estimate:
