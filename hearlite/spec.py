@@ -317,6 +317,8 @@ class QuantSpec:
     percentile: float = 99.99  # for "percentile"
     # Equalize channels of linear bottlenecks (quantize/equalize.py) and use ReLU6's headroom (quantize/headroom.py).
     equalize: bool = True
+    # For int8 activations: pools and linear layers behind the trunk add up in float32 (quantize/float_sums.py).
+    float_sums: bool = True
     refit_ridge: float = 10.0  # for the head's refit on the int8 trunk, quantize/refit.py; 0: no refit
     qat: QatSpec = field(default_factory=QatSpec)
     calibration_clips: int = 512

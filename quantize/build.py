@@ -94,5 +94,6 @@ def _train(
         ranges=layer_ranges(network, images, recipe=recipe),
         batch=training.batch,
         loss=training.loss,
+        float_sums=recipe.float_sums,
         checkpoint=run.quantized(recipe.recipe) / "qat_state.npz",
     ).network

@@ -53,17 +53,19 @@ def train_quantized(
     batch: Batch,
     loss: Loss,
     checkpoint: Path,
+    float_sums: bool = False,
 ) -> Trained:
     """Fine-tune a finished `network` under simulated int8; the same arguments give the same weights, also after a kill.
 
     `network` has no batch norms (quantize/fold.py). `ranges` are those of every layer's output by name. `batch(step)`
     gives PCM int16 `[n, clip_samples]` and targets `[n, dim]`. A `qat.student_share` of the loss is towards the float
-    network's own output, the rest towards the teacher's. Raises UsageError for a layer that has no rule, InputError for
-    a layer without a range or a damaged checkpoint; one of another training is written over.
+    network's own output, the rest towards the teacher's. `float_sums` is the recipe's. Raises UsageError for a layer
+    that has no rule, InputError for a layer without a range or a damaged checkpoint; one of another training is written
+    over.
     """
     make_repeatable(train.seed)
     frontend = Frontend(student.frontend)
-    simulated = simulate(network)
+    simulated = simulate(network, float_sums=float_sums)
     set_ranges(simulated, ranges)
     optimizer = tf_keras.optimizers.Adam(learning_rate=train.peak_lr / qat.lr_divisor, jit_compile=False)
     variables = simulated.trainable_variables
@@ -81,7 +83,7 @@ def train_quantized(
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return value
 
-    state = _State(checkpoint, simulated, optimizer, made_by=_identity(student, train, qat, ranges))
+    state = _State(checkpoint, simulated, optimizer, made_by=_identity(student, train, qat, ranges, float_sums))
     first, value = state.resume(), float("nan")
     with progress(f"qat {student.size}", total=steps, start=first) as advance:
         for index in range(first, steps):
@@ -101,9 +103,15 @@ def train_quantized(
     return Trained(trained_network(simulated, network), simulated)
 
 
-def _identity(student: StudentSpec, train: TrainSpec, qat: QatSpec, ranges: dict[str, Range]) -> str:
+def _identity(student: StudentSpec, train: TrainSpec, qat: QatSpec, ranges: dict[str, Range], float_sums: bool) -> str:
     """Of a training: a checkpoint of other settings is none of it."""
-    told = [to_dict(student), to_dict(train), to_dict(qat), {name: list(ends) for name, ends in sorted(ranges.items())}]
+    told = [
+        to_dict(student),
+        to_dict(train),
+        to_dict(qat),
+        {name: list(ends) for name, ends in sorted(ranges.items())},
+        float_sums,
+    ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

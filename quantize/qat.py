@@ -24,15 +24,17 @@ CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
 KNOWN = (*CONVOLUTIONS, layers.Dense, layers.ReLU, layers.Add, layers.GlobalAveragePooling2D)
 
 
-def simulate(network: Any) -> Any:
+def simulate(network: Any, *, float_sums: bool = False) -> Any:
     """Return a copy of the network that rounds weights and tensors as an int8 file will.
 
-    Weights per output channel, and every tensor that the file would hold.
+    Weights per output channel, and every tensor that the file would hold as int8: with `float_sums`, not those behind
+    the trunk (quantize/float_sums.py).
 
     Raises UsageError for a layer that has no rule here, a batch norm too: quantize/fold.py folds those away.
     """
     quantization, rounding, scheme = _tfmot()
     copy = _copy(network)
+    wide = _sums(copy) if float_sums else set()
     followed = {layer.input._keras_history.layer.name for layer in copy.layers if isinstance(layer, layers.ReLU)}
 
     def annotate(layer: Any) -> Any:
@@ -48,7 +50,8 @@ def simulate(network: Any) -> Any:
             if isinstance(layer, (layers.Conv2D, layers.Dense))
             else ""
         )
-        inside = isinstance(layer, CONVOLUTIONS) or layer.name in followed  # fused: no such tensor in the file
+        # Fused, so that there is no such tensor in the file, or float32.
+        inside = isinstance(layer, CONVOLUTIONS) or layer.name in followed or layer.name in wide
         return quantization.quantize_annotate_layer(layer, rounding(weights, not inside))
 
     annotated = tf_keras.models.clone_model(copy, clone_function=annotate)
@@ -104,6 +107,19 @@ def trained_network(simulated: Any, network: Any) -> Any:
         target = copy.get_layer(wrapper.layer.name)
         target.set_weights([kernel.numpy(), wrapper.layer.bias.numpy()] if target.use_bias else [kernel.numpy()])
     return copy
+
+
+def _sums(network: Any) -> set[str]:
+    """Return the names of the pools, linear layers and sums that make a network's output."""
+    pending, names = [network.output._keras_history.layer], set[str]()
+    while pending:
+        layer = pending.pop()
+        if isinstance(layer, (layers.Add, layers.Dense, layers.GlobalAveragePooling2D)):
+            names.add(layer.name)
+        if isinstance(layer, (layers.Add, layers.Dense)):
+            given = layer.input if isinstance(layer.input, list) else [layer.input]
+            pending += [tensor._keras_history.layer for tensor in given]
+    return names
 
 
 def _ends(layer: Any) -> dict[str, Any]:

@@ -25,14 +25,14 @@ class TailLayers:
     """The linear layers that sum up to the network's output."""
 
     layers: tuple[Node, ...]
-    biased: Node  # the one whose bias is fitted
+    biased: Node | None  # the one whose bias is fitted; None where all biases were 0 and the converter left them out
     outputs: tuple[int, ...]  # tensors that these weights change: the layers' own and the sums
 
 
 def find_head(graph: Graph) -> TailLayers:
     """Return the linear layers that make the output.
 
-    Raises InputError when it is not a sum of linear layers with a bias among them.
+    Raises InputError when it is not a sum of linear layers.
     """
     makers = {node.output: node for node in graph.nodes}
     pending, layers, outputs = [int(graph.graph.outputs[0])], [], []
@@ -46,13 +46,11 @@ def find_head(graph: Graph) -> TailLayers:
         else:
             raise InputError(
                 "the network's output is not a sum of linear layers, so it has no head to refit",
-                "use a recipe without refit",
+                "use a recipe without refit and float_sums",
             )
     layers.sort(key=lambda node: node.output)
-    biased = [node for node in layers if node.bias >= 0]
-    if not biased:
-        raise InputError("no linear layer of the head has a bias", "use a recipe without refit")
-    return TailLayers(tuple(layers), biased[0], tuple(outputs))
+    biased = next((node for node in layers if node.bias >= 0), None)
+    return TailLayers(tuple(layers), biased, tuple(outputs))
 
 
 def refit(
@@ -72,7 +70,9 @@ def refit(
     """
     graph = Graph(network)
     head = find_head(graph)
-    outputs, features = _outputs(wanted or network, images), _features(graph, head, quantized, images)
+    if head.biased is None:
+        raise InputError("no linear layer of the head has a bias", "use a recipe without refit")
+    outputs, features = _outputs(wanted or network, images), pooled_features(network, quantized, images)
     now = np.concatenate([graph.constant(node.weights) for node in head.layers], axis=1).T.astype(
         np.float64
     )  # [width, dim]
@@ -103,12 +103,10 @@ def _outputs(network: bytes, images: Sequence[NDArray[np.float32]]) -> NDArray[n
     return np.asarray([probe(image[None])[index].reshape(-1) for image in images], dtype=np.float64)
 
 
-def _features(
-    graph: Graph, head: TailLayers, quantized: bytes, images: Sequence[NDArray[np.float32]]
-) -> NDArray[np.float64]:
-    """Return what the head's layers read in the int8 file, `[n, width]`."""
-    found = tensors_by_name(quantized)
-    names = [graph.tensor_name(node.inputs[0]) for node in head.layers]
+def pooled_features(network: bytes, quantized: bytes, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return what the last linear layers of `network` read in its int8 file, side by side, `[n, width]`."""
+    graph, found = Graph(network), tensors_by_name(quantized)
+    names = [graph.tensor_name(node.inputs[0]) for node in find_head(graph).layers]
     missing = [name for name in names if name not in found]
     if missing:
         raise InputError(

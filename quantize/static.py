@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.quantize.equalize import equalize
+from hearlite.quantize.float_sums import with_float_sums
 from hearlite.quantize.headroom import fill_headroom
 from hearlite.quantize.ranges import Activation, choose_range, measure
-from hearlite.quantize.refit import find_head, refit
+from hearlite.quantize.refit import find_head, pooled_features, refit
 from hearlite.spec import QuantSpec, Range
 from hearlite.tflite.convert import quantize_calibrated
 from hearlite.tflite.graph import Graph
@@ -44,6 +45,12 @@ def round_network(
     """Return the same without equalisation; the head is refitted to the float32 network's `wanted`."""
     ranges = choose_ranges(measure(equalized, images), recipe)
     quantized = quantize_calibrated(equalized, ranges)
+    if recipe.float_sums:
+        summed, network = with_float_sums(quantized, equalized), equalized
+        if recipe.refit_ridge:
+            network = refit(equalized, summed, images, ridge=recipe.refit_ridge, wanted=wanted)
+        features = pooled_features(equalized, summed, images)
+        return Quantized(with_float_sums(quantized, network, features=features), network)
     if not recipe.refit_ridge:
         return Quantized(quantized, equalized)
     refitted = refit(equalized, quantized, images, ridge=recipe.refit_ridge, wanted=wanted)

@@ -17,7 +17,7 @@ from hearlite.benchmarks.arm.parity import Precision, allowed, allowed_joined, a
 from hearlite.benchmarks.arm.sandbox.sandbox import Box
 from hearlite.errors import InputError
 from hearlite.files import write_bytes
-from hearlite.tflite.slicing import frontend_part, network_part
+from hearlite.tflite.parts import frontend_part, network_part
 
 SPECTROGRAM, NETWORK = "spectrogram", "network"
 _Runner = Callable[[Box, Path, NDArray[np.float32]], Ran]

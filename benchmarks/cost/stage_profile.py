@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hearlite.benchmarks.schema.cost import Part
 from hearlite.tflite.model_file import NETWORK_PREFIX, load, tensor_name
-from hearlite.tflite.slicing import slice_to_output
+from hearlite.tflite.parts import slice_to_output
 
 FRONTEND, HEAD = "frontend", "head and embedding"
 BY_PREFIXES = "the file cut at each stage's end, all cuts timed in the same rounds, medians of the differences"

@@ -38,7 +38,7 @@ from hearlite.tflite.interpreter import TfliteModel
 
 SCHEMA = "hearlite-ladder/1"
 BIAS_ONLY = 1e9  # a ridge that leaves the head's weights alone and moves its bias: bias correction, where it is exact
-_PLAIN = QuantSpec(recipe="minmax", ranges="minmax", equalize=False, refit_ridge=0.0)
+_PLAIN = QuantSpec(recipe="minmax", ranges="minmax", equalize=False, refit_ridge=0.0, float_sums=False)
 RUNGS = {
     "min-max ranges": _PLAIN,
     "percentile ranges": dataclasses.replace(_PLAIN, recipe="percentile", ranges="percentile"),
@@ -53,7 +53,8 @@ RUNGS = {
     "min-max ranges, equalisation, refit": dataclasses.replace(
         _PLAIN, recipe="minmax-all", equalize=True, refit_ridge=QuantSpec().refit_ridge
     ),
-    "static_wi8_ai8: least-error ranges, equalisation, refit": QuantSpec(),
+    "least-error ranges, equalisation, refit": QuantSpec(recipe="mse-all", float_sums=False),
+    "static_wi8_ai8: the same, sums in float32": QuantSpec(),
 }
 INT16 = "int16 activations, min-max ranges"
 LATENCY_RUNS = 50

@@ -33,7 +33,7 @@ from hearlite.export.demo.examples import Landmarks, landmarks, wav
 from hearlite.export.demo.litertjs import VERSION, read_litertjs
 from hearlite.export.package import golden_wav
 from hearlite.spec import AUDIO, PRECISION_NAMES
-from hearlite.tflite.slicing import frontend_part
+from hearlite.tflite.parts import frontend_part
 
 HOST = "127.0.0.1"
 _HOSTS = ("127.0.0.1", "localhost")  # with any port: adb reverse and ssh -L may change it

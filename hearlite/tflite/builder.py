@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from hearlite.tflite.model_file import save
 
+INT8_STEPS = 127  # of symmetric int8, to either side
+# FULLY_CONNECTED of float32 by int8 weights of one scale; 3 is the version that tflite-runtime 2.14 has, too.
+_HYBRID = 3
 _PLACEHOLDER = 127  # in the older field, which is an int8, for operators that only the newer one can name (schema.fbs)
 
 
@@ -17,22 +20,22 @@ def add_tensor(
 ) -> int:
     """Append a tensor, a constant if it has `values`, and return its index.
 
-    It is float32, or with a `scale` int8: `values` are then int8 themselves, and stand for values * scale.
+    It is float32; int32 for values that are whole numbers, such as axes; or with a `scale` int8: `values` are then int8
+    themselves, and stand for values * scale.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     tensor, buffer, graph = schema.TensorT(), schema.BufferT(), model.subgraphs[0]
-    if values is not None:
-        buffer.data = np.frombuffer(values.astype("<f4" if scale is None else np.int8).tobytes(), np.uint8)
+    kind, stored = schema.TensorType.FLOAT32, "<f4"
     if scale is not None:
+        kind, stored = schema.TensorType.INT8, "i1"
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [0]
-    tensor.name, tensor.shape, tensor.type, tensor.buffer = (
-        name.encode(),
-        shape,
-        schema.TensorType.FLOAT32 if scale is None else schema.TensorType.INT8,
-        len(model.buffers),
-    )
+    elif values is not None and values.dtype.kind == "i":
+        kind, stored = schema.TensorType.INT32, "<i4"
+    if values is not None:
+        buffer.data = np.frombuffer(values.astype(stored).tobytes(), np.uint8)
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), shape, kind, len(model.buffers)
     model.buffers.append(buffer)
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
@@ -68,6 +71,55 @@ def add_operator(
     operator.builtinOptions, operator.builtinOptionsType = options, kind
     model.operatorCodes.append(code)
     model.subgraphs[0].operators.append(operator)
+
+
+def add_hybrid_linear(
+    model: Any,
+    given: int,
+    weights: NDArray[np.float64],
+    *,
+    name: str,
+    bias: NDArray[Any] | None = None,
+    scale: float | None = None,
+) -> int:
+    """Append a linear layer of float32 by int8 weights, and return the index of its float32 output.
+
+    The weights have one scale; the input is rounded to int8 in each call, by its own range.
+
+    Parameters
+    ----------
+    model : ModelT
+        The model, changed in place.
+    given : int
+        Index of its input, float32 `[rows, in]`.
+    weights : array [out, in]
+        Rounded here.
+    name : str
+        Of the output; its constants are called `NAME/weights` and `NAME/bias`.
+    bias : array [out], optional
+        Added, as float32.
+    scale : float, optional
+        What one step of the weights stands for; by default the largest is INT8_STEPS.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    scale = scale or float(np.abs(weights).max()) / INT8_STEPS or 1.0
+    rounded = np.clip(np.rint(weights / scale), -INT8_STEPS, INT8_STEPS).astype(np.int8)
+    constant = add_tensor(model, f"{name}/weights", list(weights.shape), rounded, scale=scale)
+    added = -1 if bias is None else add_tensor(model, f"{name}/bias", [len(bias)], bias)
+    rows = int(model.subgraphs[0].tensors[given].shape[0])
+    result = add_tensor(model, name, [rows, len(weights)])
+    kind = schema.BuiltinOptions.FullyConnectedOptions
+    add_operator(
+        model,
+        schema.BuiltinOperator.FULLY_CONNECTED,
+        [given, constant, added],
+        result,
+        schema.FullyConnectedOptionsT(),
+        kind,
+        version=_HYBRID,
+    )
+    return result
 
 
 class GraphBuilder:

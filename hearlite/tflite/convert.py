@@ -21,8 +21,8 @@ from hearlite.audio.frontend_tf import Frontend
 from hearlite.errors import GateError
 from hearlite.spec import AUDIO, FrontendSpec
 from hearlite.student import with_native_strides
-from hearlite.tflite.joining import join
 from hearlite.tflite.model_file import load, save, summarize
+from hearlite.tflite.parts import join
 from hearlite.tflite.patches import patches_as_channels
 
 SIGNATURE, INPUT, OUTPUT = "embed", "audio", "embedding"

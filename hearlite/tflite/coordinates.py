@@ -12,13 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError
-from hearlite.tflite.builder import add_operator, add_tensor
+from hearlite.tflite.builder import add_hybrid_linear, add_operator, add_tensor
 from hearlite.tflite.model_file import load, save
 
 Floats = NDArray[np.float64]
-_STEPS = 127  # of symmetric int8
-# FULLY_CONNECTED of float32 by int8 weights of one scale; 3 is the version that tflite-runtime 2.14 has, too.
-_HYBRID = 3
 
 
 @dataclass(frozen=True)
@@ -92,8 +89,8 @@ def append_linear(content: bytes, *, down: Floats, shift: Floats, up: Floats, me
     graph.tensors[given].name = b"student/" + name
     norms = np.linalg.norm(up, axis=1, keepdims=True)
     norms[norms == 0] = 1.0  # a coordinate that no direction reaches stays at its mean
-    hidden = _linear(model, given, down, name="coordinates/down", bias=shift)
-    even = _linear(model, hidden, up / norms, name="coordinates/up")
+    hidden = add_hybrid_linear(model, given, down, name="coordinates/down", bias=shift)
+    even = add_hybrid_linear(model, hidden, up / norms, name="coordinates/up")
     sizes = add_tensor(model, "coordinates/sizes", [len(mean)], norms[:, 0])
     scaled = add_tensor(model, "coordinates/scaled", [1, len(mean)])
     multiply, add = schema.MulOptionsT(), schema.AddOptionsT()
@@ -103,27 +100,6 @@ def append_linear(content: bytes, *, down: Floats, shift: Floats, up: Floats, me
     add_operator(model, schema.BuiltinOperator.ADD, [scaled, offset], result, add, schema.BuiltinOptions.AddOptions)
     graph.outputs, entry.tensorIndex = [result], result
     return save(model)
-
-
-def _linear(model: object, given: int, weights: Floats, *, name: str, bias: Floats | None = None) -> int:
-    from ai_edge_litert import schema_py_generated as schema
-
-    scale = float(np.abs(weights).max()) / _STEPS or 1.0
-    rounded = np.clip(np.rint(weights / scale), -_STEPS, _STEPS).astype(np.int8)
-    constant = add_tensor(model, f"{name}/weights", list(weights.shape), rounded, scale=scale)
-    added = -1 if bias is None else add_tensor(model, f"{name}/bias", [len(bias)], bias)
-    result = add_tensor(model, name, [1, len(weights)])
-    options = schema.FullyConnectedOptionsT()
-    add_operator(
-        model,
-        schema.BuiltinOperator.FULLY_CONNECTED,
-        [given, constant, added],
-        result,
-        options,
-        schema.BuiltinOptions.FullyConnectedOptions,
-        version=_HYBRID,
-    )
-    return result
 
 
 def hartley_matrix(size: int) -> Floats:

@@ -19,7 +19,7 @@ from hearlite.tflite.operator_rules import require_runnable
 from hearlite.tflite.structure import UnsoundError, enumeration, operator_name, require_bounded, require_sound
 
 FILE_IDENTIFIER = b"TFL3"
-NETWORK_PREFIX = "network/"  # starts the names of all tensors behind the frontend, see joining.py
+NETWORK_PREFIX = "network/"  # starts the names of all tensors behind the frontend, see parts.py
 WEIGHT_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
 _DAMAGED_HINT = "copy it again, or export it again"
 

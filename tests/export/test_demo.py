@@ -39,7 +39,7 @@ from hearlite.export.demo.server import DemoServer, make_files, open_server
 from hearlite.spec import AUDIO
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.model_file import load, summarize
-from hearlite.tflite.slicing import frontend_part
+from hearlite.tflite.parts import frontend_part
 
 PAGE = b'<!doctype html><script type="importmap">{"imports": {}}</script>'
 

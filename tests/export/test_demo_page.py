@@ -30,7 +30,7 @@ from hearlite.export.demo.examples import landmarks, sound
 from hearlite.export.demo.server import make_files, open_server
 from hearlite.spec import AUDIO
 from hearlite.tflite.interpreter import TfliteModel
-from hearlite.tflite.slicing import frontend_part, network_part
+from hearlite.tflite.parts import frontend_part, network_part
 
 LITERTJS = os.environ.get(
     "HEARLITE_LITERTJS"

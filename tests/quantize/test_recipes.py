@@ -165,8 +165,11 @@ def test_int8_weights_make_a_smaller_file_than_float16(tiny: dict[str, bytes]) -
 
 def test_weights_and_activations_are_what_the_name_says(tiny: dict[str, bytes]) -> None:
     ops = {name: [op for op in summarize(network).ops if op.weight_type] for name, network in tiny.items()}
-    assert len(ops["static_wi8_ai8"]) > 15
-    for op in ops["static_wi8_ai8"]:
+    linear = [op for op in ops["static_wi8_ai8"] if op.name == "FULLY_CONNECTED"]
+    assert {(op.input_type, op.weight_type, op.output_type) for op in linear} == {("FLOAT32", "INT8", "FLOAT32")}
+    trunk = [op for op in ops["static_wi8_ai8"] if op not in linear]
+    assert len(trunk) > 12
+    for op in trunk:
         assert (op.input_type, op.weight_type, op.output_type) == ("INT8", "INT8", "INT8"), op
         assert op.weight_channels > 1, op
     assert {op.input_type for op in summarize(tiny["weight_only_wi8_afp32"]).ops if op.name == "DEQUANTIZE"} == {"INT8"}

@@ -19,8 +19,8 @@ from hearlite.run import Run
 from hearlite.student import count_macs, load_network
 from hearlite.tflite import model_file as flatbuffer
 from hearlite.tflite.interpreter import TfliteModel
-from hearlite.tflite.joining import join
 from hearlite.tflite.model_file import Op, Summary, add_metadata, load, read_metadata, save, summarize
+from hearlite.tflite.parts import join
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -59,9 +59,15 @@ def test_every_op_of_the_frontend_is_float32(i8: Summary) -> None:
 
 
 def test_every_convolution_is_int8_by_int8_per_channel(i8: Summary) -> None:
+    """The linear layers that make the embedding have int8 weights of one scale, and add up in float32."""
     _, network = split_at_the_border(i8)
     weighted = [op for op in network if op.name in WEIGHTED]
-    assert len(weighted) > 15
+    linear = [op for op in weighted if op.name == "FULLY_CONNECTED"]
+    assert linear
+    for op in linear:
+        assert (op.input_type, op.weight_type, op.weight_channels, op.output_type) == ("FLOAT32", "INT8", 1, "FLOAT32")
+    weighted = [op for op in weighted if op not in linear]
+    assert len(weighted) > 12
     for op in weighted:
         assert (op.input_type, op.weight_type, op.output_type) == ("INT8", "INT8", "INT8"), op
         assert op.weight_channels > 1, op
@@ -70,11 +76,13 @@ def test_every_convolution_is_int8_by_int8_per_channel(i8: Summary) -> None:
 def test_int8_begins_and_ends_once(i8: Summary, f32: Summary) -> None:
     names = [op.name for op in i8.ops]
     assert names.count("QUANTIZE") == 1
-    assert names.count("DEQUANTIZE") == 1
-    assert names[-1] == "DEQUANTIZE"
     _, network = split_at_the_border(i8)
     assert network[0].name == "QUANTIZE"
-    between = network[1:-1]
+    end = [op.name for op in network].index("DEQUANTIZE")
+    between, behind = network[1:end], network[end:]
+    assert {op.output_type for op in behind} == {"FLOAT32"}
+    # Of each tap and of the last features.
+    assert names.count("DEQUANTIZE") == sum(op.name == "MEAN" for op in behind)
     assert all(op.input_type == "INT8" for op in between)
     assert {op.output_type for op in between} <= {"INT8", "INT32"}  # INT32: the axes and shapes of pooling
     assert not {"QUANTIZE", "DEQUANTIZE"} & {op.name for op in f32.ops}

