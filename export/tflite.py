@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hearlite import __version__
@@ -22,6 +22,7 @@ from hearlite.embedders.self_test import (
 )
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import GateError, InputError, UsageError
+from hearlite.events.detector import EventRules
 from hearlite.export.card import model_card, notice
 from hearlite.export.coordinates import in_teacher_coordinates
 from hearlite.files import read_json
@@ -32,12 +33,15 @@ from hearlite.serialization import from_dict
 from hearlite.spec import AUDIO, PRECISIONS, QuantSpec
 from hearlite.student import load_network
 from hearlite.tflite.classifier import OUTPUT as SCORES
-from hearlite.tflite.classifier import FitHead, Head, fuse
+from hearlite.tflite.classifier import FitHead, FittedHead, Head, fuse
 from hearlite.tflite.convert import INPUT, OUTPUT, SIGNATURE, convert_frontend, convert_network, join_frontend
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.metadata import with_label_file, with_tflite_metadata
 from hearlite.tflite.model_file import add_metadata, read_tflite, summarize
+from hearlite.tflite.steps import Steps, add_steps
 from hearlite.tflite.trial import require_trial, trust
+
+FindRules = Callable[[bytes, Steps], EventRules]  # of the file with a head of events and its scores over time
 
 
 def export(
@@ -49,6 +53,8 @@ def export(
     corpus: str = "",
     fit_head: FitHead | None = None,
     fitted_to: Fingerprints | None = None,
+    steps: Sequence[str] = (),
+    find_rules: FindRules | None = None,
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> Path:
@@ -62,6 +68,9 @@ def export(
     With `fit_head` it is called `..._head.tflite` and has scores as a second output; its embeddings are those of the
     file without, bit by bit. `fitted_to` are fingerprints of the recordings that the head is fitted to.
 
+    `steps` are outputs over time (hearlite/tflite/steps.py). With `find_rules` the head is one of events, and the file
+    is called `..._events.tflite`.
+
     Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails
     its checks or its quantization failed the gate, UsageError for other coordinates; `allow_failed_gate` writes it all
     the same, marked as failed; `overwrite` replaces another file.
@@ -72,19 +81,27 @@ def export(
         raise UsageError(f"coordinates are {coordinates!r}", f"use one of {', '.join(COORDINATES)}")
     if corpus and coordinates != "teacher":
         raise UsageError(f"corpus {corpus!r} has no effect", "ask for the teacher's coordinates, too")
-    endings = ("_teacher" if coordinates == "teacher" else "") + ("_head" if fit_head else "")
+    ending = "_events" if find_rules else "_head" if fit_head else ""
+    endings = ("_teacher" if coordinates == "teacher" else "") + ending
     model = to / f"hearlite_{run.spec.student.size}_{AUDIO.clip_s:g}s_{precision}{endings}.tflite"
-    head = described = None
+    fitted = head = described = over_time = rules = None
     if coordinates == "teacher":
         embedder = TfliteEmbedder(content, name=model.name)
         content, described = in_teacher_coordinates(content, embedder, run, corpus=corpus)
     if fit_head is not None:
-        content, head = _with_head(content, fit_head)
+        fitted = fit_head(content)
+        content, head = _with_head(content, fitted)
+    if steps:
+        content, over_time = add_steps(content, outputs=steps, window_s=AUDIO.clip_s, head=fitted)
+    if find_rules is not None and over_time is not None:
+        rules = find_rules(content, over_time)
     heard = _heard(run, fitted_to=fitted_to, with_head=head is not None)
     manifest = dataclasses.replace(
         _manifest(run, name=model.name, precision=precision, recipe=recipe, content=content),
         head=head,
         coordinates=described,
+        steps=over_time,
+        events=rules,
         heard_sha256=hashlib.sha256(heard).hexdigest() if heard else "",
     )
     if not manifest.gate_passed and not allow_failed_gate:
@@ -116,6 +133,8 @@ def export_files(
     corpus: str = "",
     fit_head: FitHead | None = None,
     fitted_to: Fingerprints | None = None,
+    steps: Sequence[str] = (),
+    find_rules: FindRules | None = None,
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
@@ -139,6 +158,8 @@ def export_files(
             corpus=corpus,
             fit_head=fit_head,
             fitted_to=fitted_to,
+            steps=steps,
+            find_rules=find_rules,
             overwrite=overwrite,
             allow_failed_gate=allow_failed_gate,
         )
@@ -168,12 +189,11 @@ def _heard(run: Run, *, fitted_to: Fingerprints | None, with_head: bool) -> byte
     return (heard if fitted_to is None else heard.with_others(fitted_to)).content()
 
 
-def _with_head(content: bytes, fit_head: FitHead) -> tuple[bytes, Head]:
+def _with_head(content: bytes, fitted: FittedHead) -> tuple[bytes, Head]:
     """Return the file with the classifier that was fitted to it, and its entry in the manifest.
 
     With the golden signal's scores.
     """
-    fitted = fit_head(content)
     fused = fuse(content, fitted)
     scores = TfliteModel(fused).run(from_int16(check_signals()[GOLDEN_SIGNAL][None]))[SCORES]
     return fused, dataclasses.replace(fitted.head, golden_scores=tuple(float(score) for score in scores[0]))

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hearlite.audio.clips import from_int16
 from hearlite.data.duplicates import Fingerprints
@@ -25,14 +24,16 @@ from hearlite.embedders.base import EmbedderInfo
 from hearlite.embedders.self_test import GOLDEN_SIGNAL, TOLERANCE, CheckResult, check_signals
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
+from hearlite.events.detector import EventRules
 from hearlite.files import read_arrays, read_json, sha256_of, write_arrays, write_bytes, write_json
 from hearlite.gate import GateResult
 from hearlite.run import DatasetInfo
 from hearlite.serialization import from_dict, to_dict
 from hearlite.spec import AUDIO, AudioSpec, StudentSpec
 from hearlite.tflite.classifier import Head, require_fused
-from hearlite.tflite.coordinates import TeacherCoordinates
+from hearlite.tflite.coordinates import TeacherCoordinates, inverse_path
 from hearlite.tflite.model_file import read_metadata, read_tflite, summarize
+from hearlite.tflite.steps import Steps
 from hearlite.writing import locked
 
 SCHEMA = "hearlite-manifest/1"
@@ -86,6 +87,8 @@ class Manifest:
     golden_tolerance: float | None = None
     head: Head | None = None  # None: the embedding is the only output
     coordinates: TeacherCoordinates | None = None  # None: the embedding has coordinates of its own
+    steps: Steps | None = None  # outputs over time; None: there are none
+    events: EventRules | None = None  # how scores over time become events; None: the head is not one of events
     # Of NAME.heard.npz, fingerprints of all recordings that the file was made from; "": not known.
     heard_sha256: str = ""
     tflite_sha256: str = ""  # "" in the copy inside the file, whose hash depends on that copy
@@ -108,6 +111,15 @@ class Manifest:
             names["head.output"] = self.head.output
         if self.coordinates is not None:
             self.coordinates.require_valid(where=where)
+        if self.steps is not None:
+            self.steps.require_valid(where=where)
+            names |= {
+                f"steps.{key}": name
+                for key, name in (("embedding", self.steps.embedding), ("scores", self.steps.scores))
+                if name
+            }
+        if self.events is not None:
+            self._require_events(self.events, where=where)
         for field, name in names.items():
             if not IDENTIFIER.fullmatch(name):
                 raise InputError(
@@ -131,6 +143,17 @@ class Manifest:
                 f"{where}: parameters is {self.parameters}, macs {self.macs}, golden_tolerance {self.golden_tolerance}",
                 "counts can't be negative, and a tolerance is relative: at most 1",
             )
+
+    def _require_events(self, events: EventRules, *, where: str) -> None:
+        events.require_valid(where=where)
+        labels = [label.name for label in self.head.labels] if self.head else []
+        if labels != [item.label for item in events.classes] or self.steps is None or not self.steps.scores:
+            raise InputError(
+                f"{where}: it has rules for events of {', '.join(item.label for item in events.classes)!r:.500}",
+                "expected a head with the same labels, and its scores over time",
+            )
+        if events.step_s != self.steps.step_s:
+            raise InputError(f"{where}: steps are {self.steps.step_s} s, those of events {events.step_s} s")
 
     def inside(self) -> bytes:
         """Return the JSON copy that is stored in the .tflite.
@@ -168,41 +191,6 @@ def read_heard(model: Path, manifest: Manifest) -> Fingerprints | None:
     if sha256_of(path) != manifest.heard_sha256:
         raise InputError(f"{path}: its sha256 is not the manifest's", "it belongs to another export, or is damaged")
     return Fingerprints.load(path)
-
-
-@dataclass(frozen=True)
-class Inverse:
-    """The way from a file's own coordinates to its teacher's: embedding @ inverse + mean."""
-
-    mean: NDArray[np.float32]  # [dim]
-    inverse: NDArray[np.float32]  # [dim, dim]
-
-
-def inverse_path(model: Path) -> Path:
-    """Return the path of the matrix that belongs to a .tflite file in coordinates of its own."""
-    return model.with_name(f"{model.stem}.inverse.npz")
-
-
-def read_inverse(model: Path, *, dim: int) -> Inverse | None:
-    """Return the way to the teacher's coordinates for embeddings of `dim` dimensions, None without the .inverse.npz.
-
-    Raises
-    ------
-    InputError
-        When it is damaged or of another size.
-    """
-    path = inverse_path(model)
-    if not path.is_file():
-        return None
-    arrays = read_arrays(path)
-    shapes = {name: values.shape for name, values in arrays.items()}
-    if shapes != {"mean": (dim,), "inverse": (dim, dim)} or not all(
-        np.isfinite(values).all() for values in arrays.values()
-    ):
-        raise InputError(
-            f"{path}: it holds {shapes}", f"expected finite mean [{dim}] and inverse [{dim}, {dim}]; export again"
-        )
-    return Inverse(**arrays)
 
 
 def write_bundle(

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from hearlite.benchmarks.probes.classifiers import refit
 from hearlite.benchmarks.probes.cross_validation import fold_numbers, pooled
 from hearlite.benchmarks.stats.bootstrap import Bools, Floats
-from hearlite.bundle import Manifest, read_inverse
+from hearlite.bundle import Manifest
 from hearlite.embedders.base import EmbedderInfo
+from hearlite.tflite.coordinates import read_inverse
 
 
 def in_teacher_space(model: Path, manifest: Manifest, vectors: NDArray[Any], *, teacher: EmbedderInfo) -> Floats | None:

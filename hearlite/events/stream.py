@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, Protocol
 
@@ -146,7 +147,9 @@ class EventStream:
             first = max(0, math.ceil((total - AUDIO.clip_samples) / self._step) * self._step)
             found += self._hear(first)
         sounding = math.ceil(total / self._step) - self._scores.first  # the other steps hold zeros alone
-        return found + self._found(self._scores.finish()[: max(0, sounding)]) + self._detector.finish()
+        found += self._found(self._scores.finish()[: max(0, sounding)]) + self._detector.finish()
+        end_s = self._start_s + total / AUDIO.sample_rate_hz
+        return [dataclasses.replace(event, end_s=min(event.end_s, end_s)) for event in found]
 
     def restart(self, start_s: float) -> list[Event]:
         """Return the events that are left, and go on with sound that starts at `start_s`, after a gap."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError
+from hearlite.files import read_arrays
 from hearlite.tflite.builder import add_hybrid_linear, add_operator, add_tensor
 from hearlite.tflite.model_file import load, save
 
@@ -45,6 +47,41 @@ class TeacherCoordinates:
                 f"{where}: the teacher's coordinates are {self}",
                 "expected at least one direction, clip and subject, and a reliability of 0 to 1",
             )
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """The way from a file's own coordinates to its teacher's: embedding @ inverse + mean."""
+
+    mean: NDArray[np.float32]  # [dim]
+    inverse: NDArray[np.float32]  # [dim, dim]
+
+
+def inverse_path(model: Path) -> Path:
+    """Return the path of the matrix that belongs to a .tflite file in coordinates of its own."""
+    return model.with_name(f"{model.stem}.inverse.npz")
+
+
+def read_inverse(model: Path, *, dim: int) -> Inverse | None:
+    """Return the way to the teacher's coordinates for embeddings of `dim` dimensions, None without the .inverse.npz.
+
+    Raises
+    ------
+    InputError
+        When it is damaged or of another size.
+    """
+    path = inverse_path(model)
+    if not path.is_file():
+        return None
+    arrays = read_arrays(path)
+    shapes = {name: values.shape for name, values in arrays.items()}
+    if shapes != {"mean": (dim,), "inverse": (dim, dim)} or not all(
+        np.isfinite(values).all() for values in arrays.values()
+    ):
+        raise InputError(
+            f"{path}: it holds {shapes}", f"expected finite mean [{dim}] and inverse [{dim}, {dim}]; export again"
+        )
+    return Inverse(**arrays)
 
 
 def append_linear(content: bytes, *, down: Floats, shift: Floats, up: Floats, mean: Floats) -> bytes:

@@ -115,12 +115,12 @@ def _terms(model: Any) -> list[_Term]:
     makers: dict[int, Any] = {int(operator.outputs[0]): operator for operator in graph.operators}
     pending, terms = [int(graph.outputs[0])], []
     while pending:
-        operator = makers.get(pending.pop())
+        operator: Any = makers.get(pending.pop())
         name = operator_name(model, operator) if operator else ""
         if name == "ADD" and not any(is_constant(model, graph.tensors[index]) for index in operator.inputs):
             pending += [int(index) for index in operator.inputs]
             continue
-        mean = makers.get(int(operator.inputs[0])) if name == "FULLY_CONNECTED" else None
+        mean: Any = makers.get(int(operator.inputs[0])) if name == "FULLY_CONNECTED" else None
         features = int(mean.inputs[0]) if mean and operator_name(model, mean) == "MEAN" else -1
         if features < 0 or len(graph.tensors[features].shape) != _RANK or graph.tensors[features].type != _float32():
             raise InputError(

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from hearlite.audio.clips import from_int16
-from hearlite.bundle import inverse_path, open_bundle, read_inverse, read_manifest
+from hearlite.bundle import open_bundle, read_manifest
 from hearlite.data.targets import Targets, fit_targets
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
@@ -20,6 +20,7 @@ from hearlite.export import coordinates as module
 from hearlite.export.coordinates import fit, slopes
 from hearlite.export.tflite import export
 from hearlite.run import Run
+from hearlite.tflite.coordinates import inverse_path, read_inverse
 
 DIM, CLIPS, SUBJECTS = 64, 1200, 60
 

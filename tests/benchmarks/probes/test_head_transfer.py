@@ -14,9 +14,9 @@ from hearlite.benchmarks.probes.cross_validation import CrossValidation
 from hearlite.benchmarks.probes.evaluate import run_probes
 from hearlite.benchmarks.probes.head_transfer import in_teacher_space
 from hearlite.benchmarks.tasks.binary import binary_tasks
-from hearlite.bundle import inverse_path, read_manifest
+from hearlite.bundle import read_manifest
 from hearlite.embedders.base import EmbedderInfo
-from hearlite.tflite.coordinates import TeacherCoordinates
+from hearlite.tflite.coordinates import TeacherCoordinates, inverse_path
 
 SUBJECTS, CLIPS, DIM = 60, 5, 12
 
