@@ -106,15 +106,21 @@ class Batches:
         pool = self._load(shards)
         return pool.pcm[chosen], pool.targets[chosen]
 
-    def examples(self) -> Iterator[Weighted]:
-        """Every training clip once, in order, in batches, with its weight."""
+    def examples(self, *, most: int = 0) -> Iterator[Weighted]:
+        """Every training clip once, or `most` of them drawn at random, in order, in batches, with its weight."""
+        count = sum(map(len, self.rows))
+        chosen = np.zeros(count, bool)
+        chosen[np.random.default_rng(self.seed).permutation(count)[: most or count]] = True
+        by_shard = np.split(chosen, np.cumsum([len(rows) for rows in self.rows])[:-1])
         for shard in self.shards:
-            pcm, vectors = read_examples(self.records.shards[shard], self.rows[shard])
+            drawn = by_shard[shard]
+            pcm, vectors = read_examples(self.records.shards[shard], self.rows[shard][drawn])
+            weights = self.weights[shard][drawn]
             for start in range(0, len(pcm), self.batch_size):
                 yield (
                     pcm[start : start + self.batch_size],
                     self.targets.forward(vectors[start : start + self.batch_size]),
-                    self.weights[shard][start : start + self.batch_size],
+                    weights[start : start + self.batch_size],
                 )
 
     def _epoch(self, epoch: int) -> list[tuple[tuple[int, ...], NDArray[np.intp]]]:

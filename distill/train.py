@@ -35,7 +35,7 @@ from hearlite.distill.distribute import agreed, first_replica, shared_out, strat
 from hearlite.distill.history import HISTORY, Journal, Row
 from hearlite.distill.losses import DistillationLoss
 from hearlite.distill.preflight import fingerprint_heard, require_feasible
-from hearlite.distill.refit import from_pcm, refit_head
+from hearlite.distill.refit import REFIT_CLIPS, from_pcm, refit_head
 from hearlite.distill.validation_metrics import mean_cosine, probe_directions, random_probe_correlation
 from hearlite.embedders.base import Embedder
 from hearlite.errors import InputError
@@ -236,8 +236,9 @@ class Trainer:
         """Return the best checkpoint's average weights, with the head refitted where validation improves."""
         self.trained.set_weights(self.best)
         _, cosine, before = self._evaluate()
-        clips = sum(len(rows) for rows in self.batches.rows)
-        refit_head(self.trained, self.frontend, self.batches.examples(), ridge=self.spec.ridge, total=clips)
+        clips = min(REFIT_CLIPS, sum(len(rows) for rows in self.batches.rows))
+        examples = self.batches.examples(most=REFIT_CLIPS)
+        refit_head(self.trained, self.frontend, examples, ridge=self.spec.ridge, total=clips)
         _, cosine_after, after = self._evaluate()
         if after < before:  # too few clips for the closed form: keep the trained head
             self.trained.set_weights(self.best)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,8 @@ class TfliteEmbedder:
         Name, dimension and fingerprint.
     calls : int
         Number of windows that the model runs on for one clip.
+    each : callable or None
+        Applied to the vector of every window before they are averaged, once it is set.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class TfliteEmbedder:
         self._output = self._find_output(output)
         self._starts = window_starts(self._shape[-1])
         self.calls = len(self._starts)
+        self.each: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
         name = name or f"tflite:{self._model.label}" + (f"#{output}" if output else "")
         self.info = EmbedderInfo(
             name=name,
@@ -70,9 +74,11 @@ class TfliteEmbedder:
         Raises InputError when the model outputs NaN or infinity.
         """
         clips = as_clips(clips)
-        embeddings = np.empty((len(clips), self.info.dim), dtype=np.float32)
-        for row, clip in zip(embeddings, clips, strict=True):
-            row[:] = np.mean([self._window(clip[start : start + self._shape[-1]]) for start in self._starts], axis=0)
+        rows = []
+        for clip in clips:
+            found = [self._window(clip[start : start + self._shape[-1]]) for start in self._starts]
+            rows.append(np.mean(found if self.each is None else [self.each(row) for row in found], axis=0))
+        embeddings = np.asarray(rows, np.float32) if rows else np.zeros((0, self.info.dim), np.float32)
         broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
         if broken.size:
             raise InputError(

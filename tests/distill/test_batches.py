@@ -173,3 +173,13 @@ def test_a_balanced_batch_is_a_function_of_seed_and_step(two_corpora: Records, t
     first = {step: one.at(step)[0] for step in steps}
     for step in reversed(steps):
         np.testing.assert_array_equal(other.at(step)[0], first[step])
+
+
+def test_some_examples_are_drawn_from_all_shards(records: Records, targets: Targets) -> None:
+    batches = make(records, targets)
+    everything = [clip_id(row) for pcm, _, _ in batches.examples() for row in pcm]
+    for most in (1, len(everything) // 2, len(everything) + 5):
+        found = [clip_id(row) for pcm, _, _ in batches.examples(most=most) for row in pcm]
+        assert len(found) == min(most, len(everything))
+        assert found == [name for name in everything if name in set(found)], "in order, each once"
+        assert found == [clip_id(row) for pcm, _, _ in batches.examples(most=most) for row in pcm]

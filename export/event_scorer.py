@@ -1,0 +1,171 @@
+"""Networks that score events in sound, as teachers of a head of events: YAMNet, HeAR's event detectors, your own.
+
+They hear the clips of a run's records, and `HeadAdapter` fits the head to what they say. No label is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearlite.audio.clips import from_int16
+from hearlite.data.records import Records, read_examples
+from hearlite.embedders.base import Embedder
+from hearlite.embedders.open import open_teacher
+from hearlite.embedders.tflite import TfliteEmbedder
+from hearlite.errors import InputError, UsageError
+from hearlite.export.foreign_head import LEAST, Scores
+from hearlite.files import read_arrays, write_arrays
+from hearlite.progress import progress
+from hearlite.serialization import load_toml
+from hearlite.tflite.classifier import require_labels
+
+TABLES = Path(__file__).parent / "event_classes.toml"
+_BATCH = 64  # clips at a time: 8 MB of audio
+_WITHIN = 1e-3  # beyond 0 and 1 that a score may lie, by rounding
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """Which outputs of a network are which class."""
+
+    outputs: int
+    classes: Mapping[str, tuple[int, ...]]  # by label, in the order of the head's scores
+
+    def require_valid(self, *, where: str) -> None:
+        """Raise InputError for outputs that aren't there; `where` names the source."""
+        require_labels(tuple(self.classes), kind="sigmoid", where=where)
+        for label, places in self.classes.items():
+            if not places or not all(0 <= place < self.outputs for place in places):
+                raise InputError(
+                    f"{where}: {label!r} is output {list(places)} of {self.outputs}",
+                    f"expected one or more of 0 to {self.outputs - 1}",
+                )
+
+
+@dataclass(frozen=True)
+class EventTables:
+    """The classes of known networks, event_classes.toml."""
+
+    yamnet: EventTable
+    hear: EventTable
+
+
+class EventScorer:
+    """Hears clips and says how much of each class of events is in them.
+
+    Parameters
+    ----------
+    source : str
+        `tflite:FILE[#OUTPUT]`, by default its output `scores`, or `saved-model:DIR`: a network of 16 kHz waveforms of
+        at most 2 s, with probabilities as outputs. Where a clip takes several windows, their log-odds are averaged:
+        what a linear head of a mean over time can learn.
+    classes : Path, optional
+        A TOML file with `outputs` and `[classes]`, as in event_classes.toml; by default its table of YAMNet or HeAR's
+        event detectors, by the number of outputs.
+
+    Attributes
+    ----------
+    name, sha256 : str
+        Of the network, for messages and manifests.
+    labels : tuple of str
+        The classes.
+
+    Raises
+    ------
+    InputError
+        When the network can't be opened, or its outputs are not those of the classes.
+    UsageError
+        When `source` is no such name, or nothing says which classes its outputs are.
+    """
+
+    def __init__(self, source: str, *, classes: Path | None = None) -> None:
+        kind, _, rest = source.partition(":")
+        if kind not in ("tflite", "saved-model") or not rest:
+            raise UsageError(
+                f"a scorer of events is {source!r:.300}", "use tflite:FILE[#OUTPUT] or saved-model:DIR, such as YAMNet"
+            )
+        path, _, output = rest.partition("#")
+        plain: Embedder = TfliteEmbedder(path, output=output or "scores") if kind == "tflite" else open_teacher(source)
+        table = _table(plain.info.dim, classes=classes, source=source)
+        self.name, self.labels, self._places = source, tuple(table.classes), list(table.classes.values())
+        told = f"{plain.info.fingerprint} {list(table.classes.items())}"
+        self.sha256 = hashlib.sha256(told.encode()).hexdigest()
+        self._score: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+        if isinstance(plain, TfliteEmbedder):
+            plain.each = self._log_odds  # of every window, before their mean
+            self._score = plain.embed
+        else:
+            self._score = lambda clips: np.stack([self._log_odds(row) for row in plain.embed(clips)])
+
+    def score_records(self, records: Records, rows: Sequence[NDArray[np.intp]], *, cache: Path | None = None) -> Scores:
+        """Score rows of a run's records; found scores are kept in `cache`, a .npz, and used again.
+
+        Parameters
+        ----------
+        records : Records
+            The records.
+        rows : sequence of array
+            Rows of each shard.
+        cache : Path, optional
+            Where to keep them.
+
+        Returns
+        -------
+        Scores
+            Logits in the order of shards and rows.
+        """
+        told = hashlib.sha256(self.sha256.encode())
+        for shard, part in zip(records.shards, rows, strict=True):
+            told.update(f"{shard.path.name} {part.tolist()}".encode())
+        kept = read_arrays(cache) if cache is not None and cache.is_file() else {}
+        if str(kept.get("of")) != told.hexdigest():
+            kept = {"logits": self._scored(records, rows), "of": np.asarray(told.hexdigest())}
+            if cache is not None:
+                write_arrays(cache, kept)
+        return Scores("sigmoid", self.labels, np.asarray(kept["logits"], np.float64))
+
+    def _scored(self, records: Records, rows: Sequence[NDArray[np.intp]]) -> NDArray[np.float32]:
+        found, done = [np.zeros((0, len(self.labels)), np.float32)], 0
+        with progress(f"events by {self.name}", total=sum(map(len, rows))) as advance:
+            for shard, part in zip(records.shards, rows, strict=True):
+                if not len(part):
+                    continue
+                pcm = read_examples(shard, part)[0]
+                for start in range(0, len(pcm), _BATCH):
+                    found.append(self._score(from_int16(pcm[start : start + _BATCH])))
+                    done += len(found[-1])
+                    advance(done)
+        return np.concatenate(found)
+
+    def _log_odds(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the log-odds of each class, `[labels]`, of a window's outputs."""
+        if not (outputs.min() >= -_WITHIN and outputs.max() <= 1.0 + _WITHIN):  # NaN too
+            raise InputError(
+                f"{self.name} scores from {outputs.min():g} to {outputs.max():g}", "expected probabilities, 0 to 1"
+            )
+        best = np.array([outputs[list(places)].max() for places in self._places], np.float64)
+        sure = np.clip(best, LEAST, 1.0 - LEAST)
+        return np.asarray(np.log(sure) - np.log1p(-sure), np.float32)
+
+
+def _table(outputs: int, *, classes: Path | None, source: str) -> EventTable:
+    if classes is not None:
+        table = load_toml(EventTable, classes)
+        table.require_valid(where=str(classes))
+        if table.outputs != outputs:
+            raise InputError(f"{classes}: it is of {table.outputs} outputs", f"{source} has {outputs}")
+        return table
+    known = load_toml(EventTables, TABLES)
+    for table in (known.yamnet, known.hear):
+        if table.outputs == outputs:
+            return table
+    raise UsageError(
+        f"{source} has {outputs} outputs, and nothing says which are which class",
+        "name a TOML file with 'outputs' and '[classes]' by --event-classes",
+    )
