@@ -20,6 +20,7 @@ from hearlite.data.records import Records, read_examples, read_records
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
+from hearlite.export.event_scorer import EventScorer
 from hearlite.export.foreign_head import Floats, ForeignHead, Scores
 from hearlite.export.tflite import export_files
 from hearlite.progress import progress
@@ -68,10 +69,10 @@ class HeadAdapter:
 
     Parameters
     ----------
-    head : ForeignHead
-        The head.
+    head : ForeignHead or EventScorer
+        The head, or a network that hears the clips themselves.
     run : Run
-        A finished run of the same teacher, with its records.
+        A finished run of the same teacher, with its records; for an EventScorer of any teacher.
     seed : int
         Seed of the draw of records and of the folds.
 
@@ -84,14 +85,16 @@ class HeadAdapter:
         When the head has another number of labels than were named.
     """
 
-    def __init__(self, head: ForeignHead, run: Run, *, seed: int = 0) -> None:
+    def __init__(self, head: ForeignHead | EventScorer, run: Run, *, seed: int = 0) -> None:
         self._head, self._run, self._seed = head, run, seed
         self._records = read_records(run.records)
         train = _drawn(self._records.rows("train"), most=MAX_TRAIN, seed=seed)
         val = self._records.rows("val", clips=MAX_VALIDATION)
         # Together: whether outputs are probabilities shows in all of them.
-        vectors = [*_vectors(self._records, train), *_vectors(self._records, val)]
-        scores = head.score(np.concatenate(vectors))
+        if isinstance(head, EventScorer):
+            scores = head.score_records(self._records, train, val, cache=run.folder / "event_scores.npz")
+        else:
+            scores = head.score(np.concatenate([*_vectors(self._records, train), *_vectors(self._records, val)]))
         count = sum(map(len, train))
         self._train, self._val = (
             _clips(self._records, rows, Scores(scores.kind, scores.labels, scores.logits[part]))

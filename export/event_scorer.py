@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio.clips import from_int16
-from hearlite.data.records import Records, read_examples
+from hearlite.data.records import Records, Shard, read_examples
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.tflite import TfliteEmbedder
@@ -23,6 +23,7 @@ from hearlite.export.foreign_head import LEAST, Scores
 from hearlite.files import read_arrays, write_arrays
 from hearlite.progress import progress
 from hearlite.serialization import load_toml
+from hearlite.spec import AUDIO
 from hearlite.tflite.classifier import require_labels
 
 TABLES = Path(__file__).parent / "event_classes.toml"
@@ -41,10 +42,11 @@ class EventTable:
         """Raise InputError for outputs that aren't there; `where` names the source."""
         require_labels(tuple(self.classes), kind="sigmoid", where=where)
         for label, places in self.classes.items():
-            if not places or not all(0 <= place < self.outputs for place in places):
+            whole = isinstance(places, (list, tuple)) and all(type(place) is int for place in places)
+            if not whole or not places or not all(0 <= place < self.outputs for place in places):
                 raise InputError(
-                    f"{where}: {label!r} is output {list(places)} of {self.outputs}",
-                    f"expected one or more of 0 to {self.outputs - 1}",
+                    f"{where}: {label!r:.200} is {places!r:.200} of {self.outputs} outputs",
+                    f"expected a list of one or more numbers from 0 to {self.outputs - 1}",
                 )
 
 
@@ -103,40 +105,38 @@ class EventScorer:
         else:
             self._score = lambda clips: np.stack([self._log_odds(row) for row in plain.embed(clips)])
 
-    def score_records(self, records: Records, rows: Sequence[NDArray[np.intp]], *, cache: Path | None = None) -> Scores:
-        """Score rows of a run's records; found scores are kept in `cache`, a .npz, and used again.
+    def score_records(self, records: Records, *sides: Sequence[NDArray[np.intp]], cache: Path) -> Scores:
+        """Score rows of a run's records.
 
         Parameters
         ----------
         records : Records
             The records.
-        rows : sequence of array
-            Rows of each shard.
-        cache : Path, optional
-            Where to keep them.
+        *sides : sequence of array
+            Rows of each shard, of training and of validation clips.
+        cache : Path
+            A .npz in which the scores are kept, to be used again.
 
         Returns
         -------
         Scores
-            Logits in the order of shards and rows.
+            Logits in the order of sides, shards and rows.
         """
+        places = [(shard, rows) for side in sides for shard, rows in zip(records.shards, side, strict=True)]
         told = hashlib.sha256(self.sha256.encode())
-        for shard, part in zip(records.shards, rows, strict=True):
-            told.update(f"{shard.path.name} {part.tolist()}".encode())
-        kept = read_arrays(cache) if cache is not None and cache.is_file() else {}
+        for shard, rows in places:
+            told.update(f"{shard.path.name} {rows.tolist()}".encode())
+        kept = read_arrays(cache) if cache.is_file() else {}
         if str(kept.get("of")) != told.hexdigest():
-            kept = {"logits": self._scored(records, rows), "of": np.asarray(told.hexdigest())}
-            if cache is not None:
-                write_arrays(cache, kept)
+            kept = {"logits": self._scored(places), "of": np.asarray(told.hexdigest())}
+            write_arrays(cache, kept)
         return Scores("sigmoid", self.labels, np.asarray(kept["logits"], np.float64))
 
-    def _scored(self, records: Records, rows: Sequence[NDArray[np.intp]]) -> NDArray[np.float32]:
+    def _scored(self, places: Sequence[tuple[Shard, NDArray[np.intp]]]) -> NDArray[np.float32]:
         found, done = [np.zeros((0, len(self.labels)), np.float32)], 0
-        with progress(f"events by {self.name}", total=sum(map(len, rows))) as advance:
-            for shard, part in zip(records.shards, rows, strict=True):
-                if not len(part):
-                    continue
-                pcm = read_examples(shard, part)[0]
+        with progress(f"events by {self.name}", total=sum(len(rows) for _, rows in places)) as advance:
+            for shard, rows in places:
+                pcm = read_examples(shard, rows)[0] if len(rows) else np.zeros((0, AUDIO.clip_samples), np.int16)
                 for start in range(0, len(pcm), _BATCH):
                     found.append(self._score(from_int16(pcm[start : start + _BATCH])))
                     done += len(found[-1])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hearlite.api import distill as distill
     from hearlite.api import embed as embed
     from hearlite.api import export as export
+    from hearlite.api import listen as listen
     from hearlite.api import quantize as quantize
     from hearlite.data.dataset import Dataset as Dataset
     from hearlite.data.dataset import load_dataset as load_dataset
@@ -38,6 +39,7 @@ _HOMES = {
     "adapt_head": "hearlite.api",
     "benchmark": "hearlite.api",
     "embed": "hearlite.api",
+    "listen": "hearlite.api",
     "load": "hearlite.model",
     "load_dataset": "hearlite.data.dataset",
 }

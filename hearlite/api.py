@@ -121,6 +121,55 @@ def embed(
     return pa.table(columns)
 
 
+def listen(
+    data: PathLike,
+    *,
+    model: Model | PathLike,
+    journal: PathLike | None = None,
+) -> pa.Table:
+    """Find events, such as coughs, in recordings of any length.
+
+    Parameters
+    ----------
+    data : str or Path
+        A folder of recordings, a manifest CSV or one recording.
+    model : Model, str or Path
+        A file with events, from `load` or anything that `load` accepts.
+    journal : str or Path, optional
+        A file to keep what is found while it runs; the same call goes on from there, and removes it in the end.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per event: `file`, `label`, `start_s`, `end_s` and `peak_s` (seconds from the recording's start), and
+        `score`, the highest, in [0, 1].
+
+    Warns
+    -----
+    UserWarning
+        When recordings could not be read and were left out.
+
+    Raises
+    ------
+    InputError
+        When no recording can be read, or the file has no events.
+    """
+    from hearlite.data.listen import listen_to
+    from hearlite.events.formats import as_table
+
+    opened = model if isinstance(model, Model) else load(model)
+    kept = None if journal is None else Path(journal)
+    found = listen_to(Path(data), opened.scorer(), made_by=opened.info.fingerprint, journal=kept)
+    if not found.heard:
+        raise InputError(f"{data}: no recording could be read", found.skipped[0].reason if found.skipped else "")
+    if found.skipped:
+        listed = "; ".join(f"{item.file}: {item.reason}" for item in found.skipped[:3])
+        warnings.warn(f"{len(found.skipped)} recordings of {data} were left out: {listed}", stacklevel=2)
+    if kept is not None:
+        kept.unlink(missing_ok=True)
+    return as_table(found.heard)
+
+
 def distill(
     data: PathLike | Dataset | Sequence[PathLike],
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ from numpy.typing import NDArray
 from hearlite import audio
 from hearlite.data.vector_parts import BATCH
 from hearlite.embedders.base import Clips, Embedder, EmbedderInfo, Embeddings
-from hearlite.errors import UsageError
+from hearlite.errors import InputError, UsageError
+from hearlite.events.detector import Event, EventRules
+from hearlite.events.recordings import find_events
+from hearlite.events.scorer import FileScorer
+from hearlite.events.stream import EventStream, StepScorer
 from hearlite.run import open_run
 from hearlite.spec import AUDIO
 
@@ -37,8 +42,10 @@ class Model:
     sample_rate_hz = AUDIO.sample_rate_hz
     clip_s = AUDIO.clip_s
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, *, scorer: Callable[[], StepScorer] | None = None) -> None:
         self._embedder = embedder
+        self._open_scorer = scorer
+        self._scorer: StepScorer | None = None
         self.info: EmbedderInfo = embedder.info
 
     def __repr__(self) -> str:
@@ -103,6 +110,74 @@ class Model:
         parts = [self._embedder.embed(clips[start : start + BATCH]) for start in range(0, len(clips), BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
 
+    @property
+    def rules(self) -> EventRules:
+        """Classes of events that the model finds, with their thresholds.
+
+        Raises
+        ------
+        InputError
+            When the file has no events.
+        """
+        return self.scorer().rules
+
+    def stream(self, rate: float = AUDIO.sample_rate_hz) -> EventStream:
+        """Return a stream that finds events in samples as they come, from a microphone for one.
+
+        Parameters
+        ----------
+        rate : float
+            Sampling rate of what will be pushed, in Hz.
+
+        Returns
+        -------
+        EventStream
+            Its `push(samples)` and `finish()` return events.
+
+        Raises
+        ------
+        InputError
+            When the file has no events.
+        """
+        return EventStream(self.scorer(), rate_hz=rate)
+
+    def find_events(self, sound: PathLike | NDArray[Any], rate: int | None = None) -> list[Event]:
+        """Find events, such as coughs, in a whole sound of any length.
+
+        Parameters
+        ----------
+        sound : str, Path or array
+            A recording, read piece by piece, or samples `[n]`: mono, floating point in [-1, 1] or int16.
+        rate : int, optional
+            Sampling rate of an array, in Hz; required for an array, not allowed for a file.
+
+        Returns
+        -------
+        list of Event
+            Each with `label`, `start_s`, `end_s`, `score` (the highest, in [0, 1]) and `peak_s`, by start.
+
+        Raises
+        ------
+        InputError
+            When the file has no events, or the recording can't be read in full.
+        UsageError
+            When an array comes without a rate or a file with one.
+        """
+        scorer = self.scorer()
+        whole = isinstance(sound, (str, Path)) and rate is None
+        blocks = audio.read_blocks(Path(str(sound))) if whole else [_samples(sound, rate)]
+        return list(find_events(blocks, scorer).events)
+
+    def scorer(self) -> StepScorer:
+        """Return the scores over time that events are found in; InputError when the file has none."""
+        if self._open_scorer is None:
+            raise InputError(
+                f"{self.info.name} has no events", "use a file with a head of events: hearlite export RUN --events ..."
+            )
+        if self._scorer is None:
+            self._scorer = self._open_scorer()
+        return self._scorer
+
 
 def load(source: PathLike, *, threads: int | None = None) -> Model:
     """Open a model from a .tflite file, a run folder or a teacher's name.
@@ -142,7 +217,11 @@ def load(source: PathLike, *, threads: int | None = None) -> Model:
     path = Path(source)
     if path.suffix == ".tflite" and not str(source).startswith(("tflite:", "saved-model:")):
         if manifest_path(path).is_file():
-            return Model(open_bundle(path, threads=threads or 1)[0])
+            embedder, manifest = open_bundle(path, threads=threads or 1)
+            steps, rules = manifest.steps, manifest.events
+            if steps is None or rules is None:
+                return Model(embedder)
+            return Model(embedder, scorer=lambda: FileScorer(path, steps=steps, rules=rules, threads=threads or 1))
         return Model(TfliteEmbedder(path, threads=threads or 1))
     if path.is_dir():
         from hearlite.student import StudentEmbedder

@@ -1,4 +1,7 @@
-"""Commands that are imported only when they are run or asked for help, because their modules are slow."""
+"""Commands that are imported only when they are run or asked for help, because their modules are slow.
+
+`study` runs a study of hearlite.benchmarks, and `arm` counts on emulated ARM cores.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Mapping
 from importlib import import_module
 
 import click
+
+from hearlite.benchmarks.studies import STUDIES
 
 
 class LazyCommand(click.Command):
@@ -54,3 +59,21 @@ class SectionedGroup(click.Group):
                 formatter.write_dl(
                     [(str(item.name).ljust(width), item.get_short_help_str(limit=90)) for item in commands]
                 )
+
+
+_COMMANDS = tuple(LazyCommand(name, module=item.module, summary=item.summary) for name, item in STUDIES.items())
+
+
+@click.group(cls=SectionedGroup, sections={"Studies": _COMMANDS})
+def study() -> None:
+    """Run a study, such as label-efficiency or robustness.
+
+    Each study answers one question about students and their teacher; `hearlite study NAME --help` describes it.
+    """
+
+
+arm = LazyCommand(
+    "arm",
+    module="hearlite.benchmarks.arm.command",
+    summary="Count instructions of exported files on emulated ARM cores.",
+)

@@ -21,12 +21,12 @@ from hearlite.cli.demo import demo
 from hearlite.cli.distill import distill, quickstart
 from hearlite.cli.export import adapt_head, export
 from hearlite.cli.inspect import check, completion, doctor, info
-from hearlite.cli.lazy import SectionedGroup
+from hearlite.cli.lazy import SectionedGroup, arm, study
+from hearlite.cli.listen import listen
 from hearlite.cli.options import echo
 from hearlite.cli.quantize import quantize
 from hearlite.cli.recordings import embed, import_
 from hearlite.cli.signals import INTERRUPTED, Signals, handled
-from hearlite.cli.study import arm, study
 from hearlite.errors import HearliteError, MissingExtraError
 from hearlite.writing import HINTS
 
@@ -36,7 +36,7 @@ EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimiza
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Make a model": (quickstart, distill, quantize, export, adapt_head),
-    "Use a model": (embed, demo, info, check),
+    "Use a model": (listen, embed, demo, info, check),
     "Measure": (bench, cost, arm, study, report),
     "Data and installation": (import_, doctor, completion),
 }
