@@ -20,12 +20,16 @@ from hearlite.data.records import Records, read_examples, read_records
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError
-from hearlite.export.event_scorer import EventScorer
+from hearlite.events.detector import EventRules
+from hearlite.export.event_rules import choose_rules
+from hearlite.export.event_scorer import EventScorer, supported
 from hearlite.export.foreign_head import Floats, ForeignHead, Scores
 from hearlite.export.tflite import export_files
 from hearlite.progress import progress
 from hearlite.run import Run
+from hearlite.spec import AUDIO
 from hearlite.tflite.classifier import OUTPUT, FittedHead, Head, HeadLabel
+from hearlite.tflite.steps import Steps
 
 Strings = NDArray[np.str_]
 Bools = NDArray[np.bool_]
@@ -92,7 +96,8 @@ class HeadAdapter:
         val = self._records.rows("val", clips=MAX_VALIDATION)
         # Together: whether outputs are probabilities shows in all of them.
         if isinstance(head, EventScorer):
-            scores = head.score_records(self._records, train, val, cache=run.folder / "event_scores.npz")
+            heard = head.score_records(self._records, train, val, cache=run.folder / "event_scores.npz")
+            scores = supported(heard, _subjects(self._records, train), where=head.name)
         else:
             scores = head.score(np.concatenate([*_vectors(self._records, train), *_vectors(self._records, val)]))
         count = sum(map(len, train))
@@ -149,22 +154,31 @@ class HeadAdapter:
         head.require_valid(where=self._head.name)
         return FittedHead(head, fitted.weights, fitted.bias)
 
+    def rules(self, content: bytes, steps: Steps) -> EventRules:
+        """Return when events begin and end by a file with this head of events, from validation clips."""
+        pcm = [read_examples(self._records.shards[shard], rows)[0] for shard, rows in self._val.places]
+        scores = self._val.scores
+        clips = np.concatenate([np.zeros((0, AUDIO.clip_samples), np.int16), *pcm])
+        return choose_rules(content, steps, labels=scores.labels, clips=clips, heard=scores.decisions)
+
 
 def adapt_head(
-    head: ForeignHead,
+    head: ForeignHead | EventScorer,
     run: Run,
     *,
     to: Path,
     names: Sequence[str],
     preferred: Sequence[str],
+    steps: Sequence[str] = (),
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
-    """Export a run with a head that is adapted to each file.
+    """Export a run with a head that is adapted to each file, or with one of events.
 
-    Parameters and errors are those of `export_files`, and errors of HeadAdapter.
+    Parameters and errors are those of `export_files`, and errors of HeadAdapter. A head of events has scores over time.
     """
     adapter = HeadAdapter(head, run)
+    events = isinstance(head, EventScorer)
     # Nothing but what the run has heard already; files of runs of 0.1 say that they don't know.
     fitted_to = Fingerprints.load(run.heard).of(()) if run.heard.is_file() else None
     return export_files(
@@ -174,6 +188,8 @@ def adapt_head(
         preferred=preferred,
         fit_head=adapter,
         fitted_to=fitted_to,
+        steps=tuple(dict.fromkeys((*steps, "scores"))) if events else steps,
+        find_rules=adapter.rules if events else None,
         overwrite=overwrite,
         allow_failed_gate=allow_failed_gate,
     )
@@ -329,8 +345,12 @@ def _vectors(records: Records, rows: Sequence[NDArray[np.intp]]) -> list[NDArray
 def _clips(records: Records, rows: Sequence[NDArray[np.intp]], scores: Scores) -> Clips:
     places = tuple((shard, part) for shard, part in enumerate(rows) if len(part))
     sources = {records.shards[shard].sources[row] for shard, part in places for row in part}
-    subjects = [records.shards[shard].subjects[row] for shard, part in places for row in part]
-    return Clips(places, len(sources), np.asarray(subjects, dtype=str), scores)
+    return Clips(places, len(sources), _subjects(records, rows), scores)
+
+
+def _subjects(records: Records, rows: Sequence[NDArray[np.intp]]) -> Strings:
+    names = [shard.subjects[row] for shard, part in zip(records.shards, rows, strict=True) for row in part]
+    return np.asarray(names, dtype=str)
 
 
 def _embed(embedder: Embedder, records: Records, sides: Sequence[Clips]) -> list[NDArray[np.float32]]:

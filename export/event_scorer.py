@@ -28,6 +28,8 @@ from hearlite.tflite.classifier import require_labels
 
 TABLES = Path(__file__).parent / "event_classes.toml"
 _BATCH = 64  # clips at a time: 8 MB of audio
+# Of training clips that hold a class for certain. With fewer a head learns the recordings, not the class.
+_FEWEST_CLIPS, _FEWEST_SUBJECTS = 40, 8
 _WITHIN = 1e-3  # beyond 0 and 1 that a score may lie, by rounding
 
 
@@ -169,3 +171,36 @@ def _table(outputs: int, *, classes: Path | None, source: str) -> EventTable:
         f"{source} has {outputs} outputs, and nothing says which are which class",
         "name a TOML file with 'outputs' and '[classes]' by --event-classes",
     )
+
+
+def supported(scores: Scores, subjects: NDArray[np.str_], *, where: str) -> Scores:
+    """Return the classes that the network hears in enough of the training clips; the others can't be learned.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of training clips first, then of others.
+    subjects : array [training clips]
+        Who is heard in each.
+    where : str
+        The network, for messages.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    decided = scores.decisions[: len(subjects)]
+    kept = [
+        number
+        for number in range(len(scores.labels))
+        if decided[:, number].sum() >= _FEWEST_CLIPS
+        and len(np.unique(subjects[decided[:, number]])) >= _FEWEST_SUBJECTS
+    ]
+    if not kept:
+        counts = ", ".join(f"{label} {found.sum()}" for label, found in zip(scores.labels, decided.T, strict=True))
+        raise InputError(
+            f"{where} hears no class in {_FEWEST_CLIPS} training clips of {_FEWEST_SUBJECTS} subjects: {counts}",
+            "distill with recordings of such sounds",
+        )
+    return Scores(scores.kind, tuple(scores.labels[number] for number in kept), scores.logits[:, kept])

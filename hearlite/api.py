@@ -25,7 +25,7 @@ from hearlite.data.dataset import Dataset, combine, load_dataset
 from hearlite.data.embed import clip_batches
 from hearlite.data.reading import Clip, read_clips
 from hearlite.embedders.base import Embeddings
-from hearlite.errors import InputError
+from hearlite.errors import InputError, UsageError
 from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.model import Model, PathLike, load
 from hearlite.names import COORDINATES
@@ -367,6 +367,9 @@ def export(
     classifier_data: PathLike | Dataset | None = None,
     labels: Sequence[str] = DEFAULT_LABELS,
     framing: str = "context",
+    steps: Sequence[str] = (),
+    events: str = "",
+    event_classes: PathLike | None = None,
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
@@ -395,6 +398,14 @@ def export(
         Label columns of `classifier_data`.
     framing : str
         Padding of events shorter than 2 s in `classifier_data`, "context" or "zero-pad"; no effect on a Dataset.
+    steps : sequence of str
+        Outputs over time, ten or so a window: "scores" of the classifier, "embedding", or both.
+    events : str
+        A network that scores events in sound, `tflite:FILE#OUTPUT` or `saved-model:DIR`: YAMNet, HeAR's event detectors
+        or your own. A head of events is fitted to what it hears in the run's clips, without labels, and the file says
+        when they begin and end (`Model.find_events`, `hearlite.listen`).
+    event_classes : str or Path, optional
+        A TOML file that says which of that network's outputs are which class; known for YAMNet and HeAR's.
     overwrite : bool
         Replace files that exist and have different content.
     allow_failed_gate : bool
@@ -414,14 +425,35 @@ def export(
         `overwrite` is false, or `classifier_data` cannot be used, or for the teacher's coordinates there are too few
         validation subjects.
     UsageError
-        When `coordinates` are neither, or `corpus` is unknown or has no effect.
+        When `coordinates` are neither, `corpus` is unknown or has no effect, nothing says which classes the scores of
+        `events` are, or events come with a classifier or the teacher's coordinates.
     """
     from hearlite.benchmarks.probes.classifier_head import HeadProbe
     from hearlite.data.duplicates import training_fingerprints
+    from hearlite.export.adapted_head import adapt_head as adapt
+    from hearlite.export.event_scorer import EventScorer
     from hearlite.export.tflite import export_files
     from hearlite.quantize.recipe import AUTO
 
     opened = _run(run)
+    if events:
+        if classifier_data is not None or coordinates != COORDINATES[0]:
+            raise UsageError(
+                "a file has one head, and events are found in the student's own coordinates",
+                "export events without a classifier and without the teacher's coordinates",
+            )
+        return adapt(
+            EventScorer(events, classes=None if event_classes is None else Path(event_classes)),
+            opened,
+            to=Path(out),
+            names=tuple(recipes),
+            preferred=AUTO,
+            steps=tuple(steps),
+            overwrite=overwrite,
+            allow_failed_gate=allow_failed_gate,
+        )
+    if event_classes is not None:
+        raise UsageError("classes of events have no effect without events", "name the network that scores them")
     dataset = _labelled(classifier_data, labels, framing)
     fitted_to = None if dataset is None else training_fingerprints(dataset)
     fit_head = (
@@ -438,6 +470,7 @@ def export(
         corpus=corpus,
         fit_head=fit_head,
         fitted_to=fitted_to,
+        steps=tuple(steps),
         overwrite=overwrite,
         allow_failed_gate=allow_failed_gate,
     )

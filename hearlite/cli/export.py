@@ -18,7 +18,7 @@ from hearlite.cli.options import (
 )
 from hearlite.errors import UsageError
 from hearlite.manifests.options import ManifestOptions, manifest_options
-from hearlite.names import COORDINATES, PLATFORMS
+from hearlite.names import COORDINATES, PLATFORMS, STEP_OUTPUTS
 
 
 @click.command()
@@ -66,6 +66,22 @@ from hearlite.names import COORDINATES, PLATFORMS
     multiple=True,
     help="Label column of --classifier-data; may be repeated.  [default: label]",
 )
+@click.option(
+    "--steps",
+    type=click.Choice(STEP_OUTPUTS),
+    multiple=True,
+    help="Also output this over time, ten steps or so a window; may be repeated.",
+)
+@click.option(
+    "--events",
+    default="",
+    metavar="NETWORK",
+    help="Fit a head of events, such as coughs, to what a network hears in RUN's clips, without labels:"
+    " tflite:FILE#OUTPUT | saved-model:DIR, as YAMNet or HeAR's event detectors.",
+)
+@click.option(
+    "--event-classes", type=DATA, help="TOML: which outputs of NETWORK are which class; known for YAMNet and HeAR's."
+)
 @manifest_options
 @framing_option
 @click.option("--overwrite", is_flag=True, help=OVERWRITE)
@@ -83,6 +99,9 @@ def export(
     label_columns: tuple[str, ...],
     manifest: ManifestOptions,
     framing: str,
+    steps: tuple[str, ...],
+    events: str,
+    event_classes: Path | None,
     overwrite: bool,
     allow_failed_gate: bool,
     force: bool,
@@ -100,11 +119,11 @@ def export(
             "name the labelled recordings with --classifier-data",
         )
     if source.suffix == ".tflite":
-        if platform is None or names or labelled or corpus or coordinates != COORDINATES[0]:
+        if platform is None or names or labelled or corpus or steps or events or coordinates != COORDINATES[0]:
             raise UsageError(
                 f"{source} is exported already",
-                f"name a platform, such as --platform {PLATFORMS[0]}; --recipe, --coordinates and --classifier-data"
-                " need a run",
+                f"name a platform, such as --platform {PLATFORMS[0]}; --recipe, --coordinates, --classifier-data,"
+                " --steps and --events need a run",
             )
         files = [source]
     else:
@@ -121,6 +140,9 @@ def export(
             corpus=corpus,
             classifier_data=dataset,
             labels=labels,
+            steps=steps,
+            events=events,
+            event_classes=event_classes,
             overwrite=overwrite,
             allow_failed_gate=allow_failed_gate,
         )

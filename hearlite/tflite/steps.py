@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.errors import InputError, UsageError
+from hearlite.names import STEP_OUTPUTS
 from hearlite.tflite.builder import add_operator, add_tensor
 from hearlite.tflite.classifier import FittedHead
 from hearlite.tflite.model_file import is_constant, load, save
 from hearlite.tflite.structure import operator_name
 
 EMBEDDING_STEPS, SCORES_STEPS = "embedding_steps", "scores_steps"
-STEP_OUTPUTS = ("scores", "embedding")  # what can be had over time
+
 _LONGEST = 10_000  # steps of a window: a limit for manifests
 
 
