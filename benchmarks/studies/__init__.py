@@ -31,6 +31,7 @@ STUDIES = {
         _ROOT + "studies.recording_pooling", "mean, maximum and attention over a recording's clips"
     ),
     "challenge": Study(_ROOT + "studies.challenge", "official splits and scores of ICBHI and SPRSound"),
+    "listening": Study(_ROOT + "studies.listening", "events at known times in hours of real background"),
     "regression": Study(_ROOT + "studies.regression", "a column of numbers, against predicting the mean"),
     "cross-dataset": Study(_ROOT + "studies.cross_dataset", "train on one dataset, test on another"),
     "embedding-pca": Study(_ROOT + "studies.embedding_pca", "a picture of the embeddings of teacher and students"),

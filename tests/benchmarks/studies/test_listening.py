@@ -1,0 +1,87 @@
+"""Hours that are made up of real events and background: what is placed is known, what is found is counted once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hearlite.benchmarks.datasets.placed_events import Placed, cut_events, joined, place_events
+from hearlite.benchmarks.studies.listening import alarms_of, matched, recall_of
+from hearlite.errors import InputError
+from hearlite.events.detector import Event
+from hearlite.spec import AUDIO
+
+RATE = AUDIO.sample_rate_hz
+
+
+def burst(seconds: float = 0.3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.2, round(seconds * RATE)).astype(np.float32)
+
+
+def test_events_are_what_rises_above_the_noise() -> None:
+    samples = np.random.default_rng(1).normal(0, 0.002, 4 * RATE).astype(np.float32)
+    for start in (0.5, 1.5, 1.9):  # the last two are 0.1 s apart: one event
+        samples[round(start * RATE) : round(start * RATE) + len(burst())] += burst()
+    first, second = cut_events(samples)
+    assert len(first) / RATE == pytest.approx(0.3, abs=0.07)
+    assert len(second) / RATE == pytest.approx(0.7, abs=0.07)
+    assert cut_events(np.zeros(RATE, np.float32)) == []
+
+
+def test_background_has_its_length_and_level() -> None:
+    pieces = [burst(3.0, seed) * gain for seed, gain in ((0, 0.01), (1, 1.0))]
+    found = joined(pieces, seconds=60.0, rng=np.random.default_rng(0))
+    assert len(found) == 60 * RATE
+    seconds = np.square(found.reshape(60, RATE)).mean(axis=1)
+    assert 10 * np.log10(np.median(seconds)) == pytest.approx(-30.0, abs=1.0)
+    with pytest.raises(InputError, match="longer than 0.2 s"):
+        joined([np.zeros(RATE, np.float32)], seconds=1.0, rng=np.random.default_rng(0))
+
+
+def test_events_have_the_level_that_is_said() -> None:
+    background = joined([burst(5.0)], seconds=120.0, rng=np.random.default_rng(0))
+    kinds = {"a": [("s1", burst(0.4, 3))], "b": [("s2", burst(0.2, 4))]}
+    sound, placed = place_events(background, kinds, snrs_db=(20.0, 0.0), rng=np.random.default_rng(0))
+    assert [item.label for item in placed[:4]] == ["a", "b", "a", "b"]
+    assert [item.snr_db for item in placed[:4]] == [20.0, 20.0, 0.0, 0.0]
+    assert all(later.start_s - item.end_s >= 6.0 for item, later in zip(placed, placed[1:], strict=False))
+    item = placed[0]
+    part = slice(round(item.start_s * RATE), round(item.end_s * RATE))
+    scale = np.abs(sound[: 5 * RATE]).max() / np.abs(background[: 5 * RATE]).max()
+    added = sound[part] / scale - background[part]
+    assert 10 * np.log10(np.square(added).mean() / np.square(background[part]).mean()) == pytest.approx(20.0, abs=0.1)
+    assert np.abs(sound).max() <= 1.0
+
+
+def event(label: str, start_s: float, end_s: float) -> Event:
+    return Event(label, start_s, end_s, 0.9, start_s)
+
+
+def test_an_event_is_found_once() -> None:
+    placed = [Placed("a", 1.0, 1.5, 10.0, "s1"), Placed("a", 2.0, 2.4, 10.0, "s2"), Placed("b", 5.0, 5.5, 0.0, "s1")]
+    wide = event("a", 1.2, 2.2)  # lies over both, and stands for one
+    assert matched(placed, [wide, event("a", 5.0, 5.4)]) == [wide, None, None]
+    near = event("b", 5.7, 6.0)
+    assert matched(placed, [near])[2] is near
+    assert matched(placed, [event("b", 5.9, 6.0)]) == [None, None, None]
+
+
+def test_recall_with_its_interval() -> None:
+    placed = [Placed("a", float(i), i + 0.5, 10.0 if i % 2 else 0.0, f"s{i % 5}") for i in range(20)]
+    pairs = [(item, event("a", item.start_s + 0.1, item.end_s - 0.2) if item.snr_db else None) for item in placed]
+    found = recall_of("a", None, pairs, seed=0)
+    assert (found.events, found.sources, found.recall) == (20, 5, 0.5)
+    assert found.recall_low is not None and found.recall_low < 0.5 < found.recall_high
+    assert (found.start_error_s, found.end_error_s) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert recall_of("a", 10.0, pairs, seed=0).recall == 1.0
+    assert recall_of("a", 0.0, pairs, seed=0).start_error_s is None
+
+
+def test_false_alarms_an_hour() -> None:
+    none, some = alarms_of("a", "rain", 0, hours=2.0), alarms_of("a", "rain", 10, hours=2.0)
+    assert (none.per_hour, none.low, none.high) == (0.0, 0.0, pytest.approx(1.844, abs=0.001))
+    assert (some.per_hour, some.low, some.high) == (
+        5.0,
+        pytest.approx(2.398, abs=0.001),
+        pytest.approx(9.195, abs=0.001),
+    )
