@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def test_background_has_its_length_and_level() -> None:
     assert len(found) == 60 * RATE
     seconds = np.square(found.reshape(60, RATE)).mean(axis=1)
     assert 10 * np.log10(np.median(seconds)) == pytest.approx(-30.0, abs=1.0)
-    with pytest.raises(InputError, match="longer than 0.2 s"):
+    with pytest.raises(InputError, match="silent"):
         joined([np.zeros(RATE, np.float32)], seconds=1.0, rng=np.random.default_rng(0))
 
 
@@ -44,7 +46,7 @@ def test_events_have_the_level_that_is_said() -> None:
     sound, placed = place_events(background, kinds, snrs_db=(20.0, 0.0), rng=np.random.default_rng(0))
     assert [item.label for item in placed[:4]] == ["a", "b", "a", "b"]
     assert [item.snr_db for item in placed[:4]] == [20.0, 20.0, 0.0, 0.0]
-    assert all(later.start_s - item.end_s >= 6.0 for item, later in zip(placed, placed[1:], strict=False))
+    assert all(later.start_s - item.end_s >= 6.0 for item, later in itertools.pairwise(placed))
     item = placed[0]
     part = slice(round(item.start_s * RATE), round(item.end_s * RATE))
     scale = np.abs(sound[: 5 * RATE]).max() / np.abs(background[: 5 * RATE]).max()
@@ -67,11 +69,11 @@ def test_an_event_is_found_once() -> None:
 
 
 def test_recall_with_its_interval() -> None:
-    placed = [Placed("a", float(i), i + 0.5, 10.0 if i % 2 else 0.0, f"s{i % 5}") for i in range(20)]
+    placed = [Placed("a", float(i), i + 0.5, 10.0 if i % 2 or i < 4 else 0.0, f"s{i // 4}") for i in range(20)]
     pairs = [(item, event("a", item.start_s + 0.1, item.end_s - 0.2) if item.snr_db else None) for item in placed]
     found = recall_of("a", None, pairs, seed=0)
-    assert (found.events, found.sources, found.recall) == (20, 5, 0.5)
-    assert found.recall_low is not None and found.recall_low < 0.5 < found.recall_high
+    assert (found.events, found.sources, found.recall) == (20, 5, 0.6)
+    assert found.recall_low is not None and found.recall_low < 0.6 < found.recall_high
     assert (found.start_error_s, found.end_error_s) == (pytest.approx(0.1), pytest.approx(0.2))
     assert recall_of("a", 10.0, pairs, seed=0).recall == 1.0
     assert recall_of("a", 0.0, pairs, seed=0).start_error_s is None
