@@ -53,6 +53,9 @@ STUDIES = {
     "training-forms": Study(
         _ROOT + "experiments.training_forms", "a training step with threads, processes, XLA and bfloat16"
     ),
+    "adapted-heads": Study(
+        _ROOT + "experiments.adapted_heads", "heads of the teacher's embeddings, adapted to students without labels"
+    ),
     "fuzz": Study(_ROOT + "experiments.fuzz.run", "damaged inputs: does each end as a result or an error message?"),
     "input-memory": Study(_ROOT + "experiments.input_memory", "peak memory of a huge manifest and of hours of silence"),
     "kill-drill": Study(
