@@ -187,29 +187,33 @@ def listen_to_all(
 
 
 def events_of(
-    datasets: Sequence[Dataset], classes: Mapping[str, str], *, column: str
+    datasets: Sequence[Dataset], classes: Mapping[str, Sequence[str]], *, column: str
 ) -> dict[str, list[tuple[str, Samples]]]:
     """Return the events of test subjects, by class of the file: who made them, and their sound."""
     found: dict[str, list[tuple[str, Samples]]] = {label: [] for label in classes}
     for dataset in datasets:
         for path, subject, given in _test_recordings(dataset, column):
             for label, theirs in classes.items():
-                if given == theirs:
+                if given in theirs:
                     found[label] += [(subject, event) for event in cut_events(read_recording(path))]
     empty = [label for label, events in found.items() if not events]
     if empty:
         raise InputError(
-            f"no test recording holds an event of {empty[0]!r}", f"its label in the data is {classes[empty[0]]!r}"
+            f"no test recording holds an event of {empty[0]!r}",
+            f"its labels in the data are {', '.join(classes[empty[0]])}",
         )
     return found
 
 
-def background_of(datasets: Sequence[Dataset], classes: Mapping[str, str], *, column: str) -> dict[str, list[Samples]]:
+def background_of(
+    datasets: Sequence[Dataset], classes: Mapping[str, Sequence[str]], *, column: str
+) -> dict[str, list[Samples]]:
     """Return the recordings of test subjects that are of none of the classes, by their label."""
     found: dict[str, list[Samples]] = {}
+    events = {label for theirs in classes.values() for label in theirs}
     for dataset in datasets:
         for path, _, given in _test_recordings(dataset, column):
-            if given and given not in classes.values():
+            if given and given not in events:
                 found.setdefault(given, []).append(read_recording(path))
     return found
 
@@ -303,7 +307,10 @@ def command(
     """Find real events at known times in hours of real background."""
     if not all(pair.count("=") == 1 for pair in pairs):
         raise UsageError(f"--class is {pairs[0]!r}", "use CLASS=LABEL, such as cough=coughing")
-    classes = dict(pair.split("=") for pair in pairs)
+    classes: dict[str, list[str]] = {}
+    for pair in pairs:
+        label, theirs = pair.split("=")
+        classes.setdefault(label, []).append(theirs)
     rng = np.random.default_rng(seed)
     given, around = ([load_dataset(path, label_columns=(column,)) for path in paths] for paths in (sources, others))
     pieces = background_of(around, classes, column=column)

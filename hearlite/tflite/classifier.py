@@ -135,7 +135,8 @@ class Head:
     clips: int
     subjects: int
     already_heard: int  # subjects that the student was trained on, without labels; inflates the AUROC
-    trained_subjects: tuple[str, ...]  # hashes of the subjects; none may be a test subject of this file
+    # Hashes of the subjects; none may be a test subject of this file. Empty if adapted: then they are the student's.
+    trained_subjects: tuple[str, ...]
     threshold_rule: str
     golden_scores: tuple[float, ...] = ()  # for the golden signal
     # sha256 of the head of the teacher's embeddings that it was adapted from, or "in memory"; "" if fitted to labels
