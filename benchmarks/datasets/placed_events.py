@@ -88,7 +88,7 @@ def place_events(
     events : mapping of str to sequence of (str, array)
         Of each class, who made it and its sound.
     snrs_db : sequence of float
-        Levels above the background's rms there.
+        Levels of an event's rms above the background's.
     rng : numpy.random.Generator
         Draws times and events.
 
@@ -99,6 +99,7 @@ def place_events(
     list of Placed
         What is in it, by time.
     """
+    power = float(np.square(background).mean())
     sound, placed = background.astype(np.float32).copy(), list[Placed]()
     kinds = [(label, snr) for snr in snrs_db for label in events]
     at, number = rng.uniform(*_BETWEEN_S), 0
@@ -108,9 +109,9 @@ def place_events(
         first = round(at * _RATE)
         if first + len(event) + _RATE > len(sound):
             break
-        under = sound[first : first + len(event)]
-        level = 10.0 ** (snr_db / 20.0) * np.sqrt(np.square(under).mean() / np.square(event).mean())
-        sound[first : first + len(event)] = under + np.float32(level) * event
+        # Of the background's mean power: a dog barks and is silent, and a cough between barks is as loud as any.
+        gain = 10.0 ** (snr_db / 20.0) * np.sqrt(power / np.square(event).mean())
+        sound[first : first + len(event)] += np.float32(gain) * event
         placed.append(Placed(label, first / _RATE, (first + len(event)) / _RATE, snr_db, source))
         at, number = placed[-1].end_s + rng.uniform(*_BETWEEN_S), number + 1
     return sound / max(1.0, float(np.abs(sound).max())), placed

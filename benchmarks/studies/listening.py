@@ -4,7 +4,7 @@
 
 DATA and OTHER are labelled recordings, of which subjects of the test split alone are used. Events are the parts of a
 recording that rise above its own noise; each is put into background at a random time, with an rms that is so many dB
-above the background's there. What is found is right if it overlaps an event of its class, each at most once. Background
+above the background's. What is found is right if it overlaps an event of its class, each at most once. Background
 is heard alone, too, class by class: what is found there is a false alarm, whatever it sounds like.
 """
 
