@@ -28,6 +28,7 @@ from hearlite.embedders.base import Embeddings
 from hearlite.errors import InputError, UsageError
 from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.model import Model, PathLike, load
+from hearlite.models.registry import find_model
 from hearlite.names import COORDINATES
 from hearlite.run import Run, open_run
 from hearlite.spec import AUDIO, AUROC_MARGIN, DISTILL_HOP_S, PRECISIONS, student_spec
@@ -573,7 +574,7 @@ def benchmark(
         Labelled recordings: a folder, a manifest CSV or a Dataset from `load_dataset`, loaded with the columns named
         in `labels` and `subgroups`.
     models : sequence of str or Path
-        Exported .tflite files.
+        Exported .tflite files, or names of models.
     teacher : str
         The teacher to compare with, named as for `distill`.
     out : str or Path
@@ -621,7 +622,7 @@ def benchmark(
         if isinstance(data, Dataset)
         else load_dataset(Path(data), hop_s=hop_s, framing=framing, label_columns=columns)
     )
-    files = [Path(model) for model in models]
+    files = [find_model(model) for model in models]
     command = [
         "hearlite",
         "bench",
@@ -631,7 +632,7 @@ def benchmark(
         "--out",
         str(out),
     ]
-    command += [part for file in files for part in ("--model", str(file))]
+    command += [part for model in models for part in ("--model", str(model))]
     command += [part for label in labels for part in ("--label", label)]
     bench(
         dataset,

@@ -38,7 +38,9 @@ from hearlite.writing import locked
 
 SCHEMA = "hearlite-manifest/1"
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # in Python, Kotlin, Swift, Dart and JavaScript alike
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+# Of the files of a bundle, after the stem that they share. The first three are always there.
+SUFFIXES = (".tflite", ".json", ".NOTICE.txt", ".md", ".inverse.npz", ".heard.npz")
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 METADATA_NAME = "hearlite_manifest"
 _OUTSIDE = ("tflite_sha256", "golden_embedding")  # not in the copy inside the .tflite, as they depend on the file
 
@@ -125,7 +127,7 @@ class Manifest:
                 raise InputError(
                     f"{where}: {field} is {name!r:.80}", "expected an identifier: up to 64 letters, digits and _"
                 )
-        if not _FILE_NAME.fullmatch(self.name) or self.name != file_name:
+        if not FILE_NAME.fullmatch(self.name) or self.name != file_name:
             raise InputError(
                 f"{where}: name is {self.name!r:.200}, and the file is called {file_name!r:.200}",
                 "give the file its name from the export again, of letters, digits and . _ -",
@@ -330,6 +332,8 @@ def check_scores(model: Path, manifest: Manifest) -> tuple[CheckResult, ...]:
         return ()
     clip = from_int16(check_signals()[GOLDEN_SIGNAL][None])
     scores = TfliteEmbedder(model, output=manifest.head.output).embed(clip)[0]
+    if len(scores) != len(manifest.head.golden_scores):
+        return (CheckResult("golden scores", False, "the manifest has none"),)
     worst = float(np.abs(scores - np.asarray(manifest.head.golden_scores)).max())
     tolerance = TOLERANCE[manifest.precision]
     return (CheckResult("golden scores", worst <= tolerance, f"largest difference {worst:.2g}, allowed {tolerance:g}"),)

@@ -1,23 +1,27 @@
-"""JSON and .npz files, hashes, and verified downloads into the user's cache."""
+"""JSON and .npz files, hashes, the user's folders, and downloads."""
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import math
 import os
 import stat
+import sys
+import time
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hearlite.errors import InputError
+from hearlite.errors import InputError, UsageError
 from hearlite.writing import replacing
 
 
@@ -183,12 +187,32 @@ def sha256_of(path: Path) -> str:
 
 
 TIMEOUT_S = 60  # without a byte received
+LONGEST_S = 1_800  # for all bytes of one address in `fetch`, so that a server can't hold a command for ever
 _CHUNK_BYTES = 1 << 18
+# ValueError: what is no address, or redirects to one; UnicodeError is one too.
+_DOWNLOAD_ERRORS = (OSError, http.client.HTTPException, ValueError)
+_THIS_MACHINE = ("localhost", "127.0.0.1")
+_NOT_THERE = (404, 410)  # HTTP statuses
 
 
 def cache_folder(name: str) -> Path:
     """Return hearlite's folder `name` in the user's cache folder (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hearlite" / name
+
+
+def data_folder(name: str) -> Path:
+    """Return hearlite's folder `name` among the user's data, for what a command can't simply make again.
+
+    It lies below XDG_DATA_HOME or ~/.local/share (XDG Base Directory Specification), on macOS below
+    ~/Library/Application Support, and on Windows below LOCALAPPDATA.
+    """
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / "Library" / "Application Support"
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "hearlite" / name
 
 
 def download(
@@ -230,10 +254,90 @@ def download(
                     out.write(chunk)
                     hashed.update(chunk)
                     got += len(chunk)
-        except (OSError, urllib.error.URLError) as error:
+        except _DOWNLOAD_ERRORS as error:
             raise InputError(f"{url}: {error}", hint) from error
         if got != size or hashed.hexdigest() != digest:
             raise InputError(
                 f"{url}: {got} bytes with {algorithm} {hashed.hexdigest()}, expected {size} with {digest}",
                 "run the command again",
             )
+
+
+class _OnlyToHttps(urllib.request.HTTPRedirectHandler):
+    """Follows redirections to https:// and refuses all others: a server must not choose what is read on this side."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """Return the request for the new address."""
+        if urlsplit(newurl).scheme != "https":
+            raise ValueError(f"it redirects to {newurl!r:.200}, and only https:// is followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def require_address(address: str) -> None:
+    """Raise UsageError unless an address is https://, or http:// on this machine, without a password in it."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise UsageError(f"address is {address!r:.200}: {error}", "write it as https://HOST/PATH") from error
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"the address at {parts.hostname} holds a user's name or password",
+            "leave it out: addresses are recorded; download the file by other means and name it",
+        )
+    local = parts.scheme == "http" and parts.hostname in _THIS_MACHINE
+    if not parts.hostname or not (parts.scheme == "https" or local):
+        raise UsageError(
+            f"address is {address!r:.200}", "only https:// is read, and http:// on localhost; or name a file"
+        )
+
+
+class NotThereError(InputError):
+    """The server of an address has no such file."""
+
+
+def fetch(address: str, *, largest: int) -> bytes:
+    """Return what an address answers with, where nobody has said beforehand what that is: check it.
+
+    Parameters
+    ----------
+    address : str
+        https://, or http:// on this machine. Redirections are followed to https:// alone.
+    largest : int
+        Most bytes that are read.
+
+    Raises
+    ------
+    UsageError
+        When the address is of another kind.
+    NotThereError
+        When the server has no such file.
+    InputError
+        When it can't be read in full, is larger, stalls for TIMEOUT_S or takes longer than LONGEST_S.
+    """
+    require_address(address)
+    # A proxy can't reach this machine's own servers.
+    proxies = [urllib.request.ProxyHandler({})] if urlsplit(address).scheme == "http" else []
+    opener = urllib.request.build_opener(_OnlyToHttps, *proxies)
+    parts, got, end = [], 0, time.monotonic() + LONGEST_S
+    try:
+        with opener.open(address, timeout=TIMEOUT_S) as response:
+            declared: int | None = response.length
+            if declared is not None and declared > largest:
+                raise ValueError(f"it has {declared} bytes, and at most {largest} are read")
+            # read1 returns what is there, so that one byte a second can't outlast LONGEST_S. It is not asked for more
+            # than was declared: before Python 3.13 it would wait for that.
+            while got != declared and (chunk := response.read1(_CHUNK_BYTES)):
+                parts.append(chunk)
+                got += len(chunk)
+                if got > largest:
+                    raise ValueError(f"it has more than {largest} bytes, which are all that is read")
+                if time.monotonic() > end:
+                    raise ValueError(f"it has not come in {LONGEST_S} s")
+            if declared is not None and got < declared:
+                raise ValueError(f"it ended {declared - got} bytes too early")
+    except _DOWNLOAD_ERRORS as error:
+        absent = isinstance(error, urllib.error.HTTPError) and error.code in _NOT_THERE
+        kind = NotThereError if absent else InputError
+        raise kind(f"{address}: {error}", "check the address and the network, and run the command again") from error
+    return b"".join(parts)

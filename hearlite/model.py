@@ -180,18 +180,21 @@ class Model:
 
 
 def load(source: PathLike, *, threads: int | None = None) -> Model:
-    """Open a model from a .tflite file, a run folder or a teacher's name.
+    """Open a model by its name, from a .tflite file or a run folder, or a teacher.
 
     Parameters
     ----------
     source : str or Path
         One of:
 
+        - the name of a model that comes with hearlite or was installed, as `hearlite models` lists them,
         - an exported .tflite; if its manifest (.json) is beside it, both are verified,
         - any other .tflite that takes a 16 kHz waveform,
         - the folder of a finished run, for its float32 student (needs TensorFlow),
         - a teacher as on the command line: `spectral`, `hear:DIR`, `saved-model:DIR`, `tflite:FILE#OUTPUT` or
           `embeddings:FILE.parquet`.
+
+        A file or folder that exists comes before a model of the same name.
     threads : int, optional
         Number of CPU threads; by default 1 for a .tflite file and TensorFlow's choice for a SavedModel. Ignored for
         runs and for teachers that are not networks.
@@ -210,24 +213,47 @@ def load(source: PathLike, *, threads: int | None = None) -> Model:
     MissingExtraError
         When a SavedModel is named and TensorFlow is not installed.
     """
+    from hearlite.bundle import manifest_path, read_manifest
+
+    embedder = open_embedder(source, threads=threads)
+    path = _place(source)
+    if path is None or path.is_dir() or not manifest_path(path).is_file():
+        return Model(embedder)
+    manifest = read_manifest(path)
+    steps, rules = manifest.steps, manifest.events
+    if steps is None or rules is None:
+        return Model(embedder)
+    return Model(embedder, scorer=lambda: FileScorer(path, steps=steps, rules=rules, threads=threads or 1))
+
+
+def open_embedder(source: PathLike, *, threads: int | None = None) -> Embedder:
+    """Open what `load` takes as an Embedder; raises the same errors."""
     from hearlite.bundle import manifest_path, open_bundle
     from hearlite.embedders.open import open_teacher
     from hearlite.embedders.tflite import TfliteEmbedder
 
-    path = Path(source)
-    if path.suffix == ".tflite" and not str(source).startswith(("tflite:", "saved-model:")):
-        if manifest_path(path).is_file():
-            embedder, manifest = open_bundle(path, threads=threads or 1)
-            steps, rules = manifest.steps, manifest.events
-            if steps is None or rules is None:
-                return Model(embedder)
-            return Model(embedder, scorer=lambda: FileScorer(path, steps=steps, rules=rules, threads=threads or 1))
-        return Model(TfliteEmbedder(path, threads=threads or 1))
+    path = _place(source)
+    if path is None:
+        return open_teacher(str(source), threads=threads)
     if path.is_dir():
         from hearlite.student import StudentEmbedder
 
-        return Model(StudentEmbedder(open_run(path)))
-    return Model(open_teacher(str(source), threads=threads))
+        return StudentEmbedder(open_run(path))
+    if manifest_path(path).is_file():
+        return open_bundle(path, threads=threads or 1)[0]
+    return TfliteEmbedder(path, threads=threads or 1)
+
+
+def _place(source: PathLike) -> Path | None:
+    """Return the file or folder that `source` names; None for a teacher."""
+    from hearlite.embedders.open import TEACHERS
+    from hearlite.models.registry import find_model
+
+    path, (kind, colon, _) = Path(source), str(source).partition(":")
+    unknown_kind = colon and not path.exists() and path.suffix != ".tflite"
+    if (kind in TEACHERS and not path.is_dir()) or unknown_kind:
+        return None
+    return find_model(source, otherwise=f"; or name a teacher: {', '.join(item.usage for item in TEACHERS.values())}")
 
 
 def _samples(sound: PathLike | NDArray[Any], rate: int | None) -> audio.Samples:

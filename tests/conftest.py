@@ -308,3 +308,30 @@ def clips() -> NDArray[np.int16]:
         first = min(round(start_s * AUDIO.sample_rate_hz), len(samples) - AUDIO.clip_samples)
         rows.append(to_int16(samples[first : first + AUDIO.clip_samples].astype(np.float32)))
     return np.stack(rows)
+
+
+@pytest.fixture
+def models_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of the user's models, which does not exist yet; what comes with hearlite is hidden."""
+    from hearlite.models import registry
+
+    monkeypatch.setenv("HEARLITE_MODELS", str(tmp_path / "home" / "models"))
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path / "packaged")
+    return tmp_path / "home" / "models"
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> Path:
+    """Return the .tflite of a bundle that was made by hand, in a folder of its own."""
+    from ready import write_ready
+
+    return write_ready(tmp_path / "ready")
+
+
+@pytest.fixture
+def with_hearlite(models_home: Path, tmp_path: Path) -> str:
+    """Return the name of a model that comes with hearlite."""
+    from ready import write_ready
+
+    write_ready(tmp_path / "packaged" / "hearlite-ready", "hearlite_ready", seed=1)
+    return "hearlite-ready"

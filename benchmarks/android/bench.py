@@ -48,6 +48,7 @@ from hearlite.bundle import Manifest, read_manifest
 from hearlite.embedders.self_test import check_signals
 from hearlite.errors import GateError, InputError, UsageError
 from hearlite.files import cache_folder, write_json
+from hearlite.models.option import MODEL
 from hearlite.serialization import to_dict
 
 FOLDER = "/data/local/tmp"  # the folder in which Android lets adb's user run programs
@@ -239,7 +240,7 @@ def _benchmark_model(job: Job, *, adb: Adb, remote: str, threads: int) -> Benchm
 
 
 @click.command()
-@click.argument("model", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("model", metavar="FILE|NAME", type=MODEL)
 @click.option(
     "--runner",
     type=click.Path(path_type=Path),

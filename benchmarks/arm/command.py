@@ -20,10 +20,11 @@ from hearlite.benchmarks.arm.table import table
 from hearlite.benchmarks.schema.provenance import command_line
 from hearlite.errors import GateError, UsageError
 from hearlite.files import cache_folder, write_bytes, write_json
+from hearlite.models.option import MODEL
 
 
 @click.command()
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("files", type=MODEL, nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results.json and table.md.")
 @click.option(
     "--core",

@@ -43,6 +43,7 @@ from hearlite.data.dataset import ClipRef
 from hearlite.data.reading import Clip, read_clips
 from hearlite.errors import UsageError
 from hearlite.files import write_bytes
+from hearlite.models.option import MODEL
 from hearlite.spec import AUDIO, HEAR_FRONTEND
 
 SHOWN = 12  # clips of a task: as many as somebody listens to; a clip takes 0.1 MB of the page
@@ -194,7 +195,7 @@ def require_outside_git(path: Path) -> None:
 @click.command()
 @data_argument
 @teacher_option
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="An exported .tflite.")
+@click.option("--model", type=MODEL, required=True, help="An exported .tflite, or the name of a model.")
 @labels_option
 @framing_option
 @seed_option

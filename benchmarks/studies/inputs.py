@@ -35,6 +35,7 @@ from hearlite.errors import UsageError
 from hearlite.files import write_bytes, write_json
 from hearlite.manifests.manifest import DEFAULT_LABELS
 from hearlite.manifests.options import DEFAULT_OPTIONS, ManifestOptions, manifest_options, unlabelled_manifest_options
+from hearlite.models.option import MODEL
 from hearlite.names import FRAMINGS
 from hearlite.serialization import to_dict
 
@@ -46,10 +47,10 @@ teacher_option = click.option("--teacher", required=True, help="As for 'hearlite
 models_option = click.option(
     "--model",
     "models",
-    type=click.Path(path_type=Path),
+    type=MODEL,
     multiple=True,
     required=True,
-    help="An exported .tflite; may be repeated.",
+    help="An exported .tflite, or the name of a model; may be repeated.",
 )
 labels_option = click.option(
     "--label", "label_columns", multiple=True, default=DEFAULT_LABELS, show_default=True, help="May be repeated."

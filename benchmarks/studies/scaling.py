@@ -32,6 +32,7 @@ from hearlite.benchmarks.report.dot_plot import COLOURS, STYLE
 from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.errors import InputError
 from hearlite.files import write_json
+from hearlite.models.option import MODEL
 from hearlite.serialization import to_dict
 from hearlite.writing import replacing
 
@@ -198,7 +199,7 @@ def to_results(points: Sequence[Point]) -> ScalingResults:
 @click.command()
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=MODEL,
     required=True,
     help="An exported .tflite, for `embed` and `bench`.",
 )

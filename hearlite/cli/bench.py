@@ -22,6 +22,7 @@ from hearlite.cli.options import (
 )
 from hearlite.errors import UsageError
 from hearlite.manifests.options import ManifestOptions, manifest_options
+from hearlite.models.option import MODEL
 from hearlite.names import CLASSIFIERS
 from hearlite.spec import AUROC_MARGIN
 
@@ -29,7 +30,12 @@ from hearlite.spec import AUROC_MARGIN
 @click.command()
 @click.argument("data", type=DATA, required=False)
 @click.option(
-    "--model", "models", type=DATA, multiple=True, required=True, help="Exported .tflite file; may be repeated."
+    "--model",
+    "models",
+    type=MODEL,
+    multiple=True,
+    required=True,
+    help="Exported .tflite file, or the name of a model; may be repeated.",
 )
 @click.option("--out", type=DATA, required=True, help="Folder for results.json and report.html.")
 @teacher_option

@@ -13,6 +13,7 @@ import click
 from hearlite.benchmarks.schema.provenance import command_line
 from hearlite.cli.options import DATA, Option, echo, json_option, print_data
 from hearlite.errors import UsageError
+from hearlite.models.option import MODEL
 from hearlite.names import REFERENCE_SHAPES, RUNTIMES
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (
         ("--peer", "peers"),
         {
-            "type": DATA,
+            "type": MODEL,
             "multiple": True,
             "help": "Another .tflite that takes a waveform, such as YAMNet, to compare with.",
         },
@@ -160,14 +161,14 @@ def cost_options(*, hidden: bool = False) -> Callable[[Callable[..., None]], Cal
 
 
 @click.command()
-@click.argument("models", metavar="FILE...", type=DATA, nargs=-1, required=True)
+@click.argument("models", metavar="FILE|NAME...", type=MODEL, nargs=-1, required=True)
 @click.option("--out", type=DATA, required=True, help="Folder for results.json and report.html.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU threads of each model.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order of the models.")
 @cost_options()
 @json_option
 def cost(models: tuple[Path, ...], out: Path, threads: int, seed: int, cost: CostOptions, as_json: bool) -> None:
-    """Measure time, memory and size of exported FILEs.
+    """Measure time, memory and size of exported FILEs, or of models by NAME.
 
     Also measures cold start, makes a profile by stage and operator, and determines what limits each model. The models
     take turns in one run. Exits with 4 if a file outputs something else on ARM or on a phone than on this machine.

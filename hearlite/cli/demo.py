@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from hearlite.cli.options import DATA, echo
+from hearlite.models.option import MODEL
 from hearlite.spec import DISTILL_HOP_S
 
 
 @click.command()
-@click.argument("model", metavar="FILE", type=DATA)
+@click.argument("model", metavar="FILE|NAME", type=MODEL)
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
@@ -29,7 +30,7 @@ from hearlite.spec import DISTILL_HOP_S
     "--registry", help="npm registry to download it from; default: npm's own setting, or NPM_CONFIG_REGISTRY."
 )
 def demo(model: Path, port: int, hop_s: float, litert: Path | None, registry: str | None) -> None:
-    """Try an exported FILE in the browser.
+    """Try an exported FILE in the browser, or a model by its NAME.
 
     Takes the microphone or recordings and shows the spectrogram and a map of embeddings. The server is reachable from
     this machine only; Ctrl-C stops it.

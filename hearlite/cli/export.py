@@ -18,11 +18,12 @@ from hearlite.cli.options import (
 )
 from hearlite.errors import UsageError
 from hearlite.manifests.options import ManifestOptions, manifest_options
+from hearlite.models.option import MODEL
 from hearlite.names import COORDINATES, PLATFORMS, STEP_OUTPUTS
 
 
 @click.command()
-@click.argument("source", metavar="RUN|FILE", type=DATA)
+@click.argument("source", metavar="RUN|FILE|NAME", type=MODEL)
 @click.option("--out", "out", cls=Option, former=("--to",), type=DATA, required=True, help="Folder for the files.")
 @click.option(
     "--recipe",
@@ -110,7 +111,8 @@ def export(
     """Write self-contained .tflite files.
 
     RUN is a run folder of `hearlite distill`: its files are written to --out, each with a manifest, model card and
-    NOTICE. FILE is a .tflite that was exported before: --platform turns it into a folder for an app.
+    NOTICE. FILE is a .tflite that was exported before, or NAME a model as `hearlite models` lists it: --platform turns
+    it into a folder for an app.
     """
     overwrite, allow_failed_gate = overwrite or force, allow_failed_gate or force
     if labelled is None and label_columns:

@@ -21,6 +21,8 @@ from hearlite.events.formats import TABLES, TRACKS, as_audacity, as_csv, as_json
 from hearlite.events.recordings import Heard, cut_out_of, rates
 from hearlite.events.stream import EventStream, StepScorer
 from hearlite.files import write_bytes
+from hearlite.models.option import MODEL
+from hearlite.models.registry import DEFAULT_MODEL
 from hearlite.spec import AUDIO
 from hearlite.writing import require_not_interrupted
 
@@ -31,7 +33,9 @@ _PARTIAL = ".partial"  # ends the name of what is kept until the result is writt
 
 @click.command()
 @click.argument("data", metavar="FOLDER|FILE|-", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--model", type=DATA, required=True, help="A file with events, as 'hearlite export --events' writes it.")
+@click.option(
+    "--model", type=MODEL, default=DEFAULT_MODEL, show_default=True, help="A file with events, or the name of a model."
+)
 @click.option("--out", type=DATA, help=f"Table of all events, ending in {', '.join(TABLES)}; default: CSV on stdout.")
 @click.option("--tracks", type=DATA, help="Folder for a file of each recording's events, for --tracks-for.")
 @click.option(

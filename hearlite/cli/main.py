@@ -20,7 +20,7 @@ from hearlite.cli.cost import cost
 from hearlite.cli.demo import demo
 from hearlite.cli.distill import distill, quickstart
 from hearlite.cli.export import adapt_head, export
-from hearlite.cli.inspect import check, completion, doctor, info
+from hearlite.cli.inspect import check, completion, doctor, get, info, models
 from hearlite.cli.lazy import SectionedGroup, arm, study
 from hearlite.cli.listen import listen
 from hearlite.cli.options import echo
@@ -36,7 +36,7 @@ EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimiza
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Make a model": (quickstart, distill, quantize, export, adapt_head),
-    "Use a model": (listen, embed, demo, info, check),
+    "Use a model": (models, get, listen, embed, demo, info, check),
     "Measure": (bench, cost, arm, study, report),
     "Data and installation": (import_, doctor, completion),
 }

@@ -16,6 +16,7 @@ from hearlite.text import printable
 
 Result = TypeVar("Result")
 DATA = click.Path(path_type=Path)
+_WIDEST = 100_000  # characters of a row that is not to be broken
 
 
 class Option(click.Option):
@@ -100,7 +101,7 @@ def echo(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def print_data(data: Any, *, as_json: bool) -> None:
+def print_data(data: Any, *, as_json: bool, wrap: bool = True) -> None:
     """Print data on stdout, as JSON or as a table.
 
     Parameters
@@ -109,6 +110,8 @@ def print_data(data: Any, *, as_json: bool) -> None:
         One record, printed as a table of keys and values, or several, printed as rows.
     as_json : bool
         Print JSON instead of a table.
+    wrap : bool
+        Break long cells to fit a width; without it each row is one line.
     """
     if as_json:
         click.echo(json.dumps(data, allow_nan=False))  # ASCII: a file name may hold bytes that are not UTF-8
@@ -118,7 +121,7 @@ def print_data(data: Any, *, as_json: bool) -> None:
     from rich.table import Table
 
     rows = data if isinstance(data, list) else [{"": key, "value": value} for key, value in data.items()]
-    plain = not sys.stdout.isatty()  # no borders in pipes and files
+    plain = not sys.stdout.isatty() or not wrap  # no borders in pipes and files
     table = Table(
         *(_cell(str(key)) for key in rows[0]) if rows else (),
         box=None if plain else HEAVY_HEAD,
@@ -127,7 +130,7 @@ def print_data(data: Any, *, as_json: bool) -> None:
     )
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    Console(soft_wrap=plain, width=None if wrap else _WIDEST).print(table)
 
 
 def report_dataset(dataset: Any, *, skipped: Sequence[Any] = (), silent: Mapping[str, int] | None = None) -> None:

@@ -46,7 +46,10 @@ def import_(name: str, source: Path, out: Path | None, overwrite: bool, as_json:
 @click.command()
 @click.argument("data", type=DATA)
 @click.option(
-    "--model", default="spectral", show_default=True, help="A teacher, or tflite:FILE for an exported student."
+    "--model",
+    default="spectral",
+    show_default=True,
+    help="An exported .tflite, the name of a model, the folder of a run, or a teacher.",
 )
 @click.option(
     "--out", type=DATA, required=True, help="The .parquet to write, usable as --teacher embeddings:FILE.parquet."
@@ -73,13 +76,13 @@ def embed(
     """
     from hearlite.data.dataset import load_dataset
     from hearlite.data.embed import embed_dataset
-    from hearlite.embedders.open import open_teacher
+    from hearlite.model import open_embedder
 
     dataset = (
         load_dataset(data, hop_s=DISTILL_HOP_S, events=False, options=manifest)
         if for_distill
         else load_dataset(data, hop_s=hop_s, framing=framing, options=manifest)
     )
-    result, skipped = embed_dataset(dataset, embedder=open_teacher(model), out=out, log=echo)
+    result, skipped = embed_dataset(dataset, embedder=open_embedder(model), out=out, log=echo)
     report_dataset(dataset, skipped=skipped, silent=result["silent"])
     print_data(result, as_json=as_json)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.fake import FakeTeacher
@@ -15,6 +16,7 @@ from hearlite.embedders.saved_model import HearTeacher, SavedModelTeacher
 from hearlite.embedders.spectral import SpectralTeacher
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import UsageError
+from hearlite.models.registry import find_model
 from hearlite.spec import HEAR_EMBEDDING_DIM
 
 
@@ -55,7 +57,8 @@ def _fake(rest: str, threads: int | None) -> Embedder:
 
 
 def _tflite(rest: str, threads: int | None) -> Embedder:
-    path, _, output = _required(rest).partition("#")
+    name, _, output = _required(rest).partition("#")
+    path = name if Path(name).exists() else find_model(name)  # as it is written: the name of a teacher is recorded
     return TfliteEmbedder(path, output=output or None, threads=threads or 1)
 
 
@@ -78,7 +81,9 @@ TEACHERS = {
         "another SavedModel that takes 2 s waveforms",
         lambda rest, threads: SavedModelTeacher(_required(rest), threads=threads),
     ),
-    "tflite": TeacherKind("tflite:FILE[#OUTPUT]", "a .tflite file that takes a waveform", _tflite),
+    "tflite": TeacherKind(
+        "tflite:FILE[#OUTPUT]", "a .tflite file that takes a waveform, or the name of a model", _tflite
+    ),
     "embeddings": TeacherKind("embeddings:FILE.parquet", "vectors that hearlite embed wrote", _embeddings),
 }
 

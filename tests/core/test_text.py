@@ -61,10 +61,13 @@ def test_lines_stay_lines_and_code_stays_code() -> None:
 def test_the_command_line_shows_names_escaped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for arguments in (
         ["info", f"{HOSTILE}.tflite"],
+        ["info", HOSTILE],
+        ["get", HOSTILE],
+        ["get", f"https://{HOSTILE}/a.zip"],
         ["export", f"{HOSTILE}.tflite", "--out", str(tmp_path)],
         ["embed", HOSTILE, "--out", "x.parquet"],
         [f"\x1b[31m{HOSTILE}"],
-        ["bench", "--model", "x", "--out", "y", "--framing", HOSTILE],
+        ["bench", "--model", "x.tflite", "--out", "y", "--framing", HOSTILE],
     ):
         with pytest.raises(SystemExit) as ended:
             main(arguments)

@@ -26,7 +26,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "android_harness/README.md")),
 ]
 GONE = {"benchmarks/frontend_forms.py"}  # the page says in which commit it still is
-OPTION = re.compile(r"--[a-z][a-z-]+")
+OPTION = re.compile(r"--[a-z][a-z0-9-]+")
 
 
 def names(page: Path) -> str:
@@ -58,7 +58,7 @@ def test_commands_have_these_options(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=names)
 def test_options_exist(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    named = set(re.findall(r"`(--[a-z][a-z-]+)", text))
+    named = set(re.findall(r"`(--[a-z][a-z0-9-]+)", text))
     assert named <= {option for command in every(cli) for parameter in command.params for option in parameter.opts}
 
 

@@ -217,6 +217,8 @@ def test_the_self_test_looks_at_the_scores(headed: Path, bundle: Bundles) -> Non
         manifest, head=dataclasses.replace(manifest.head, golden_scores=((manifest.head.golden_scores[0] + 0.5) % 1,))
     )
     assert not check_scores(headed, other)[0].passed
+    none = dataclasses.replace(manifest, head=dataclasses.replace(manifest.head, golden_scores=()))
+    assert not check_scores(headed, none)[0].passed
     assert check_scores(bundle.i8, bundle.manifest("i8")) == ()
 
 

@@ -21,6 +21,7 @@ from hearlite.benchmarks.schema.provenance import commit
 from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.errors import GateError
 from hearlite.files import write_bytes, write_json
+from hearlite.models.option import MODEL
 from hearlite.serialization import to_dict
 
 SCHEMA = "hearlite-fuzz/1"
@@ -165,7 +166,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all cases.")
-@click.option("--bundle", type=click.Path(path_type=Path), help="Exported .tflite to damage, instead of a sample.")
+@click.option("--bundle", type=MODEL, help="Exported .tflite to damage, instead of a sample.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.json and table.md.")
 def command(seed: int, bundle: Path | None, out: Path, **cases: int) -> None:
     """Feed damaged inputs to hearlite and count how it ends.

@@ -67,7 +67,7 @@ def test_one_dataset_is_no_transfer(labelled: Path) -> None:
             "--teacher",
             "fake:8",
             "--model",
-            "m",
+            "m.tflite",
             "--label",
             "narrow",
             "--positive",

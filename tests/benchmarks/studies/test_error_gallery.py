@@ -117,6 +117,6 @@ def test_recordings_are_not_written_where_git_would_find_them(tmp_path: Path) ->
     require_outside_git(tmp_path / "mistakes.html")
     done = CliRunner().invoke(
         command,
-        ["data", "--teacher", "fake:8", "--model", "m", "--out", str(tmp_path / "repository" / "mistakes.html")],
+        ["data", "--teacher", "fake:8", "--model", "m.tflite", "--out", str(tmp_path / "repository" / "mistakes.html")],
     )
     assert isinstance(done.exception, UsageError)
