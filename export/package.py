@@ -66,7 +66,7 @@ def package(model: Path, *, platform: str, to: Path, overwrite: bool = False) ->
     files = {
         model.name: model.read_bytes(),
         manifest_path(model).name: manifest_path(model).read_bytes(),
-        "NOTICE.txt": _read_notice(model),
+        "NOTICE.txt": read_notice(model),
         PLATFORMS[platform].snippet: _render(PLATFORMS[platform].snippet, manifest, platform=platform),
         "README.md": _render("README.md", manifest, platform=platform),
         GOLDEN: golden_wav(manifest),
@@ -81,7 +81,8 @@ def package(model: Path, *, platform: str, to: Path, overwrite: bool = False) ->
     return [to / name for name in files]
 
 
-def _read_notice(model: Path) -> bytes:
+def read_notice(model: Path) -> bytes:
+    """Return the NOTICE beside an exported file. Raises InputError where it is missing."""
     path = model.with_name(f"{model.stem}.NOTICE.txt")
     if not path.is_file():
         raise InputError(

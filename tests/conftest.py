@@ -36,7 +36,7 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 
 GOLDEN = Path(__file__).parent / "golden"
-_TENSORFLOW = {"tiny_run", "quantized_run", "hard_run", "bundle", "headed"}  # fixtures that train, quantize or export
+_TENSORFLOW = {"tiny_run", "quantized_run", "hard_run", "bundle", "headed", "eventful_page"}  # fixtures that train, quantize or export
 # Modules of tests/support, and the marker for tests that use them.
 _MODULES = {"chromium": "browser", "jvm": "jvm", "emulated_phone": "arm"}
 
@@ -289,6 +289,17 @@ def headed(quantized_run: Run, narrow: Dataset, tmp_path_factory: pytest.TempPat
 
     fit_head = HeadProbe(narrow, ("narrow",), trained_subjects=(), samples=200)
     return export(quantized_run, to=tmp_path_factory.mktemp("headed"), recipe=QuantSpec.recipe, fit_head=fit_head)
+
+
+@pytest.fixture(scope="session")
+def eventful_page(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a float32 file that finds events in the minute of page_minute.py. Don't write to its folder; copy it."""
+    from page_minute import find_rules, fit_head
+
+    from hearlite.export.tflite import export
+
+    to = tmp_path_factory.mktemp("eventful_page")
+    return export(tiny_run, to=to, fit_head=fit_head, steps=("scores",), find_rules=find_rules)
 
 
 @pytest.fixture(scope="session")

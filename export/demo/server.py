@@ -32,6 +32,7 @@ from hearlite.errors import UsageError
 from hearlite.export.demo.examples import Landmarks, landmarks, wav
 from hearlite.export.demo.litertjs import VERSION, read_litertjs
 from hearlite.export.package import golden_wav
+from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO, PRECISION_NAMES
 from hearlite.tflite.parts import frontend_part
 
@@ -91,7 +92,10 @@ def make_files(
 
 def _facts(manifest: Manifest, known: Landmarks, *, hop_s: float, size: int) -> dict[str, Any]:
     """Return what the page must know of the file and of the example sounds."""
-    frontend = manifest.student.frontend
+    frontend, clip = manifest.student.frontend, manifest.audio.clip_samples
+    # Windows of a file with events follow each other by half their steps, as in EventStream.
+    steps = manifest.steps.count if manifest.events and manifest.steps else 0
+    hop = max(1, steps // 2) * (clip // steps) if steps else round(hop_s * manifest.audio.sample_rate_hz)
     return {
         **{
             key: getattr(manifest, key)
@@ -102,19 +106,34 @@ def _facts(manifest: Manifest, known: Landmarks, *, hop_s: float, size: int) -> 
         "bytes": size,
         "head": manifest.head
         and [{"name": label.name, "threshold": label.threshold} for label in manifest.head.labels],
+        "input": manifest.input,
+        "outputs": {
+            "embedding": manifest.output,
+            "scores": manifest.head.output if manifest.head else "",
+            "steps": manifest.steps.scores if manifest.steps else "",
+        },
+        "steps": steps,
+        "rules": manifest.events and to_dict(manifest.events),
         "golden_tolerance": manifest.golden_tolerance or TOLERANCE[manifest.precision],
         "teacher": manifest.teacher.name,
         "surrogate_note": manifest.teacher.surrogate_note,
         **dataclasses.asdict(manifest.audio),
-        "clip_samples": manifest.audio.clip_samples,
-        "hop_samples": round(hop_s * manifest.audio.sample_rate_hz),
-        "image": [frontend.frames(manifest.audio.clip_samples), frontend.mels],
+        "clip_samples": clip,
+        "hop_samples": hop,
+        "image": [frontend.frames(clip), frontend.mels],
         "hz": [frontend.low_hz, frontend.high_hz],
         "classes": CLASSES,
         "labels": known.labels,
         "shares": known.shares,
         "litert": VERSION,
     }
+
+
+def policy(index: bytes) -> str:
+    """Return the Content-Security-Policy of a page: its own files, and the one script that stands in it."""
+    import_map = re.search(rb'<script type="importmap">(.*?)</script>', index, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(import_map[1] if import_map else b"").digest()).decode()
+    return _POLICY.format(import_map=digest)
 
 
 class DemoServer(ThreadingHTTPServer):
@@ -133,9 +152,7 @@ class DemoServer(ThreadingHTTPServer):
     @cached_property
     def headers(self) -> dict[str, str]:
         """Return the headers of every answer."""
-        import_map = re.search(rb'<script type="importmap">(.*?)</script>', self.files["/"], flags=re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(import_map[1] if import_map else b"").digest()).decode()
-        return {**_HEADERS, "Content-Security-Policy": _POLICY.format(import_map=digest)}
+        return {**_HEADERS, "Content-Security-Policy": policy(self.files["/"])}
 
 
 def open_server(*, port: int) -> DemoServer:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hearlite.errors import UsageError
 from hearlite.manifests.options import ManifestOptions
 from hearlite.names import FRAMINGS, SIZES
 from hearlite.text import printable
@@ -91,6 +92,11 @@ overwrite_option = click.option(
 allow_failed_gate_option = click.option(
     "--allow-failed-gate", "allow_failed_gate", cls=Option, former=("--force",), is_flag=True, help=ALLOW_FAILED_GATE
 )
+
+
+def default_model() -> Path:
+    """Return the file that a command takes when none is named. Raises UsageError: there is none."""
+    raise UsageError("no file is named", "name a file, such as out/hearlite_small_2s_i8.tflite")
 
 
 def echo(text: str) -> None:

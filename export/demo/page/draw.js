@@ -9,7 +9,8 @@ export const shapeOf = (classes, label) => SHAPES[classes.indexOf(label) % SHAPE
 export const colourOf = (classes, label) => COLOURS[classes.indexOf(label) % COLOURS.length];
 export const title = (label) => label.replaceAll('_', ' ');
 
-function begin(canvas) {
+/** The canvas, cleared, at the screen's resolution; ink(name) takes one of the page's colours. */
+export function begin(canvas) {
   const [width, height, ratio] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio];
   [canvas.width, canvas.height] = [width * ratio, height * ratio];
   const pen = canvas.getContext('2d');
@@ -17,36 +18,6 @@ function begin(canvas) {
   pen.font = '12px system-ui, sans-serif';
   const style = getComputedStyle(document.body);
   return { pen, width, height, ink: (name) => (pen.fillStyle = pen.strokeStyle = style.getPropertyValue(name)) };
-}
-
-/** The waveform as its range in each pixel, with the chosen window shaded. */
-export function drawWave(canvas, samples, { start, length }) {
-  const { pen, width, height, ink } = begin(canvas);
-  const scale = width / samples.length;
-  ink('--shade');
-  pen.fillRect(start * scale, 0, Math.max(2, length * scale), height);
-  let peak = 1e-6;
-  for (const value of samples) peak = Math.max(peak, Math.abs(value));
-  ink('--accent');
-  for (let x = 0; x < width; x++) {
-    const first = Math.floor(x / scale);
-    let [low, high] = [samples[first], samples[first]];
-    for (let i = first; i < Math.min((x + 1) / scale, samples.length); i++) [low, high] = [Math.min(low, samples[i]), Math.max(high, samples[i])];
-    pen.fillRect(x, (height / 2) * (1 - high / peak), 1, Math.max(1, ((height / 2) * (high - low)) / peak));
-  }
-}
-
-/** Each window's nearest class by colour, from its start to the next one's, or to its end. */
-export function drawStrip(canvas, windows, total, { classes, clip_samples }) {
-  const { pen, width, height, ink } = begin(canvas);
-  ink('--line');
-  pen.fillRect(0, 0, width, height);
-  windows.forEach(({ start, nearest }, index) => {
-    if (!nearest) return;
-    const end = windows[index + 1]?.start ?? Math.min(total, start + clip_samples);
-    pen.fillStyle = colourOf(classes, nearest[0].label);
-    pen.fillRect((start / total) * width, 0, Math.max(((end - start) / total) * width - 1, 1), height);
-  });
 }
 
 /** Each label's score over time, a mark in the middle of every window, its threshold dotted; the chosen window is shaded. */

@@ -1,15 +1,18 @@
 // The page: a sound comes in, its windows go through the model one by one, and everything is shown as it becomes known.
 import { title } from './draw.js';
+import { byStart, EventStream } from './events.js';
 import { Landmarks } from './landmarks.js';
 import { listen } from './microphone.js';
 import { distance, openModels } from './model.js';
+import { play } from './player.js';
 import { clipStarts, cut, decode, isSilent } from './sound.js';
+import { Outline } from './timeline.js';
 import { at, fact, say, View } from './view.js';
 
 const MAX_S = 3600; // an hour is 230 MB of samples in the page; hearlite embed takes longer ones
 const bytes = async (path) => (await fetch(path)).arrayBuffer();
 
-let landmarks, player;
+let landmarks;
 let stopListening = null;
 export let spec, models, view; // of the file
 export let take = null; // the sound on the page, see view.js
@@ -17,9 +20,9 @@ export let take = null; // the sound on the page, see view.js
 async function begin() {
   spec = await (await fetch('demo.json')).json();
   landmarks = new Landmarks(new Float32Array(await bytes('landmarks.f32')), spec);
-  view = new View(spec, landmarks);
-  view.offer((label) => open(`${title(label)}, synthetic`, () => bytes(`sounds/${label}.wav`)));
-  models = await openModels(spec.clip_samples);
+  view = new View(spec, landmarks, lookAt);
+  view.offer((label) => open(`${title(label)}, synthetic`, () => bytes(`sounds/${label}.wav`), `${label}.wav`));
+  models = await openModels(spec);
   await selfTest();
   document.querySelectorAll('button').forEach((button) => (button.disabled = false));
   say('Ready.');
@@ -28,21 +31,22 @@ async function begin() {
 
 /** The golden sound must give the embedding that Python got when it wrote the file; it also warms the runtime up. */
 async function selfTest() {
-  const [found] = await models.embed(cut((await decode(await bytes('golden.wav'), spec)).samples, 0, spec));
+  const golden = cut((await decode(await bytes('golden.wav'), spec)).samples, 0, spec);
+  const found = (await models.embed(golden))[spec.outputs.embedding];
   const off = distance(spec.golden_embedding, found);
   const same = spec.golden_embedding.every((value, i) => Math.fround(value) === found[i]);
   if (!(off <= spec.golden_tolerance)) throw new Error(`this browser's embedding of the golden sound is off by ${off} of its length, allowed is ${spec.golden_tolerance}`);
   fact('Self-test', `the golden sound's embedding is Python's${same ? ', bit by bit' : `, but for ${off.toExponential(1)} of its length`}`);
 }
 
-async function open(name, read) {
+async function open(name, read, file = name) {
   await stopRecording();
   say(`Reading ${name} …`);
   try {
     const { samples, exact } = await decode(await read(), spec);
     if (samples.length < 2) throw new Error('it holds no sound');
     if (samples.length > MAX_S * spec.sample_rate_hz) throw new Error(`it is longer than ${MAX_S / 60} minutes, cut it or use hearlite embed`);
-    start({ name: exact ? name : `${name}, decoded by the browser`, samples, whole: true });
+    start({ name: exact ? name : `${name}, decoded by the browser`, file, samples, whole: true });
     hearOn(take);
   } catch (error) {
     say(`${name} can't be read: ${error.message}. A WAV of 16 bits is the safest.`, true);
@@ -50,24 +54,26 @@ async function open(name, read) {
 }
 
 function start(sound) {
-  take = { ...sound, windows: [], chosen: 0, picked: false, busy: false };
+  const mine = { ...sound, windows: [], chosen: 0, picked: false, busy: false, outline: new Outline() };
+  if (spec.rules) Object.assign(mine, { stream: new EventStream(scorer(mine), spec), events: [], taken: 0, ended: false });
+  take = mine;
   document.body.dataset.state = 'hearing';
 }
 
-/** Hear the windows that are due, one after the other, until there are none or another sound has come. */
+/** Hear what is due of a take, until there is nothing more or another sound has come. */
 async function hearOn(mine) {
   if (mine.busy) return;
   mine.busy = true;
-  let shown = performance.now();
-  const due = () => (mine === take ? clipStarts(mine.samples.length, spec, mine.whole)[mine.windows.length] : undefined);
-  for (let first = due(); first !== undefined; first = due()) {
-    mine.windows.push(await hear(mine, first));
-    if (!mine.whole) mine.chosen = mine.windows.length - 1;
+  let [shown, pause] = [performance.now(), 100];
+  while (await hearNext(mine)) {
+    if (!mine.whole) mine.chosen = Math.max(0, mine.windows.length - 1);
     else if (!mine.picked) mine.chosen = loudest(mine.windows);
-    if (performance.now() - shown > 100) {
+    const now = performance.now();
+    if (now - shown > pause) {
       await view.show(mine, models);
       await new Promise((resume) => setTimeout(resume)); // lets the page answer
       shown = performance.now();
+      pause = Math.max(100, 4 * (shown - now)); // most of the time is for hearing, however long the sound has become
     }
   }
   mine.busy = false;
@@ -76,13 +82,40 @@ async function hearOn(mine) {
   if (mine.whole) document.body.dataset.state = 'done';
 }
 
-async function hear(mine, first) {
-  const clip = cut(mine.samples, first, spec);
+/** Hear one more window, or the next piece of a stream; false: nothing is due. */
+async function hearNext(mine) {
+  if (mine !== take) return false;
+  if (mine.stream) return hearStream(mine);
+  const first = clipStarts(mine.samples.length, spec, mine.whole)[mine.windows.length];
+  if (first !== undefined) await hear(mine, first, cut(mine.samples, first, spec));
+  return first !== undefined;
+}
+
+async function hearStream(mine) {
+  const piece = mine.samples.subarray(mine.taken, mine.taken + spec.hop_samples);
+  if (!piece.length && (mine.ended || !mine.whole)) return false;
+  mine.taken += piece.length;
+  mine.ended = !piece.length;
+  mine.events.push(...(await (mine.ended ? mine.stream.finish() : mine.stream.push(piece))));
+  mine.events.sort(byStart);
+  return true;
+}
+
+const scorer = (mine) => ({
+  rules: spec.rules,
+  steps: spec.steps,
+  scores: async (clip, first) => (await hear(mine, first, clip))[spec.outputs.steps],
+});
+
+/** Hear a window, keep what the page shows of it, and return the file's outputs. */
+async function hear(mine, start, clip) {
   const before = performance.now();
-  const [embedding, scores] = await models.embed(clip);
+  const outputs = await models.embed(clip);
   const ms = performance.now() - before;
+  const [embedding, scores] = [outputs[spec.outputs.embedding], outputs[spec.outputs.scores]];
   const energy = clip.reduce((sum, value) => sum + value * value, 0);
-  return { start: first, embedding, scores, ms, energy, point: landmarks.place(embedding), nearest: isSilent(clip, spec) ? null : landmarks.nearest(embedding) };
+  mine.windows.push({ start, embedding, scores, ms, energy, point: landmarks.place(embedding), nearest: isSilent(clip, spec) ? null : landmarks.nearest(embedding) });
+  return outputs;
 }
 
 const loudest = (windows) => windows.reduce((best, { energy }, index) => (energy > windows[best].energy ? index : best), 0);
@@ -95,7 +128,7 @@ function pick(index) {
 
 async function record() {
   if (stopListening) return stopRecording();
-  start({ name: 'Microphone', samples: new Float32Array(0), whole: false });
+  start({ name: 'Microphone', file: 'microphone', samples: new Float32Array(0), whole: false });
   const mine = take;
   at('record').disabled = true; // while the browser asks
   try {
@@ -124,22 +157,18 @@ async function stopRecording() {
   await hearOn(take);
 }
 
-function play() {
-  player ??= new AudioContext();
-  const clip = cut(take.samples, take.windows[take.chosen].start, spec);
-  const source = new AudioBufferSourceNode(player, { buffer: new AudioBuffer({ length: clip.length, sampleRate: spec.sample_rate_hz }) });
-  source.buffer.copyToChannel(clip, 0);
-  source.connect(player.destination);
-  source.start();
+function playWindow() {
+  const { start } = take.windows[take.chosen];
+  play(take.samples, start, start + spec.clip_samples, spec.sample_rate_hz);
 }
 
-/** The window in whose middle, more or less, the user pointed. */
-function point(event) {
-  const sample = (event.offsetX / event.target.clientWidth) * take.samples.length - spec.clip_samples / 2;
-  const far = take.windows.map((window) => Math.abs(window.start - sample));
-  pick(far.indexOf(Math.min(...far)));
+/** Look at the window in whose middle, more or less, a sample lies. */
+function lookAt(sample) {
+  const far = take.windows.map((window) => Math.abs(window.start + spec.clip_samples / 2 - sample));
+  if (far.length) pick(far.indexOf(far.reduce((least, value) => Math.min(least, value))));
 }
 
+const point = (event) => take && lookAt((event.offsetX / event.target.clientWidth) * take.samples.length);
 const openFile = (file) => file && models && open(file.name, () => file.arrayBuffer());
 at('record').onclick = record;
 at('choose').onclick = () => at('picker').click();
@@ -147,9 +176,9 @@ at('picker').onchange = ({ target }) => {
   openFile(target.files[0]);
   target.value = ''; // so that the same file can be chosen again
 };
-at('play').onclick = play;
+at('play').onclick = playWindow;
 at('window').oninput = ({ target }) => pick(Number(target.value));
-at('wave').onclick = at('strip').onclick = point;
+at('wave').onclick = at('strip').onclick = at('timeline').onclick = point;
 addEventListener('dragover', (event) => event.preventDefault());
 addEventListener('dragenter', () => document.body.classList.add('dropping'));
 addEventListener('dragleave', (event) => event.relatedTarget ?? document.body.classList.remove('dropping'));

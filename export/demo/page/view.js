@@ -1,6 +1,8 @@
 // What the page shows: texts, lists and pictures of a take {name, samples, whole, windows: [{start, embedding, ms, energy, point, nearest}], chosen}.
-import { colourOf, drawImage, drawMap, drawScores, drawStrip, drawWave, shapeOf, title } from './draw.js';
+import { colourOf, drawImage, drawMap, drawScores, shapeOf, title } from './draw.js';
+import { EventView, heardSeconds } from './eventview.js';
 import { clipStarts, cut } from './sound.js';
+import { clock, drawStrip, drawWave } from './timeline.js';
 
 export const at = (id) => document.getElementById(id);
 const make = (kind, properties, ...children) => {
@@ -10,8 +12,9 @@ const make = (kind, properties, ...children) => {
 };
 
 export class View {
-  constructor(spec, landmarks) {
-    Object.assign(this, { spec, landmarks, take: null, image: null });
+  constructor(spec, landmarks, look) {
+    Object.assign(this, { spec, landmarks, take: null, image: null, events: spec.rules && new EventView(spec, look) });
+    at('strip').hidden = at('band').hidden = Boolean(spec.rules); // the events are below the waveform
     at('file').textContent = `${spec.name}: ${spec.size}, ${spec.precision}, ${(spec.bytes / 1e6).toFixed(2)} MB, ${spec.dim} dimensions`;
     at('teacher').textContent = [`Teacher: ${spec.surrogate_note || spec.teacher}`, spec.gate_passed ? '' : 'This file failed its quality gate']
       .filter(Boolean).map((text) => `${text}.`).join(' ');
@@ -19,7 +22,11 @@ export class View {
     at('axes').textContent = `marks: examples, on their two principal axes (${spec.shares.map((share) => `${(100 * share).toFixed(0)} %`).join(' and ')} of variance); rings: windows of your sound, the large one tied to its nearest example`;
     at('legend').append(...spec.classes.map((label) => make('span', {}, this.key(label), title(label))));
     this.labels = (spec.head ?? []).map(({ name }) => name);
-    at('said').textContent = spec.head ? 'Its scores are those of a classifier under test, and say nothing about anybody\'s health.' : 'This page shows an embedding only, a position among sounds: no label, no score, nothing about anybody\'s health.';
+    at('said').textContent = spec.rules
+      ? 'Events are found by a classifier under test: some are missing, some are wrong, and none says anything about anybody\'s health.'
+      : spec.head
+        ? 'Its scores are those of a classifier under test, and say nothing about anybody\'s health.'
+        : 'This page shows an embedding only, a position among sounds: no label, no score, nothing about anybody\'s health.';
     new ResizeObserver(() => this.redraw()).observe(document.body);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
   }
@@ -40,18 +47,31 @@ export class View {
   }
 
   async show(take, models) {
-    const { windows, samples, name } = take;
+    const { windows } = take;
     this.take = take;
-    const all = clipStarts(samples.length, this.spec, take.whole).length;
-    say(`${name}: ${this.seconds(samples.length)}, ${windows.length < all ? `${windows.length} of ` : ''}${all} window${all === 1 ? '' : `s of ${this.spec.clip_s} s, one every ${this.seconds(this.spec.hop_samples)}`}`);
-    if (!windows.length) return;
-    ['heard', 'spectrogram', 'likeness', ...(this.spec.head ? ['head'] : [])].forEach((id) => (at(id).hidden = false));
+    say(`${take.name}: ${this.events ? this.progress(take) : this.counted(take)}`);
+    ['heard', 'spectrogram', 'likeness'].forEach((id) => (at(id).hidden = !windows.length));
+    at('head').hidden = !windows.length || !this.spec.head || Boolean(this.events);
+    at('events').hidden = !this.events;
+    this.events?.show(take);
+    if (!windows.length) return this.redraw();
     at('window').max = windows.length - 1;
     at('window').disabled = windows.length === 1;
     const ms = windows.map((window) => window.ms).sort((a, b) => a - b)[windows.length >> 1];
     const runtime = `LiteRT.js ${this.spec.litert}, WebAssembly, 1 thread`;
     fact('Latency', `${ms.toFixed(1)} ms a window, raw audio to embedding (median of ${windows.length}; this browser, ${runtime})`);
     await this.choose(take.chosen, models);
+  }
+
+  counted({ windows, samples, whole }) {
+    const all = clipStarts(samples.length, this.spec, whole).length;
+    return `${this.seconds(samples.length)}, ${windows.length < all ? `${windows.length} of ` : ''}${all} window${all === 1 ? '' : `s of ${this.spec.clip_s} s, one every ${this.seconds(this.spec.hop_samples)}`}`;
+  }
+
+  progress(take) {
+    const [heard, length] = [heardSeconds(take, this.spec.sample_rate_hz), take.samples.length / this.spec.sample_rate_hz];
+    const found = `${take.events.length} event${take.events.length === 1 ? '' : 's'}`;
+    return take.ended ? `${clock(length, 2)} heard, ${found}` : `${clock(heard)}${take.whole ? ` of ${clock(length)}` : ''} heard, ${found} so far`;
   }
 
   async choose(index, models) {
@@ -83,10 +103,12 @@ export class View {
   redraw() {
     const { take, spec } = this;
     drawMap(at('map'), this.landmarks, spec.classes, take?.windows ?? [], take?.chosen);
+    this.events?.redraw();
     if (!take?.windows.length) return;
-    drawWave(at('wave'), take.samples, { start: take.windows[take.chosen].start, length: spec.clip_samples });
+    drawWave(at('wave'), take.samples, take.outline, { start: take.windows[take.chosen].start, length: spec.clip_samples });
+    if (this.image) drawImage(at('image'), this.image, spec);
+    if (this.events) return;
     drawStrip(at('strip'), take.windows, take.samples.length, spec);
-    drawImage(at('image'), this.image, spec);
     if (spec.head) drawScores(at('curves'), take, spec);
   }
 }
