@@ -36,7 +36,14 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 
 GOLDEN = Path(__file__).parent / "golden"
-_TENSORFLOW = {"tiny_run", "quantized_run", "hard_run", "bundle", "headed", "eventful_page"}  # fixtures that train, quantize or export
+_TENSORFLOW = {
+    "tiny_run",
+    "quantized_run",
+    "hard_run",
+    "bundle",
+    "headed",
+    "eventful_page",
+}  # fixtures that train, quantize or export
 # Modules of tests/support, and the marker for tests that use them.
 _MODULES = {"chromium": "browser", "jvm": "jvm", "emulated_phone": "arm"}
 

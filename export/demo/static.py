@@ -87,5 +87,7 @@ def _with_policy(index: bytes) -> bytes:
     It stands before all scripts, and lacks what browsers take from headers alone.
     """
     inside = re.sub(r"; frame-ancestors [^;]*", "", policy(index))
-    tags = f'<meta http-equiv="Content-Security-Policy" content="{inside}">\n<meta name="referrer" content="no-referrer">'
+    tags = (
+        f'<meta http-equiv="Content-Security-Policy" content="{inside}">\n<meta name="referrer" content="no-referrer">'
+    )
     return index.replace(b'<meta charset="utf-8">', b'<meta charset="utf-8">\n' + tags.encode(), 1)

@@ -84,9 +84,8 @@ def _write(
     from hearlite.export.package import read_notice
 
     require_free(folder, overwrite=overwrite)  # before the work
-    notice = read_notice(model)
     files = make_files(model, hop_s=hop_s, litert=litert, registry=registry, log=echo)
-    written = write_page(files, folder, notice=notice, overwrite=overwrite)
+    written = write_page(files, folder, notice=read_notice(model), overwrite=overwrite)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     echo(f"{len(written)} files of {size / 1e6:.1f} MB, for any web server; the microphone needs https, or localhost")
     click.echo(f"{folder / 'index.html'}")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import soxr
-from chromium import CHROMIUM, LITERTJS_CACHED, Page, chromium
+from chromium import LITERTJS, NEEDS_DEMO, Page, chromium
 from conftest import Bundles
 from numpy.typing import NDArray
 
@@ -32,21 +31,12 @@ from hearlite.spec import AUDIO
 from hearlite.tflite.interpreter import TfliteModel
 from hearlite.tflite.parts import frontend_part, network_part
 
-LITERTJS = os.environ.get(
-    "HEARLITE_LITERTJS"
-)  # a folder whose node_modules have @litertjs/core; else what `hearlite demo` has fetched
 HOP_S = 0.75
 # WebAssembly's float kernels add in another order than x86's: 4e-7 of the image's values, 3e-5 of a float32 embedding's
 # length were seen. An int8 network takes that over a rounding edge in one window of fifty, and is then a few steps off;
 # from the same image it gives the same bits.
 IMAGE_TOLERANCE, FLOAT_TOLERANCE = 2e-6, 1e-4
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
-    pytest.mark.skipif(
-        LITERTJS is None and not LITERTJS_CACHED,
-        reason="HEARLITE_LITERTJS names no folder with @litertjs/core, and the cache has none",
-    ),
-]
+pytestmark = NEEDS_DEMO
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +71,7 @@ def demo(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory
         addresses = {}
         for precision, file in (("i8", bundle.i8), ("f32", bundle.f32), ("head", headed)):
             server = stack.enter_context(open_server(port=0))
-            litert = Path(LITERTJS) if LITERTJS else None
-            server.files = make_files(file, hop_s=HOP_S, litert=litert, registry=None, log=print)
+            server.files = make_files(file, hop_s=HOP_S, litert=LITERTJS, registry=None, log=print)
             threading.Thread(target=server.serve_forever, daemon=True).start()
             stack.callback(server.shutdown)
             addresses[precision] = f"http://localhost:{server.server_address[1]}/"

@@ -26,6 +26,15 @@ from hearlite.files import cache_folder
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Whether `hearlite demo` has downloaded LiteRT.js before: tests don't download it.
 LITERTJS_CACHED = all((cache_folder("litertjs") / f"{package.name}-{VERSION}.tgz").is_file() for package in PACKAGES)
+# A folder whose node_modules have @litertjs/core; else what `hearlite demo` has downloaded.
+LITERTJS = Path(os.environ["HEARLITE_LITERTJS"]) if "HEARLITE_LITERTJS" in os.environ else None
+NEEDS_DEMO = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
+    pytest.mark.skipif(
+        LITERTJS is None and not LITERTJS_CACHED,
+        reason="HEARLITE_LITERTJS names no folder with @litertjs/core, and the cache has none",
+    ),
+]
 _FLAGS = [
     *("--headless", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--mute-audio"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"),

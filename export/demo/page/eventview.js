@@ -17,6 +17,11 @@ export class EventView {
   constructor(spec, look) {
     Object.assign(this, { spec, look, take: null });
     this.labels = spec.rules.classes.map(({ label }) => label);
+    at('span').onchange = () => this.redraw();
+    at('timeline').onclick = ({ offsetX, target }) => {
+      const { from, to } = this.range();
+      look((from + (offsetX / target.clientWidth) * (to - from)) * spec.sample_rate_hz);
+    };
     at('csv').onclick = () => this.save('.events.csv', 'text/csv', asCsv(this.take.file, this.take.events));
     at('audacity').onclick = () => this.save('.labels.txt', 'text/plain', asAudacity(this.take.events));
   }
@@ -30,13 +35,24 @@ export class EventView {
     take.events.forEach((event, i) => rows.rows[i]?.event !== event && rows.insertBefore(this.row(event), rows.rows[i] ?? null));
     const counted = rates(take.events, rules, heardSeconds(take, sample_rate_hz));
     at('counts').tBodies[0].replaceChildren(...counted.map(({ label, count, perHour }, i) => this.count(label, [count, perHour.toFixed(perHour < 10 ? 1 : 0), rules.classes[i].on.toFixed(2)])));
+    at('zoom').hidden = take.samples.length <= 10 * sample_rate_hz; // the least that can be chosen
     at('listed').hidden = !take.events.length;
     at('csv').disabled = at('audacity').disabled = !take.events.length;
     at('reckoned').textContent = take.events.length ? `An hour: reckoned from the ${clock(heardSeconds(take, sample_rate_hz))} heard.` : take.ended ? 'No event was found.' : 'No event so far; one is listed about two seconds after its end.';
   }
 
   redraw() {
-    if (this.take) drawTimeline(at('timeline'), this.take, this.spec);
+    if (this.take?.samples.length) drawTimeline(at('timeline'), this.take, this.range(), this.spec);
+  }
+
+  /** The seconds that the timeline shows. */
+  range() {
+    const { samples, windows, chosen } = this.take;
+    const all = samples.length / this.spec.sample_rate_hz;
+    const length = Math.min(Number(at('span').value) || all, all);
+    const middle = (windows[chosen]?.start ?? 0) / this.spec.sample_rate_hz + this.spec.clip_s / 2;
+    const from = Math.min(Math.max(middle - length / 2, 0), all - length);
+    return { from, to: from + length };
   }
 
   named(label) {

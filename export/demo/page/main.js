@@ -178,7 +178,7 @@ at('picker').onchange = ({ target }) => {
 };
 at('play').onclick = playWindow;
 at('window').oninput = ({ target }) => pick(Number(target.value));
-at('wave').onclick = at('strip').onclick = at('timeline').onclick = point;
+at('wave').onclick = at('strip').onclick = point;
 addEventListener('dragover', (event) => event.preventDefault());
 addEventListener('dragenter', () => document.body.classList.add('dropping'));
 addEventListener('dragleave', (event) => event.relatedTarget ?? document.body.classList.remove('dropping'));

@@ -55,26 +55,26 @@ export function drawStrip(canvas, windows, total, { classes, clip_samples }) {
   });
 }
 
-/** A row for each class: its scores with both thresholds dotted, and its events as bars below. The chosen window is shaded. */
-export function drawTimeline(canvas, { samples, stream, events, windows, chosen }, { rules, sample_rate_hz, clip_samples }) {
+/** A row for each class: its scores with both thresholds dotted, and its events as bars below, of some seconds. The chosen window is shaded. */
+export function drawTimeline(canvas, { stream, events, windows, chosen }, { from, to }, { rules, sample_rate_hz, clip_s }) {
   const labels = rules.classes.map(({ label }) => label);
   canvas.style.height = `${labels.length * ROW + AXIS}px`;
   const { pen, width, height, ink } = begin(canvas);
-  const [seconds, shaded] = [samples.length / sample_rate_hz, windows[chosen]];
-  const at = (time) => (time / seconds) * width;
+  const [scale, shaded] = [width / (to - from), windows[chosen]]; // pixels of a second
+  const at = (time) => (time - from) * scale;
   if (shaded) {
     ink('--shade');
-    pen.fillRect((shaded.start / samples.length) * width, 0, Math.max(2, (clip_samples / samples.length) * width), height - AXIS);
+    pen.fillRect(at(shaded.start / sample_rate_hz), 0, Math.max(2, clip_s * scale), height - AXIS);
   }
-  drawTimes(pen, seconds, { at, height, ink });
+  drawTimes(pen, { from, to, at, scale, height, ink });
   rules.classes.forEach(({ label, on, off }, index) => {
     const base = index * ROW + LABEL + PLOT;
     const up = (score) => base - PLOT * score;
     ink('--line');
     pen.fillRect(0, base, width, 1);
     pen.fillStyle = pen.strokeStyle = colourOf(labels, label);
-    fillScores(pen, stream.timeline, index, { wide: at(rules.step_s), up });
-    for (const event of events.filter((event) => event.label === label)) pen.fillRect(at(event.start), base + 3, Math.max(at(event.end) - at(event.start), 2), BAR);
+    fillScores(pen, stream.timeline, index, { at: (step) => at(step * rules.step_s), wide: scale * rules.step_s, up, width });
+    for (const event of events.filter((event) => event.label === label)) pen.fillRect(at(event.start), base + 3, Math.max((event.end - event.start) * scale, 2), BAR);
     pen.fillText(shapeOf(labels, label), 0, base - PLOT - 5);
     ink('--ink');
     pen.fillText(title(label), 16, base - PLOT - 5);
@@ -90,31 +90,34 @@ export function drawTimeline(canvas, { samples, stream, events, windows, chosen 
 }
 
 /** The scores of a class as a step each; where steps are narrower than a pixel, the highest of those in it, so that what is short is seen. */
-function fillScores(pen, timeline, index, { wide, up }) {
+function fillScores(pen, timeline, index, { at, wide, up, width }) {
   const each = Math.max(1, Math.ceil(1 / wide));
+  const first = Math.max(0, Math.floor(-at(0) / wide / each) * each); // in sight
+  let end = first;
   pen.beginPath();
-  pen.moveTo(0, up(0));
-  for (let i = 0; i < timeline.length; i += each) {
+  pen.moveTo(at(first), up(0));
+  while (end < timeline.length && at(end) < width) {
+    const [start, upTo] = [end, Math.min(end + each, timeline.length)];
     let score = 0;
-    for (let j = i; j < Math.min(i + each, timeline.length); j++) score = Math.max(score, timeline[j][index]);
-    pen.lineTo(i * wide, up(score));
-    pen.lineTo(Math.min(i + each, timeline.length) * wide, up(score));
+    for (; end < upTo; end++) score = Math.max(score, timeline[end][index]);
+    pen.lineTo(at(start), up(score));
+    pen.lineTo(at(end), up(score));
   }
   pen.stroke();
-  pen.lineTo(timeline.length * wide, up(0));
+  pen.lineTo(at(end), up(0));
   pen.globalAlpha = 0.35;
   pen.fill();
   pen.globalAlpha = 1;
 }
 
-function drawTimes(pen, seconds, { at, height, ink }) {
-  const each = TICKS_S.find((tick) => at(tick) >= 56) ?? TICKS_S.at(-1);
-  for (let tick = 0; tick * each < seconds; tick++) {
+function drawTimes(pen, { from, to, at, scale, height, ink }) {
+  const each = TICKS_S.find((tick) => tick * scale >= 56) ?? TICKS_S.at(-1);
+  for (let tick = Math.ceil(from / each); tick * each < to; tick++) {
     const x = at(tick * each);
     ink('--line');
     pen.fillRect(x, 0, 1, height - AXIS);
     ink('--faint');
-    if (at(seconds) - x > 36) pen.fillText(clock(tick * each, each < 1 ? 1 : 0), x + (tick ? -10 : 0), height - 4);
+    if (at(to) - x > 36) pen.fillText(clock(tick * each, each < 1 ? 1 : 0), Math.max(0, x - 10), height - 4);
   }
 }
 

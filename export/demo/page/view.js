@@ -79,7 +79,8 @@ export class View {
     const window = take.windows[index];
     take.chosen = index;
     at('window').value = index;
-    at('when').textContent = `${this.seconds(window.start)} to ${this.seconds(window.start + spec.clip_samples)}`;
+    const time = (sample) => (this.events ? clock(sample / spec.sample_rate_hz, 2) : this.seconds(sample));
+    at('when').textContent = `${time(window.start)} to ${time(window.start + spec.clip_samples)}`;
     const rows = (window.nearest ?? []).map((example) => this.row(example));
     at('nearest').replaceChildren(...(rows.length ? rows : ['Silence: nothing was recorded in this window.']));
     at('scores').replaceChildren(...(spec.head ?? []).map((label, i) => this.score(label, window.scores[i])));
