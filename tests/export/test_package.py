@@ -159,7 +159,8 @@ def test_the_web_snippet(bundle: Bundles, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3_000:]
     first, second = np.asarray(json.loads((tmp_path / "embedding.json").read_text()), np.float32).reshape(2, -1)
-    np.testing.assert_array_equal(first, golden(bundle))
+    # The int8 layers give the same bits; the sum that is the embedding is added in float32, in another order.
+    np.testing.assert_allclose(first, golden(bundle), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(second, first)  # the buffers were freed and made again
 
 
