@@ -187,8 +187,21 @@ def test_silence_and_short_sounds_have_no_events(page: Page, tmp_path: Path) -> 
     assert page.complaints == []
 
 
+def test_what_is_no_number_is_said(page: Page, tmp_path: Path) -> None:
+    sound = np.full(40_000, 0.1, np.float32)
+    sound[500] = np.nan
+    sf.write(tmp_path / "nan.wav", sound, AUDIO.sample_rate_hz, subtype="FLOAT")
+    page.choose_file("#picker", tmp_path / "nan.wav")
+    page.wait("document.getElementById('status').textContent.startsWith('nan.wav can')")
+    assert feed(page, write_minute(tmp_path / "minute.wav"))  # it goes on
+    assert page.complaints == []
+
+
 def test_the_microphone_lists_events_as_they_end(page: Page) -> None:
     page.evaluate("document.getElementById('record').click()")
+    assert (
+        page.evaluate("document.querySelectorAll('#list tbody tr').length") == 0
+    )  # those of the sound before are gone
     page.wait("document.querySelectorAll('#list tbody tr').length >= 2", timeout_s=60)
     assert page.evaluate("document.body.dataset.state") == "hearing"
     assert "so far" in page.evaluate("document.getElementById('status').textContent")

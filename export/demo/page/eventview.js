@@ -35,6 +35,7 @@ export class EventView {
     take.events.forEach((event, i) => rows.rows[i]?.event !== event && rows.insertBefore(this.row(event), rows.rows[i] ?? null));
     const counted = rates(take.events, rules, heardSeconds(take, sample_rate_hz));
     at('counts').tBodies[0].replaceChildren(...counted.map(({ label, count, perHour }, i) => this.count(label, [count, perHour.toFixed(perHour < 10 ? 1 : 0), rules.classes[i].on.toFixed(2)])));
+    at('timeline').hidden = !take.samples.length;
     at('zoom').hidden = take.samples.length <= 10 * sample_rate_hz; // the least that can be chosen
     at('listed').hidden = !take.events.length;
     at('csv').disabled = at('audacity').disabled = !take.events.length;

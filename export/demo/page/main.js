@@ -44,6 +44,7 @@ async function open(name, read, file = name) {
   say(`Reading ${name} …`);
   try {
     const { samples, exact } = await decode(await read(), spec);
+    if (!exact && !samples.every(Number.isFinite)) throw new Error('it holds NaN or infinite values');
     if (samples.length < 2) throw new Error('it holds no sound');
     if (samples.length > MAX_S * spec.sample_rate_hz) throw new Error(`it is longer than ${MAX_S / 60} minutes, cut it or use hearlite embed`);
     start({ name: exact ? name : `${name}, decoded by the browser`, file, samples, whole: true });
@@ -57,6 +58,7 @@ function start(sound) {
   const mine = { ...sound, windows: [], chosen: 0, picked: false, busy: false, outline: new Outline() };
   if (spec.rules) Object.assign(mine, { stream: new EventStream(scorer(mine), spec), events: [], taken: 0, ended: false });
   take = mine;
+  if (mine.stream) view.show(mine, models); // so that the events of another sound are gone at once
   document.body.dataset.state = 'hearing';
 }
 
