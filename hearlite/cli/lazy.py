@@ -72,6 +72,9 @@ def study() -> None:
     """
 
 
+listen = LazyCommand(
+    "listen", module="hearlite.cli.listen", summary="Find events, such as coughs, in recordings of any length."
+)
 arm = LazyCommand(
     "arm",
     module="hearlite.benchmarks.arm.command",

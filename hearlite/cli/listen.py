@@ -31,7 +31,7 @@ _WAV_HEADER = 44  # bytes before the samples of a plain WAV, which a recorder ma
 _PARTIAL = ".partial"  # ends the name of what is kept until the result is written
 
 
-@click.command()
+@click.command("listen")
 @click.argument("data", metavar="FOLDER|FILE|-", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
     "--model", type=MODEL, default=DEFAULT_MODEL, show_default=True, help="A file with events, or the name of a model."
@@ -67,7 +67,7 @@ _PARTIAL = ".partial"  # ends the name of what is kept until the result is writt
     help="Sampling rate on stdin, for '-'.",
 )
 @json_option
-def listen(
+def command(
     data: Path,
     model: Path,
     out: Path | None,

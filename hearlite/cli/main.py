@@ -21,8 +21,7 @@ from hearlite.cli.demo import demo
 from hearlite.cli.distill import distill, quickstart
 from hearlite.cli.export import adapt_head, export
 from hearlite.cli.inspect import check, completion, doctor, get, info, models
-from hearlite.cli.lazy import SectionedGroup, arm, study
-from hearlite.cli.listen import listen
+from hearlite.cli.lazy import SectionedGroup, arm, listen, study
 from hearlite.cli.options import echo
 from hearlite.cli.quantize import quantize
 from hearlite.cli.recordings import embed, import_

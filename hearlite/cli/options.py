@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import click
 
-from hearlite.errors import UsageError
 from hearlite.manifests.options import ManifestOptions
 from hearlite.names import FRAMINGS, SIZES
 from hearlite.text import printable
@@ -95,8 +94,10 @@ allow_failed_gate_option = click.option(
 
 
 def default_model() -> Path:
-    """Return the file that a command takes when none is named. Raises UsageError: there is none."""
-    raise UsageError("no file is named", "name a file, such as out/hearlite_small_2s_i8.tflite")
+    """Return the file that a command takes when none is named: a model that comes with hearlite."""
+    from hearlite.models.registry import DEFAULT_MODEL, find_model
+
+    return find_model(DEFAULT_MODEL)
 
 
 def echo(text: str) -> None:
