@@ -41,6 +41,10 @@ from hearlite.tflite.model_file import add_metadata, read_tflite, summarize
 from hearlite.tflite.steps import Steps, add_steps
 from hearlite.tflite.trial import require_trial, trust
 
+# Share of a step's own logit in its score, of a head of events. Measured with a small student on half an hour of real
+# background with coughs 20 dB above it: at two false alarms an hour it finds 7 % of them by steps alone, 17 % with a
+# share of 0.2, 22 % with 0.1 and 24 % by windows alone, which do not say when.
+EVENT_FOCUS = 0.2
 FindRules = Callable[[bytes, Steps], EventRules]  # of the file with a head of events and its scores over time
 
 
@@ -92,7 +96,8 @@ def export(
         fitted = fit_head(content)
         content, head = _with_head(content, fitted)
     if steps:
-        content, over_time = add_steps(content, outputs=steps, window_s=AUDIO.clip_s, head=fitted)
+        focus = EVENT_FOCUS if find_rules else 1.0
+        content, over_time = add_steps(content, outputs=steps, window_s=AUDIO.clip_s, head=fitted, focus=focus)
     if find_rules is not None and over_time is not None:
         rules = find_rules(content, over_time)
     heard = _heard(run, fitted_to=fitted_to, with_head=head is not None)

@@ -35,17 +35,21 @@ class Steps:
     # Names in the signature: float32 [count, dim], and after the head's sigmoid or softmax [count, labels]; "": none.
     embedding: str = ""
     scores: str = ""
+    # Of the logit of a step: its own share; the rest is the window's, so that the mean over steps stays what it is.
+    focus: float = 1.0
 
     def require_valid(self, *, where: str) -> None:
         """Raise InputError for values that have the right type but are not valid."""
-        if not (0 < self.count <= _LONGEST and 0.0 < self.step_s <= 60.0 and (self.embedding or self.scores)):
+        some = self.embedding or self.scores
+        if not (0 < self.count <= _LONGEST and 0.0 < self.step_s <= 60.0 and some and 0.0 < self.focus <= 1.0):
             raise InputError(
-                f"{where}: steps are {self}", f"expected 1 to {_LONGEST} of up to 60 s each, and an output of them"
+                f"{where}: steps are {self}",
+                f"expected 1 to {_LONGEST} of up to 60 s each, an output of them, and a focus of 0 to 1",
             )
 
 
 def add_steps(
-    content: bytes, *, outputs: Sequence[str], window_s: float, head: FittedHead | None = None
+    content: bytes, *, outputs: Sequence[str], window_s: float, head: FittedHead | None = None, focus: float = 1.0
 ) -> tuple[bytes, Steps]:
     """Add outputs over time to a file, without changing those that it has.
 
@@ -62,6 +66,9 @@ def add_steps(
         Length of its input, in seconds.
     head : FittedHead, optional
         The head whose scores are wanted.
+    focus : float
+        In (0, 1]: the share of a step's own logit in its score, beside the window's. A head that was fitted to windows
+        is surer of a window than of a step.
 
     Returns
     -------
@@ -95,9 +102,10 @@ def add_steps(
             _fully_connected(model, given, head.weights @ term.weights, bias if index == 0 else None, name=str(index))
             for index, (given, term) in enumerate(zip(pooled, terms, strict=True))
         ]
-        index = _activated(model, _summed(model, logits), softmax=head.head.kind == "softmax")
+        mixed = _focused(model, _summed(model, logits), focus)
+        index = _activated(model, mixed, softmax=head.head.kind == "softmax")
         names["scores"] = _output(model, index, SCORES_STEPS)
-    return save(model), Steps(count, window_s / count, **names)
+    return save(model), Steps(count, window_s / count, **names, focus=focus)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,11 +220,34 @@ def _summed(model: Any, terms: Sequence[int]) -> int:
 
     total = terms[0]
     for term in terms[1:]:
-        result = add_tensor(model, "steps/sum", [int(size) for size in model.subgraphs[0].tensors[term].shape])
+        # Of the first: a single row is added to all others.
+        result = add_tensor(model, "steps/sum", [int(size) for size in model.subgraphs[0].tensors[total].shape])
         options, kind = schema.AddOptionsT(), schema.BuiltinOptions.AddOptions
         add_operator(model, schema.BuiltinOperator.ADD, [total, term], result, options, kind)
         total = result
     return total
+
+
+def _focused(model: Any, logits: int, focus: float) -> int:
+    """Append focus * logits + (1 - focus) * their mean over steps."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    if focus == 1.0:
+        return logits
+    rows, labels = (int(size) for size in model.subgraphs[0].tensors[logits].shape)
+    kinds, reducer = schema.BuiltinOptions, schema.ReducerOptionsT()
+    reducer.keepDims = True
+    axis = add_tensor(model, "steps/time", [1], np.array([0]))
+    mean = add_tensor(model, "steps/window", [1, labels])
+    add_operator(model, schema.BuiltinOperator.MEAN, [logits, axis], mean, reducer, kinds.ReducerOptions)
+    parts = []
+    for given, share, shape in ((logits, focus, [rows, labels]), (mean, 1.0 - focus, [1, labels])):
+        factor = add_tensor(model, "steps/share", [1], np.array([share]))
+        scaled = add_tensor(model, "steps/scaled", shape)
+        options = schema.MulOptionsT()
+        add_operator(model, schema.BuiltinOperator.MUL, [given, factor], scaled, options, kinds.MulOptions)
+        parts.append(scaled)
+    return _summed(model, parts)
 
 
 def _activated(model: Any, logits: int, *, softmax: bool) -> int:

@@ -64,6 +64,19 @@ def test_a_step_sees_its_own_time(bundle: SimpleNamespace, clips: NDArray[np.int
     assert change[-1] > 3.0 * change[:4].max()
 
 
+def test_steps_may_lean_on_their_window(bundle: SimpleNamespace, clips: NDArray[np.int16]) -> None:
+    content = bundle.f32.read_bytes()
+    fitted = head(TfliteModel(content).outputs[0].shape[-1])
+    alone, leaning = (
+        TfliteModel(add_steps(fuse(content, fitted), outputs=("scores",), window_s=2.0, head=fitted, focus=focus)[0])
+        for focus in (1.0, 0.25)
+    )
+    for clip in from_int16(clips[:3]):
+        own, mixed = (logits(model.run(clip[None])["scores_steps"]) for model in (alone, leaning))
+        assert mixed == pytest.approx(0.25 * own + 0.75 * own.mean(axis=0), abs=1e-4)
+        assert mixed.mean(axis=0) == pytest.approx(own.mean(axis=0), abs=1e-4)
+
+
 def test_softmax_of_steps_sums_to_1(bundle: SimpleNamespace, clips: NDArray[np.int16]) -> None:
     fitted = head(32, kind="softmax")
     content, steps = add_steps(fuse(bundle.f32.read_bytes(), fitted), outputs=("scores",), window_s=2.0, head=fitted)
