@@ -24,7 +24,7 @@ from hearlite.events.detector import EventRules
 from hearlite.export.event_rules import choose_rules
 from hearlite.export.event_scorer import EventScorer, supported
 from hearlite.export.foreign_head import Floats, ForeignHead, Scores
-from hearlite.export.tflite import export_files
+from hearlite.export.tflite import Terms, export_files
 from hearlite.progress import progress
 from hearlite.run import Run
 from hearlite.spec import AUDIO
@@ -170,6 +170,7 @@ def adapt_head(
     names: Sequence[str],
     preferred: Sequence[str],
     steps: Sequence[str] = (),
+    terms: Terms | None = None,
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
@@ -190,6 +191,7 @@ def adapt_head(
         fitted_to=fitted_to,
         steps=tuple(dict.fromkeys((*steps, "scores"))) if events else steps,
         find_rules=adapter.rules if events else None,
+        terms=terms,
         overwrite=overwrite,
         allow_failed_gate=allow_failed_gate,
     )

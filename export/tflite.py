@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hearlite import __version__
@@ -45,6 +46,17 @@ from hearlite.tflite.trial import require_trial, trust
 # background with coughs 20 dB above it: at two false alarms an hour it finds 7 % of them by steps alone, 17 % with a
 # share of 0.2, 22 % with 0.1 and 24 % by windows alone, which do not say when.
 EVENT_FOCUS = 0.2
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Licence and notice of a teacher that says nothing of them itself, such as a .tflite file."""
+
+    licence: str
+    notice: str = ""
+
+
+UNKNOWN_LICENCE = "unknown"  # hearlite/embedders/tflite.py, saved_model.py: a file says nothing of its terms
 FindRules = Callable[[bytes, Steps], EventRules]  # of the file with a head of events and its scores over time
 
 
@@ -59,6 +71,7 @@ def export(
     fitted_to: Fingerprints | None = None,
     steps: Sequence[str] = (),
     find_rules: FindRules | None = None,
+    terms: Terms | None = None,
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> Path:
@@ -73,7 +86,7 @@ def export(
     file without, bit by bit. `fitted_to` are fingerprints of the recordings that the head is fitted to.
 
     `steps` are outputs over time (hearlite/tflite/steps.py). With `find_rules` the head is one of events, and the file
-    is called `..._events.tflite`.
+    is called `..._events.tflite`. `terms` are the teacher's, where it says nothing of them.
 
     Raises InputError when the run is not quantized by `recipe` or another file is there, GateError when the file fails
     its checks or its quantization failed the gate, UsageError for other coordinates; `allow_failed_gate` writes it all
@@ -102,7 +115,7 @@ def export(
         rules = find_rules(content, over_time)
     heard = _heard(run, fitted_to=fitted_to, with_head=head is not None)
     manifest = dataclasses.replace(
-        _manifest(run, name=model.name, precision=precision, recipe=recipe, content=content),
+        _with_terms(_manifest(run, name=model.name, precision=precision, recipe=recipe, content=content), terms),
         head=head,
         coordinates=described,
         steps=over_time,
@@ -140,6 +153,7 @@ def export_files(
     fitted_to: Fingerprints | None = None,
     steps: Sequence[str] = (),
     find_rules: FindRules | None = None,
+    terms: Terms | None = None,
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
@@ -165,6 +179,7 @@ def export_files(
             fitted_to=fitted_to,
             steps=steps,
             find_rules=find_rules,
+            terms=terms,
             overwrite=overwrite,
             allow_failed_gate=allow_failed_gate,
         )
@@ -277,6 +292,17 @@ def _calibration(path: Path) -> str:
     if not isinstance(found, str) or not re.fullmatch(r"[0-9a-f]{64}", found):
         raise InputError(f"{path}: its sha256 is {found!r:.80}", "quantize the run again")
     return found
+
+
+def _with_terms(manifest: Manifest, terms: Terms | None) -> Manifest:
+    if terms is None:
+        return manifest
+    if manifest.licence != UNKNOWN_LICENCE:
+        raise UsageError(
+            f"the teacher's licence is {manifest.licence!r:.100}, not {terms.licence!r:.100}",
+            "a student has its teacher's terms; leave --licence and --notice out",
+        )
+    return dataclasses.replace(manifest, licence=terms.licence, notice=terms.notice)
 
 
 def _cost(verdict: GateResult, *, on: str) -> list[Metric]:

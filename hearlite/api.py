@@ -371,6 +371,8 @@ def export(
     steps: Sequence[str] = (),
     events: str = "",
     event_classes: PathLike | None = None,
+    licence: str = "",
+    notice: str = "",
     overwrite: bool = False,
     allow_failed_gate: bool = False,
 ) -> list[Path]:
@@ -407,6 +409,8 @@ def export(
         when they begin and end (`Model.find_events`, `hearlite.listen`).
     event_classes : str or Path, optional
         A TOML file that says which of that network's outputs are which class; known for YAMNet and HeAR's.
+    licence, notice : str
+        Of the teacher, where it says nothing of its terms itself, as a .tflite file does not. They hold for the files.
     overwrite : bool
         Replace files that exist and have different content.
     allow_failed_gate : bool
@@ -433,10 +437,13 @@ def export(
     from hearlite.data.duplicates import training_fingerprints
     from hearlite.export.adapted_head import adapt_head as adapt
     from hearlite.export.event_scorer import EventScorer
-    from hearlite.export.tflite import export_files
+    from hearlite.export.tflite import Terms, export_files
     from hearlite.quantize.recipe import AUTO
 
     opened = _run(run)
+    if notice and not licence:
+        raise UsageError("a notice has no licence", "name the teacher's licence, too")
+    terms = Terms(licence, notice) if licence else None
     if events:
         if classifier_data is not None or coordinates != COORDINATES[0]:
             raise UsageError(
@@ -450,6 +457,7 @@ def export(
             names=tuple(recipes),
             preferred=AUTO,
             steps=tuple(steps),
+            terms=terms,
             overwrite=overwrite,
             allow_failed_gate=allow_failed_gate,
         )
@@ -472,6 +480,7 @@ def export(
         fit_head=fit_head,
         fitted_to=fitted_to,
         steps=tuple(steps),
+        terms=terms,
         overwrite=overwrite,
         allow_failed_gate=allow_failed_gate,
     )

@@ -17,9 +17,12 @@ from hearlite.cli.options import (
     print_data,
 )
 from hearlite.errors import UsageError
+from hearlite.files import read_content
 from hearlite.manifests.options import ManifestOptions, manifest_options
 from hearlite.models.option import MODEL
 from hearlite.names import COORDINATES, PLATFORMS, STEP_OUTPUTS
+
+LARGEST_NOTICE = 100_000  # bytes; it travels inside the file
 
 
 @click.command()
@@ -83,6 +86,8 @@ from hearlite.names import COORDINATES, PLATFORMS, STEP_OUTPUTS
 @click.option(
     "--event-classes", type=DATA, help="TOML: which outputs of NETWORK are which class; known for YAMNet and HeAR's."
 )
+@click.option("--licence", default="", help="Of a teacher that says nothing of its terms, as a .tflite does not.")
+@click.option("--notice", type=DATA, help="With --licence: a text file with what must be passed on with the file.")
 @manifest_options
 @framing_option
 @click.option("--overwrite", is_flag=True, help=OVERWRITE)
@@ -103,6 +108,8 @@ def export(
     steps: tuple[str, ...],
     events: str,
     event_classes: Path | None,
+    licence: str,
+    notice: Path | None,
     overwrite: bool,
     allow_failed_gate: bool,
     force: bool,
@@ -121,7 +128,16 @@ def export(
             "name the labelled recordings with --classifier-data",
         )
     if source.suffix == ".tflite":
-        if platform is None or names or labelled or corpus or steps or events or coordinates != COORDINATES[0]:
+        if (
+            platform is None
+            or names
+            or labelled
+            or corpus
+            or steps
+            or events
+            or licence
+            or coordinates != COORDINATES[0]
+        ):
             raise UsageError(
                 f"{source} is exported already",
                 f"name a platform, such as --platform {PLATFORMS[0]}; --recipe, --coordinates, --classifier-data,"
@@ -145,6 +161,8 @@ def export(
             steps=steps,
             events=events,
             event_classes=event_classes,
+            licence=licence,
+            notice="" if notice is None else read_content(notice, largest=LARGEST_NOTICE).decode("utf-8", "replace"),
             overwrite=overwrite,
             allow_failed_gate=allow_failed_gate,
         )
