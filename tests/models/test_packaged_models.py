@@ -20,7 +20,7 @@ from hearlite.models.registry import NAME, PACKAGED, packaged
 from hearlite.tflite.coordinates import read_inverse
 
 ROOT = Path(__file__).parent.parent.parent
-MOST_BYTES = 3_000_000  # of all of them, in every clone and every wheel
+MOST_BYTES = 3_300_000  # of all of them, in every clone and every wheel
 
 
 def folders() -> list[Path]:
