@@ -36,14 +36,8 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 
 GOLDEN = Path(__file__).parent / "golden"
-_TENSORFLOW = {
-    "tiny_run",
-    "quantized_run",
-    "hard_run",
-    "bundle",
-    "headed",
-    "eventful_page",
-}  # fixtures that train, quantize or export
+# Fixtures that train, quantize or export.
+_TENSORFLOW = {"tiny_run", "quantized_run", "hard_run", "bundle", "headed", "eventful", "eventful_page"}
 # Modules of tests/support, and the marker for tests that use them.
 _MODULES = {"chromium": "browser", "jvm": "jvm", "emulated_phone": "arm"}
 
@@ -307,6 +301,27 @@ def eventful_page(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
     to = tmp_path_factory.mktemp("eventful_page")
     return export(tiny_run, to=to, fit_head=fit_head, steps=("scores",), find_rules=find_rules)
+
+
+@pytest.fixture(scope="session")
+def eventful(quantized_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+    """Return files with scores over time and rules for events of two classes. Don't write to their folder; copy it.
+
+    Their heads are fitted to `minute` of tests/support/eventful.py, where they find several events. The float32 file
+    has its embedding over time, too.
+    """
+    from eventful import find_rules, fit_head
+
+    from hearlite.export.tflite import export
+
+    write = functools.partial(
+        export,
+        quantized_run,
+        to=tmp_path_factory.mktemp("eventful"),
+        fit_head=fit_head,
+        find_rules=find_rules,
+    )
+    return Bundles(i8=write(recipe=QuantSpec.recipe, steps=("scores",)), f32=write(steps=("scores", "embedding")))
 
 
 @pytest.fixture(scope="session")

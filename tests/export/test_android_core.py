@@ -23,9 +23,9 @@ CORE = [path for path in MAIN if "core" in path.relative_to(HARNESS).parts]
 
 
 @pytest.fixture(scope="session")
-def vectors(bundle: Bundles, headed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vectors(bundle: Bundles, headed: Path, eventful: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vectors")
-    write_vectors(folder, models=[bundle.i8, bundle.f32, headed])
+    write_vectors(folder, models=[bundle.i8, bundle.f32, headed, eventful.i8, eventful.f32])
     return folder
 
 
@@ -43,6 +43,8 @@ def test_kotlin_gives_what_python_gives(vectors: Path) -> None:
     ran = re.search(r"^OK \((\d+) tests\)$", done.stdout, re.MULTILINE)
     assert ran is not None and int(ran[1]) >= 40
     assert "scores hearlite_tiny_2s_i8_head.tflite: " in done.stdout, "the scores of a head were compared"
+    for precision in ("i8", "f32"):
+        assert f"events hearlite_tiny_2s_{precision}_events.tflite, minute: " in done.stdout, "events were compared"
     print("\n".join(line for line in done.stdout.splitlines() if "soxr" in line or "stopband" in line))
 
 

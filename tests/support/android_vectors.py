@@ -14,14 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from eventful import MICROPHONE_HZ, minute
 from numpy.typing import NDArray
 
 from hearlite.audio.clips import Samples, clip_starts_s, cut, to_int16
 from hearlite.audio.decode import read_recording
 from hearlite.audio.synth import DEVICES, draw_subject, recording
-from hearlite.bundle import manifest_path, open_bundle
+from hearlite.bundle import manifest_path, open_bundle, read_manifest
 from hearlite.embedders.self_test import GOLDEN_SIGNAL, check_signals
 from hearlite.embedders.tflite import TfliteEmbedder
+from hearlite.events.scorer import FileScorer
+from hearlite.events.stream import EventStream
 from hearlite.files import write_bytes, write_json
 from hearlite.spec import AUDIO
 
@@ -40,6 +43,9 @@ def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
     - `<name>.<file>.f32`: embeddings, [n, dim]
     - `<name>.<file>.mean.f32`, `<name>.<file>.max.f32`: pooled embeddings, [dim]
     - `<name>.<file>.scores.f32`: scores of a model with a head, [n, labels]
+    - `minute.wav`, `minute_<rate>.wav`: a minute with events (tests/support/eventful.py)
+    - `minute*.<file>.timeline.f32`, `minute*.<file>.events.json`: of a model with rules for events, its scores over
+      time, [steps, labels], and the events
     - `vectors.json`: the names of models and sounds
 
     Parameters
@@ -80,6 +86,7 @@ def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
                     folder / f"{name}.{model.stem}.scores.f32",
                     TfliteEmbedder(model, output=manifest.head.output).embed(windows),
                 )
+    eventful = _write_events(folder, models)
     write_json(
         folder / "vectors.json",
         {
@@ -87,8 +94,27 @@ def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
             "models": [model.name for model in models],
             "sounds": list(sounds),
             "resampled": list(resampled),
+            "eventful": eventful,
         },
     )
+
+
+def _write_events(folder: Path, models: Sequence[Path]) -> list[str]:
+    """Write the minute and what is found in it, and return the names of its two versions."""
+    rates = {"minute": AUDIO.sample_rate_hz, f"minute_{MICROPHONE_HZ}": MICROPHONE_HZ}
+    for name, rate_hz in rates.items():
+        sound = minute(rate_hz)
+        sf.write(folder / f"{name}.wav", sound, rate_hz, subtype="PCM_16")
+        for model in models:
+            manifest = read_manifest(model)
+            if manifest.steps is None or manifest.events is None:
+                continue
+            scorer = FileScorer(model, steps=manifest.steps, rules=manifest.events)
+            stream = EventStream(scorer, rate_hz=rate_hz, keep_scores=True)
+            events = stream.push(sound) + stream.finish()
+            _write(folder / f"{name}.{model.stem}.timeline.f32", np.concatenate(stream.timeline))
+            write_json(folder / f"{name}.{model.stem}.events.json", [dataclasses.asdict(event) for event in events])
+    return list(rates)
 
 
 def _sound(label: str, *, duration_s: float, rate_hz: int = AUDIO.sample_rate_hz) -> NDArray[np.int16]:

@@ -11,6 +11,8 @@ import hearlite.core.Manifest
 class LiteRtEmbedder private constructor(private val model: CompiledModel, private val manifest: Manifest) : Embedder {
     private val inputs = model.createInputBuffers(manifest.signature)
     private val outputs = model.createOutputBuffers(manifest.signature)
+    private val scores = manifest.head?.let { 1 }
+    private val stepScores = manifest.steps?.takeIf { it.scores.isNotEmpty() }?.let { outputs.lastIndex } // the last that an export adds
     override val runtime = "litert CompiledModel CPU"
 
     override fun embed(clip: FloatArray): FloatArray {
@@ -20,8 +22,10 @@ class LiteRtEmbedder private constructor(private val model: CompiledModel, priva
 
     override fun infer(clip: FloatArray): Inference {
         run(clip)
-        return Inference(outputs.first().readFloat(), if (manifest.head == null) FloatArray(0) else outputs[1].readFloat())
+        return Inference(outputs.first().readFloat(), read(scores), read(stepScores))
     }
+
+    private fun read(output: Int?): FloatArray = if (output == null) FloatArray(0) else outputs[output].readFloat()
 
     private fun run(clip: FloatArray) {
         inputs.single().writeFloat(clip)

@@ -37,6 +37,10 @@ class Manifest(
     val goldenTolerance: Double?,
     /** Null: the embedding is the only output. */
     val head: Head?,
+    /** Null: there are no outputs over time. */
+    val steps: Steps?,
+    /** Null: the head is not one of events. */
+    val events: EventRules?,
     val tfliteSha256: String,
 ) {
     val clipS: Double get() = clipSamples.toDouble() / sampleRateHz
@@ -80,6 +84,8 @@ class Manifest(
             val golden = json.floats("golden_embedding")
             requireSame("$where: audio.sample_rate_hz", rateHz, frontend.int("sample_rate_hz", least = 1), "the rate of the file's spectrogram")
             requireSame("$where: golden_embedding's length", golden.size, dim, "dim")
+            val head = if (json.has("head")) Head.parse(json.table("head"), where) else null
+            val steps = if (json.has("steps")) Steps.parse(json.table("steps"), where) else null
             return Manifest(
                 name = json.string("name"),
                 precision = json.string("precision"),
@@ -98,7 +104,9 @@ class Manifest(
                 gatePassed = json.boolean("gate_passed"),
                 goldenEmbedding = golden,
                 goldenTolerance = if (json.has("golden_tolerance")) json.number("golden_tolerance") else null,
-                head = if (json.has("head")) Head.parse(json.table("head"), where) else null,
+                head = head,
+                steps = steps,
+                events = if (json.has("events")) EventRules.parse(json.table("events"), head, steps, where) else null,
                 tfliteSha256 = json.string("tflite_sha256"),
             )
         }

@@ -39,20 +39,10 @@ class Timeline(private val manifest: Manifest, private val embedder: Embedder, s
     }
 
     companion object {
-        private const val BLOCK = 4096 // samples to read at once: a tenth of a second, for progress
-
         /** All moments of [source], which is read to its end; [onMoments] hears of them as they come. */
         fun of(source: AudioSource, manifest: Manifest, embedder: Embedder, hopS: Double, onMoments: (List<Moment>) -> Unit = {}): List<Moment> {
             val timeline = Timeline(manifest, embedder, source.sampleRateHz, hopS)
-            val block = FloatArray(BLOCK)
-            val moments = ArrayList<Moment>()
-            while (true) {
-                val count = source.read(block)
-                val found = if (count < 0) timeline.finish() else timeline.push(block, count)
-                moments += found
-                onMoments(found)
-                if (count < 0) return moments
-            }
+            return source.readAll(timeline::push, timeline::finish, onMoments)
         }
     }
 }

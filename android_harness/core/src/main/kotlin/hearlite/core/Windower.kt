@@ -5,10 +5,15 @@ import kotlin.math.min
 /**
  * Cuts a stream into windows of [windowSamples], one every [hopSamples], as `hearlite/audio/decode.py` cuts a recording: every window that fits, then
  * one that ends where the sound ends; a sound shorter than a window gets zeros after it.
+ *
+ * @param gridSamples the last window starts at a multiple of this, and may reach beyond the sound's end, where zeros follow
  */
-class Windower(val windowSamples: Int, val hopSamples: Int) {
+class Windower(val windowSamples: Int, val hopSamples: Int, private val gridSamples: Int = 1) {
     private val ring: RingBuffer
-    private var received = 0L
+
+    /** How many samples were pushed. */
+    var received = 0L
+        private set
     private var nextEnd = windowSamples.toLong()
     private var covered = 0L
 
@@ -38,11 +43,9 @@ class Windower(val windowSamples: Int, val hopSamples: Int) {
     /** The sound has ended: calls [onWindow] with its last window unless all of it was covered. */
     fun finish(onWindow: (first: Long, window: FloatArray) -> Unit) {
         if (covered == received) return
-        if (received < windowSamples) {
-            onWindow(0, ring.latest(received.toInt()).copyOf(windowSamples))
-        } else {
-            onWindow(received - windowSamples, ring.latest())
-        }
+        val over = maxOf(0L, received - windowSamples)
+        val first = (over + gridSamples - 1) / gridSamples * gridSamples
+        onWindow(first, ring.latest((received - first).toInt()).copyOf(windowSamples))
         covered = received
     }
 }

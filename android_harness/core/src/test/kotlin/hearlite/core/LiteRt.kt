@@ -16,7 +16,8 @@ class LiteRt(model: File) : Embedder {
     override fun infer(clip: FloatArray): Inference {
         inputs.single().writeFloat(clip)
         compiled.run(inputs, outputs, SIGNATURE)
-        return Inference(outputs.first().readFloat(), outputs.getOrNull(1)?.readFloat() ?: FloatArray(0))
+        val none = FloatArray(0)
+        return Inference(outputs.first().readFloat(), outputs.getOrNull(1)?.readFloat() ?: none, outputs.drop(2).lastOrNull()?.readFloat() ?: none)
     }
 
     override fun close() = compiled.close()

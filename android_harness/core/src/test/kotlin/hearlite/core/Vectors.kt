@@ -18,6 +18,9 @@ object Vectors {
     /** The first of [sounds] as microphones of other rates record it. */
     val resampled: List<String> = names("resampled")
 
+    /** Sounds for files with rules for events, at the manifest's rate and at a microphone's. */
+    val eventful: List<String> = names("eventful")
+
     fun sound(name: String, manifest: Manifest) = WavFile(folder.resolve("$name.wav").inputStream(), name, manifest.pcmFullScale)
 
     /** Python's windows of a sound, each `[clipSamples]`. */
@@ -28,6 +31,19 @@ object Vectors {
 
     /** Python's scores of them, each `[labels]`, of a file with a head. */
     fun scores(name: String, manifest: Manifest): List<FloatArray> = rows("$name.${stem(manifest)}.scores", manifest.head!!.labels.size)
+
+    /** Python's scores over time of a sound, each `[labels]`. */
+    fun timeline(name: String, manifest: Manifest): List<FloatArray> = rows("$name.${stem(manifest)}.timeline", manifest.head!!.labels.size)
+
+    /** Python's events of it. */
+    fun events(name: String, manifest: Manifest): List<Event> {
+        val file = "$name.${stem(manifest)}.events.json"
+        return (JsonReader(folder.resolve(file).readText(), file).read() as List<*>).map { item ->
+            val fields = item as Map<*, *>
+            fun number(key: String) = fields[key] as Double
+            Event(fields["label"] as String, number("start_s"), number("end_s"), number("score"), number("peak_s"))
+        }
+    }
 
     fun pooled(name: String, manifest: Manifest, how: String): FloatArray = rows("$name.${stem(manifest)}.$how", manifest.dim).single()
 

@@ -6,8 +6,8 @@ import org.junit.Test
 
 class WindowerTest {
     /** "first: samples" of every window of 0, 1, 2, ..., pushed in blocks. */
-    private fun windows(samples: Int, window: Int, hop: Int, block: Int = 3): List<String> {
-        val windower = Windower(window, hop)
+    private fun windows(samples: Int, window: Int, hop: Int, block: Int = 3, grid: Int = 1): List<String> {
+        val windower = Windower(window, hop, grid)
         val out = ArrayList<String>()
         val take = { first: Long, values: FloatArray -> out += "$first: ${values.joinToString(" ") { "%.0f".format(it) }}" }
         FloatArray(samples) { it + 1f }.asList().chunked(block).forEach { windower.push(it.toFloatArray(), onWindow = take) }
@@ -28,6 +28,13 @@ class WindowerTest {
         assertEquals(listOf("0: 1 2 0 0"), windows(samples = 2, window = 4, hop = 2))
         assertEquals(listOf("0: 1 2 3 4"), windows(samples = 4, window = 4, hop = 2))
         assertEquals(emptyList<String>(), windows(samples = 0, window = 4, hop = 2))
+    }
+
+    @Test
+    fun `the last window may have to start on a grid`() {
+        assertEquals(listOf("0: 1 2 3 4", "2: 3 4 5 0"), windows(samples = 5, window = 4, hop = 4, grid = 2))
+        assertEquals(listOf("0: 1 2 3 4", "4: 5 6 7 0"), windows(samples = 7, window = 4, hop = 4, grid = 2))
+        assertEquals(listOf("0: 1 2 3 0"), windows(samples = 3, window = 4, hop = 4, grid = 2))
     }
 
     @Test
