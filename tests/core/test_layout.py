@@ -213,6 +213,17 @@ def test_rooms_of_the_core_import_in_one_order() -> None:
     assert wrong == []
 
 
+def test_every_package_is_shipped() -> None:
+    """A wheel without one of them installs, and fails at the first import."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    there = {
+        ".".join((CORE, *path.parent.relative_to(ROOT / CORE if folder == CORE else ROOT).parts))
+        for folder in (CORE, *STAGES)
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert set(named) == there
+
+
 def test_one_version() -> None:
     found = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert hearlite.__version__ == found
