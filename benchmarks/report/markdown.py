@@ -33,7 +33,7 @@ def at_a_glance(folder: Path) -> str:
         name = (
             f"teacher ({Path(results.teacher.name).stem})"
             if model.kind == "teacher"
-            else f"hearlite {model.size}, int8"
+            else f"hearlite {model.size}, int8" + (", teacher's coordinates" if "_teacher." in model.name else "")
         )
         time = latency.get(score.model)
         cells = [name, _megabytes(model.bytes), f"{time.median_ms:.2f} ms" if time else "", _estimate(score.auroc, 3)]
@@ -49,7 +49,7 @@ def at_a_glance(folder: Path) -> str:
         item for item in _read(folder) if any(model.trained_on_dataset is False for model in item[1].models)
     ]:
         kept = "; ".join(_kept(results) for _, results in elsewhere)
-        lines.append(f"On a dataset that a student was not distilled on, it keeps less: {kept}.")
+        lines.append(f"Of a dataset that a student was not distilled on it keeps: {kept}.")
     return "\n".join(lines)
 
 

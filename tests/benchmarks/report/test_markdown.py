@@ -85,17 +85,19 @@ def test_there_are_commands_to_check() -> None:
     assert {words[1] for words in commands()} >= {"distill", "quantize", "export", "bench"}
 
 
-def test_the_python_snippet_runs(bundle: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    snippet = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[0]
+def test_the_python_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both of them, one after the other, with the model that comes along."""
+    snippets = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(snippets) == 2
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recordings").mkdir()
-    for path in ("cough.wav", "recordings/another.wav"):
+    for path in ("cough.wav", "night.flac", "recordings/another.wav"):
         soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 80_000), 44_100)
-    (tmp_path / "hearlite_small_2s_i8.tflite").write_bytes(bundle.i8.read_bytes())  # type: ignore[attr-defined]
     names: dict[str, Any] = {}
-    exec(snippet, names)
-    assert names["vectors"].shape == (1, 32) and np.isfinite(names["vectors"]).all()
+    exec("\n".join(snippets), names)
+    assert names["vectors"].shape == (1, 1024) and np.isfinite(names["vectors"]).all()
     assert names["table"].num_rows == 1 and names["table"]["file"].to_pylist() == ["another.wav"]
+    assert names["stream"].finish() == []
 
 
 def test_readme_is_short_and_its_links_lead_somewhere() -> None:
