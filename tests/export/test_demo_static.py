@@ -87,7 +87,6 @@ def test_commands_that_make_no_sense_end_with_a_message(
     bundle: Bundles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cases: list[tuple[list[str], type[HearliteError], str]] = [
-        (["demo"], UsageError, "name a file"),
         (["demo", str(bundle.i8), "--overwrite"], UsageError, "--overwrite has no effect without --static"),
         (
             ["demo", str(bundle.i8), "--static", str(tmp_path / "a"), "--port", "1"],
