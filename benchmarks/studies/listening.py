@@ -28,6 +28,7 @@ from hearlite.events.recordings import find_events
 from hearlite.events.stream import StepScorer
 from hearlite.files import write_bytes, write_json
 from hearlite.model import load
+from hearlite.models.option import MODEL
 from hearlite.serialization import to_dict
 from hearlite.spec import AUDIO
 
@@ -257,7 +258,7 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--model", "models", type=PATH, multiple=True, required=True, help="File with events; may be repeated.")
+@click.option("--model", "models", type=MODEL, multiple=True, required=True, help="File with events; may be repeated.")
 @click.option(
     "--events", "sources", type=PATH, multiple=True, required=True, help="Recordings of events; may be repeated."
 )

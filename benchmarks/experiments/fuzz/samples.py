@@ -65,7 +65,7 @@ def sample_model() -> bytes:
 
 
 def sample_manifest(content: bytes) -> dict[str, Any]:
-    """Return the manifest of `sample_model` as plain data, with every field that a manifest can have but a head."""
+    """Return the manifest of `sample_model` as plain data, with every field that it can have but those of a head."""
     golden = golden_embedding(TfliteEmbedder(content, name=NAME))
     special = {
         "Manifest.schema": SCHEMA,
@@ -81,6 +81,7 @@ def sample_manifest(content: bytes) -> dict[str, Any]:
         "Manifest.golden_embedding": tuple(golden),
         "Manifest.golden_tolerance": 1e-3,
         "Manifest.head": None,
+        "Manifest.events": None,  # a head's
         "Manifest.tflite_sha256": "",
     }
     return to_dict(example(Manifest, special))
