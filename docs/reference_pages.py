@@ -17,13 +17,21 @@ from hearlite.benchmarks.schema.results import Results
 from hearlite.bundle import Manifest
 from hearlite.cli.main import cli
 from hearlite.distill.presets import FOLDER as PRESETS
+from hearlite.events.personal import PersonalHead
 from hearlite.export.foreign_head import LinearHead
 from hearlite.run import RunSpec
 from hearlite.spec import AugmentSpec, LossSpec, QuantSpec, TrainSpec, ViewSpec
 
 SETTINGS = {"Top level": TrainSpec, "[loss]": LossSpec, "[augment]": AugmentSpec, "[view]": ViewSpec}
 # In the order of the page.
-FILES = {"manifest": Manifest, "run": RunSpec, "recipe": QuantSpec, "head": LinearHead, "results": Results}
+FILES = {
+    "manifest": Manifest,
+    "run": RunSpec,
+    "recipe": QuantSpec,
+    "head": LinearHead,
+    "personal": PersonalHead,
+    "results": Results,
+}
 HELP_WIDTH = 88  # characters; what the page shows without a scroll bar
 
 

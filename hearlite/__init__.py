@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hearlite.api import benchmark as benchmark
     from hearlite.api import distill as distill
     from hearlite.api import embed as embed
+    from hearlite.api import enroll as enroll
     from hearlite.api import export as export
     from hearlite.api import listen as listen
     from hearlite.api import quantize as quantize
@@ -39,6 +40,7 @@ _HOMES = {
     "adapt_head": "hearlite.api",
     "benchmark": "hearlite.api",
     "embed": "hearlite.api",
+    "enroll": "hearlite.api",
     "listen": "hearlite.api",
     "load": "hearlite.model",
     "load_dataset": "hearlite.data.dataset",

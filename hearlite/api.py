@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from hearlite.benchmarks.schema.results import Results
+    from hearlite.events.personal import PersonalHead
 
 
 def embed(
@@ -169,6 +170,66 @@ def listen(
     if kept is not None:
         kept.unlink(missing_ok=True)
     return as_table(found.heard)
+
+
+def enroll(
+    examples: PathLike | Sequence[PathLike],
+    *,
+    label: str,
+    model: Model | PathLike,
+    others: PathLike | Sequence[PathLike] = (),
+    threshold: float | None = None,
+    out: PathLike | None = None,
+) -> PersonalHead:
+    """Fit a head for one's own sound to a few recordings of it, without changing the model.
+
+    Parameters
+    ----------
+    examples : str, Path or sequence of them
+        3 to 100 recordings with one example each, or folders of them. What surrounds the loudest part is taken.
+    label : str
+        Name of the sound.
+    model : Model, str or Path
+        From `load`, or anything that `load` accepts.
+    others : str, Path or sequence of them
+        Recordings of what it must not be taken for, or folders of them. Without any the head is the cosine to the
+        examples' mean, with them a logistic regression, which is surer.
+    threshold : float, optional
+        Score at which an event begins, in (0, 1); by default the one that tells held-out examples best.
+    out : str or Path, optional
+        Where to write the head as JSON.
+
+    Returns
+    -------
+    PersonalHead
+        For `Model.personalized`; `found` and `mistaken` say how it does on examples that it was fitted without.
+
+    Warns
+    -----
+    UserWarning
+        When there are no other sounds, or too many to take all.
+
+    Raises
+    ------
+    InputError
+        When a recording can't be read or is silent.
+    UsageError
+        When there are too few examples or too many.
+    """
+    from hearlite.data.enroll import enroll_recordings
+    from hearlite.events.personal import write_head
+
+    opened = model if isinstance(model, Model) else load(model)
+    places = [[item] if isinstance(item, (str, Path)) else item for item in (examples, others)]
+    own, foreign = ([Path(place) for place in several] for several in places)
+    head, notes = enroll_recordings(
+        own, foreign, embed=opened.embed_clips, model=opened.info.fingerprint, label=label, threshold=threshold
+    )
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    if out is not None:
+        write_head(Path(out), head)
+    return head
 
 
 def distill(

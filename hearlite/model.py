@@ -14,6 +14,7 @@ from hearlite.data.vector_parts import BATCH
 from hearlite.embedders.base import Clips, Embedder, EmbedderInfo, Embeddings
 from hearlite.errors import InputError, UsageError
 from hearlite.events.detector import Event, EventRules
+from hearlite.events.personal import PersonalHead, PersonalScorer, read_head
 from hearlite.events.recordings import find_events
 from hearlite.events.scorer import FileScorer
 from hearlite.events.stream import EventStream, StepScorer
@@ -167,6 +168,28 @@ class Model:
         whole = isinstance(sound, (str, Path)) and rate is None
         blocks = audio.read_blocks(Path(str(sound))) if whole else [_samples(sound, rate)]
         return list(find_events(blocks, scorer).events)
+
+    def personalized(self, *heads: PersonalHead | PathLike) -> Model:
+        """Return the same model with personal heads, whose sounds it finds beside its own events, if it has any.
+
+        Parameters
+        ----------
+        heads : PersonalHead, str or Path
+            From `hearlite.enroll`, or files that it or `hearlite enroll` wrote.
+
+        Raises
+        ------
+        InputError
+            When a head was fitted to another model, or a file holds none.
+        UsageError
+            When two classes have the same label, or there is no head.
+        """
+        read = [head if isinstance(head, PersonalHead) else read_head(Path(head)) for head in heads]
+        if not read:
+            raise UsageError("no personal head is named", "pass one from hearlite.enroll")
+        base = None if self._open_scorer is None else self.scorer()
+        scorer = PersonalScorer(read, embed=self.embed_clips, model=self.info.fingerprint, base=base)
+        return Model(self._embedder, scorer=lambda: scorer)
 
     def scorer(self) -> StepScorer:
         """Return the scores over time that events are found in; InputError when the file has none."""

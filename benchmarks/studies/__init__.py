@@ -32,6 +32,7 @@ STUDIES = {
     ),
     "challenge": Study(_ROOT + "studies.challenge", "official splits and scores of ICBHI and SPRSound"),
     "listening": Study(_ROOT + "studies.listening", "events at known times in hours of real background"),
+    "own-sounds": Study(_ROOT + "studies.own_sounds", "personal heads, fitted to 3 to 10 examples"),
     "regression": Study(_ROOT + "studies.regression", "a column of numbers, against predicting the mean"),
     "cross-dataset": Study(_ROOT + "studies.cross_dataset", "train on one dataset, test on another"),
     "embedding-pca": Study(_ROOT + "studies.embedding_pca", "a picture of the embeddings of teacher and students"),

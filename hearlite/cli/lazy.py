@@ -14,15 +14,15 @@ from hearlite.benchmarks.studies import STUDIES
 
 
 class LazyCommand(click.Command):
-    """A placeholder for the click command called `command` in `module`."""
+    """A placeholder for the click command called `attribute` in `module`."""
 
-    def __init__(self, name: str, *, module: str, summary: str) -> None:
+    def __init__(self, name: str, *, module: str, summary: str, attribute: str = "command") -> None:
         super().__init__(name, short_help=summary)
-        self.module = module
+        self.module, self.attribute = module, attribute
 
     def load(self) -> click.Command:
         """Import the module and return its command, renamed to this one's name."""
-        command: click.Command = import_module(self.module).command
+        command: click.Command = getattr(import_module(self.module), self.attribute)
         command.name = self.name
         return command
 
@@ -74,6 +74,12 @@ def study() -> None:
 
 listen = LazyCommand(
     "listen", module="hearlite.cli.listen", summary="Find events, such as coughs, in recordings of any length."
+)
+enroll = LazyCommand(
+    "enroll",
+    module="hearlite.cli.listen",
+    summary="Teach a model your own sound by a few examples.",
+    attribute="enroll",
 )
 arm = LazyCommand(
     "arm",

@@ -1,9 +1,10 @@
-"""The command `listen`, which finds events in recordings of any length or in a pipe."""
+"""The commands `listen`, which finds events in recordings of any length or in a pipe, and `enroll`, for own sounds."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from hearlite.events.detector import Event, EventRules
 from hearlite.events.formats import TABLES, TRACKS, as_audacity, as_csv, as_json_lines, as_raven, table_writer
 from hearlite.events.recordings import Heard, cut_out_of, rates
 from hearlite.events.stream import EventStream, StepScorer
-from hearlite.files import write_bytes
+from hearlite.files import sha256_of, write_bytes
 from hearlite.models.option import MODEL
 from hearlite.models.registry import DEFAULT_MODEL
 from hearlite.spec import AUDIO
@@ -53,6 +54,7 @@ _PARTIAL = ".partial"  # ends the name of what is kept until the result is writt
     show_default=True,
     help="Seconds before and after an event that --cut-out keeps.",
 )
+@click.option("--personal", "heads", type=DATA, multiple=True, help="A head from hearlite enroll; may be repeated.")
 @click.option("--class", "classes", multiple=True, help="Class to find; may be repeated; default: all of the file.")
 @click.option(
     "--threshold",
@@ -75,6 +77,7 @@ def command(
     tracks_for: str,
     cut_out: Path | None,
     around: float,
+    heads: tuple[Path, ...],
     classes: tuple[str, ...],
     threshold: float | None,
     rate: int,
@@ -89,6 +92,8 @@ def command(
     from hearlite.model import load
 
     opened = load(model)
+    if heads:
+        opened = opened.personalized(*heads)
     scorer = opened.scorer()
     scorer.rules = with_threshold(scorer.rules, threshold)
     unknown = sorted(set(classes) - {item.label for item in scorer.rules.classes})
@@ -104,7 +109,8 @@ def command(
     journal = None if out is None else out.with_name(out.name + _PARTIAL)
     if journal is not None:
         journal.parent.mkdir(parents=True, exist_ok=True)
-    found = listen_to(data, scorer, made_by=opened.info.fingerprint, journal=journal)
+    made_by = " ".join([opened.info.fingerprint, *map(sha256_of, heads)])
+    found = listen_to(data, scorer, made_by=made_by, journal=journal)
     for note in found.notes:
         echo(f"note: {note}")
     for item in found.skipped:
@@ -140,6 +146,52 @@ def command(
         return
     named = ", ".join(f"{label} {count} ({an_hour:.1f} an hour)" for label, (count, an_hour) in summary.items())
     echo(f"{len(heard)} recordings of {hours:.3g} hours: {named}")
+
+
+@click.command("enroll")
+@click.argument("examples", metavar="EXAMPLES...", type=DATA, nargs=-1, required=True)
+@click.option("--label", required=True, help="Name of the sound.")
+@click.option(
+    "--others", type=DATA, multiple=True, help="Recordings of what it must not be taken for; may be repeated."
+)
+@click.option("--model", type=MODEL, default=DEFAULT_MODEL, show_default=True, help="A file, or the name of a model.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Score at which an event begins; default: the one that tells held-out examples best.",
+)
+@click.option("--out", type=DATA, required=True, help="The .json to write, for hearlite listen --personal.")
+@json_option
+def enroll(
+    examples: tuple[Path, ...],
+    label: str,
+    others: tuple[Path, ...],
+    model: Path,
+    threshold: float | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Teach a model your own sound by a few examples.
+
+    EXAMPLES are 3 to 100 recordings with one example each, or folders of them; what surrounds the loudest part is
+    taken. With --others, the sounds that it must not be taken for, the head is a logistic regression, which is surer
+    than the cosine to the examples' mean that it is otherwise. The model itself does not change.
+    """
+    from hearlite.data.enroll import enroll_recordings
+    from hearlite.events.personal import write_head
+    from hearlite.model import load
+
+    opened = load(model)
+    head, notes = enroll_recordings(
+        examples, others, embed=opened.embed_clips, model=opened.info.fingerprint, label=label, threshold=threshold
+    )
+    write_head(out, head)
+    for note in notes:
+        echo(f"note: {note}")
+    told = {
+        name: getattr(head, name) for name in ("label", "kind", "threshold", "examples", "others", "found", "mistaken")
+    }
+    print_data({"file": str(out), **told}, as_json=as_json)
 
 
 def with_threshold(rules: EventRules, threshold: float | None) -> EventRules:
@@ -194,4 +246,5 @@ def _write_sounds(heard: Sequence[Heard], folder: Path, *, root: Path, around: f
         for event, samples in cut_out_of(root / item.file, item.events, before_s=around, after_s=around):
             content = io.BytesIO()
             sf.write(content, to_int16(samples), AUDIO.sample_rate_hz, format="WAV", subtype="PCM_16")
-            write_bytes(folder / f"{stem}_{event.start_s:09.3f}_{event.label}.wav", content.getvalue())
+            label = re.sub(r"[^\w-]", "_", event.label)  # it comes from a model's manifest: no path, no other drive
+            write_bytes(folder / f"{stem}_{event.start_s:09.3f}_{label}.wav", content.getvalue())

@@ -21,7 +21,7 @@ from hearlite.cli.demo import demo
 from hearlite.cli.distill import distill, quickstart
 from hearlite.cli.export import adapt_head, export
 from hearlite.cli.inspect import check, completion, doctor, get, info, models
-from hearlite.cli.lazy import SectionedGroup, arm, listen, study
+from hearlite.cli.lazy import SectionedGroup, arm, enroll, listen, study
 from hearlite.cli.options import echo
 from hearlite.cli.quantize import quantize
 from hearlite.cli.recordings import embed, import_
@@ -35,7 +35,7 @@ EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimiza
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Make a model": (quickstart, distill, quantize, export, adapt_head),
-    "Use a model": (models, get, listen, embed, demo, info, check),
+    "Use a model": (models, get, listen, enroll, embed, demo, info, check),
     "Measure": (bench, cost, arm, study, report),
     "Data and installation": (import_, doctor, completion),
 }

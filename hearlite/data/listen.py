@@ -35,7 +35,7 @@ def listen_to(data: Path, scorer: StepScorer, *, made_by: str, journal: Path | N
     scorer : StepScorer
         The model.
     made_by : str
-        Its hash: what another model found is not taken from the journal.
+        Hashes of it and of its personal heads: what others found is not taken from the journal.
     journal : Path, optional
         Where to keep what was found so far. It is left where it is, and the caller removes it with the result written.
 
