@@ -171,7 +171,7 @@ def _fitted(blank: PersonalHead, examples: Sequence[Vectors], others: Sequence[V
         # In the space that the points span, where the optimum lies: as few dimensions as points. To the optimum, where
         # the Kotlin core arrives by Newton's method.
         basis = np.linalg.qr(points.T)[0]
-        fit = LogisticRegression(C=LOGISTIC_C, class_weight="balanced", tol=1e-6, max_iter=10_000)
+        fit = LogisticRegression(C=LOGISTIC_C, class_weight="balanced", tol=1e-10, max_iter=100_000)
         fit.fit(points @ basis, is_own)
         weights, bias, kind = basis @ fit.coef_[0], float(fit.intercept_[0]), "logistic"
     return dataclasses.replace(

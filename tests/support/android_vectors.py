@@ -16,6 +16,7 @@ import numpy as np
 import soundfile as sf
 from eventful import MICROPHONE_HZ, minute
 from numpy.typing import NDArray
+from personal_vectors import write_vectors as write_personal_vectors
 
 from hearlite.audio.clips import Samples, clip_starts_s, cut, to_int16
 from hearlite.audio.decode import read_recording
@@ -46,6 +47,7 @@ def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
     - `minute.wav`, `minute_<rate>.wav`: a minute with events (tests/support/eventful.py)
     - `minute*.<file>.timeline.f32`, `minute*.<file>.events.json`: of a model with rules for events, its scores over
       time, [steps, labels], and the events
+    - `personal*.json`: personal heads (tests/support/personal_vectors.py)
     - `vectors.json`: the names of models and sounds
 
     Parameters
@@ -87,6 +89,7 @@ def write_vectors(folder: Path, *, models: Sequence[Path]) -> None:
                     TfliteEmbedder(model, output=manifest.head.output).embed(windows),
                 )
     eventful = _write_events(folder, models)
+    write_personal_vectors(folder)
     write_json(
         folder / "vectors.json",
         {

@@ -13,16 +13,22 @@ import kotlin.math.round
  * @param startS time of the first sample, added to all times
  * @param rules the manifest's, or others for the same classes and steps
  * @param keepScores whether [timeline] is kept
+ * @param personal heads of the file, whose sounds are found beside its own events; they score whole windows, so that a sound is placed within half of one
  */
 class EventStream(
     private val manifest: Manifest,
     private val embedder: Embedder,
     private val sourceRateHz: Int,
     startS: Double = 0.0,
-    private val rules: EventRules = rulesOf(manifest),
+    rules: EventRules = rulesOf(manifest),
     private val keepScores: Boolean = false,
+    private val personal: List<PersonalHead> = emptyList(),
 ) {
     private val steps = stepsOf(manifest, rules)
+    private val ownClasses = rules.classes.size
+
+    /** Of all classes, personal heads' last: for an [EventLog]. */
+    val rules: EventRules = withPersonal(rules, personal, manifest)
     private val stepSamples = manifest.clipSamples / steps.count
     private val kept = ArrayList<FloatArray>()
     private var sound = Sound(startS)
@@ -80,12 +86,16 @@ class EventStream(
     }
 
     private fun score(clip: FloatArray): FloatArray {
-        val found = embedder.infer(clip).stepScores
-        val expected = steps.count * rules.classes.size
+        val inference = embedder.infer(clip)
+        val found = inference.stepScores
+        val expected = steps.count * ownClasses
         if (found.size != expected || found.any { !it.isFinite() }) {
             throw HearliteException("${embedder.runtime} returned ${found.size} scores over time, or NaN", "expected $expected: is it of this file?")
         }
-        return found
+        if (personal.isEmpty()) return found
+        val added = personal.map { it.score(inference.embedding).toFloat() }
+        val all = rules.classes.size
+        return FloatArray(steps.count * all) { if (it % all < ownClasses) found[it / all * ownClasses + it % all] else added[it % all - ownClasses] }
     }
 
     /** [window] in whole steps of int16, as the clips of every dataset are. */
@@ -111,6 +121,13 @@ class EventStream(
 
         private fun rulesOf(manifest: Manifest): EventRules = manifest.events
             ?: throw HearliteException("${manifest.name}: its manifest has no rules for events", "use a file whose head is one of events")
+
+        /** [rules] with a class for each personal head, which begins and ends at one score: windows around a sound are averaged, which tapers it. */
+        private fun withPersonal(rules: EventRules, personal: List<PersonalHead>, manifest: Manifest): EventRules {
+            personal.forEach { it.requireOf(manifest) }
+            val classes = rules.classes + personal.map { EventClass(it.label, it.threshold, it.threshold) }
+            return EventRules(rules.stepS, classes, rules.shortestS, rules.gapS).also { it.requireValid("rules for events with personal heads") }
+        }
 
         private fun stepsOf(manifest: Manifest, rules: EventRules): Steps {
             rules.requireValid("rules for events of ${manifest.name}")

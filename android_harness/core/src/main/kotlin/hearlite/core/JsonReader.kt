@@ -149,6 +149,11 @@ internal class JsonObject private constructor(private val fields: Map<*, *>, pri
         return FloatArray(values.size) { (values[it] as? Double ?: wrong(key, "a list of numbers")).toFloat() }
     }
 
+    fun doubles(key: String): DoubleArray {
+        val values = typed<List<*>>(key, "a list of numbers")
+        return DoubleArray(values.size) { values[it] as? Double ?: wrong(key, "a list of numbers") }
+    }
+
     private inline fun <reified T> typed(key: String, expected: String): T {
         if (key !in fields) throw HearliteException("$where: $key is missing", "export the file again with this version of hearlite")
         return fields[key] as? T ?: wrong(key, expected)

@@ -47,6 +47,8 @@ object Vectors {
 
     fun pooled(name: String, manifest: Manifest, how: String): FloatArray = rows("$name.${stem(manifest)}.$how", manifest.dim).single()
 
+    fun text(file: String): String = folder.resolve(file).readText()
+
     fun property(name: String): String = checkNotNull(System.getProperty(name)) { "-D$name is missing: run android_harness/jvm_test.sh" }
 
     private fun stem(manifest: Manifest) = manifest.name.removeSuffix(".tflite")
