@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearlite.audio.clips import from_int16
+from hearlite.data.dataset import Dataset
 from hearlite.data.records import Records, Shard, read_examples
 from hearlite.embedders.base import Embedder
 from hearlite.embedders.open import open_teacher
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
+from hearlite.export.event_labels import KnownEvents
 from hearlite.export.foreign_head import LEAST, Scores
 from hearlite.files import read_arrays, write_arrays
 from hearlite.progress import progress
@@ -27,6 +29,7 @@ from hearlite.spec import AUDIO
 from hearlite.tflite.classifier import require_labels
 
 TABLES = Path(__file__).parent / "event_classes.toml"
+LABEL = "label"  # the column of datasets that says what is in a recording
 _BATCH = 64  # clips at a time: 8 MB of audio
 # Of training clips that hold a class for certain. With fewer a head learns the recordings, not the class.
 _FEWEST_CLIPS, _FEWEST_SUBJECTS = 40, 8
@@ -39,6 +42,9 @@ class EventTable:
 
     outputs: int
     classes: Mapping[str, tuple[int, ...]]  # by label, in the order of the head's scores
+    labels: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # of datasets, that mean a class as its name does
 
     def require_valid(self, *, where: str) -> None:
         """Raise InputError for outputs that aren't there; `where` names the source."""
@@ -50,6 +56,17 @@ class EventTable:
                     f"{where}: {label!r:.200} is {places!r:.200} of {self.outputs} outputs",
                     f"expected a list of one or more numbers from 0 to {self.outputs - 1}",
                 )
+        for label, meant in self.labels.items():
+            if label not in self.classes or not isinstance(meant, list) or not all(type(name) is str for name in meant):
+                raise InputError(
+                    f"{where}: labels of {label!r:.200} are {meant!r:.200}",
+                    f"expected a list of labels of one of {', '.join(self.classes)}",
+                )
+
+    @property
+    def meant(self) -> dict[str, tuple[str, ...]]:
+        """The labels of datasets that mean each class: its own name and others."""
+        return {label: (label, *self.labels.get(label, ())) for label in self.classes}
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,8 @@ class EventScorer:
     classes : Path, optional
         A TOML file with `outputs` and `[classes]`, as in event_classes.toml; by default its table of YAMNet or HeAR's
         event detectors, by the number of outputs.
+    labelled : sequence of Dataset
+        Recordings of the run whose label column `label` says what is in them: it counts beside what the network hears.
 
     Attributes
     ----------
@@ -88,7 +107,7 @@ class EventScorer:
         When `source` is no such name, or nothing says which classes its outputs are.
     """
 
-    def __init__(self, source: str, *, classes: Path | None = None) -> None:
+    def __init__(self, source: str, *, classes: Path | None = None, labelled: Sequence[Dataset] = ()) -> None:
         kind, _, rest = source.partition(":")
         if kind not in ("tflite", "saved-model") or not rest:
             raise UsageError(
@@ -99,7 +118,11 @@ class EventScorer:
         table = _table(plain.info.dim, classes=classes, source=source)
         self.name, self.labels, self._places = source, tuple(table.classes), list(table.classes.values())
         told = f"{plain.info.fingerprint} {list(table.classes.items())}"
-        self.sha256 = hashlib.sha256(told.encode()).hexdigest()
+        self._scored_by = self.sha256 = hashlib.sha256(told.encode()).hexdigest()
+        self._known = KnownEvents(labelled, column=LABEL, labels=table.meant) if labelled else None
+        if self._known is not None:
+            self.name += f" and labels of {self._known.name}"
+            self.sha256 = hashlib.sha256(f"{self.sha256} {self._known.sha256}".encode()).hexdigest()
         self._score: Callable[[NDArray[np.float32]], NDArray[np.float32]]
         if isinstance(plain, TfliteEmbedder):
             plain.each = self._log_odds  # of every window, before their mean
@@ -108,7 +131,7 @@ class EventScorer:
             self._score = lambda clips: np.stack([self._log_odds(row) for row in plain.embed(clips)])
 
     def score_records(self, records: Records, *sides: Sequence[NDArray[np.intp]], cache: Path) -> Scores:
-        """Score rows of a run's records.
+        """Score rows of a run's records, by the network and by the labels that are known.
 
         Parameters
         ----------
@@ -123,16 +146,25 @@ class EventScorer:
         -------
         Scores
             Logits in the order of sides, shards and rows.
+
+        Raises
+        ------
+        InputError
+            When labels are given, and none is of a clip of the records.
         """
         places = [(shard, rows) for side in sides for shard, rows in zip(records.shards, side, strict=True)]
-        told = hashlib.sha256(self.sha256.encode())
+        told = hashlib.sha256(self._scored_by.encode())
         for shard, rows in places:
             told.update(f"{shard.path.name} {rows.tolist()}".encode())
         kept = read_arrays(cache) if cache.is_file() else {}
         if str(kept.get("of")) != told.hexdigest():
             kept = {"logits": self._scored(places), "of": np.asarray(told.hexdigest())}
             write_arrays(cache, kept)
-        return Scores("sigmoid", self.labels, np.asarray(kept["logits"], np.float64))
+        logits = np.asarray(kept["logits"], np.float64)
+        if self._known is not None:
+            clips = (shard.sources[row] for shard, rows in places for row in rows)
+            logits = self._known.raised(logits, labels=self.labels, clips=clips)
+        return Scores("sigmoid", self.labels, logits)
 
     def _scored(self, places: Sequence[tuple[Shard, NDArray[np.intp]]]) -> NDArray[np.float32]:
         found, done = [np.zeros((0, len(self.labels)), np.float32)], 0

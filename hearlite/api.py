@@ -432,6 +432,7 @@ def export(
     steps: Sequence[str] = (),
     events: str = "",
     event_classes: PathLike | None = None,
+    event_labels: PathLike | Sequence[PathLike] = (),
     licence: str = "",
     notice: str = "",
     overwrite: bool = False,
@@ -470,6 +471,9 @@ def export(
         when they begin and end (`Model.find_events`, `hearlite.listen`).
     event_classes : str or Path, optional
         A TOML file that says which of that network's outputs are which class; known for YAMNet and HeAR's.
+    event_labels : str, Path or sequence of them
+        Labelled recordings that the run was distilled on, column `label`: what it says is in them counts beside what
+        the network hears, which may miss coughs that were recorded by telephone, for one.
     licence, notice : str
         Of the teacher, where it says nothing of its terms itself, as a .tflite file does not. They hold for the files.
     overwrite : bool
@@ -511,8 +515,10 @@ def export(
                 "a file has one head, and events are found in the student's own coordinates",
                 "export events without a classifier and without the teacher's coordinates",
             )
+        places = [event_labels] if isinstance(event_labels, (str, Path)) else event_labels
+        labelled = [load_dataset(Path(place), hop_s=DISTILL_HOP_S, label_columns=("label",)) for place in places]
         return adapt(
-            EventScorer(events, classes=None if event_classes is None else Path(event_classes)),
+            EventScorer(events, classes=None if event_classes is None else Path(event_classes), labelled=labelled),
             opened,
             to=Path(out),
             names=tuple(recipes),
@@ -522,8 +528,10 @@ def export(
             overwrite=overwrite,
             allow_failed_gate=allow_failed_gate,
         )
-    if event_classes is not None:
-        raise UsageError("classes of events have no effect without events", "name the network that scores them")
+    if event_classes is not None or event_labels:
+        raise UsageError(
+            "classes and labels of events have no effect without events", "name the network that scores them"
+        )
     dataset = _labelled(classifier_data, labels, framing)
     fitted_to = None if dataset is None else training_fingerprints(dataset)
     fit_head = (

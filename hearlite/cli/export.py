@@ -86,6 +86,13 @@ LARGEST_NOTICE = 100_000  # bytes; it travels inside the file
 @click.option(
     "--event-classes", type=DATA, help="TOML: which outputs of NETWORK are which class; known for YAMNet and HeAR's."
 )
+@click.option(
+    "--event-labels",
+    type=DATA,
+    multiple=True,
+    help="Recordings that RUN was distilled on, with a column 'label' that counts beside what NETWORK hears; may be"
+    " repeated.",
+)
 @click.option("--licence", default="", help="Of a teacher that says nothing of its terms, as a .tflite does not.")
 @click.option("--notice", type=DATA, help="With --licence: a text file with what must be passed on with the file.")
 @manifest_options
@@ -108,6 +115,7 @@ def export(
     steps: tuple[str, ...],
     events: str,
     event_classes: Path | None,
+    event_labels: tuple[Path, ...],
     licence: str,
     notice: Path | None,
     overwrite: bool,
@@ -161,6 +169,7 @@ def export(
             steps=steps,
             events=events,
             event_classes=event_classes,
+            event_labels=event_labels,
             licence=licence,
             notice="" if notice is None else read_content(notice, largest=LARGEST_NOTICE).decode("utf-8", "replace"),
             overwrite=overwrite,

@@ -50,7 +50,7 @@ INTERPRETERS = (
 )
 MAX_MODULES, MAX_LINES = 15, 400
 LONGER = {  # file: (lines that are enough, why it is one file)
-    "hearlite/api.py": (740, "one function for each command; most of it documents their parameters"),
+    "hearlite/api.py": (760, "one function for each command; most of it documents their parameters"),
     "hearlite/audio/synth.py": (600, "nine classes of sound, a few lines each"),
     "hearlite/spec.py": (440, "every constant of audio, frontend and model"),
     "hearlite/data/records.py": (445, "the record cache from plan to reading"),

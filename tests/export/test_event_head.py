@@ -12,13 +12,18 @@ from click.testing import CliRunner
 from conftest import Bundles
 from numpy.typing import NDArray
 
+from hearlite.audio.clips import from_int16, is_silent
+from hearlite.data.dataset import load_dataset
+from hearlite.data.reading import clip_id
 from hearlite.embedders.tflite import TfliteEmbedder
 from hearlite.errors import InputError, UsageError
+from hearlite.export.event_labels import SURE
 from hearlite.export.event_rules import _begins, choose_rules
 from hearlite.export.event_scorer import EventScorer, supported
 from hearlite.export.foreign_head import LEAST, Scores
 from hearlite.export.tflite import UNKNOWN_LICENCE, Terms, _with_terms
 from hearlite.run import Run
+from hearlite.spec import AUDIO
 from hearlite.tflite.steps import Steps
 
 
@@ -31,8 +36,6 @@ def scorer(headed: Path, tmp_path: Path) -> EventScorer:
 
 
 def test_scores_become_log_odds(scorer: EventScorer, headed: Path, clips: NDArray[np.int16]) -> None:
-    from hearlite.audio.clips import from_int16
-
     given = TfliteEmbedder(headed, output="scores").embed(from_int16(clips)).astype(np.float64)
     sure = np.clip(given, LEAST, 1 - LEAST)
     assert scorer._score(from_int16(clips)) == pytest.approx(np.log(sure / (1 - sure)), abs=1e-4)
@@ -58,13 +61,51 @@ def test_classes_that_are_not_there_are_refused(headed: Path, tmp_path: Path) ->
 
 
 def test_embeddings_are_no_scores(headed: Path, tmp_path: Path, clips: NDArray[np.int16]) -> None:
-    from hearlite.audio.clips import from_int16
-
     classes = tmp_path / "classes.toml"
     dim = TfliteEmbedder(headed, output="embedding").info.dim
     classes.write_text(f"outputs = {dim}\n[classes]\na = [0]\n")
     with pytest.raises(InputError, match="expected probabilities"):
         EventScorer(f"tflite:{headed}#embedding", classes=classes)._score(from_int16(clips))
+
+
+def labelled(folder: Path, clips: NDArray[np.int16]) -> Path:
+    """Recordings of a clip each, every other of which is labelled as narrow."""
+    lines = ["file,label,subject,split"]
+    for index, pcm in enumerate(clips):
+        sf.write(folder / f"{index}.wav", pcm, AUDIO.sample_rate_hz, subtype="PCM_16")
+        side = "test" if index == 0 else "train"
+        lines.append(f"{index}.wav,{'tight' if index % 2 == 0 else 'other'},s{index},{side}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_labels_count_beside_what_the_network_hears(headed: Path, tmp_path: Path, clips: NDArray[np.int16]) -> None:
+    classes, place = tmp_path / "classes.toml", tmp_path / "data"
+    classes.write_text('outputs = 1\n[classes]\nnarrow = [0]\n[labels]\nnarrow = ["tight"]\n')
+    place.mkdir()
+    data = load_dataset(labelled(place, clips), label_columns=("label",))
+    source = f"tflite:{headed}#scores"
+    plain, known = EventScorer(source, classes=classes), EventScorer(source, classes=classes, labelled=[data])
+    assert known.sha256 != plain.sha256 and known.name == f"{source} and labels of data"
+    ids = [clip_id(pcm) for pcm in clips]
+    logits = np.full((len(ids), 1), -5.0)
+    logits[2] = 4.0  # surer than the label
+    assert known._known is not None
+    raised = known._known.raised(logits, labels=("narrow",), clips=ids)
+    silent = np.array([is_silent(from_int16(pcm)) for pcm in clips])
+    expected = [
+        4.0 if index == 2 else SURE if index % 2 == 0 and index > 0 and not silent[index] else -5.0
+        for index in range(len(ids))
+    ]
+    assert raised[:, 0].tolist() == expected, "the test recording's label is not used"
+    with pytest.raises(InputError, match="the run has heard no clip of data"):
+        known._known.raised(logits, labels=("narrow",), clips=["0" * 32] * len(ids))
+    classes.write_text("outputs = 1\n[classes]\nnarrow = [0]\n")
+    with pytest.raises(InputError, match="no recording of data has a label of an event: other, tight"):
+        EventScorer(source, classes=classes, labelled=[data])
+    classes.write_text('outputs = 1\n[classes]\nnarrow = [0]\n[labels]\nwide = ["tight"]\n')
+    with pytest.raises(InputError, match="a list of labels of one of narrow"):
+        EventScorer(source, classes=classes, labelled=[data])
 
 
 def test_classes_without_clips_are_left_out() -> None:
