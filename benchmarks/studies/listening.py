@@ -10,6 +10,9 @@ is heard alone, too, class by class: what is found there is a false alarm, whate
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hearlite.audio import Samples, read_recording
+from hearlite.audio import Samples, read_recording, to_int16
 from hearlite.benchmarks.datasets.placed_events import Placed, cut_events, joined, place_events
 from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.benchmarks.stats.bootstrap import bootstrap_weights, rate_interval
@@ -254,6 +257,20 @@ def table(results: ListeningResults) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_recording(folder: Path, recording: Samples, placed: Sequence[Placed]) -> None:
+    """Write what was made as recording.wav, int16, and placed.csv, a row for each event."""
+    import soundfile as sf
+
+    content = io.BytesIO()
+    sf.write(content, to_int16(recording), _RATE, format="WAV", subtype="PCM_16")
+    write_bytes(folder / "recording.wav", content.getvalue())
+    lines = io.StringIO()
+    rows = csv.writer(lines, lineterminator="\n")
+    rows.writerow([field.name for field in dataclasses.fields(Placed)])
+    rows.writerows(dataclasses.astuple(item) for item in placed)
+    write_bytes(folder / "placed.csv", lines.getvalue().encode())
+
+
 PATH = click.Path(path_type=Path)
 
 
@@ -293,6 +310,9 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of times, levels and order.")
 @click.option("--out", type=PATH, required=True, help="Folder for results.json and table.md.")
+@click.option(
+    "--keep", type=PATH, help="Folder for recording.wav, to listen to, and placed.csv: what is in it, and when."
+)
 def command(
     models: tuple[Path, ...],
     sources: tuple[Path, ...],
@@ -304,6 +324,7 @@ def command(
     hours: float,
     seed: int,
     out: Path,
+    keep: Path | None,
 ) -> None:
     """Find real events at known times in hours of real background."""
     if not all(pair.count("=") == 1 for pair in pairs):
@@ -321,6 +342,8 @@ def command(
     events = events_of(given, classes, column=column)
     mixed = joined([sound for sounds in pieces.values() for sound in sounds], seconds=hours * 3600, rng=rng)
     recording, placed = place_events(mixed, events, snrs_db=snrs_db, rng=rng)
+    if keep is not None:
+        write_recording(keep, recording, placed)
     alone = {
         label: joined(sounds, seconds=sum(map(len, sounds)) / _RATE, rng=rng)
         for label, sounds in sorted(pieces.items())

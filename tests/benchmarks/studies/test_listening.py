@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from hearlite.benchmarks.datasets.placed_events import Placed, cut_events, joined, place_events
-from hearlite.benchmarks.studies.listening import alarms_of, matched, recall_of
+from hearlite.benchmarks.studies.listening import alarms_of, matched, recall_of, write_recording
 from hearlite.errors import InputError
 from hearlite.events.detector import Event
 from hearlite.spec import AUDIO
@@ -87,3 +89,11 @@ def test_false_alarms_an_hour() -> None:
         pytest.approx(2.398, abs=0.001),
         pytest.approx(9.195, abs=0.001),
     )
+
+
+def test_what_was_made_can_be_listened_to(tmp_path: Path) -> None:
+    write_recording(tmp_path / "kept", burst(2.0), [Placed("cough", 0.5, 0.8, 20.0, "s1, b")])
+    samples, rate = sf.read(tmp_path / "kept" / "recording.wav", dtype="float32")
+    assert rate == RATE and np.abs(samples - np.clip(burst(2.0), -1, 1)).max() < 1e-4
+    rows = (tmp_path / "kept" / "placed.csv").read_text().splitlines()
+    assert rows == ["label,start_s,end_s,snr_db,source", 'cough,0.5,0.8,20.0,"s1, b"']
