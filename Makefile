@@ -51,7 +51,7 @@ lint: $(READY)  ## ruff, spelling, the workflows' schema, and mypy
 	$(BIN)/mypy -p hearlite
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header
-EXTRAS := --extra train --extra test --extra cluster --extra docs --extra heads
+EXTRAS := --extra train --extra test --extra cluster --extra docs --extra heads --extra onnx
 lock: $(READY)  ## pin all dependencies again, with hashes: one file for every supported Python and platform
 	$(BIN)/pip install --quiet uv
 	$(COMPILE) $(EXTRAS) -o requirements.lock pyproject.toml

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hearlite.api import export as export
     from hearlite.api import listen as listen
     from hearlite.api import quantize as quantize
+    from hearlite.api import to_onnx as to_onnx
     from hearlite.data.dataset import Dataset as Dataset
     from hearlite.data.dataset import load_dataset as load_dataset
     from hearlite.errors import HearliteError as HearliteError
@@ -44,6 +45,7 @@ _HOMES = {
     "listen": "hearlite.api",
     "load": "hearlite.model",
     "load_dataset": "hearlite.data.dataset",
+    "to_onnx": "hearlite.api",
 }
 _STAGES = ("distill", "export", "quantize")  # callable packages, see hearlite/callable_module.py
 

@@ -730,6 +730,37 @@ def benchmark(
     return read_results(Path(out) / "results.json")
 
 
+def to_onnx(model: PathLike, *, out: PathLike, overwrite: bool = False) -> Path:
+    """Write an exported file as ONNX, for onnxruntime on any platform.
+
+    Parameters
+    ----------
+    model : str or Path
+        A .tflite that hearlite exported, or the name of a model.
+    out : str or Path
+        Folder for the .onnx.
+    overwrite : bool
+        Replace a file that is there and different.
+
+    Returns
+    -------
+    Path
+        The .onnx: the same input, outputs, weights and scales. Both were run on a few sounds and compared.
+
+    Raises
+    ------
+    InputError
+        When the file can't be read, an operator is not translated, or another file is there.
+    GateError
+        When the two files disagree.
+    MissingExtraError
+        When `onnx` or `onnxruntime` is not installed.
+    """
+    from hearlite.onnx.write import write_onnx
+
+    return write_onnx(find_model(model), Path(out), overwrite=overwrite)[0]
+
+
 def _run(run: Run | PathLike) -> Run:
     return run if isinstance(run, Run) else open_run(Path(run))
 

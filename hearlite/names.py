@@ -13,6 +13,7 @@ FRAMINGS = ("context", "zero-pad")  # data/dataset.py: what surrounds an event s
 CLASSIFIERS = ("logistic", "svm", "forest", "boosting", "mlp")  # benchmarks/probes/classifiers.py
 PLATFORMS = ("android", "ios", "flutter", "react-native", "web", "python")  # export/package.py
 COORDINATES = ("student", "teacher")  # export/tflite.py: of an embedding
+FORMATS = ("tflite", "onnx")  # cli/export.py: of files
 STEP_OUTPUTS = ("scores", "embedding")  # tflite/steps.py: what can be had over time
 RUNTIMES = ("litert", "tf")  # tflite/interpreter.py; tflite-runtime 2.14 runs in a Python environment of its own
 REFERENCE_SHAPES = (  # benchmarks/cost/reference_models.py

@@ -33,6 +33,8 @@ PACKAGES = {  # package: (what it allows, how to get it)
     "tf-keras": ("distill, quantize, export", _TRAIN_HINT),
     "tensorflow-model-optimization": ("quantization-aware training", _TRAIN_HINT),
     "ray": ("make records on several machines", 'pip install "hearlite[cluster]"'),
+    "onnx": ("write ONNX files", 'pip install "hearlite[onnx]"'),
+    "onnxruntime": ("run ONNX files", 'pip install "hearlite[onnx]"'),
     "skops": ("adapt-head: read classifiers of scikit-learn", 'pip install "hearlite[heads]"'),
 }
 # Instruction sets by which oneDNN and XNNPACK choose their kernels.

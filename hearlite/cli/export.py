@@ -1,8 +1,9 @@
-"""The commands `export` and `adapt-head`, which write the files of a run for apps."""
+"""The commands `export`, `adapt-head` and `onnx`, which write files for apps."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +21,10 @@ from hearlite.errors import UsageError
 from hearlite.files import read_content
 from hearlite.manifests.options import ManifestOptions, manifest_options
 from hearlite.models.option import MODEL
-from hearlite.names import COORDINATES, PLATFORMS, STEP_OUTPUTS
+from hearlite.names import COORDINATES, FORMATS, PLATFORMS, STEP_OUTPUTS
+
+if TYPE_CHECKING:
+    from hearlite.onnx.write import Parity
 
 LARGEST_NOTICE = 100_000  # bytes; it travels inside the file
 
@@ -95,6 +99,13 @@ LARGEST_NOTICE = 100_000  # bytes; it travels inside the file
 )
 @click.option("--licence", default="", help="Of a teacher that says nothing of its terms, as a .tflite does not.")
 @click.option("--notice", type=DATA, help="With --licence: a text file with what must be passed on with the file.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="onnx: also write each file as ONNX, as `hearlite onnx` does; may be repeated.",
+)
 @manifest_options
 @framing_option
 @click.option("--overwrite", is_flag=True, help=OVERWRITE)
@@ -118,6 +129,7 @@ def export(
     event_labels: tuple[Path, ...],
     licence: str,
     notice: Path | None,
+    formats: tuple[str, ...],
     overwrite: bool,
     allow_failed_gate: bool,
     force: bool,
@@ -137,7 +149,7 @@ def export(
         )
     if source.suffix == ".tflite":
         if (
-            platform is None
+            (platform is None and "onnx" not in formats)
             or names
             or labelled
             or corpus
@@ -148,8 +160,8 @@ def export(
         ):
             raise UsageError(
                 f"{source} is exported already",
-                f"name a platform, such as --platform {PLATFORMS[0]}; --recipe, --coordinates, --classifier-data,"
-                " --steps and --events need a run",
+                f"name a platform, such as --platform {PLATFORMS[0]}, or --format onnx; --recipe, --coordinates,"
+                " --classifier-data, --steps and --events need a run",
             )
         files = [source]
     else:
@@ -175,12 +187,15 @@ def export(
             overwrite=overwrite,
             allow_failed_gate=allow_failed_gate,
         )
+    if "onnx" in formats:
+        files = [*files, *(_write_onnx(file, out, overwrite=overwrite)[0] for file in files)]
     if platform is not None:
         from hearlite.export.package import package
 
         files = [
             part
             for file in files
+            if file.suffix == ".tflite"
             for part in package(file, platform=platform, to=out / f"{file.stem}_{platform}", overwrite=overwrite)
         ]
     print_data([{"file": str(file), "bytes": file.stat().st_size} for file in files], as_json=as_json)
@@ -252,3 +267,33 @@ def adapt_head(
         ],
         as_json=as_json,
     )
+
+
+@click.command("onnx")
+@click.argument("file", metavar="FILE|NAME", type=MODEL)
+@click.option("--out", type=DATA, required=True, help="Folder for the .onnx.")
+@click.option("--overwrite", is_flag=True, help=OVERWRITE)
+@json_option
+def onnx(file: Path, out: Path, overwrite: bool, as_json: bool) -> None:
+    """Write an exported file as ONNX, for onnxruntime on any platform.
+
+    FILE is a .tflite that was exported before, or NAME a model as `hearlite models` lists it. The .onnx takes the same
+    sound and has the same outputs; weights and scales are those of the .tflite. Before it is written, both are run on a
+    few sounds and compared.
+    """
+    path, parity = _write_onnx(file, out, overwrite=overwrite)
+    print_data(
+        {
+            "file": str(path),
+            "bytes": path.stat().st_size,
+            "embedding_differs_by": {"median": parity.median, "worst": parity.worst, "allowed": parity.tolerance},
+            "score_differs_by": parity.score,
+        },
+        as_json=as_json,
+    )
+
+
+def _write_onnx(file: Path, out: Path, *, overwrite: bool) -> tuple[Path, Parity]:
+    from hearlite.onnx.write import write_onnx
+
+    return write_onnx(file, out, overwrite=overwrite)

@@ -19,7 +19,7 @@ from hearlite.cli.bench import bench, report
 from hearlite.cli.cost import cost
 from hearlite.cli.demo import demo
 from hearlite.cli.distill import distill, quickstart
-from hearlite.cli.export import adapt_head, export
+from hearlite.cli.export import adapt_head, export, onnx
 from hearlite.cli.inspect import check, completion, doctor, get, info, models
 from hearlite.cli.lazy import SectionedGroup, arm, enroll, listen, study
 from hearlite.cli.options import echo
@@ -34,7 +34,7 @@ EXTRAS = {"tensorflow": "train", "tf_keras": "train", "tensorflow_model_optimiza
 
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Make a model": (quickstart, distill, quantize, export, adapt_head),
+    "Make a model": (quickstart, distill, quantize, export, adapt_head, onnx),
     "Use a model": (models, get, listen, enroll, embed, demo, info, check),
     "Measure": (bench, cost, arm, study, report),
     "Data and installation": (import_, doctor, completion),

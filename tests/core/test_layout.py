@@ -50,7 +50,7 @@ INTERPRETERS = (
 )
 MAX_MODULES, MAX_LINES = 15, 400
 LONGER = {  # file: (lines that are enough, why it is one file)
-    "hearlite/api.py": (760, "one function for each command; most of it documents their parameters"),
+    "hearlite/api.py": (800, "one function for each command; most of it documents their parameters"),
     "hearlite/audio/synth.py": (600, "nine classes of sound, a few lines each"),
     "hearlite/spec.py": (440, "every constant of audio, frontend and model"),
     "hearlite/data/records.py": (445, "the record cache from plan to reading"),
@@ -202,6 +202,7 @@ def test_rooms_of_the_core_import_in_one_order() -> None:
         "tflite": ("audio",),
         "manifests": ("audio",),
         "embedders": ("audio", "data", "models", "tflite"),  # of models, names; models opens what it installs
+        "onnx": ("audio", "embedders", "tflite"),
         "models": ("embedders", "tflite"),
         "data": ("audio", "embedders", "events", "manifests"),
         "events": ("audio", "tflite"),
