@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from hearlite.audio import Samples
+from hearlite.audio import Samples, to_int16
 from hearlite.errors import InputError
+from hearlite.files import write_bytes
 from hearlite.spec import AUDIO
 
 _RATE = AUDIO.sample_rate_hz
@@ -115,3 +120,17 @@ def place_events(
         placed.append(Placed(label, first / _RATE, (first + len(event)) / _RATE, snr_db, source))
         at, number = placed[-1].end_s + rng.uniform(*_BETWEEN_S), number + 1
     return sound / max(1.0, float(np.abs(sound).max())), placed
+
+
+def write_recording(folder: Path, recording: Samples, placed: Sequence[Placed]) -> None:
+    """Write what was made as recording.wav, int16, and placed.csv, a row for each event."""
+    import soundfile as sf
+
+    content = io.BytesIO()
+    sf.write(content, to_int16(recording), _RATE, format="WAV", subtype="PCM_16")
+    write_bytes(folder / "recording.wav", content.getvalue())
+    lines = io.StringIO()
+    rows = csv.writer(lines, lineterminator="\n")
+    rows.writerow([field.name for field in dataclasses.fields(Placed)])
+    rows.writerows(dataclasses.astuple(item) for item in placed)
+    write_bytes(folder / "placed.csv", lines.getvalue().encode())

@@ -5,14 +5,13 @@
 DATA and OTHER are labelled recordings, of which subjects of the test split alone are used. Events are the parts of a
 recording that rise above its own noise; each is put into background at a random time, with an rms that is so many dB
 above the background's. What is found is right if it overlaps an event of its class, each at most once. Background
-is heard alone, too, class by class: what is found there is a false alarm, whatever it sounds like.
+is heard alone, too, class by class: what is found there is a false alarm, whatever it sounds like. A curve shows what
+other scores at which events begin would find.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,15 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hearlite.audio import Samples, read_recording, to_int16
-from hearlite.benchmarks.datasets.placed_events import Placed, cut_events, joined, place_events
+from hearlite.audio import Samples, read_recording
+from hearlite.benchmarks.datasets.placed_events import Placed, cut_events, joined, place_events, write_recording
 from hearlite.benchmarks.schema.study import StudyRun, study_run
 from hearlite.benchmarks.stats.bootstrap import bootstrap_weights, rate_interval
 from hearlite.data.dataset import Dataset, load_dataset
 from hearlite.errors import InputError, UsageError
-from hearlite.events.detector import Event
+from hearlite.events.detector import Event, EventClass, EventDetector, EventRules
 from hearlite.events.recordings import find_events
-from hearlite.events.stream import StepScorer
+from hearlite.events.stream import EventStream, Scores, StepScorer
 from hearlite.files import write_bytes, write_json
 from hearlite.model import load
 from hearlite.models.option import MODEL
@@ -38,6 +37,7 @@ from hearlite.spec import AUDIO
 SCHEMA = "hearlite-listening/1"
 SAMPLES = 2_000  # bootstrap replicates
 _RATE = AUDIO.sample_rate_hz
+_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of the curve
 _SLACK_S = 0.3  # that an event found may lie beside the true one: half of that is a step
 
 
@@ -54,6 +54,16 @@ class FoundAt:
     recall_high: float | None
     start_error_s: float | None  # median magnitude, of the events found
     end_error_s: float | None
+
+
+@dataclass(frozen=True)
+class AtThreshold:
+    """What is found in the made-up recording where events of one class begin at another score."""
+
+    label: str
+    threshold: float
+    recall: float  # at all levels
+    per_hour: float  # false alarms
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,7 @@ class ListeningModel:
     found: tuple[FoundAt, ...]
     precision: tuple[Precision, ...]
     alarms: tuple[Alarms, ...]
+    curve: tuple[AtThreshold, ...]
 
 
 @dataclass(frozen=True)
@@ -168,9 +179,12 @@ def listen_to_all(
     labels: Sequence[str],
     snrs_db: Sequence[float],
     seed: int,
-) -> tuple[tuple[FoundAt, ...], tuple[Precision, ...], tuple[Alarms, ...]]:
-    """Return how one file finds what was placed, and what it finds in background alone."""
-    found = [event for event in find_events([recording], scorer).events if event.label in labels]
+) -> tuple[tuple[FoundAt, ...], tuple[Precision, ...], tuple[Alarms, ...], tuple[AtThreshold, ...]]:
+    """Return how one file finds what was placed, what it finds in background alone, and by other thresholds."""
+    stream = EventStream(scorer, keep_scores=True)
+    found = [event for event in (*stream.push(recording), *stream.finish()) if event.label in labels]
+    scores = np.concatenate(stream.timeline)
+    curve = tuple(at_threshold(scorer.rules, scores, placed, label, on) for label in labels for on in _THRESHOLDS)
     hits = matched(placed, found)
     pairs = list(zip(placed, hits, strict=True))
     recalls = [recall_of(label, snr, pairs, seed=seed) for label in labels for snr in (*snrs_db, None)]
@@ -187,7 +201,23 @@ def listen_to_all(
         for label in labels:
             count = sum(event.label == label for event in heard)
             alarms.append(alarms_of(label, name, count, hours=len(sound) / _RATE / 3600))
-    return tuple(recalls), tuple(precision), tuple(alarms)
+    return tuple(recalls), tuple(precision), tuple(alarms), curve
+
+
+def at_threshold(
+    rules: EventRules, scores: Scores, placed: Sequence[Placed], label: str, threshold: float
+) -> AtThreshold:
+    """Return what is found in scores over time `[steps, classes]` where a class begins at `threshold`."""
+    changed = tuple(
+        EventClass(label, threshold, min(item.off, threshold / 2)) if item.label == label else item
+        for item in rules.classes
+    )
+    detector = EventDetector(dataclasses.replace(rules, classes=changed))
+    found = [event for event in (*detector.push(scores), *detector.finish()) if event.label == label]
+    mine = [item for item in placed if item.label == label]
+    right = sum(hit is not None for hit in matched(mine, found))
+    hours = len(scores) * rules.step_s / 3600
+    return AtThreshold(label, threshold, right / len(mine) if mine else 0.0, (len(found) - right) / hours)
 
 
 def events_of(
@@ -254,21 +284,13 @@ def table(results: ListeningResults) -> str:
             f" {row.false_alarms} | {row.per_hour:.1f} [{row.low:.1f}, {row.high:.1f}] |"
             for row in model.alarms
         ]
+    lines += ["", "| file | class | events begin at | recall | false alarms an hour |", "|---|---|---|---|---|"]
+    for model in results.models:
+        lines += [
+            f"| {model.model} | {row.label} | {row.threshold:g} | {row.recall:.2f} | {row.per_hour:.1f} |"
+            for row in model.curve
+        ]
     return "\n".join(lines) + "\n"
-
-
-def write_recording(folder: Path, recording: Samples, placed: Sequence[Placed]) -> None:
-    """Write what was made as recording.wav, int16, and placed.csv, a row for each event."""
-    import soundfile as sf
-
-    content = io.BytesIO()
-    sf.write(content, to_int16(recording), _RATE, format="WAV", subtype="PCM_16")
-    write_bytes(folder / "recording.wav", content.getvalue())
-    lines = io.StringIO()
-    rows = csv.writer(lines, lineterminator="\n")
-    rows.writerow([field.name for field in dataclasses.fields(Placed)])
-    rows.writerows(dataclasses.astuple(item) for item in placed)
-    write_bytes(folder / "placed.csv", lines.getvalue().encode())
 
 
 PATH = click.Path(path_type=Path)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from hearlite.benchmarks.datasets.placed_events import Placed, cut_events, joined, place_events
-from hearlite.benchmarks.studies.listening import alarms_of, matched, recall_of, write_recording
+from hearlite.benchmarks.datasets.placed_events import Placed, cut_events, joined, place_events, write_recording
+from hearlite.benchmarks.studies.listening import alarms_of, at_threshold, matched, recall_of
 from hearlite.errors import InputError
-from hearlite.events.detector import Event
+from hearlite.events.detector import Event, EventClass, EventRules
 from hearlite.spec import AUDIO
 
 RATE = AUDIO.sample_rate_hz
@@ -97,3 +97,18 @@ def test_what_was_made_can_be_listened_to(tmp_path: Path) -> None:
     assert rate == RATE and np.abs(samples - np.clip(burst(2.0), -1, 1)).max() < 1e-4
     rows = (tmp_path / "kept" / "placed.csv").read_text().splitlines()
     assert rows == ["label,start_s,end_s,snr_db,source", 'cough,0.5,0.8,20.0,"s1, b"']
+
+
+def test_a_threshold_finds_fewer_events_and_fewer_false_ones() -> None:
+    rules = EventRules(0.2, (EventClass("cough", 0.5, 0.25), EventClass("sneeze", 0.5, 0.25)))
+    scores = np.full((50, 2), 0.1)
+    scores[5, 0], scores[20, 0], scores[40, 0], scores[30, 1] = 0.9, 0.7, 0.8, 1.0
+    placed = [
+        Placed("cough", 1.0, 1.2, 20.0, "a"),
+        Placed("cough", 4.0, 4.2, 20.0, "b"),
+        Placed("sneeze", 6, 6.2, 0, "c"),
+    ]
+    low, middle, high = (at_threshold(rules, scores, placed, "cough", on) for on in (0.6, 0.75, 0.95))
+    assert (low.recall, low.per_hour) == (1.0, pytest.approx(360.0)), "at 8 s there is none"
+    assert (middle.recall, middle.per_hour) == (0.5, pytest.approx(360.0))
+    assert (high.recall, high.per_hour) == (0.0, 0.0)
