@@ -61,7 +61,7 @@ class GraphWriter:
 
     def constant(self, values: NDArray[Any], name: str = "constant", *, shared: bool = True) -> str:
         """Return the name of a constant; equal ones are stored once, unless they are not `shared`."""
-        array = np.ascontiguousarray(values)
+        array = np.asarray(values, order="C")  # ascontiguousarray would make a list of a scalar
         told = f"{array.dtype} {array.shape}".encode() + array.tobytes()
         key = f"{name}_{hashlib.sha256(told).hexdigest()[:16]}"
         if not shared:
