@@ -24,7 +24,9 @@ from hearlite.export.demo.server import make_files, open_server
 from hearlite.model import load
 
 _TIMEOUT_S = 1_800.0
-_TOLERANCE = 2e-3  # of a score: WebAssembly's float kernels add in another order than x86's
+# Of a score: WebAssembly's float kernels add in another order than x86's, and now and then an int8 step of a layer is
+# rounded to the other side.
+_TOLERANCE = 1e-2
 
 
 def in_python(model: Path, recording: Path) -> list[dict[str, Any]]:
