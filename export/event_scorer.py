@@ -115,7 +115,7 @@ class EventScorer:
             )
         path, _, output = rest.partition("#")
         plain: Embedder = TfliteEmbedder(path, output=output or "scores") if kind == "tflite" else open_teacher(source)
-        table = _table(plain.info.dim, classes=classes, source=source)
+        table = event_table(plain.info.dim, classes=classes, source=source)
         self.name, self.labels, self._places = source, tuple(table.classes), list(table.classes.values())
         told = f"{plain.info.fingerprint} {list(table.classes.items())}"
         self._scored_by = self.sha256 = hashlib.sha256(told.encode()).hexdigest()
@@ -188,7 +188,16 @@ class EventScorer:
         return np.asarray(np.log(sure) - np.log1p(-sure), np.float32)
 
 
-def _table(outputs: int, *, classes: Path | None, source: str) -> EventTable:
+def event_table(outputs: int, *, classes: Path | None, source: str) -> EventTable:
+    """Return which of a network's outputs are which class: by a TOML file, or what is known of YAMNet and HeAR's.
+
+    Raises
+    ------
+    InputError
+        When the file is of another number of outputs.
+    UsageError
+        When nothing says it.
+    """
     if classes is not None:
         table = load_toml(EventTable, classes)
         table.require_valid(where=str(classes))

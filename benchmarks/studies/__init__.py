@@ -57,6 +57,9 @@ STUDIES = {
     "adapted-heads": Study(
         _ROOT + "experiments.adapted_heads", "heads of the teacher's embeddings, adapted to students without labels"
     ),
+    "event-scores": Study(
+        _ROOT + "experiments.event_scores", "scores of events, beside those of the network that taught them"
+    ),
     "fuzz": Study(_ROOT + "experiments.fuzz.run", "damaged inputs: does each end as a result or an error message?"),
     "input-memory": Study(_ROOT + "experiments.input_memory", "peak memory of a huge manifest and of hours of silence"),
     "kill-drill": Study(
